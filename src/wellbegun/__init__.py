@@ -1,0 +1,64 @@
+"""The first value of every parameter of a neural network: the right law, at the right scale, exactly once."""
+
+from wellbegun.api import Result, apply, check, initialize, plan
+from wellbegun.fill import fill
+from wellbegun.layout import Fans, Layout
+from wellbegun.planning import Rule
+from wellbegun.schemes import (
+    constant,
+    fan_in_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    normal,
+    ones,
+    orthogonal,
+    truncated_normal,
+    uniform,
+    variance_scaling,
+    xavier_normal,
+    xavier_uniform,
+    zeros,
+)
+from wellbegun.theory import gain, moments
+
+glorot_normal = xavier_normal
+glorot_uniform = xavier_uniform
+kaiming_normal = he_normal
+kaiming_uniform = he_uniform
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Fans",
+    "Layout",
+    "Result",
+    "Rule",
+    "apply",
+    "check",
+    "constant",
+    "fan_in_uniform",
+    "fill",
+    "gain",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "initialize",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "moments",
+    "normal",
+    "ones",
+    "orthogonal",
+    "plan",
+    "truncated_normal",
+    "uniform",
+    "variance_scaling",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]

@@ -1,0 +1,139 @@
+"""The only author of argument messages: owner, argument, allowed, got, nearest or remedy."""
+
+import ast
+import difflib
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, SupportsFloat, SupportsIndex
+
+from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
+
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+SEED_LIMIT = 2**64
+
+
+def message(owner: str, argument: str, allowed: str, got: object, remedy: str = "") -> str:
+    """One sentence in the pattern every wellbegun message follows."""
+    return f"{owner}: {argument} must be {allowed}; got {got!r}.{' ' + remedy if remedy else ''}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """'Did you mean ...?' or an empty string."""
+    close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else ""
+
+
+def real(
+    owner: str,
+    argument: str,
+    value: SupportsFloat,
+    *,
+    minimum: float = -math.inf,
+    exclusive: bool = False,
+    infinite: bool = False,
+    remedy: str = "",
+) -> float:
+    """A float, finite unless `infinite`, at least (or, if exclusive, above) `minimum`; never nan."""
+    bound = "" if minimum == -math.inf else f" {'>' if exclusive else '>='} {minimum:g}"
+    allowed = f"a {'' if infinite else 'finite '}number{bound}"
+    if isinstance(value, (bool, str)):
+        raise ArgumentTypeError(message(owner, argument, allowed, value, remedy))
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(message(owner, argument, allowed, value, remedy)) from error
+    bad = math.isnan(number) or (math.isinf(number) and not infinite)
+    if bad or number < minimum or (exclusive and number == minimum):
+        raise ArgumentError(message(owner, argument, allowed, value, remedy))
+    return number
+
+
+def integer(owner: str, argument: str, value: SupportsIndex, *, minimum: int = 0, limit: int | None = None) -> int:
+    """An integer in [minimum, limit)."""
+    allowed = f"an integer >= {minimum}" if limit is None else f"an integer in [{minimum}, {_power(limit)})"
+    if isinstance(value, bool):
+        raise ArgumentTypeError(message(owner, argument, allowed, value))
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise ArgumentTypeError(message(owner, argument, allowed, value)) from error
+    if number < minimum or (limit is not None and number >= limit):
+        raise ArgumentError(message(owner, argument, allowed, value))
+    return number
+
+
+def _power(limit: int) -> str:
+    return f"2**{limit.bit_length() - 1}" if limit & (limit - 1) == 0 and limit > 2**16 else str(limit)
+
+
+def choice(owner: str, argument: str, value: object, allowed: Sequence[str]) -> str:
+    """One of a few names."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    listed = "one of " + ", ".join(repr(name) for name in allowed)
+    remedy = nearest(value, allowed) if isinstance(value, str) else ""
+    raise (ArgumentError if isinstance(value, str) else ArgumentTypeError)(
+        message(owner, argument, listed, value, remedy)
+    )
+
+
+def known(owner: str, kind: str, name: object, names: Iterable[str]) -> str:
+    """A name that a registry holds; for registries, where the list is long."""
+    if isinstance(name, str) and name in (listed := sorted(names)):
+        return name
+    if not isinstance(name, str):
+        raise ArgumentTypeError(message(owner, kind, "a name", name))
+    hint = nearest(name, listed)
+    remedy = f"{hint}{' ' if hint else ''}Known: {', '.join(listed)}."
+    raise UnknownNameError(message(owner, kind, "a known name", name, remedy))
+
+
+def shape_of(owner: str, value: Iterable[SupportsIndex] | SupportsIndex) -> tuple[int, ...]:
+    """A shape as a tuple of non-negative integers; a bare integer means one axis."""
+    allowed = "a tuple of integers >= 0"
+    if isinstance(value, (str, bytes, float)):
+        raise ArgumentTypeError(message(owner, "shape", allowed, value))
+    items = list(value) if isinstance(value, Iterable) else [value]
+    try:
+        sizes = tuple(operator.index(item) for item in items)
+    except TypeError as error:
+        raise ArgumentTypeError(message(owner, "shape", allowed, value)) from error
+    if any(size < 0 for size in sizes):
+        raise ArgumentError(message(owner, "shape", allowed, value))
+    return sizes
+
+
+def seed_of(owner: str, value: SupportsIndex) -> int:
+    """A seed in [0, 2**64)."""
+    return integer(owner, "seed", value, minimum=0, limit=SEED_LIMIT)
+
+
+def dtype_of(owner: str, value: object) -> str:
+    """The name of a floating dtype, from a name or a NumPy, ml_dtypes or framework dtype object."""
+    name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", None)
+    if name is None:
+        name = str(value).rpartition(".")[2]
+    return choice(owner, "dtype", name, DTYPES)
+
+
+def parse_call(owner: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """'name' or 'name(1, key=2)' -> name, positional arguments, keyword arguments; literals only.
+
+    >>> parse_call("scheme", "uniform(-1, high=1)")
+    ('uniform', [-1], {'high': 1})
+    """
+    allowed = "a name or a call with plain numbers and texts, such as he_normal(mode='fan_out')"
+    if not isinstance(text, str):
+        raise ArgumentTypeError(message(owner, "name", allowed, text))
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, [], {}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            positional = [ast.literal_eval(argument) for argument in node.args]
+            keywords = {str(item.arg): ast.literal_eval(item.value) for item in node.keywords}
+            return node.func.id, positional, keywords
+    except (SyntaxError, ValueError):
+        pass  # the same message for every text that is no call
+    raise ArgumentError(message(owner, "name", allowed, text))

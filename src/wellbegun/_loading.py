@@ -1,0 +1,119 @@
+"""Command-line texts -> models, batches and functions. Every failure is a ModelError that says what to change."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from wellbegun._arguments import nearest
+from wellbegun.errors import ArgumentError, ModelError, WellbegunError
+
+_FORM = "path.py:factory or package.module:factory"
+
+
+def load_object(text: str, what: str) -> Any:
+    """The object that "path.py:name" or "package.module:name" names."""
+    place, colon, name = text.rpartition(":")
+    if not colon or not place or not name.isidentifier():
+        raise ModelError(f"{what}: expected {_FORM}; got {text!r}.")
+    module = _from_file(Path(place), what) if place.endswith(".py") else _from_package(place, what)
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise ModelError(f"{what}: {place!r} has no {name!r}. {nearest(name, public)}".rstrip())
+    return getattr(module, name)
+
+
+def _from_file(path: Path, what: str) -> ModuleType:
+    if not path.is_file():
+        raise ModelError(f"{what}: there is no file {str(path)!r}. Give {_FORM}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None  # a .py file always has a spec and a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # dataclasses and pickles look their module up
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises is theirs: pass it on with its place
+        raise ModelError(f"{what}: running {str(path)!r} failed: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _from_package(name: str, what: str) -> ModuleType:
+    sys.path.insert(0, "")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ModelError(f"{what}: cannot import {name!r}: {error}. Give {_FORM}.") from error
+    finally:
+        sys.path.pop(0)
+
+
+def load_model(text: str) -> Any:
+    """A torch model from its factory."""
+    import torch
+
+    factory = load_object(text, "model")
+    if not callable(factory):
+        raise ModelError(f"model: {text!r} is a {type(factory).__name__}, not a function that returns a model.")
+    try:
+        model = factory if isinstance(factory, torch.nn.Module) else factory()
+    except WellbegunError:
+        raise
+    except Exception as error:  # the user's factory: pass its error on with its place
+        raise ModelError(f"model: calling {text!r} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError(f"model: {text!r} returned a {type(model).__name__}, not a torch.nn.Module.")
+    return model
+
+
+def load_batch(texts: list[str]) -> tuple[Any, Any]:
+    """(batch, targets) from --input: shapes, or one .npz or .pt file; targets are its "y", "target" or "labels"."""
+    from wellbegun.torch import InputSpec
+
+    if not texts:
+        return None, None
+    if len(texts) == 1 and Path(texts[0]).suffix in (".npz", ".pt"):
+        return _split(_read(Path(texts[0])))
+    found = []
+    for text in texts:
+        try:
+            found.append(InputSpec.parse(text))
+        except ArgumentError as error:
+            raise ModelError(str(error)) from error
+    return (found[0] if len(found) == 1 else tuple(found)), None
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise ModelError(f"input: there is no file {str(path)!r}.")
+    try:
+        if path.suffix == ".npz":
+            import numpy as np
+
+            with np.load(path) as archive:
+                return {key: archive[key] for key in archive.files}
+        import torch
+
+        return torch.load(path, weights_only=True)
+    except Exception as error:  # readers raise many kinds; all mean the file is not what its name says
+        raise ModelError(f"input: cannot read {str(path)!r} as {path.suffix}: {error}") from error
+
+
+_INPUTS, _TARGETS = ("x", "input", "inputs"), ("y", "target", "targets", "labels")
+
+
+def _split(data: Any) -> tuple[Any, Any]:
+    """Named arrays: "x" is the only input, "y" the targets; other names are keyword arguments."""
+    if not isinstance(data, dict):
+        return data, None
+    targets = next((data[key] for key in _TARGETS if key in data), None)
+    rest = {key: value for key, value in data.items() if key not in _TARGETS}
+    single = next((rest[key] for key in _INPUTS if key in rest and len(rest) == 1), None)
+    if not rest:
+        raise ModelError(f"input: the file holds only targets ({', '.join(data)}); it needs an array 'x' too.")
+    return (rest if single is None else single), targets

@@ -1,0 +1,138 @@
+"""The few functions most people need, over the rows below. Frameworks are imported when a function is called."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+from wellbegun._arguments import message
+from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+from wellbegun.health import Health, examine
+from wellbegun.planning import Ledger, Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `initialize` did: the plan, what happened to each parameter, and how healthy the model is now."""
+
+    plan: Plan
+    ledger: Ledger
+    health: Health
+
+
+def _torch() -> Any:
+    try:
+        import torch  # noqa: F401 - the message below is better than the one from inside
+    except ImportError as error:
+        raise MissingDependencyError(
+            "wellbegun: PyTorch models need torch. Install it: pip install 'wellbegun[torch]'."
+        ) from error
+    import wellbegun.torch as adapter
+
+    return adapter
+
+
+def plan(
+    model: Any,
+    batch: Any = None,
+    *,
+    recipe: str = "classic",
+    rules: Any = (),
+    exclude: Iterable[str] = (),
+    frozen: str = "keep",
+    seed: SupportsIndex | None = None,
+) -> Plan:
+    """Decide what every parameter of a model gets, before anything is written.
+
+    Runs the model once with fake tensors to find what each weight feeds; no arithmetic, no memory, nothing changes.
+    Works on models on the meta device.
+
+    Args:
+        model: A torch.nn.Module, in the mode it will be used in.
+        batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
+            as (32, 3, 32, 32). May be left out if the first layer tells the shape.
+        recipe: Name of a recipe, "classic" or "classic@1".
+        rules: Overrides, later ones first: (pattern, scheme) pairs or `Rule`s; the pattern is a glob over names.
+        exclude: Globs of parameters to leave as they are.
+        frozen: "keep" leaves parameters without requires_grad as they are, "fill" fills them too.
+        seed: Integer in [0, 2**64); None draws one, which the plan records.
+    Returns:
+        A `Plan`: for each parameter its scheme, law, role, reason and source.
+    Raises:
+        RuleError: a pattern that matches nothing, or parameters without a rule. TraceError: the model failed on the
+        batch. ArgumentError, ArgumentTypeError: a bad argument.
+    """
+    graph = _torch().trace(model, batch)
+    return make_plan(graph, recipe=recipe, rules=rules, exclude=exclude, frozen=frozen, seed=seed)
+
+
+def initialize(
+    model: Any,
+    batch: Any = None,
+    *,
+    recipe: str = "classic",
+    rules: Any = (),
+    exclude: Iterable[str] = (),
+    frozen: str = "keep",
+    seed: SupportsIndex | None = None,
+    loss: Callable[[Any], Any] | None = None,
+    chance: float | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Result:
+    """Plan, fill and probe: every parameter gets its value exactly once, and the result says how healthy the model is.
+
+    Args:
+        model, batch, recipe, rules, exclude, frozen, seed: As for `plan`.
+        loss, chance: As for `check`.
+        threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
+        progress: Called as progress(done, all, name) before each parameter is filled.
+    Returns:
+        A `Result` with `plan`, `ledger` and `health`.
+    Raises:
+        As `plan` and `check`. If it raises before the fill, nothing has changed.
+    """
+    decided = plan(model, batch, recipe=recipe, rules=rules, exclude=exclude, frozen=frozen, seed=seed)
+    ledger = apply(model, decided, threads=threads, progress=progress)
+    return Result(decided, ledger, check(model, batch, loss=loss, chance=chance))
+
+
+def apply(
+    model: Any,
+    plan: Plan,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Ledger:
+    """Carry out a plan, one just made or one read from disk: the same plan gives the same bits.
+
+    Raises:
+        ArgumentError: the plan does not fit the model; nothing is written then.
+    """
+    if not isinstance(plan, Plan):
+        raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
+    ledger: Ledger = _torch().apply_plan(model, plan, threads=threads, progress=progress)
+    return ledger
+
+
+def check(
+    model: Any,
+    batch: Any = None,
+    *,
+    loss: Callable[[Any], Any] | None = None,
+    chance: float | None = None,
+) -> Health:
+    """Measure a model at initialization, however it was initialized: one forward and one backward pass.
+
+    Nothing about the model changes: weights, buffers, gradients, modes and random states are as before.
+
+    Args:
+        model, batch: As for `plan`; the batch should look like real data.
+        loss: Function of the model's output that gives a scalar tensor. None makes one up and says which:
+            cross-entropy against random labels if the output has classes, else a squared error.
+        chance: What that loss is for a model that knows nothing, if it should be judged.
+    Returns:
+        A `Health`: `.healthy`, `.findings` with code, place, value, bound and remedy, and `.statistics`.
+    Raises:
+        TraceError: the model failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
+    """
+    return examine(_torch().probe(model, batch, loss, chance=chance))

@@ -1,0 +1,239 @@
+"""The command line: plan, init, check, schemes, gain. Exit status 0 healthy, 1 unhealthy, 2 wrong use."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from wellbegun import __version__, api
+from wellbegun._loading import load_batch, load_model, load_object
+from wellbegun.errors import ModelError, WellbegunError
+from wellbegun.planning import Plan
+from wellbegun.reports import gain_table, health_table, ledger_line, plan_table, schemes_table, to_json
+from wellbegun.schemes import cards
+from wellbegun.storage import load_plan, save_plan
+from wellbegun.theory import moments
+
+app = typer.Typer(
+    help="The first value of every parameter of a neural network: plan it, write it, check it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console = Console(highlight=False)
+Format = Literal["table", "json"]
+
+ModelText = Annotated[str, typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", "-i", help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz or .pt file; repeat for more inputs."
+    ),
+]
+RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as classic or classic@1.")]
+Rules = Annotated[
+    list[str] | None, typer.Option("--rule", "-r", help="'pattern=scheme', such as 'head.*=zeros'; later ones win.")
+]
+Excludes = Annotated[list[str] | None, typer.Option("--exclude", "-x", help="Glob of parameters to leave as they are.")]
+Frozen = Annotated[Literal["keep", "fill"], typer.Option("--frozen", help="What to do with frozen parameters.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")
+]
+Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json.")]
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Our errors become one message and exit status 2."""
+    try:
+        yield
+    except WellbegunError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", style="red", markup=False)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def _busy(what: str) -> Iterator[None]:
+    """A sign of life on the terminal's error stream."""
+    with Console(stderr=True).status(what):
+        yield
+
+
+def _rules(texts: list[str] | None) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts or []:
+        pattern, equals, scheme = text.partition("=")
+        if not equals or not pattern or not scheme:
+            raise ModelError(f"rule: expected 'pattern=scheme', such as 'head.*=zeros'; got {text!r}.")
+        pairs.append((pattern.strip(), scheme.strip()))
+    return pairs
+
+
+def _show(parts: Any) -> None:
+    for part in parts:
+        console.print(part)
+
+
+@app.command("plan")
+def plan_command(
+    model: ModelText,
+    input: Inputs = None,
+    recipe: RecipeName = "classic",
+    rule: Rules = None,
+    exclude: Excludes = None,
+    frozen: Frozen = "keep",
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
+    format: Formats = "table",
+) -> None:
+    """Show what every parameter would get, and why. Writes nothing into the model."""
+    with _messages():
+        batch, _ = load_batch(input or [])
+        rules = _rules(rule)
+        found = api.plan(
+            load_model(model), batch, recipe=recipe, rules=rules, exclude=exclude or (), frozen=frozen, seed=seed
+        )
+        if out is not None:
+            _write(save_plan, found, out)
+    if format == "json":
+        print(to_json(found.to_dict()))
+    else:
+        _show(plan_table(found))
+        if out is not None:
+            console.print(f"Plan written to {out}", markup=False)
+
+
+@app.command("init")
+def init_command(
+    model: ModelText,
+    out: Annotated[Path, typer.Option("--out", "-o", help="safetensors file for weights, plan and seed.")],
+    input: Inputs = None,
+    recipe: RecipeName = "classic",
+    rule: Rules = None,
+    exclude: Excludes = None,
+    frozen: Frozen = "keep",
+    seed: Seed = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
+    ] = None,
+    format: Formats = "table",
+) -> None:
+    """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
+    with _messages():
+        batch, targets = load_batch(input or [])
+        if not out.parent.is_dir():
+            raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
+        rules, built = _rules(rule), load_model(model)
+        if plan is None:
+            decided = api.plan(
+                built, batch, recipe=recipe, rules=rules, exclude=exclude or (), frozen=frozen, seed=seed
+            )
+        else:
+            decided = load_plan(plan)
+        ledger = _apply(built, decided)
+        health = api.check(built, batch, **_loss(targets))
+        from wellbegun.torch import save_weights
+
+        _write(lambda found, path: save_weights(built, found, path), decided, out)
+    if format == "json":
+        print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
+    else:
+        _show([ledger_line(ledger), *health_table(health)])
+        console.print(f"Weights, plan and seed {decided.seed} written to {out}", markup=False)
+    raise typer.Exit(0 if health.healthy else 1)
+
+
+@app.command("check")
+def check_command(model: ModelText, input: Inputs = None, format: Formats = "table") -> None:
+    """Measure a model as its factory made it: signal, gradient, symmetry, first loss. Exit status 1 if unhealthy."""
+    with _messages():
+        batch, targets = load_batch(input or [])
+        health = api.check(load_model(model), batch, **_loss(targets))
+    if format == "json":
+        print(to_json(health.to_dict()))
+    else:
+        _show(health_table(health))
+    raise typer.Exit(0 if health.healthy else 1)
+
+
+@app.command("schemes")
+def schemes_command(format: Formats = "table") -> None:
+    """Compare all initialization schemes: rule, strengths, weaknesses, when to use."""
+    with _messages():
+        found = cards()
+    if format == "json":
+        print(to_json([card._asdict() for card in found]))
+    else:
+        _show(schemes_table(found))
+
+
+@app.command("gain")
+def gain_command(
+    activation: Annotated[str, typer.Argument(help="Built-in name (relu, gelu, leaky_relu(0.2)) or module:function.")],
+    format: Formats = "table",
+) -> None:
+    """Moments and gains of an activation function, by quadrature."""
+    with _messages():
+        function = load_object(activation, "activation") if ":" in activation else activation
+        found = moments(function)
+    if format == "json":
+        print(to_json({"activation": activation, **found._asdict()}))
+    else:
+        _show(gain_table(activation, found))
+
+
+def _apply(model: Any, plan: Plan) -> Any:
+    """Fill with a progress bar on the terminal's error stream, gone when done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = TextColumn("filling"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}", markup=False)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("fill", name="")
+
+        def progress(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, name=name)
+
+        return api.apply(model, plan, progress=progress)
+
+
+def _loss(targets: Any) -> dict[str, Any]:
+    """Cross-entropy against given integer targets; a loss made up by `check` without them."""
+    if targets is None:
+        return {}
+    import math
+
+    import torch
+    from torch.nn import functional
+
+    labels = torch.as_tensor(targets)
+    if labels.dtype.is_floating_point:
+        return {"loss": lambda output: functional.mse_loss(output.float(), labels.to(output.device).float())}
+    classes = int(labels.max()) + 1
+    return {
+        "loss": lambda out: functional.cross_entropy(out, labels.long().to(out.device)),
+        "chance": math.log(max(classes, 2)),
+    }
+
+
+def _write(save: Callable[[Plan, Path], object], plan: Plan, path: Path) -> None:
+    try:
+        save(plan, path)
+    except OSError as error:
+        raise ModelError(f"out: cannot write {str(path)!r}: {error.strerror or error}.") from error
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit(0)
+
+
+def main() -> None:
+    """Entry point of the `wellbegun` command."""
+    sys.exit(app())

@@ -1,0 +1,51 @@
+"""Everything wellbegun raises on purpose.
+
+    WellbegunError                      catch this one to catch them all
+    ├── ArgumentError (ValueError)      an argument has a value outside its range
+    │   ├── LayoutError                 axis roles and shape do not fit each other
+    │   ├── UnknownNameError            no scheme, recipe or activation has this name
+    │   └── RuleError                   a rule matches nothing, or a parameter has no rule
+    ├── ArgumentTypeError (TypeError)   an argument has a wrong type
+    ├── TraceError (RuntimeError)       the model could not be run to find its graph
+    ├── ModelError                      a file or name that should give a model or a batch does not
+    └── MissingDependencyError (ImportError)   an optional package is needed; the message names it
+
+Every message says who complains, which argument, what is allowed, what was given and what to do next.
+A call that raises has changed nothing.
+"""
+
+
+class WellbegunError(Exception):
+    """Base of every error that wellbegun raises on purpose."""
+
+
+class ArgumentError(WellbegunError, ValueError):
+    """An argument has a value outside its allowed range."""
+
+
+class LayoutError(ArgumentError):
+    """The roles of the axes and the shape do not fit each other, or fans are asked of a tensor that has none."""
+
+
+class UnknownNameError(ArgumentError):
+    """No scheme, recipe or activation has this name."""
+
+
+class RuleError(ArgumentError):
+    """A rule matches no parameter, or a parameter is matched by no rule."""
+
+
+class ArgumentTypeError(WellbegunError, TypeError):
+    """An argument has a type that cannot be used here."""
+
+
+class TraceError(WellbegunError, RuntimeError):
+    """The model could not be run to find its graph; the cause is chained."""
+
+
+class ModelError(WellbegunError):
+    """A file or an import path that should give a model or a batch does not."""
+
+
+class MissingDependencyError(WellbegunError, ImportError):
+    """An optional package is needed for this call; the message gives the command that installs it."""

@@ -1,0 +1,138 @@
+"""Which engine draws, and on how many threads.
+
+The reference (NumPy) and the kernels (Numba) give the same bits, so this is only a matter of time: loading and
+compiling kernels costs about as much as drawing a few million values with the reference.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wellbegun._arguments import choice, integer
+from wellbegun._typing import Array
+from wellbegun.fill import reference
+from wellbegun.fill.parameters import NormalParameters, Parameters
+from wellbegun.fill.regions import Rows, pieces
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+ENGINES = ("auto", "reference", "numba")
+COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before kernels are worth loading
+KERNEL_FROM = 1 << 9  # below it a kernel call costs no less than the reference
+_PIECE = 1 << 18  # elements a thread takes at once
+
+
+class _Process:
+    """What is kept between calls: elements drawn so far, and the worker threads. Forked children start anew."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.drawn = 0
+        self.pool: ThreadPoolExecutor | None = None
+        self.workers = 0
+
+    def count(self, elements: int) -> int:
+        with self.lock:
+            self.drawn += elements
+            return self.drawn
+
+    def executor(self, threads: int) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self.lock:
+            if self.pool is None or self.workers < threads:
+                self.pool = ThreadPoolExecutor(threads, thread_name_prefix="wellbegun")
+                self.workers = threads
+            return self.pool
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc]
+
+
+def threads_of(threads: int | None) -> int:
+    """Worker threads for one fill: the argument, or the processors this process may use."""
+    if threads is not None:
+        return integer("fill", "threads", threads, minimum=1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose(elements: int) -> str:
+    """ "reference" or "numba"; the environment variable WELLBEGUN_ENGINE can force one."""
+    forced = choice("wellbegun", "WELLBEGUN_ENGINE", os.environ.get("WELLBEGUN_ENGINE", "auto"), ENGINES)
+    if forced != "auto":
+        return forced
+    if elements < KERNEL_FROM:
+        return "reference"
+    return "numba" if _process.count(elements) >= COMPILE_FROM else "reference"
+
+
+def draw(
+    flat: Array,
+    work: Sequence[Rows],
+    key: tuple[int, int, int, int],
+    parameters: Parameters,
+    dtype: str,
+    *,
+    threads: int,
+    engine: str,
+) -> None:
+    """Write rows of a stream into `flat`, a contiguous view of the destination's memory."""
+    paint = _kernel(flat, key, parameters, dtype) if engine == "numba" else _numpy(flat, key, parameters, dtype)
+    total = sum(rows.rows * rows.run for rows in work)
+    if threads == 1 or total <= _PIECE:
+        for rows in work:
+            paint(rows)
+        return
+    limit = min(_PIECE * 8, max(_PIECE, -(-total // (threads * 4))))
+    parallel(paint, [piece for rows in work for piece in pieces(rows, limit)], threads)
+
+
+def parallel(task: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
+    """Run `task` on every item with `threads` workers; the caller is one of them. Errors surface here."""
+    queue = iter(items)
+    guard = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with guard:
+                item = next(queue, None)
+            if item is None:
+                return
+            task(item)
+
+    helpers = min(threads, len(items)) - 1
+    started = [_process.executor(helpers).submit(work) for _ in range(helpers)] if helpers > 0 else []
+    work()
+    for future in started:
+        future.result()
+
+
+def _numpy(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:
+    def paint(rows: Rows) -> None:
+        shape, strides = (rows.rows, rows.run), (rows.pitch * flat.itemsize, flat.itemsize)
+        view = np.lib.stride_tricks.as_strided(flat[rows.offset :], shape, strides)
+        reference.fill_rows(view, rows.first, rows.step, key, parameters, dtype)  # type: ignore[arg-type]
+
+    return paint
+
+
+def _kernel(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:
+    from wellbegun.fill import cpu
+
+    stored = flat.view(np.int16) if dtype == "float16" else flat
+    if dtype == "float64":
+        fill = cpu.fill_64
+    else:
+        fill = cpu.fill_normal if isinstance(parameters, NormalParameters) else cpu.fill_values
+    words = tuple(np.uint32(word) for word in key)
+
+    def paint(rows: Rows) -> None:
+        fill(stored, *rows, words, parameters)
+
+    return paint

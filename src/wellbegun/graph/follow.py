@@ -1,0 +1,89 @@
+"""What a value meets first on its way through the model: a nonlinearity, another weight, the output."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from wellbegun._typing import Array
+from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation
+from wellbegun.theory import identify
+
+TRANSPARENT = frozenset({"norm", "scale", "shift", "pool", "mean", "concat", "split", "move", "add"})
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """The first thing on one path: `what` is "activation", or the kind of operation met, or "output"."""
+
+    what: str
+    steps: int
+    through_add: bool
+    place: str
+    name: str = ""  # of the activation, if its values are those of a known one
+    slope: float = 0.0  # of a leaky ReLU or linear function
+    function: Function | None = None
+
+
+def meetings(graph: ModelGraph, value: int) -> tuple[Meeting, ...]:
+    """Everything met from `value`, nearest first. Normalization, pooling, sums and reshapes are passed through."""
+    found: list[Meeting] = []
+    queue, seen = deque([(value, 0, False)]), {value}
+    while queue:
+        start, steps, added = queue.popleft()
+        for function, reader in _escapes(graph, start):
+            known = ("linear", 1.0) if function is None else _name(function)
+            if known is None or known[0] != "linear":
+                name, slope = known or ("", 0.0)
+                place = reader.place if reader else "output"
+                found.append(Meeting("activation", steps, added, place, name, slope, function))
+            elif reader is None:
+                found.append(Meeting("output", steps, added, "output"))
+            elif reader.kind in TRANSPARENT:
+                for output in reader.outputs:
+                    if output not in seen:
+                        seen.add(output)
+                        queue.append((output, steps + 1, added or reader.kind == "add"))
+            else:
+                found.append(Meeting(reader.kind, steps, added, reader.place))
+    return tuple(sorted(found, key=lambda meeting: meeting.steps))
+
+
+def _escapes(graph: ModelGraph, root: int) -> list[tuple[Function | None, Operation | None]]:
+    """Functions of `root` (None: root itself) that are read by something that is none, and that reader (None: the
+    model's output). The statistics inside a normalization do not count: they only scale."""
+    users = graph.rooted.get(root, ())
+    group: dict[int, Function | None] = {root: None}
+    group.update({value: operation.function for operation in users for value in operation.outputs})
+    found: list[tuple[Function | None, Operation | None]] = []
+    for value, function in group.items():
+        for reader in graph.consumers.get(value, ()):
+            if reader not in users and reader.kind != "statistic":
+                found.append((function, reader))
+        if value in graph.outputs:
+            found.append((function, None))
+    return found
+
+
+def _name(function: Function) -> tuple[str, float] | None:
+    """Name and slope of a function; affine functions count as linear."""
+
+    def centred(x: Array) -> Array:
+        values = function(x)
+        return values - function(x * 0)
+
+    known = identify(function)
+    if known is None and (affine := identify(centred)) is not None and affine[0] == "linear":
+        return affine
+    return known
+
+
+def leads_to_weight(graph: ModelGraph, operation: Operation) -> bool:
+    """Whether any weighted operation depends on this one: if not, it is a readout."""
+    stack, seen = list(operation.outputs), set(operation.outputs)
+    while stack:
+        for reader in graph.consumers.get(stack.pop(), ()):
+            if reader.kind in WEIGHTED:
+                return True
+            new = [output for output in reader.outputs if output not in seen]
+            seen.update(new)
+            stack += new
+    return False

@@ -1,0 +1,119 @@
+"""A model as wellbegun sees it: operations, the values between them, and the parameters they use. No framework here."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from wellbegun._typing import Array
+from wellbegun.layout import Layout
+
+Function = Callable[[Array], Array]
+
+KINDS = (
+    "linear",  # product with a parameter, any framework spelling
+    "conv",
+    "conv_transpose",
+    "lookup",  # rows of a parameter picked by integers
+    "recurrent",  # a whole recurrent layer or cell
+    "pointwise",  # an elementwise function of one value; `function` computes it from `root`
+    "gate",  # elementwise combination of two values that is no sum
+    "add",  # sum of two values
+    "scale",  # product with a parameter or constant, elementwise
+    "shift",  # sum with a parameter or constant
+    "norm",  # normalization, built in or written by hand
+    "statistic",  # the mean or variance inside a normalization written by hand
+    "softmax",
+    "attention",
+    "matmul",  # product of two values
+    "pool",
+    "mean",
+    "concat",
+    "split",
+    "move",  # reshape, transpose, copy
+    "opaque",  # anything else: reported, never taken for identity
+)
+_TELLING = frozenset({"linear", "conv", "conv_transpose", "lookup", "recurrent", "norm", "attention", "softmax"})
+WEIGHTED = frozenset({"linear", "conv", "conv_transpose", "recurrent"})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One tensor that training may change."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool = True
+    tied_to: str | None = None  # canonical name, if this is another name of the same storage
+
+
+@dataclass(frozen=True)
+class Use:
+    """How an operation uses a parameter."""
+
+    parameter: str
+    slot: str  # weight, bias, table, norm_scale, norm_shift, scale, shift, negative_slope, recurrent_*, derived, opaque
+    layout: Layout | None = None
+    gates: int = 1  # stacked matrices in a recurrent weight
+    zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of the forward pass, in order of execution."""
+
+    index: int
+    kind: str
+    name: str  # what the framework calls it
+    scope: str  # dotted path of the module that ran it
+    inputs: tuple[int, ...]  # values that depend on the batch
+    outputs: tuple[int, ...]
+    uses: tuple[Use, ...] = ()
+    root: int | None = None  # pointwise: the value that `function` starts from
+    function: Function | None = field(default=None, compare=False, repr=False)
+    mode: str = ""  # recurrent: lstm, gru, rnn_tanh, rnn_relu
+
+    @property
+    def place(self) -> str:
+        """Where a user finds it: module path and what happens there."""
+        what = self.kind if self.kind in _TELLING else self.name
+        return f"{self.scope} ({what})" if self.scope else what
+
+
+@dataclass(frozen=True)
+class ModelGraph:
+    """Operations in order, the parameters by name, and the values the model returns."""
+
+    operations: tuple[Operation, ...]
+    parameters: Mapping[str, Parameter]
+    outputs: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def producers(self) -> Mapping[int, Operation]:
+        """Value -> the operation that made it."""
+        return {value: operation for operation in self.operations for value in operation.outputs}
+
+    @cached_property
+    def consumers(self) -> Mapping[int, tuple[Operation, ...]]:
+        """Value -> the operations that read it, in order."""
+        found: dict[int, list[Operation]] = {}
+        for operation in self.operations:
+            for value in dict.fromkeys(operation.inputs):
+                found.setdefault(value, []).append(operation)
+        return {value: tuple(readers) for value, readers in found.items()}
+
+    @cached_property
+    def rooted(self) -> Mapping[int, tuple[Operation, ...]]:
+        """Value -> the pointwise operations whose function starts from it."""
+        found: dict[int, list[Operation]] = {}
+        for operation in self.operations:
+            if operation.kind == "pointwise" and operation.root is not None:
+                found.setdefault(operation.root, []).append(operation)
+        return {value: tuple(users) for value, users in found.items()}
+
+    def uses(self) -> Iterator[tuple[Operation, Use]]:
+        """Every use of a parameter, in order of execution."""
+        for operation in self.operations:
+            for use in operation.uses:
+                yield operation, use

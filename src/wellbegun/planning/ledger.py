@@ -1,0 +1,54 @@
+"""After writing: each parameter exactly one of filled, kept, tied, loaded."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from wellbegun.errors import RuleError
+from wellbegun.planning.plan import Plan
+
+OUTCOMES = ("filled", "kept", "tied", "loaded")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What happened to one parameter."""
+
+    name: str
+    outcome: str
+    law: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What happened to every parameter."""
+
+    records: tuple[Record, ...]
+    seed: int
+
+    def counts(self) -> dict[str, int]:
+        """Number of parameters for each outcome.
+
+        >>> Ledger((Record("w", "filled"), Record("b", "kept")), seed=0).counts()
+        {'filled': 1, 'kept': 1, 'tied': 0, 'loaded': 0}
+        """
+        found = Counter(record.outcome for record in self.records)
+        return {outcome: found[outcome] for outcome in OUTCOMES}
+
+    def __getitem__(self, name: str) -> Record:
+        return {record.name: record for record in self.records}[name]
+
+
+def settle(plan: Plan, written: list[str]) -> Ledger:
+    """The ledger of a plan and the names that were written, each exactly once; anything else is an error."""
+    twice = sorted(name for name, count in Counter(written).items() if count > 1)
+    expected = {entry.name for entry in plan.entries if entry.action == "fill"}
+    missing, extra = sorted(expected - set(written)), sorted(set(written) - expected)
+    if twice or missing or extra:
+        raise RuleError(f"ledger: written twice {twice}, planned but not written {missing}, not planned {extra}.")
+    outcome = {"fill": "filled", "keep": "kept", "tie": "tied"}
+    records = tuple(
+        Record(entry.name, outcome[entry.action], "" if entry.law is None else repr(entry.law), entry.reason)
+        for entry in plan.entries
+    )
+    return Ledger(records, plan.seed)

@@ -1,0 +1,97 @@
+"""A plan: every parameter with what will be done to it and why. Plain data, made before anything is written."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from wellbegun._arguments import message
+from wellbegun.errors import ArgumentError, RuleError
+from wellbegun.laws import Law, law_from_dict
+from wellbegun.layout import Layout
+from wellbegun.streams import STREAM_VERSION
+
+FORMAT = 1
+ACTIONS = ("fill", "keep", "tie")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One parameter. `law` speaks of the canonical axis order of `layout`; None unless the action is "fill"."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    action: str  # fill, keep, tie
+    role: str
+    layout: Layout | None
+    scheme: str
+    law: Law | None
+    stream: str  # name of the random stream: the parameter's own
+    reason: str
+    source: str = ""
+    tied_to: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found["shape"] = list(self.shape)
+        found["layout"] = None if self.layout is None else asdict(self.layout)
+        found["law"] = None if self.law is None else self.law.to_dict()
+        return found
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "Entry":
+        """Read back what `to_dict` gave."""
+        stored: dict[str, Any] | None = data["layout"]
+        layout = None
+        if stored is not None:
+            arguments: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+            layout = Layout(**arguments)
+        law = None if data["law"] is None else law_from_dict(data["law"])
+        return Entry(**{**data, "shape": tuple(data["shape"]), "layout": layout, "law": law})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, for every parameter of a model, from one seed."""
+
+    entries: tuple[Entry, ...]
+    recipe: str  # name@version
+    seed: int
+    notes: tuple[str, ...] = ()
+    format: int = FORMAT
+    stream_version: int = STREAM_VERSION
+
+    def __getitem__(self, name: str) -> Entry:
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise RuleError(message("plan", "parameter", "one of the model's", name))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data; the same seed, recipe and laws replay bit for bit."""
+        return {
+            "format": self.format,
+            "stream_version": self.stream_version,
+            "recipe": self.recipe,
+            "seed": self.seed,
+            "notes": list(self.notes),
+            "entries": [entry.to_dict() for entry in self.entries],
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "Plan":
+        """Read back what `to_dict` gave; ArgumentError if the format is another one."""
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            got = data.get("format") if isinstance(data, Mapping) else type(data).__name__
+            raise ArgumentError(message("plan", "format", f"{FORMAT}", got))
+        if data.get("stream_version") != STREAM_VERSION:
+            raise ArgumentError(message("plan", "stream_version", f"{STREAM_VERSION}", data.get("stream_version")))
+        try:
+            entries = tuple(Entry.from_dict(entry) for entry in data["entries"])
+            return Plan(entries, data["recipe"], data["seed"], tuple(data["notes"]))
+        except (KeyError, TypeError) as error:
+            raise ArgumentError(f"plan: an entry is incomplete or has an unknown field ({error}).") from error

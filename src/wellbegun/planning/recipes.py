@@ -1,0 +1,187 @@
+"""Recipes: named, versioned choices of a scheme for each role, with the reason in one sentence and its source."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from wellbegun._arguments import known
+from wellbegun.graph import Meeting, Role
+from wellbegun.schemes import (
+    Scheme,
+    by_section,
+    constant,
+    he_normal,
+    lecun_normal,
+    normal,
+    ones,
+    orthogonal,
+    variance_scaling,
+    xavier_normal,
+    zeros,
+)
+from wellbegun.theory import moments
+
+KEEP = "keep"
+_GLOROT = "Glorot, Bengio 2010"
+_HE = "He et al. 2015, arXiv:1502.01852"
+_LECUN = "LeCun et al. 1998, Efficient BackProp"
+_SELU = "Klambauer et al. 2017, arXiv:1706.02515"
+_SAXE = "Saxe et al. 2014, arXiv:1312.6120"
+_NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
+
+
+class Choice(NamedTuple):
+    """What a recipe chose for one parameter; `scheme` may be "keep"."""
+
+    scheme: Scheme | str
+    reason: str
+    source: str = ""
+
+
+class Recipe(NamedTuple):
+    """A named, versioned set of role -> choice functions. A role without an entry has no rule, which is an error."""
+
+    name: str
+    version: int
+    choices: Mapping[str, Callable[[Role], Choice]]
+
+    @property
+    def full_name(self) -> str:
+        """name@version"""
+        return f"{self.name}@{self.version}"
+
+
+# ---------------------------------------------------------------------- classic@1
+def _weight(role: Role) -> Choice:
+    met = role.met
+    if met is None:
+        return Choice(lecun_normal(), "its output is not used: LeCun as for a linear layer", _LECUN)
+    if met.what != "activation":
+        return Choice(lecun_normal(), f"{_destination(met)}: a linear layer keeps the signal at gain 1", _LECUN)
+    more = f" (also feeds {', '.join(role.also)})" if role.also else ""
+    if met.name in ("relu", "leaky_relu"):
+        return Choice(_he(met), f"feeds {_named(met)}, which passes {_passed(met)} of the signal{more}", _HE)
+    if met.name in ("tanh", "sigmoid"):
+        return Choice(xavier_normal(), f"feeds {met.name}: balance forward and backward{more}", _GLOROT)
+    if met.name == "selu":
+        return Choice(lecun_normal(), f"feeds selu, whose fixed point needs gain 1{more}", _SELU)
+    return _by_quadrature(met, more)
+
+
+def _he(met: Meeting) -> Scheme:
+    return he_normal() if met.name == "relu" else he_normal(negative_slope=met.slope)
+
+
+def _named(met: Meeting) -> str:
+    return "relu" if met.name == "relu" else f"leaky_relu({met.slope:g})"
+
+
+def _passed(met: Meeting) -> str:
+    return "half" if met.name == "relu" else f"{(1 + met.slope**2) / 2:.4g}"
+
+
+def _by_quadrature(met: Meeting, more: str) -> Choice:
+    assert met.function is not None
+    found = moments(met.function)
+    if not 0 < found.second < float("inf"):
+        return Choice(lecun_normal(), f"feeds a function that is 0 for standard normal inputs{more}", _LECUN)
+    name = met.name or "an unnamed function"
+    reason = f"feeds {name}: gain {found.gain:.4f} by quadrature keeps E x^2{more}"
+    return Choice(variance_scaling(scale=round(found.gain**2, 10)), reason, _HE)
+
+
+def _destination(met: Meeting) -> str:
+    return {
+        "output": "feeds the output",
+        "softmax": f"feeds a softmax ({met.place})",
+        "matmul": f"feeds a product of two signals ({met.place})",
+        "attention": f"feeds attention ({met.place})",
+        "gate": f"feeds a product of two signals ({met.place})",
+        "opaque": f"feeds an operation wellbegun does not know ({met.place})",
+    }.get(met.what, f"feeds {met.place} without a nonlinearity between")
+
+
+def _embedding(role: Role) -> Choice:
+    if role.shared_readout:  # its rows are also the weights of the readout, with fan_in = width
+        width = role.layout.canonical_shape(role.parameter.shape)[-1] if role.layout else role.parameter.shape[-1]
+        reason = f"lookup table that is also the readout: std 1/sqrt({width}) keeps the outputs of unit order"
+        return Choice(normal(std=width**-0.5), reason, _LECUN)
+    return Choice(lecun_normal(), "lookup table: one term per output (fan_in 1), so entries of unit variance", _LECUN)
+
+
+def _recurrent_input(role: Role) -> Choice:
+    if role.mode == "rnn_relu":
+        return Choice(he_normal(), "input weights of a ReLU recurrent layer", _HE)
+    return Choice(xavier_normal(), "input weights of a recurrent layer, each gate a matrix of its own", _GLOROT)
+
+
+def _recurrent(role: Role) -> Choice:
+    return Choice(orthogonal(), "recurrent weights, each gate orthogonal: powers keep their length", _SAXE)
+
+
+def _recurrent_bias(role: Role) -> Choice:
+    if role.mode == "lstm":
+        scheme = by_section(zeros(), ones(), zeros(), zeros())
+        return Choice(
+            scheme, "gates i, f, g, o: forget bias 1 keeps the memory open", "Gers et al. 2000; Jozefowicz et al. 2015"
+        )
+    return _zero(role)
+
+
+def _zero(role: Role) -> Choice:
+    return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
+
+
+def _norm_scale(role: Role) -> Choice:
+    return Choice(ones(), "scale of a normalization starts at 1", _NORM)
+
+
+def _slope(role: Role) -> Choice:
+    return Choice(constant(0.25), "slope of a PReLU", _HE)
+
+
+def _positional(role: Role) -> Choice:
+    return Choice(
+        normal(std=0.02), "table of positions added to a signal: small", "Devlin et al. 2019, arXiv:1810.04805"
+    )
+
+
+def _multiplier(role: Role) -> Choice:
+    return Choice(KEEP, f"multiplies a signal outside a built-in norm ({role.place}): kept as constructed")
+
+
+CLASSIC = Recipe(
+    "classic",
+    1,
+    MappingProxyType(
+        {
+            "hidden": _weight,
+            "residual_out": _weight,
+            "readout": _weight,
+            "recurrent_projection": lambda role: Choice(
+                lecun_normal(), "linear projection of a recurrent state", _LECUN
+            ),
+            "embedding": _embedding,
+            "positional": _positional,
+            "recurrent_input": _recurrent_input,
+            "recurrent": _recurrent,
+            "recurrent_bias_input": _recurrent_bias,
+            "recurrent_bias": _zero,
+            "bias": _zero,
+            "norm_scale": _norm_scale,
+            "norm_shift": _zero,
+            "negative_slope": _slope,
+            "multiplier": _multiplier,
+        }
+    ),
+)
+RECIPES: Mapping[str, Recipe] = MappingProxyType({CLASSIC.full_name: CLASSIC, CLASSIC.name: CLASSIC})
+
+
+def recipe_of(name: str) -> Recipe:
+    """A recipe by name (newest version) or name@version.
+
+    >>> recipe_of("classic").full_name
+    'classic@1'
+    """
+    return RECIPES[known("plan", "recipe", name, RECIPES)]

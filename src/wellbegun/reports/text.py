@@ -1,0 +1,206 @@
+"""Plans, ledgers and health as tables for the terminal. Rich is loaded when something is rendered."""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from wellbegun.health import Health, OperationStats, hidden_operations
+from wellbegun.laws import Constant, Law, Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows
+from wellbegun.planning import Entry, Ledger, Plan
+from wellbegun.schemes import Card
+from wellbegun.theory import ActivationMoments
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+def render(parts: Iterable["RenderableType"], *, width: int = 120) -> str:
+    """Plain text of Rich renderables."""
+    import io
+
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, no_color=True, highlight=False)
+    for part in parts:
+        console.print(part)
+    return buffer.getvalue()
+
+
+Column = tuple[str, dict[str, Any]]
+_FOLD: dict[str, Any] = {"overflow": "fold"}
+
+
+def _table(title: str, columns: Iterable[Column]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, options in columns:
+        table.add_column(name, **options)
+    return table
+
+
+def _safe(text: str) -> "RenderableType":
+    from rich.text import Text
+
+    return Text(text)  # names with brackets are text, not markup
+
+
+# ---------------------------------------------------------------------- plans
+def plan_table(plan: Plan) -> list["RenderableType"]:
+    """One row for each parameter (one for all that differ only in the numbers of their names), and the totals."""
+    columns: list[Column] = [("parameter", _FOLD), ("shape", {}), ("role", _FOLD), ("scheme", _FOLD), ("law", _FOLD)]
+    table = _table(f"Plan {plan.recipe}, seed {plan.seed}", [*columns, ("why", {"ratio": 1})])
+    for entries in _groups(plan):
+        first = entries[0]
+        name = first.name if len(entries) == 1 else f"{_pattern(first.name)} ({len(entries)})"
+        shape = "×".join(map(str, first.shape)) or "scalar"
+        table.add_row(*map(_safe, (name, shape, first.role, _done(first), law_text(first.law), first.reason)))
+    return [table, _safe(_totals(plan)), *(_safe(f"Note: {note}") for note in plan.notes)]
+
+
+def _groups(plan: Plan) -> list[list[Entry]]:
+    """Entries that only differ in numbers within their names, in order of the first."""
+    found: dict[tuple[object, ...], list[Entry]] = {}
+    for entry in plan.entries:
+        scheme, reason = _pattern(entry.scheme), _pattern(entry.reason)
+        key = _pattern(entry.name), entry.shape, entry.role, entry.action, scheme, entry.law, reason
+        found.setdefault(key, []).append(entry)
+    return list(found.values())
+
+
+def _pattern(text: str) -> str:
+    return re.sub(r"\d+", "*", text)
+
+
+def _done(entry: Entry) -> str:
+    return {"fill": entry.scheme, "keep": "keep", "tie": f"tied to {entry.tied_to}"}[entry.action]
+
+
+def _totals(plan: Plan) -> str:
+    sizes = dict.fromkeys(("fill", "keep", "tie"), 0)
+    counts = dict(sizes)
+    for entry in plan.entries:
+        counts[entry.action] += 1
+        sizes[entry.action] += math.prod(entry.shape)
+    filled = f"{counts['fill']} parameters to fill ({sizes['fill']:,} values)"
+    return f"{filled}, {counts['keep']} kept ({sizes['keep']:,}), {counts['tie']} tied."
+
+
+def law_text(law: Law | None) -> str:
+    """A law in a few characters."""
+    if law is None:
+        return ""
+    if isinstance(law, Constant):
+        return f"{law.value:g}"
+    if isinstance(law, Uniform):
+        return f"U({law.low:.4g}, {law.high:.4g})"
+    if isinstance(law, Normal):
+        return f"N({law.mean:g}, {law.std:.4g}²)"
+    if isinstance(law, TruncatedNormal):
+        return f"N({law.location:g}, {law.scale:.4g}²) in [{law.low:.4g}, {law.high:.4g}]"
+    if isinstance(law, Orthogonal):
+        blocks = f" × {law.blocks}" if law.blocks > 1 else ""
+        return f"orthogonal, gain {law.gain:g}{blocks}"
+    if isinstance(law, Sections):
+        return ", ".join(f"{size}: {law_text(part)}" for size, part in law.parts)
+    if isinstance(law, ZeroRows):
+        return f"{law_text(law.law)}, row {', '.join(map(str, law.rows))} = 0"
+    return repr(law)
+
+
+# ---------------------------------------------------------------------- ledger and health
+def ledger_line(ledger: Ledger) -> "RenderableType":
+    """Counts of outcomes."""
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in ledger.counts().items() if count)
+    return _safe(f"{counts}; seed {ledger.seed}.")
+
+
+def health_table(health: Health) -> list["RenderableType"]:
+    """The verdict, the findings, and signal and gradient by depth."""
+    from rich.text import Text
+
+    verdict = Text("healthy", "bold green") if health.healthy else Text("unhealthy", "bold red")
+    parts: list[RenderableType] = [Text.assemble("Health: ", verdict, f". {_loss(health)}"), _depth_table(health)]
+    for f in health.findings:
+        head = Text(f"{f.code} {f.title}", "bold red")
+        value = f": {_number(f.value)}, bound {_number(f.bound)}" if math.isfinite(f.value) else ""
+        parts.append(Text.assemble(head, f" at {f.place}{value}\n  Why: {f.why}.\n  Remedy: {f.remedy}."))
+    if health.statistics.injected:
+        note = "the readout is zero, so gradients are those of a random signal sent back from the last hidden layer."
+        parts.append(_safe(f"Note: {note}"))
+    return [*parts, *(_safe(f"Note: {note}") for note in health.statistics.notes)]
+
+
+def _loss(health: Health) -> str:
+    loss = health.statistics.loss
+    if loss is None:
+        return ""
+    chance = f", chance {loss.chance:.4g}" if loss.chance is not None else ""
+    return f"First loss {loss.value:.4g}{chance} ({loss.description})."
+
+
+def _depth_table(health: Health, most: int = 24) -> "Table":
+    """Signal and gradient at weighted operations; the middle of deep models is left out and said so."""
+    operations = health.statistics.operations
+    first = next((o.rms for o in hidden_operations(health.statistics) if o.rms), 0.0)
+    right: dict[str, Any] = {"justify": "right"}
+    columns: list[Column] = [("#", right), ("place", _FOLD), ("weight", _FOLD), ("role", {})]
+    columns += [("signal RMS", right), ("× first", right), ("gradient norm", right)]
+    table = _table("Signal and gradient by depth", columns)
+    for number, operation in enumerate(operations):
+        if len(operations) > most and most // 2 <= number < len(operations) - most // 2:
+            if number == most // 2:
+                table.add_row("…", _safe(f"{len(operations) - most} more"))
+            continue
+        table.add_row(*(_safe(cell) for cell in _depth_row(number + 1, operation, first)))
+    return table
+
+
+def _depth_row(number: int, o: OperationStats, first: float) -> tuple[str, ...]:
+    ratio = f"{o.rms / first:.3g}" if first and o.finite else ""
+    return str(number), o.place, o.parameter, o.role, _number(o.rms), ratio, _number(o.gradient)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
+
+
+# ---------------------------------------------------------------------- schemes and gains
+def schemes_table(cards: Iterable[Card]) -> list["RenderableType"]:
+    """The comparative table: what each scheme is good and bad at, and when to use it."""
+    titles = "rule", "strengths", "weaknesses", "when to use"
+    columns: list[Column] = [("scheme", {"no_wrap": True}), *((title, {"ratio": 1}) for title in titles)]
+    table = _table("Initialization schemes", columns)
+    for card in cards:
+        names = "\n".join((card.name, *(f"= {alias}" for alias in card.aliases)))
+        table.add_row(*map(_safe, (names, card.formula, card.strengths, card.weaknesses, card.use)))
+        table.add_section()
+    return [table, _safe("Arguments, shapes, errors and sources: help(wellbegun.he_normal) and likewise for each.")]
+
+
+GAIN_ROWS = (
+    ("mean", "E φ(z)", "mean of the output"),
+    ("second", "E φ(z)²", "second moment of the output"),
+    ("slope", "E φ'(z)²", "second moment of the slope"),
+    ("gain", "1/√E φ²", "gain that keeps the second moment (fan_in)"),
+    ("gain_variance", "1/√Var φ", "gain that keeps the variance (centred weights)"),
+    ("gain_backward", "1/√E φ'²", "gain that keeps the gradient (fan_out)"),
+    ("edge_bias_variance", "1 − E φ²/E φ'²", "bias variance at the edge of chaos, q = 1 (nan: there is none)"),
+)
+
+
+def gain_table(name: str, found: ActivationMoments) -> list["RenderableType"]:
+    """Moments and gains of one activation."""
+    columns: list[Column] = [("quantity", {}), ("value", {"justify": "right"}), ("meaning", {})]
+    table = _table(f"{name}, for z ~ N(0, 1)", columns)
+    for field, symbol, meaning in GAIN_ROWS:
+        value = getattr(found, field)
+        value = 0.0 if abs(value) < 5e-11 else value
+        table.add_row(symbol, f"{value:.10g}", meaning)
+    return (
+        [table, _safe(f"Use it: variance_scaling(scale={found.gain**2:.6g})")] if math.isfinite(found.gain) else [table]
+    )

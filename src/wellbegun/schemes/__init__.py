@@ -1,0 +1,42 @@
+"""Named rules that turn layout + shape into a law. One family per file."""
+
+from wellbegun.schemes.base import Scheme
+from wellbegun.schemes.fixed import constant, normal, ones, truncated_normal, uniform, zeros
+from wellbegun.schemes.orthogonal import orthogonal
+from wellbegun.schemes.registry import ALIASES, SCHEMES, Card, cards, parse_scheme
+from wellbegun.schemes.scaling import (
+    fan_in_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    variance_scaling,
+    xavier_normal,
+    xavier_uniform,
+)
+from wellbegun.schemes.sections import by_section
+
+__all__ = [
+    "ALIASES",
+    "SCHEMES",
+    "Card",
+    "Scheme",
+    "by_section",
+    "cards",
+    "constant",
+    "fan_in_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "ones",
+    "orthogonal",
+    "parse_scheme",
+    "truncated_normal",
+    "uniform",
+    "variance_scaling",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]

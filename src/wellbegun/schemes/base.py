@@ -1,0 +1,74 @@
+"""A scheme turns layout + shape into a law. Frozen, printable, comparable, picklable."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, SupportsIndex
+
+from wellbegun._typing import Array
+from wellbegun.fill import fill
+from wellbegun.laws import Law
+from wellbegun.layout import Layout, resolve
+
+Shape = Iterable[SupportsIndex] | SupportsIndex
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Base of all schemes. Two schemes are equal if they give the same laws, however they were spelled."""
+
+    spelling: str = field(compare=False)  # the call that made it: what repr, tables and plans show
+
+    def __repr__(self) -> str:
+        return self.spelling
+
+    def law(self, shape: Shape, *, layout: str | Layout = "oi") -> Law:
+        """The law for one tensor, with final numbers.
+
+        Args:
+            shape: Stored shape of the tensor.
+            layout: Role of each axis, as letters or a `Layout`; needed for more than two axes.
+        Raises:
+            LayoutError: the layout does not fit the shape, or the scheme needs fans the tensor does not have.
+        """
+        found, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
+        return self._law(sizes, found)
+
+    def __call__(
+        self,
+        shape: Shape,
+        *,
+        seed: SupportsIndex | None,
+        name: str = "",
+        layout: str | Layout = "oi",
+        dtype: Any = "float32",
+        out: Array | None = None,
+    ) -> Array:
+        """Draw a tensor of this shape from the stream (seed, name); see `wellbegun.fill.fill` for the arguments.
+
+        The values do not depend on the order of the axes: the same tensor stored "io" is the transpose of "oi".
+        """
+        found, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
+        law, order = self._law(sizes, found), found.canonical
+        if list(order) == sorted(order):
+            return fill(law, sizes, seed=seed, name=name, dtype=dtype, out=out)
+        canonical = tuple(sizes[axis] for axis in order)
+        back = tuple(order.index(axis) for axis in range(len(order)))
+        if out is not None and out.shape == sizes:
+            return fill(law, canonical, seed=seed, name=name, dtype=dtype, out=out.transpose(order)).transpose(back)
+        if out is not None:
+            fill(law, sizes, seed=seed, name=name, dtype=dtype, out=out)  # raises the message about the shape
+        drawn = fill(law, canonical, seed=seed, name=name, dtype=dtype)
+        return drawn.transpose(back).copy()
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        raise NotImplementedError  # pragma: no cover - every scheme defines it
+
+
+def spell(name: str, options: dict[str, object], defaults: dict[str, object]) -> str:
+    """The canonical call: options that differ from the defaults, in order.
+
+    >>> spell("he_normal", {"negative_slope": 0.2, "mode": "fan_in"}, {"negative_slope": 0.0, "mode": "fan_in"})
+    'he_normal(negative_slope=0.2)'
+    """
+    shown = [f"{key}={value!r}" for key, value in options.items() if key not in defaults or defaults[key] != value]
+    return f"{name}({', '.join(shown)})"

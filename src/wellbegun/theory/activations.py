@@ -1,0 +1,125 @@
+"""Activation functions by name, as NumPy functions, and the recognition of a function by its values."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from wellbegun._typing import Array
+
+Function = Callable[[Array], Array]
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def _erf(x: Array) -> Array:
+    from scipy.special import erf  # loaded on use: SciPy costs more to import than all of wellbegun
+
+    return erf(x)
+
+
+def _normal_cdf(x: Array) -> Array:
+    from scipy.special import ndtr
+
+    return ndtr(x)
+
+
+def _leaky(x: Array, slope: float) -> Array:
+    return np.where(x >= 0, x, slope * x)
+
+
+def _elu(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _celu(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
+
+
+def _gelu_tanh(x: Array) -> Array:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _hardsigmoid(x: Array) -> Array:
+    return np.clip(x / 6 + 0.5, 0, 1)
+
+
+ACTIVATIONS: Mapping[str, Function] = MappingProxyType(
+    {
+        "linear": lambda x: x,
+        "relu": lambda x: np.maximum(x, 0),
+        "leaky_relu": partial(_leaky, slope=0.01),
+        "prelu": partial(_leaky, slope=0.25),
+        "rrelu": partial(_leaky, slope=11 / 48),
+        "relu6": lambda x: np.clip(x, 0, 6),
+        "squared_relu": lambda x: np.maximum(x, 0) ** 2,
+        "abs": np.abs,
+        "elu": partial(_elu, alpha=1.0),
+        "celu": partial(_celu, alpha=1.0),
+        "selu": lambda x: SELU_SCALE * _elu(x, SELU_ALPHA),
+        "gelu": lambda x: x * _normal_cdf(x),
+        "gelu_tanh": _gelu_tanh,
+        "quick_gelu": lambda x: x * _sigmoid(1.702 * x),
+        "silu": lambda x: x * _sigmoid(x),
+        "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+        "softplus": lambda x: np.logaddexp(0, x),
+        "logsigmoid": lambda x: -np.logaddexp(0, -x),
+        "softsign": lambda x: x / (1 + np.abs(x)),
+        "tanh": np.tanh,
+        "lecun_tanh": lambda x: 1.7159 * np.tanh(2 * x / 3),
+        "tanhshrink": lambda x: x - np.tanh(x),
+        "hardtanh": lambda x: np.clip(x, -1, 1),
+        "erf": _erf,
+        "sigmoid": _sigmoid,
+        "hardsigmoid": _hardsigmoid,
+        "hardswish": lambda x: x * _hardsigmoid(x),
+        "sin": np.sin,
+        "cos": np.cos,
+        "gaussian": lambda x: np.exp(-x * x),
+        "exp": np.exp,
+    }
+)
+ACTIVATION_ALIASES: Mapping[str, str] = MappingProxyType({"identity": "linear", "swish": "silu", "lrelu": "leaky_relu"})
+PARAMETRIC: Mapping[str, tuple[str, Callable[..., Array]]] = MappingProxyType(
+    {"leaky_relu": ("slope", _leaky), "elu": ("alpha", _elu), "celu": ("alpha", _celu)}
+)
+
+_GRID = np.concatenate([np.linspace(-8, 8, 161), [-0.5, 1e-3, -1e-3, 0.77]])
+
+
+def identify(function: Function) -> tuple[str, float] | None:
+    """Name of a function by its values: ("relu", 0.0), ("leaky_relu", slope), ("linear", slope), ("tanh", 0.0), ...
+
+    Positively homogeneous functions are recognized by their two slopes, the others by comparison with the named ones
+    to 1e-5 (single-precision code can differ by as much). None if nothing fits.
+
+    >>> identify(lambda x: x * (x > 0)), identify(lambda x: np.where(x > 0, x, 0.2 * x))
+    (('relu', 0.0), ('leaky_relu', 0.2))
+    """
+    with np.errstate(all="ignore"):
+        values = np.asarray(function(_GRID), dtype=np.float64)
+    if values.shape != _GRID.shape or not np.isfinite(values).all():
+        return None
+    up, down = float(values[160] / 8), float(values[0] / -8)
+    if np.allclose(values, np.where(_GRID > 0, up * _GRID, down * _GRID), rtol=1e-5, atol=1e-6):
+        return _homogeneous(up, down)
+    for name, known in ACTIVATIONS.items():
+        with np.errstate(all="ignore"):
+            reference = known(_GRID)
+        if np.allclose(values, reference, rtol=1e-5, atol=1e-5):
+            return name, 0.0
+    return None
+
+
+def _homogeneous(up: float, down: float) -> tuple[str, float] | None:
+    if math.isclose(up, down, rel_tol=1e-6):
+        return "linear", round(up, 6)
+    if not math.isclose(up, 1.0, rel_tol=1e-5):
+        return None
+    return ("relu", 0.0) if abs(down) < 1e-6 else ("leaky_relu", round(down, 6))

@@ -1,0 +1,163 @@
+"""Batches: what the user gives, what a shape means, and where it has to live."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from wellbegun._arguments import message
+from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
+from wellbegun.fill import fill
+from wellbegun.laws import Normal, Uniform
+
+Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """A made-up input: standard normal numbers, or integers below `high`, from a fixed stream.
+
+    Text form: "32,1,8,8", "4,16:float16", "8,32:int64<1000" (integers need the bound).
+
+    >>> InputSpec.parse("8,32:int64<1000")
+    InputSpec(shape=(8, 32), dtype='int64', high=1000)
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    high: int | None = None
+
+    @staticmethod
+    def parse(text: str) -> "InputSpec":
+        """From text; ArgumentError if it is none."""
+        found = re.fullmatch(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*", text)
+        allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz or .pt file"
+        if not found:
+            raise ArgumentError(message("input", "spec", allowed, text))
+        dtype, high = found.group(2) or "float32", found.group(3)
+        if not hasattr(torch, dtype) or not isinstance(getattr(torch, dtype), torch.dtype):
+            raise ArgumentError(message("input", "dtype", "a torch dtype", dtype))
+        if (not getattr(torch, dtype).is_floating_point) != (high is not None):
+            remedy = f"Write {found.group(1)}:{dtype}<N, with N the number of different values."
+            raise ArgumentError(message("input", "spec", "a bound for integers, and only for them", text, remedy))
+        shape = tuple(int(size) for size in found.group(1).split(","))
+        return InputSpec(shape, dtype, None if high is None else int(high))
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The same numbers every time, from the stream (0, name)."""
+        law = Normal(0, 1) if self.high is None else Uniform(0, self.high)
+        drawn = torch.from_numpy(fill(law, self.shape, seed=0, name=name))
+        if self.high is not None:
+            drawn = drawn.floor().clamp(max=self.high - 1)
+        return drawn.to(getattr(torch, self.dtype))
+
+
+@dataclass(frozen=True)
+class Call:
+    """Positional and keyword arguments of one forward pass."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Every tensor in it, in order."""
+        return _leaves([*self.args, *self.kwargs.values()])
+
+    def map(self, function: Any) -> "Call":
+        """The same call with `function` applied to every tensor."""
+        mapped = _map(self.args, function)
+        return Call(tuple(mapped), {key: _map(value, function) for key, value in self.kwargs.items()})
+
+
+def call_of(batch: Batch, model: torch.nn.Module) -> Call:
+    """Arguments for model(...): a dict is keyword arguments, a tuple or list positional ones.
+
+    Raises:
+        ArgumentTypeError: something that is no batch. ArgumentError: None for a model whose input cannot be told.
+    """
+    if batch is None:
+        batch = _guess(model)
+    if isinstance(batch, Mapping):
+        return Call((), {str(key): _leaf(value, str(key)) for key, value in batch.items()})
+    if isinstance(batch, (tuple, list)) and not _is_shape(batch):
+        return Call(tuple(_leaf(item, f"input{i}") for i, item in enumerate(batch)), {})
+    return Call((_leaf(batch, "input0"),), {})
+
+
+def _is_shape(value: Any) -> bool:
+    return len(value) > 0 and all(isinstance(size, int) and not isinstance(size, bool) for size in value)
+
+
+def _leaf(value: Any, name: str) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.array(value))
+    if isinstance(value, InputSpec):
+        return value.tensor(name)
+    if isinstance(value, str):
+        return InputSpec.parse(value).tensor(name)
+    if isinstance(value, (tuple, list)) and _is_shape(value):
+        return InputSpec(tuple(value)).tensor(name)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_leaf(item, f"{name}.{i}") for i, item in enumerate(value))
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    allowed = "a tensor, an array, a shape, a tuple of these or a dict of keyword arguments"
+    raise ArgumentTypeError(message("batch", "value", allowed, type(value).__name__))
+
+
+def _guess(model: torch.nn.Module) -> Batch:
+    """Input of a model whose first layer tells its shape: a linear layer, a lookup table or a recurrent layer."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            return InputSpec((4, module.in_features))
+        if isinstance(module, torch.nn.Embedding):
+            return InputSpec((4, 8), "int64", module.num_embeddings)
+        if isinstance(module, (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)):
+            return InputSpec((4, 8, module.input_size) if module.batch_first else (8, 4, module.input_size))
+        if next(module.children(), None) is None:
+            break
+    remedy = "Give a batch: a tensor, a tuple, a dict of keyword arguments, or a shape such as (32, 3, 32, 32)."
+    raise ArgumentError(f"batch: the input of {type(model).__name__} cannot be told from its first layer. {remedy}")
+
+
+def place(call: Call, model: torch.nn.Module) -> Call:
+    """The batch where the model lives: its device, and its dtype for floating-point inputs."""
+    first = next(iter(model.parameters()), None)
+    if first is None:
+        raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
+    real = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), torch.float32)
+
+    def move(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(first.device, real if tensor.dtype.is_floating_point else tensor.dtype)
+
+    return call.map(move)
+
+
+def _map(node: Any, function: Any) -> Any:
+    if isinstance(node, torch.Tensor):
+        return function(node)
+    if isinstance(node, (tuple, list)):
+        return type(node)(_map(item, function) for item in node)
+    return node
+
+
+def _leaves(node: Any) -> list[torch.Tensor]:
+    if isinstance(node, torch.Tensor):
+        return [node]
+    if isinstance(node, (tuple, list)):
+        return [tensor for item in node for tensor in _leaves(item)]
+    if isinstance(node, Mapping):
+        return [tensor for item in node.values() for tensor in _leaves(item)]
+    if hasattr(node, "__dataclass_fields__"):
+        return [tensor for key in node.__dataclass_fields__ for tensor in _leaves(getattr(node, key))]
+    return []
+
+
+def outputs_of(result: Any) -> list[torch.Tensor]:
+    """Tensors in whatever a model returned: tensor, tuple, dict or dataclass."""
+    return _leaves(result)

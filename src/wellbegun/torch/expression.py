@@ -1,0 +1,80 @@
+"""An elementwise computation as an expression of one value, replayed in float64 on any grid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from wellbegun._typing import Array
+from wellbegun.torch import aten
+
+_CASTS = frozenset({"_to_copy", "clone", "contiguous", "detach", "alias", "lift_fresh", "copy_"})
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """`func(*arguments)`; an argument that is the root is ROOT, a nested expression is itself, the rest is constant."""
+
+    func: Any
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    output: int = 0  # which output, if there are several
+
+
+class _Root:
+    """Stands for the value the expression starts from."""
+
+    def __repr__(self) -> str:
+        return "x"
+
+
+ROOT = _Root()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A constant tensor; made when the expression runs, because it may be recorded under fake tensors."""
+
+    value: float
+
+
+def function_of(expression: Expression) -> Callable[[Array], Array]:
+    """The expression as a NumPy function."""
+
+    def function(x: Array) -> Array:
+        with torch.no_grad():
+            start = torch.from_numpy(np.array(x, dtype=np.float64))
+            found = _evaluate(expression, start, {})
+            return found.to(torch.float64).expand(start.shape).numpy().copy()  # type: ignore[no-any-return]
+
+    return function
+
+
+def _evaluate(node: Any, x: torch.Tensor, memo: dict[int, Any]) -> Any:
+    if node is ROOT:
+        return x
+    if isinstance(node, Number):
+        return torch.tensor(node.value, dtype=torch.float64)
+    if isinstance(node, (list, tuple)):
+        return type(node)(_evaluate(item, x, memo) for item in node)
+    if not isinstance(node, Expression):
+        return node
+    if id(node) not in memo:
+        arguments = [_evaluate(argument, x, memo) for argument in node.arguments]
+        keywords = {key: _evaluate(value, x, memo) for key, value in node.keywords.items()}
+        memo[id(node)] = _apply(node, arguments, keywords)
+    return memo[id(node)]
+
+
+def _apply(node: Expression, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+    name = aten.name_of(node.func)
+    if name in _CASTS:  # rounding to a dtype is not part of the function
+        return arguments[1] if name == "copy_" else arguments[0]
+    keywords.pop("dtype", None)
+    for position in aten.writes_to(node.func):
+        if position < len(arguments):
+            arguments[position] = arguments[position].clone()
+    found = node.func(*arguments, **keywords)
+    return found[node.output] if isinstance(found, (tuple, list)) else found

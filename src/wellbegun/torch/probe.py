@@ -1,0 +1,255 @@
+"""One forward and one backward pass under observation -> Statistics. Nothing about the model changes."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from wellbegun._arguments import message
+from wellbegun.errors import ArgumentError, ArgumentTypeError, TraceError
+from wellbegun.fill import fill
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role, roles_of
+from wellbegun.health import LossStats, OperationStats, ParameterStats, Statistics
+from wellbegun.laws import Normal, Uniform
+from wellbegun.torch.batch import Batch, call_of, outputs_of, place
+from wellbegun.torch.trace import check_model, parameters_of, preserved, record
+
+Loss = Callable[[Any], torch.Tensor]
+
+
+class _Watch:
+    """Collects what happens at weighted operations: output statistics at once, gradients when they arrive."""
+
+    def __init__(self) -> None:
+        self.forward: dict[int, tuple[float, bool]] = {}
+        self.gradients: dict[int, float] = {}
+        self.edges: dict[int, Any] = {}
+        self._pending: tuple[int, torch.Tensor] | None = None
+
+    def __call__(self, operation: Operation, outputs: tuple[torch.Tensor, ...]) -> None:
+        self.settle()
+        if operation.kind not in WEIGHTED:
+            return
+        output = outputs[0].detach()
+        self.forward[operation.index] = _rms(output), bool(torch.isfinite(output).all())
+        self._pending = operation.index, outputs[0]
+
+    def settle(self) -> None:
+        """Autograd attaches its node after the dispatcher returns, so it is looked up at the next operation."""
+        if self._pending is None:
+            return
+        (index, output), self._pending = self._pending, None
+        if output.requires_grad and output.grad_fn is not None:
+            edge = torch.autograd.graph.get_gradient_edge(output)
+            self.edges[index] = edge
+            edge.node.register_prehook(self._listener(index, edge.output_nr))
+
+    def _listener(self, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:
+        def listen(gradients: tuple[Any, ...]) -> None:
+            gradient = gradients[position]
+            self.gradients[index] = 0.0 if gradient is None else float(gradient.double().norm())
+
+        return listen
+
+
+def probe(
+    model: torch.nn.Module, batch: Batch = None, loss: Loss | None = None, *, chance: float | None = None
+) -> Statistics:
+    """Measure a model, however it was initialized.
+
+    Args:
+        model: Any module, in the mode (train or eval) it is to be judged in.
+        batch: As for `wellbegun.plan`.
+        loss: Function of the model's output giving a scalar; None makes one up (and says which).
+        chance: What that loss would be for a model that knows nothing.
+    """
+    check_model(model)
+    parameters, names = parameters_of(model)
+    call = place(call_of(batch, model), model)
+    if any(tensor.is_meta for tensor in model.parameters()):
+        raise ArgumentError("check: the model is on the meta device and holds no values; there is nothing to measure.")
+    watch = _Watch()
+    with preserved(model):
+        graph, result = record(model, call, parameters, names, watch)
+        watch.settle()
+        roles = roles_of(graph)
+        value, stats = _loss(result, loss, chance)
+        trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
+        gradients = _backward(value, trained)
+        injected = _inject(graph, roles, watch, trained) if _readout_is_silent(graph, roles, watch) else None
+    tensors = dict(model.named_parameters())
+    return Statistics(
+        _operations(graph, roles, watch),
+        tuple(_parameter(roles[name], tensors[name], gradients.get(name)) for name in roles),
+        stats,
+        _rms(_main_output(result).detach()),
+        injected is not None,
+        graph.notes,
+    )
+
+
+# ---------------------------------------------------------------------- loss and gradients
+def _main_output(result: Any) -> torch.Tensor:
+    """The tensor a loss is taken of: the logits, or the first floating-point output."""
+    logits = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
+    found = (
+        logits
+        if isinstance(logits, torch.Tensor)
+        else next((tensor for tensor in outputs_of(result) if tensor.is_floating_point() or tensor.is_complex()), None)
+    )
+    if found is None:
+        raise TraceError("check: the model returns no floating-point tensor, so there is nothing to take a loss of.")
+    return found
+
+
+def _loss(result: Any, loss: Loss | None, chance: float | None) -> tuple[torch.Tensor, LossStats]:
+    if loss is not None:
+        value = loss(result)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise ArgumentTypeError(
+                message("check", "loss", "a function of the output that gives a scalar tensor", got)
+            )
+        return value, LossStats(float(value.detach()), chance, "the given loss")
+    output = _main_output(result)
+    output = output.abs() if output.is_complex() else output
+    classes, axis = _classes(output)
+    if classes < 2:
+        target = _target(Normal(0, 1), output)
+        value = functional.mse_loss(output.float(), target.float())
+        return value, LossStats(
+            float(value.detach()), None, "mean squared error against random standard normal targets"
+        )
+    rows = output.movedim(axis, -1).reshape(-1, classes).float()
+    labels = _target(Uniform(0, classes), rows[:, 0]).floor().clamp(0, classes - 1).long()
+    value = functional.cross_entropy(rows, labels)
+    described = f"cross-entropy of {classes} classes against random labels"
+    return value, LossStats(float(value.detach()), math.log(classes), described)
+
+
+def _classes(output: torch.Tensor) -> tuple[int, int]:
+    """Number of classes and their axis: (N, K), (N, T, K) or (N, K, H, W, ...)."""
+    if output.ndim < 2:
+        return 1, 0
+    axis = 1 if output.ndim == 2 or output.ndim > 3 else 2
+    return int(output.shape[axis]), axis
+
+
+def _target(law: Any, like: torch.Tensor) -> torch.Tensor:
+    drawn = torch.from_numpy(fill(law, tuple(like.shape), seed=0, name="probe.target"))
+    return drawn.to(like.device)
+
+
+def _backward(value: torch.Tensor, trained: dict[str, torch.nn.Parameter]) -> dict[str, torch.Tensor | None]:
+    """Gradients of every trainable parameter, without touching their `.grad`."""
+    if not value.requires_grad or not trained:
+        return {}
+    found = torch.autograd.grad(value, list(trained.values()), retain_graph=True, allow_unused=True)
+    return dict(zip(trained, found, strict=True))
+
+
+def _weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operation, Role]]:
+    """Weighted operations with the role of their weight."""
+    found = []
+    for operation in graph.operations:
+        names = [use.parameter for use in operation.uses if use.slot in ("weight", "derived", "recurrent_hidden")]
+        if operation.kind in WEIGHTED and names and names[-1] in roles:
+            found.append((operation, roles[names[-1]]))
+    return found
+
+
+def _readout_is_silent(graph: ModelGraph, roles: Mapping[str, Role], watch: _Watch) -> bool:
+    """A readout that starts at zero passes no gradient back at the first step, which says nothing about the rest."""
+    pairs = _weights(graph, roles)
+    readouts = [operation.index for operation, role in pairs if role.role == "readout"]
+    hidden = [operation.index for operation, role in pairs if role.role != "readout"]
+    silent = all(watch.forward[index][0] == 0 for index in readouts)
+    return bool(readouts and hidden) and silent and not any(watch.gradients.get(index) for index in hidden)
+
+
+def _inject(
+    graph: ModelGraph, roles: Mapping[str, Role], watch: _Watch, trained: dict[str, torch.nn.Parameter]
+) -> bool | None:
+    """A random unit signal sent back from the last hidden operation, to see how the net behind it carries gradients."""
+    hidden = [o.index for o, role in _weights(graph, roles) if role.role != "readout" and o.index in watch.edges]
+    if not hidden or not trained or watch.forward[hidden[-1]][0] == 0:
+        return None
+    edge = watch.edges[hidden[-1]]
+    output = edge.node._input_metadata[edge.output_nr]
+    drawn = fill(Normal(0, 1), tuple(output.shape), seed=0, name="probe.signal")
+    signal = torch.from_numpy(drawn).to(output.device, output.dtype)
+    torch.autograd.grad([edge], list(trained.values()), grad_outputs=[signal], allow_unused=True)
+    watch.gradients[hidden[-1]] = float(signal.double().norm())
+    return True
+
+
+# ---------------------------------------------------------------------- statistics
+def _rms(tensor: torch.Tensor) -> float:
+    if tensor.numel() == 0:
+        return 0.0
+    return float(
+        torch.linalg.vector_norm(tensor, dtype=torch.complex128 if tensor.is_complex() else torch.float64)
+    ) / math.sqrt(tensor.numel())
+
+
+def _operations(graph: ModelGraph, roles: Mapping[str, Role], watch: _Watch) -> tuple[OperationStats, ...]:
+    return tuple(
+        OperationStats(
+            operation.index,
+            operation.place,
+            operation.kind,
+            role.parameter.name,
+            role.role,
+            *watch.forward[operation.index],
+            watch.gradients.get(operation.index, 0.0 if operation.index in watch.edges else None),
+        )
+        for operation, role in _weights(graph, roles)
+    )
+
+
+def _parameter(role: Role, tensor: torch.Tensor, gradient: torch.Tensor | None) -> ParameterStats:
+    units, distinct, locked = 0, 0, 0
+    if role.layout is not None and "i" in role.layout.axes and "o" in role.layout.axes and tensor.numel():
+        rows = _units(tensor, role)
+        units = len(rows)
+        distinct, locked = _twins(rows, None if gradient is None else _units(gradient, role))
+    return ParameterStats(
+        role.parameter.name,
+        role.role,
+        _rms(tensor.detach()),
+        bool(torch.isfinite(tensor).all()),
+        None if gradient is None else float(torch.linalg.vector_norm(gradient.double())),
+        gradient is None or bool(torch.isfinite(gradient).all()),
+        units,
+        distinct,
+        locked,
+    )
+
+
+def _units(tensor: torch.Tensor, role: Role) -> torch.Tensor:
+    """One row for each output unit, with everything that comes in."""
+    assert role.layout is not None
+    order = role.layout.canonical
+    outputs = sum(role.layout.axes.count(letter) for letter in "eo")
+    moved = tensor.detach().permute(order)
+    return moved.reshape(math.prod(moved.shape[:outputs]), -1)
+
+
+def _twins(rows: torch.Tensor, gradients: torch.Tensor | None) -> tuple[int, int]:
+    """Number of different rows, and of rows that equal another one both in weights and in gradients."""
+    keys = _hash(rows)
+    distinct = len(torch.unique(keys))
+    if gradients is None or distinct == len(keys):
+        return distinct, 0
+    both = torch.stack([keys, _hash(gradients)], dim=1)
+    _, counts = torch.unique(both, dim=0, return_counts=True)
+    return distinct, int(counts[counts > 1].sum())
+
+
+def _hash(rows: torch.Tensor) -> torch.Tensor:
+    """A 64-bit number for each row, equal for equal rows (0.0 and -0.0 count as equal)."""
+    values = rows.detach().cpu().to(torch.float64) + 0.0
+    multipliers = torch.randint(-(2**62), 2**62, (values.shape[1],), generator=torch.Generator().manual_seed(1)) | 1
+    return (values.view(torch.int64) * multipliers).sum(dim=1)

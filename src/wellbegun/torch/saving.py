@@ -1,0 +1,28 @@
+"""A filled model to safetensors: weights, plan and seed in one file."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from wellbegun.planning import Plan
+from wellbegun.storage import plan_to_json
+
+
+def save_weights(model: torch.nn.Module, plan: Plan, path: str | os.PathLike[str]) -> Path:
+    """Write the state of a model with its plan and seed as metadata; tied tensors are stored once.
+
+    `safetensors.torch.load_model(model, path)` reads the weights back; the metadata entries "wellbegun.plan" and
+    "wellbegun.seed" hold the plan as JSON and the seed as a decimal number.
+    """
+    from safetensors.torch import save_model
+
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    metadata = {"format": "pt", "wellbegun.seed": str(plan.seed), "wellbegun.plan": plan_to_json(plan, indent=None)}
+    try:
+        save_model(model, str(partial), metadata=metadata)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,139 @@
+"""Which parameters an operation uses, and the layout each one has there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from wellbegun.errors import LayoutError
+from wellbegun.graph import Use
+from wellbegun.layout import Layout
+from wellbegun.torch import aten, axes
+
+Known = dict[int, Any]
+
+
+def weight_uses(func: Any, args: Any, known: Known, sections: dict[str, int]) -> tuple[str, tuple[Use, ...]] | None:
+    """(kind, uses) if a parameter is the weight of a product, convolution or lookup here; None otherwise."""
+    name = aten.name_of(func)
+    if name in aten.PRODUCTS:
+        return _product(name, args, known, sections)
+    if name in aten.CONVOLUTIONS:
+        return _convolution(args, known)
+    if name in aten.LOOKUPS:
+        weight, padding = aten.LOOKUPS[name]
+        row = args[padding] if padding is not None and len(args) > padding else -1
+        return _lookup(args[weight], known, (0,), row)
+    if name == "index_select":
+        return _lookup(args[0], known, (args[1],))
+    if name == "index":
+        return _lookup(args[0], known, tuple(axis for axis, index in enumerate(args[1]) if index is not None))
+    return None
+
+
+def _derived(tensor: Any, known: Known) -> axes.Derived | None:
+    found = known.get(id(tensor)) if isinstance(tensor, torch.Tensor) else None
+    return found if isinstance(found, axes.Derived) else None
+
+
+def _product(name: str, args: Any, known: Known, sections: dict[str, int]) -> tuple[str, tuple[Use, ...]] | None:
+    first, second, bias = aten.PRODUCTS[name]
+    left, right = _derived(args[first], known), _derived(args[second], known)
+    if (left is None) == (right is None):
+        return None
+    batch = "e" if args[first].ndim == 3 else ""
+    if right is not None:
+        weight, roles = right, batch + "io"[: args[second].ndim - len(batch)]
+    else:
+        assert left is not None
+        weight, roles = left, batch + "oi"[-(args[first].ndim - len(batch)) :]
+    uses = _weight(weight, roles, sections)
+    if bias is not None and (added := _derived(args[bias], known)) is not None:
+        uses += tuple(Use(parameter, "bias") for parameter in sorted(added.names))
+    return "linear", uses
+
+
+def _weight(weight: axes.Derived, roles: str, sections: dict[str, int], **options: Any) -> tuple[Use, ...]:
+    if weight.name is None or not weight.exact:
+        return tuple(Use(parameter, "derived") for parameter in sorted(weight.names))
+    found = axes.letters(weight, roles)
+    try:
+        layout = None if found is None else Layout(found, sections=sections.get(weight.name), **options)
+    except LayoutError:
+        layout = None  # the letters contradict: the parameter needs a rule, and the plan says so
+    return (Use(weight.name, "weight", layout),)
+
+
+def _convolution(args: Any, known: Known) -> tuple[str, tuple[Use, ...]] | None:
+    weight, bias = _derived(args[1], known), _derived(args[2], known)
+    if weight is None:
+        return None
+    stride, transposed, groups = args[3], bool(args[6]), int(args[8])
+    window = args[1].ndim - 2
+    strides = tuple(stride) if len(stride) == window else tuple(stride) * window
+    roles = ("io" if transposed else "oi") + "k" * window
+    uses = _weight(weight, roles, {}, groups=groups, stride=strides, transposed=transposed)
+    if bias is not None:
+        uses += tuple(Use(parameter, "bias") for parameter in sorted(bias.names))
+    return ("conv_transpose" if transposed else "conv"), uses
+
+
+def _lookup(
+    table: Any, known: Known, indexed: tuple[int, ...], padding: int = -1
+) -> tuple[str, tuple[Use, ...]] | None:
+    weight = _derived(table, known)
+    if weight is None:
+        return None
+    if weight.name is None or not weight.exact:
+        return "lookup", tuple(Use(parameter, "derived") for parameter in sorted(weight.names))
+    roles = "".join("l" if axis in indexed else "o" for axis in range(table.ndim))
+    found = axes.letters(weight, roles) if len(indexed) == 1 else None
+    rows = (int(padding),) if padding >= 0 else ()
+    return "lookup", (Use(weight.name, "table", Layout(found) if found else None, zero_rows=rows),)
+
+
+def norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) -> tuple[Use, ...]:
+    """Scale and shift of a normalization."""
+    found = []
+    for position, slot in zip(slots, ("norm_scale", "norm_shift"), strict=True):
+        derived = _derived(args[position], known) if position is not None and len(args) > position else None
+        found += [Use(parameter, slot) for parameter in sorted(derived.names)] if derived else []
+    return tuple(found)
+
+
+def product_uses(args: Any, known: Known) -> tuple[Use, ...]:
+    """A bias added to a product of two values."""
+    return tuple(
+        Use(parameter, "shift") for arg in args if (found := _derived(arg, known)) for parameter in sorted(found.names)
+    )
+
+
+_BIASES = ("recurrent_bias_input", "recurrent_bias_hidden")
+
+
+def recurrent_uses(name: str, args: Any, gates: int, of: Callable[[torch.Tensor], Any]) -> tuple[Use, ...]:
+    """Weights of a recurrent layer or cell, whose argument order is fixed by torch."""
+    if name.endswith("_cell"):
+        slots = ["recurrent_input", "recurrent_hidden", *_BIASES]
+        pairs = [(tensor, slot) for tensor, slot in zip(args[2:6], slots, strict=False) if tensor is not None]
+    else:
+        pairs = _layers(args)
+    found = []
+    for tensor, slot in pairs:
+        known = of(tensor)
+        if isinstance(known, axes.Derived):
+            layout = Layout("oi"[: tensor.ndim], sections=gates if slot != "recurrent_projection" else None)
+            slot = slot if known.exact else "derived"
+            found += [Use(parameter, slot, layout, gates) for parameter in sorted(known.names)]
+    return tuple(found)
+
+
+def _layers(args: Any) -> list[tuple[torch.Tensor, str]]:
+    """(input, [batch sizes,] state, weights, has_biases, layers, dropout, train, bidirectional, ...)"""
+    packed = isinstance(args[1], torch.Tensor) and isinstance(args[3], (list, tuple))
+    position = 3 if packed else 2
+    weights, biases, layers, both = args[position], args[position + 1], args[position + 2], args[position + 5]
+    each = len(weights) // (layers * (2 if both else 1))
+    slots = ["recurrent_input", "recurrent_hidden"] + list(_BIASES) * bool(biases)
+    slots += ["recurrent_projection"] * (each - len(slots))
+    return [(tensor, slots[i % each]) for i, tensor in enumerate(weights)]

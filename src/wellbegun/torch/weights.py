@@ -1,0 +1,104 @@
+"""Plan -> weights: every planned parameter written once, in place, whatever its device, dtype or strides."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from wellbegun._arguments import message
+from wellbegun._typing import Array
+from wellbegun.errors import ArgumentError, TraceError
+from wellbegun.fill import write
+from wellbegun.fill.engine import threads_of
+from wellbegun.laws import Law
+from wellbegun.planning import Entry, Ledger, Plan, settle
+
+_CHUNK = 1 << 24  # elements copied at once to a device that cannot be written directly
+Progress = Callable[[int, int, str], None]  # (done, all, name)
+
+
+def apply_plan(
+    model: torch.nn.Module, plan: Plan, *, threads: int | None = None, progress: Progress | None = None
+) -> Ledger:
+    """Fill the model as planned.
+
+    Raises:
+        ArgumentError: the plan does not fit the model, or a parameter is on the meta device. Nothing is written then.
+    """
+    workers = threads_of(threads)
+    tensors = dict(model.named_parameters(remove_duplicate=False))
+    _check(plan, tensors)
+    jobs = [entry for entry in plan.entries if entry.action == "fill"]
+    written: list[str] = []
+    for done, entry in enumerate(jobs):
+        if progress is not None:
+            progress(done, len(jobs), entry.name)
+        _write(tensors[entry.name], entry, plan.seed, workers)
+        written.append(entry.name)
+    return settle(plan, written)
+
+
+def _check(plan: Plan, tensors: dict[str, torch.nn.Parameter]) -> None:
+    """Everything that could go wrong, before the first byte is written."""
+    planned = [entry.name for entry in plan.entries]
+    if missing := sorted(set(tensors) - set(planned)):
+        raise ArgumentError(
+            message("plan", "entries", "one for each parameter of the model", f"none for {missing[:5]}")
+        )
+    if extra := sorted(set(planned) - set(tensors)):
+        raise ArgumentError(message("plan", "entries", "parameters of this model", extra[:5]))
+    for entry in plan.entries:
+        tensor = tensors[entry.name]
+        if tuple(tensor.shape) != entry.shape:
+            raise ArgumentError(message("plan", f"shape of {entry.name!r}", f"{tuple(tensor.shape)}", entry.shape))
+        if str(tensor.dtype).removeprefix("torch.") != entry.dtype:
+            raise ArgumentError(message("plan", f"dtype of {entry.name!r}", str(tensor.dtype), entry.dtype))
+        if tensor.is_meta:
+            remedy = "Give the model memory first: model.to_empty(device='cpu')."
+            raise ArgumentError(
+                f"initialize: parameter {entry.name!r} is on the meta device, which holds no values. {remedy}"
+            )
+        if entry.action == "fill" and (entry.law is None or entry.layout is None):
+            raise ArgumentError(message("plan", f"law of {entry.name!r}", "given where the action is fill", None))
+
+
+def _write(tensor: torch.nn.Parameter, entry: Entry, seed: int, threads: int) -> None:
+    assert entry.law is not None  # `_check` has seen to both
+    assert entry.layout is not None
+    order = entry.layout.canonical
+    shape = tuple(entry.shape[axis] for axis in order)
+    values = tensor.detach().permute(order) if order else tensor.detach()
+    if values.device.type == "cpu" and values.layout == torch.strided:
+        _into(_array(values), entry.law, seed, entry, shape, tuple((0, size) for size in shape), threads)
+    elif values.layout == torch.strided:
+        _through_host(values, entry, seed, shape, threads)
+    else:
+        raise TraceError(
+            f"initialize: parameter {entry.name!r} has layout {values.layout}; only strided ones can be filled."
+        )
+    torch._C._autograd._unsafe_set_version_counter((tensor,), (tensor._version + 1,))
+
+
+def _array(values: torch.Tensor) -> Array:
+    """The tensor's memory as NumPy sees it; bfloat16 as uint16."""
+    return values.view(torch.uint16).numpy() if values.dtype == torch.bfloat16 else values.numpy()
+
+
+def _into(out: Array, law: Law, seed: int, entry: Entry, shape: tuple[int, ...], region: Any, threads: int) -> None:
+    write(law, out, seed=seed, name=entry.stream, shape=shape, region=region, dtype=entry.dtype, threads=threads)
+
+
+def _through_host(values: torch.Tensor, entry: Entry, seed: int, shape: tuple[int, ...], threads: int) -> None:
+    """Fill on the host in pieces along the first axis and copy: bounded memory, except for laws that couple entries."""
+    assert entry.law is not None
+    first = shape[0] if shape else 1
+    each = max(1, _CHUNK * first // max(values.numel(), 1))
+    if entry.law.couples or not shape:
+        each = max(first, 1)
+    for start in range(0, max(first, 1), each):
+        stop = min(start + each, max(first, 1))
+        region = ((start, stop), *((0, size) for size in shape[1:])) if shape else ()
+        part = values[start:stop] if shape else values
+        host = torch.empty(part.shape, dtype=part.dtype)
+        _into(_array(host), entry.law, seed, entry, shape, region, threads)
+        part.copy_(host)
