@@ -6,7 +6,7 @@ from typing import Any
 
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
 
-SIGNAL_RANGE = 100.0  # largest growth or shrinkage of the signal between the first hidden layer and any other
+SIGNAL_RANGE = 100.0  # largest growth or shrinkage between the input of the first hidden layer and any other's output
 GRADIENT_RANGE = 100.0  # the same for the norm of the gradient between the last hidden layer and the first
 LOSS_RATIO = 1.5  # largest first loss, in units of chance
 EQUAL_SHARE = 0.5  # share of a layer's units that may be copies which never part
@@ -128,10 +128,10 @@ def _signal(statistics: Statistics) -> list[Finding]:
     hidden = hidden_operations(statistics)
     if not hidden:
         return []
-    first = hidden[0].rms
-    if first == 0:
-        return [_finding("W101", hidden[0].place, 0.0, 1 / SIGNAL_RANGE)]
-    ratios = [(operation.rms / first, operation) for operation in hidden]
+    start = hidden[0].input_rms
+    if start == 0:  # a batch of zeros tells nothing about scales
+        return []
+    ratios = [(operation.rms / start, operation) for operation in hidden]
     found = []
     low, high = min(ratios, key=lambda pair: pair[0]), max(ratios, key=lambda pair: pair[0])
     if low[0] < 1 / SIGNAL_RANGE:

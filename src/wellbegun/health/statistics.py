@@ -12,6 +12,7 @@ class OperationStats:
     kind: str
     parameter: str  # name of its weight
     role: str  # hidden, residual_out, readout, recurrent, ...
+    input_rms: float  # of the signal that comes in
     rms: float  # of its output on the batch
     finite: bool  # whether its whole output is
     gradient: float | None = None  # norm of the loss gradient at its output; None if none arrives

@@ -146,22 +146,22 @@ def _loss(health: Health) -> str:
 def _depth_table(health: Health, most: int = 24) -> "Table":
     """Signal and gradient at weighted operations; the middle of deep models is left out and said so."""
     operations = health.statistics.operations
-    first = next((o.rms for o in hidden_operations(health.statistics) if o.rms), 0.0)
+    start = next((o.input_rms for o in hidden_operations(health.statistics)), 0.0)
     right: dict[str, Any] = {"justify": "right"}
     columns: list[Column] = [("#", right), ("place", _FOLD), ("weight", _FOLD), ("role", {})]
-    columns += [("signal RMS", right), ("× first", right), ("gradient norm", right)]
+    columns += [("signal RMS", right), ("× input", right), ("gradient norm", right)]
     table = _table("Signal and gradient by depth", columns)
     for number, operation in enumerate(operations):
         if len(operations) > most and most // 2 <= number < len(operations) - most // 2:
             if number == most // 2:
                 table.add_row("…", _safe(f"{len(operations) - most} more"))
             continue
-        table.add_row(*(_safe(cell) for cell in _depth_row(number + 1, operation, first)))
+        table.add_row(*(_safe(cell) for cell in _depth_row(number + 1, operation, start)))
     return table
 
 
-def _depth_row(number: int, o: OperationStats, first: float) -> tuple[str, ...]:
-    ratio = f"{o.rms / first:.3g}" if first and o.finite else ""
+def _depth_row(number: int, o: OperationStats, start: float) -> tuple[str, ...]:
+    ratio = f"{o.rms / start:.3g}" if start and o.finite else ""
     return str(number), o.place, o.parameter, o.role, _number(o.rms), ratio, _number(o.gradient)
 
 

@@ -23,17 +23,20 @@ class _Watch:
     """Collects what happens at weighted operations: output statistics at once, gradients when they arrive."""
 
     def __init__(self) -> None:
-        self.forward: dict[int, tuple[float, bool]] = {}
+        self.forward: dict[int, tuple[float, float, bool]] = {}  # RMS in, RMS out, whether all is finite
         self.gradients: dict[int, float] = {}
         self.edges: dict[int, Any] = {}
         self._pending: tuple[int, torch.Tensor] | None = None
 
-    def __call__(self, operation: Operation, outputs: tuple[torch.Tensor, ...]) -> None:
+    def __call__(
+        self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
+    ) -> None:
         self.settle()
         if operation.kind not in WEIGHTED:
             return
         output = outputs[0].detach()
-        self.forward[operation.index] = _rms(output), bool(torch.isfinite(output).all())
+        came_in = _rms(inputs[0].detach()) if inputs else 0.0
+        self.forward[operation.index] = came_in, _rms(output), bool(torch.isfinite(output).all())
         self._pending = operation.index, outputs[0]
 
     def settle(self) -> None:
@@ -165,7 +168,7 @@ def _readout_is_silent(graph: ModelGraph, roles: Mapping[str, Role], watch: _Wat
     pairs = _weights(graph, roles)
     readouts = [operation.index for operation, role in pairs if role.role == "readout"]
     hidden = [operation.index for operation, role in pairs if role.role != "readout"]
-    silent = all(watch.forward[index][0] == 0 for index in readouts)
+    silent = all(watch.forward[index][1] == 0 for index in readouts)
     return bool(readouts and hidden) and silent and not any(watch.gradients.get(index) for index in hidden)
 
 
@@ -174,7 +177,7 @@ def _inject(
 ) -> bool | None:
     """A random unit signal sent back from the last hidden operation, to see how the net behind it carries gradients."""
     hidden = [o.index for o, role in _weights(graph, roles) if role.role != "readout" and o.index in watch.edges]
-    if not hidden or not trained or watch.forward[hidden[-1]][0] == 0:
+    if not hidden or not trained or watch.forward[hidden[-1]][1] == 0:
         return None
     edge = watch.edges[hidden[-1]]
     output = edge.node._input_metadata[edge.output_nr]

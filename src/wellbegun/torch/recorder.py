@@ -21,7 +21,7 @@ from wellbegun.torch import aten, axes
 from wellbegun.torch.expression import ROOT, Expression, Number, function_of
 from wellbegun.torch.uses import norm_uses, product_uses, recurrent_uses, weight_uses
 
-Observer = Callable[[Operation, tuple[torch.Tensor, ...]], None]
+Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             kind = aten.kind_of(func)
         found = uses[1] if uses else self._other_uses(name, args, known, kind)
         statistic = self._statistics(name, kind, signals)
-        self._append(kind, name, signals, outputs, found, root=root, expression=expression, statistic=statistic)
+        inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
+        self._append(
+            kind, name, signals, outputs, found, root=root, expression=expression, statistic=statistic, inputs=inputs
+        )
 
     def _append(
         self,
@@ -178,6 +181,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         expression: Expression | None = None,
         statistic: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset()),
         mode: str = "",
+        inputs: tuple[torch.Tensor, ...] = (),
     ) -> None:
         tensors, values = tuple(outputs), []
         for position, tensor in enumerate(tensors):
@@ -188,14 +192,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._remember(tensor, Signal(self._values, root, own, *statistic))
             else:
                 self._remember(tensor, Signal(self._values, self._values, ROOT, *statistic))
-        inputs = tuple(dict.fromkeys(signal.value for signal in signals))
+        read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
         operation = Operation(
-            len(self.operations), kind, name, self.scopes[-1], inputs, tuple(values), uses, root, function, mode
+            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode
         )
         self.operations.append(operation)
         if self.observer is not None and tensors:
-            self.observer(operation, tensors)
+            self.observer(operation, inputs, tensors)
 
     def _pointwise(
         self, func: Any, args: Any, kwargs: Any, operands: list[tuple[torch.Tensor, Any]], signals: list[Signal]
@@ -259,7 +263,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         signals = [known for _, known in tensors if isinstance(known, Signal)]
         mode, gates = aten.RECURRENT[name]
         uses = recurrent_uses(name, args, gates, self.of)
-        self._append("recurrent", name, signals, outputs, uses, mode=mode)
+        inputs = tuple(tensor for tensor, known in tensors if isinstance(known, Signal))
+        self._append("recurrent", name, signals, outputs, uses, mode=mode, inputs=inputs)
 
     def graph(self, outputs: Iterable[torch.Tensor], notes: tuple[str, ...] = ()) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""

@@ -1,0 +1,250 @@
+"""The main job on real data: six ways to initialize three networks, looked at before training and then trained.
+
+Data: scikit-learn's digits, 1,797 scanned handwritten digits of 8x8 pixels, shipped with the package.
+Usage: make demo, or python examples/demo.py [--quick] [--out FOLDER]
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sklearn.datasets import load_digits
+from torch import nn
+
+import wellbegun as wb
+from networks import HybridMLP, PlainConvNet, RowLSTM
+from wellbegun.health import Health
+from wellbegun.storage import save_plan
+
+NETWORKS: dict[str, type[nn.Module]] = {
+    "plain conv net, 30 layers": PlainConvNet,
+    "hybrid relu/tanh/sigmoid MLP": HybridMLP,
+    "LSTM over rows": RowLSTM,
+}
+# name -> rules that replace wellbegun's own choice; None leaves the framework's default
+CANDIDATES: dict[str, list[tuple[str, str]] | None] = {
+    "framework default": None,
+    "naive normal(0.01)": [("*", "normal(std=0.01)"), ("*bias*", "zeros")],
+    "zeros": [("*", "zeros")],
+    "Xavier everywhere": [("*weight*", "xavier_normal"), ("*bias*", "zeros")],
+    "He everywhere": [("*weight*", "he_normal"), ("*bias*", "zeros")],
+    "wellbegun's plan": [],
+}
+RATES = (3e-4, 1e-3, 3e-3)
+CHANCE = 2.302585092994046  # ln 10
+
+
+@dataclass
+class Digits:
+    """Training and test images, standardized, and their labels."""
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+
+
+@dataclass
+class Outcome:
+    """One network with one initialization."""
+
+    network: str
+    candidate: str
+    findings: list[str]
+    signal: list[float]
+    gradient: list[float]
+    losses: dict[str, list[float]] = field(default_factory=dict)  # rate -> loss at each step
+    accuracy: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def best_rate(self) -> str:
+        return max(self.accuracy, key=lambda rate: self.accuracy[rate])
+
+
+def digits() -> Digits:
+    """A fixed split: four fifths to train on."""
+    bunch = load_digits()
+    images = torch.tensor(bunch.images, dtype=torch.float32)[:, None]
+    images = (images - images.mean()) / images.std()
+    labels = torch.tensor(bunch.target)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    train, test = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
+    return Digits(images[train], labels[train], images[test], labels[test])
+
+
+def build(network: str, candidate: str, data: Digits) -> nn.Module:
+    """The network with this initialization; the same numbers every time."""
+    torch.manual_seed(0)
+    model = NETWORKS[network]()
+    rules = CANDIDATES[candidate]
+    if rules is not None:
+        wb.apply(model, wb.plan(model, data.train_images[:64], rules=rules, seed=0))
+    return model
+
+
+def look(model: nn.Module, data: Digits) -> Health:
+    """Health on a real batch with real labels."""
+    batch, labels = data.train_images[:64], data.train_labels[:64]
+    return wb.check(model, batch, loss=lambda out: nn.functional.cross_entropy(out, labels), chance=CHANCE)
+
+
+def train(model: nn.Module, data: Digits, rate: float, steps: int) -> Iterator[float]:
+    """Adam on random batches of 128; yields the loss of each step."""
+    optimizer = torch.optim.Adam(model.parameters(), rate)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        picked = torch.randint(len(data.train_images), (128,), generator=generator)
+        loss = nn.functional.cross_entropy(model(data.train_images[picked]), data.train_labels[picked])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield float(loss.detach())
+
+
+def accuracy(model: nn.Module, data: Digits) -> float:
+    """Share of test images named correctly."""
+    with torch.no_grad():
+        return float((model(data.test_images).argmax(1) == data.test_labels).float().mean())
+
+
+def run(data: Digits, steps: int, progress: Progress) -> list[Outcome]:
+    """Every network with every initialization and rate."""
+    total = len(NETWORKS) * len(CANDIDATES) * len(RATES) * steps
+    task = progress.add_task("training", total=total, what="")
+    outcomes = []
+    for network in NETWORKS:
+        for candidate in CANDIDATES:
+            progress.update(task, what=f"{network}, {candidate}")
+            health = look(build(network, candidate, data), data)
+            operations = health.statistics.operations
+            outcome = Outcome(
+                network,
+                candidate,
+                list(health.codes),
+                [operation.rms for operation in operations],
+                [operation.gradient or 0.0 for operation in operations],
+            )
+            for rate in RATES:
+                model = build(network, candidate, data)
+                outcome.losses[f"{rate:g}"] = []
+                for loss in train(model, data, rate, steps):
+                    outcome.losses[f"{rate:g}"].append(loss)
+                    progress.advance(task)
+                outcome.accuracy[f"{rate:g}"] = accuracy(model, data)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def before_table(network: str, outcomes: list[Outcome]) -> Table:
+    """Signal and gradient by depth, before a single training step."""
+    depth = len(outcomes[0].signal)
+    shown = sorted({0, depth // 4, depth // 2, 3 * depth // 4, depth - 1})
+    title = f"{network}: before training (RMS of the signal and norm of the gradient at layer …)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("initialization", no_wrap=True)
+    for name in ("signal", "gradient"):
+        for layer in shown:
+            table.add_column(f"{name if layer == shown[0] else ''}\n{layer + 1}", justify="right")
+    table.add_column("findings")
+    for outcome in outcomes:
+        cells = [f"{series[layer]:.1e}" for series in (outcome.signal, outcome.gradient) for layer in shown]
+        table.add_row(outcome.candidate, *cells, " ".join(outcome.findings) or "healthy")
+    return table
+
+
+def after_table(network: str, outcomes: list[Outcome], steps: int) -> Table:
+    """Final loss at every rate, and the best test accuracy."""
+    title = f"{network}: after {steps} steps of Adam (chance: loss 2.30, accuracy 10 %)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("initialization", no_wrap=True)
+    for rate in RATES:
+        table.add_column(f"loss at rate\n{rate:g}", justify="right")
+    table.add_column("best test\naccuracy", justify="right")
+    for outcome in outcomes:
+        losses = [f"{sum(series[-5:]) / len(series[-5:]):.2f}" for series in outcome.losses.values()]
+        table.add_row(outcome.candidate, *losses, f"{max(outcome.accuracy.values()):.0%}")
+    return table
+
+
+def plot(outcomes: list[Outcome], path: Path) -> None:
+    """Signal, gradient and loss for the three networks."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    styles = dict(zip(CANDIDATES, ("#7f7f7f", "#d62728", "#000000", "#ff7f0e", "#1f77b4", "#2ca02c"), strict=True))
+    figure, axes = pyplot.subplots(3, 3, figsize=(15, 11), constrained_layout=True)
+    for column, network in enumerate(NETWORKS):
+        rows = axes[:, column]
+        rows[0].set_title(network, fontweight="bold")
+        for outcome in (outcome for outcome in outcomes if outcome.network == network):
+            look = {"color": styles[outcome.candidate], "label": outcome.candidate, "marker": ".", "linewidth": 1.6}
+            look["linewidth"] = 2.8 if outcome.candidate == "wellbegun's plan" else 1.6
+            look["linestyle"] = "--" if outcome.candidate == "zeros" else "-"
+            layers = range(1, len(outcome.signal) + 1)
+            rows[0].plot(layers, [max(value, 1e-20) for value in outcome.signal], **look)
+            rows[1].plot(layers, [max(value, 1e-20) for value in outcome.gradient], **look)
+            rows[2].plot(outcome.losses[outcome.best_rate], **{**look, "marker": ""})
+        for axis in rows[:2]:
+            axis.set_yscale("log")
+            axis.set_ylim(1e-20, 1e2)
+            axis.set_xlabel("layer (values of exactly 0 are drawn at the bottom edge)")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        rows[0].set_ylabel("RMS of the signal before training")
+        rows[1].set_ylabel("norm of the gradient before training")
+        rows[2].axhline(CHANCE, color="#999999", linestyle=":", linewidth=1)
+        rows[2].set(xlabel="training step, at each one's best rate", ylabel="loss (dotted: chance)", ylim=(0, 3))
+    axes[0, 0].legend(loc="lower left", fontsize=8)
+    figure.suptitle("The same three networks on scanned digits, initialized in six ways", fontsize=14)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything runs")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it writes")
+    arguments = parser.parse_args()
+    steps = 3 if arguments.quick else 60
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.set_flush_denormal(True)  # the vanishing candidates would otherwise spend the time on denormal numbers
+    console, data, start = Console(highlight=False, width=150), digits(), time.perf_counter()
+
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        outcomes = run(data, steps, progress)
+    for network in NETWORKS:
+        ours = [outcome for outcome in outcomes if outcome.network == network]
+        console.print(before_table(network, ours))
+        console.print(after_table(network, ours, steps))
+
+    picture, table = arguments.out / "demo.png", arguments.out / "demo.json"
+    plot(outcomes, picture)
+    table.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    written = [picture, table]
+    for factory in NETWORKS.values():
+        file = f"plan-{factory.__name__}.json"
+        written.append(save_plan(wb.plan(factory(), data.train_images[:64], seed=0), arguments.out / file))
+    sizes = f"{len(data.train_images)} training and {len(data.test_images)} test digits"
+    console.print(f"{sizes}; {time.perf_counter() - start:.0f} s. Wrote:")
+    for path in written:
+        console.print(f"  {path}")
+
+
+if __name__ == "__main__":
+    main()
