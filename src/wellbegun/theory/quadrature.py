@@ -84,8 +84,14 @@ def _halves(left: Array, width: Array) -> tuple[Array, Array]:
 
 
 def _evaluate(function: Function, x: Array, owner: str) -> Array:
-    with np.errstate(all="ignore"):
-        value = np.asarray(function(x.ravel()), dtype=np.float64)
+    try:
+        with np.errstate(all="ignore"):
+            value = np.asarray(function(x.ravel()), dtype=np.float64)
+    except (TypeError, ValueError, AttributeError) as error:
+        remedy = "Write it with NumPy functions, such as np.tanh or np.maximum."
+        raise ArgumentTypeError(
+            f"{owner}: an activation must take a NumPy array; it failed: {error}. {remedy}"
+        ) from error
     if value.shape != (x.size,):
         raise ArgumentTypeError(
             f"{owner}: an activation must map an array to an array of the same shape; "

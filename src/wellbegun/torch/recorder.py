@@ -53,6 +53,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self.sections: dict[str, int] = {}
         self.scopes: list[str] = [""]
+        self.failed_in = ""  # innermost module whose forward raised
         self.paused = False
         self._known: dict[int, Signal | axes.Derived | Fixed] = {}
         self._alive: list[torch.Tensor] = []  # keeps ids unique while recording
@@ -306,7 +307,9 @@ def scopes(model: torch.nn.Module, recorder: Recorder) -> Iterator[None]:
         recorder.scopes.append(paths.get(id(module), recorder.scopes[-1]))
 
     def leave(module: torch.nn.Module, args: Any, result: Any) -> None:
-        recorder.scopes.pop()
+        left = recorder.scopes.pop()
+        if result is None:  # how torch calls it after an exception
+            recorder.failed_in = recorder.failed_in or left
 
     handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
     try:

@@ -1,5 +1,6 @@
 """torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,10 +55,12 @@ def trace(model: torch.nn.Module, batch: Batch = None) -> ModelGraph:
     parameters, names = parameters_of(model)
     call = place(call_of(batch, model), model)
     try:
-        return _fake(model, call, parameters, names)
+        with preserved(model):
+            return _fake(model, call, parameters, names)
     except (DataDependentOutputException, DynamicOutputShapeException):
         # the path depends on values, so values are needed
-        graph, _ = record(model, call, parameters, names)
+        with preserved(model):
+            graph, _ = record(model, call, parameters, names)
         note = "The path through the model depends on values: traced with the given batch instead of fake tensors."
         return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
 
@@ -65,8 +68,14 @@ def trace(model: torch.nn.Module, batch: Batch = None) -> ModelGraph:
 def _fake(model: torch.nn.Module, call: Call, parameters: dict[str, Parameter], names: dict[int, str]) -> ModelGraph:
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     fake = call.map(mode.from_tensor)
-    with mode:
-        return record(model, fake, parameters, names)[0]
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
+    try:
+        with mode:
+            return record(model, fake, parameters, names)[0]
+    finally:
+        log.setLevel(level)
 
 
 def record(
@@ -76,11 +85,11 @@ def record(
     names: dict[int, str],
     observer: Observer | None = None,
 ) -> tuple[ModelGraph, Any]:
-    """Run the model once under observation: its graph and what it returned."""
+    """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
     recorder = Recorder(names, parameters, observer)
     for tensor in call.tensors():
         recorder.signal(tensor)
-    with preserved(model), torch.enable_grad(), scopes(model, recorder), recorder, Layers(recorder):
+    with torch.enable_grad(), scopes(model, recorder), recorder, Layers(recorder):
         try:
             result = model(*call.args, **call.kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):
@@ -92,7 +101,7 @@ def record(
 
 
 def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
-    scope = recorder.scopes[-1] or "the model itself"
+    scope = f"module {recorder.failed_in!r}" if recorder.failed_in else "the model itself"
     after = f", after {recorder.operations[-1].place}" if recorder.operations else ""
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors())
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,20 @@
+"""Shared by all tests."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("wellbegun", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("wellbegun")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
+@pytest.fixture(autouse=True)
+def _own_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test inherits a forced engine from the shell."""
+    monkeypatch.delenv("WELLBEGUN_ENGINE", raising=False)
+    assert "WELLBEGUN_ENGINE" not in os.environ

@@ -1,0 +1,230 @@
+"""The command line as a user meets it: output, files, exit status 0 healthy, 1 unhealthy, 2 wrong use."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_model
+from typer.testing import CliRunner
+
+import wellbegun as wb
+from wellbegun.cli import app
+from wellbegun.planning import Plan
+from wellbegun.schemes import SCHEMES
+from wellbegun.storage import plan_from_json
+
+MODEL = """
+import torch
+from torch import nn
+
+def mlp():
+    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 10))
+
+def deep():
+    layers = [nn.Linear(64, 64), nn.ReLU()] * 1
+    for _ in range(29):
+        layers += [nn.Linear(64, 64), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(64, 10))
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(20, 8)
+        self.head = nn.Linear(8, 20, bias=False)
+        self.head.weight = self.embed.weight
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.embed(tokens)))
+
+def number():
+    return 3
+
+def broken():
+    raise ValueError("no weights today")
+
+def hinge(x):
+    import numpy as np
+    return np.maximum(x, 0)
+"""
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "net.py").write_text(MODEL)
+    (tmp_path / "bad.py").write_text("this is no python")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    return tmp_path
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    result = runner.invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_plan_shows_every_parameter_and_why(folder: Path) -> None:
+    text = run("plan", "net.py:mlp", "--input", "8,64", "--seed", "1")
+    assert "Plan classic@1, seed 1" in text
+    assert re.search(r"0\.weight\s+32×64\s+hidden\s+he_normal\(\)\s+N\(0, 0\.1768²\)\s+feeds relu", text)
+    assert re.search(r"2\.weight .* xavier_normal\(\)", text)
+    assert "6 parameters to fill (3,466 values), 0 kept (0), 0 tied (0)" in text or "0 tied." in text
+    long = run("plan", "net.py:deep", "--input", "8,64")
+    assert "*.weight (30)" in long  # layers that differ only by their number share a row
+
+
+def test_plan_as_json_and_to_a_file(folder: Path) -> None:
+    data = json.loads(
+        run("plan", "net.py:mlp", "-i", "8,64", "-r", "0.*=zeros", "-x", "4.bias", "-f", "json", "-o", "plan.json")
+    )
+    assert [entry["scheme"] for entry in data["entries"]] == [
+        "zeros()",
+        "zeros()",
+        "xavier_normal()",
+        "zeros()",
+        "lecun_normal()",
+        "keep",
+    ]
+    assert plan_from_json((folder / "plan.json").read_text()) == Plan.from_dict(data)
+
+
+def test_init_writes_weights_plan_and_seed(folder: Path) -> None:
+    text = run("init", "net.py:mlp", "--input", "8,64", "--seed", "7", "--out", "w.safetensors")
+    assert "6 filled; seed 7." in text
+    assert "Health: healthy" in text
+    assert "Weights, plan and seed 7 written to w.safetensors" in text
+    with safe_open(folder / "w.safetensors", "pt") as file:
+        metadata = file.metadata()
+        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - a file, not a dict
+    assert metadata["wellbegun.seed"] == "7"
+    plan = plan_from_json(metadata["wellbegun.plan"])
+    expected = torch.nn.Sequential(
+        torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 32), torch.nn.Tanh(), torch.nn.Linear(32, 10)
+    )
+    wb.apply(expected, plan)
+    assert all(torch.equal(weights[name], value) for name, value in expected.state_dict().items())
+    load_model(expected, str(folder / "w.safetensors"))
+
+
+def test_init_draws_prints_and_records_a_seed(folder: Path) -> None:
+    seeds = set()
+    for _ in range(2):
+        data = json.loads(run("init", "net.py:mlp", "-i", "8,64", "-o", "w.safetensors", "-f", "json"))
+        with safe_open(folder / "w.safetensors", "pt") as file:
+            assert file.metadata()["wellbegun.seed"] == str(data["seed"])
+        seeds.add(data["seed"])
+    assert len(seeds) == 2
+    assert data["ledger"] == {"filled": 6, "kept": 0, "tied": 0, "loaded": 0}
+
+
+def test_init_from_a_plan_on_disk(folder: Path) -> None:
+    run("plan", "net.py:mlp", "-i", "8,64", "-s", "3", "-o", "plan.json")
+    run("init", "net.py:mlp", "-i", "8,64", "-s", "3", "-o", "a.safetensors")
+    run("init", "net.py:mlp", "-i", "8,64", "--plan", "plan.json", "-o", "b.safetensors")
+    with safe_open(folder / "a.safetensors", "pt") as a, safe_open(folder / "b.safetensors", "pt") as b:
+        assert torch.equal(a.get_tensor("0.weight"), b.get_tensor("0.weight"))
+
+
+def test_tied_weights_are_stored_once(folder: Path) -> None:
+    run("init", "net.py:Tied", "-i", "4,6:int64<20", "-s", "0", "-o", "w.safetensors")
+    with safe_open(folder / "w.safetensors", "pt") as file:
+        assert len(list(file.keys())) == 1
+
+
+def test_check_exit_status_tells_health(folder: Path) -> None:
+    assert "healthy" in run("check", "net.py:mlp", "-i", "8,64", status=0)
+    text = run("check", "net.py:deep", "-i", "8,64", status=1)
+    assert "unhealthy" in text
+    assert "W201 vanishing gradient" in text
+    assert "Remedy:" in text
+    data = json.loads(run("check", "net.py:deep", "-i", "8,64", "-f", "json", status=1))
+    assert data["healthy"] is False
+    assert data["findings"][0]["code"] == "W201"
+    run("init", "net.py:mlp", "-i", "8,64", "-r", "*.weight=normal(std=0.001)", "-o", "w.safetensors", status=1)
+    assert (folder / "w.safetensors").exists()
+
+
+def test_batches_from_files(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(16, 64)).astype(np.float32), rng.integers(0, 10, 16)
+    np.savez(folder / "batch.npz", x=x, y=y)
+    torch.save(torch.from_numpy(x), folder / "batch.pt")
+    data = json.loads(run("check", "net.py:mlp", "-i", "batch.npz", "-f", "json"))
+    assert data["loss"]["description"] == "the given loss"
+    assert data["loss"]["chance"] == pytest.approx(np.log(y.max() + 1))
+    assert "cross-entropy of 10 classes" in run("check", "net.py:mlp", "-i", "batch.pt")
+    np.savez(folder / "named.npz", tokens=rng.integers(0, 20, (4, 6)))
+    # torch's N(0, 1) table is far too large for a readout: found guilty
+    assert "W501" in run("check", "net.py:Tied", "-i", "named.npz", status=1)
+
+
+def test_schemes_table_has_every_scheme(folder: Path) -> None:
+    text = run("schemes")
+    assert all(name in text for name in SCHEMES)
+    for heading in ("strengths", "weaknesses", "when to use"):
+        assert heading in text
+    cards = json.loads(run("schemes", "-f", "json"))
+    assert {card["name"] for card in cards} == set(SCHEMES)
+    assert all(card["strengths"] and card["weaknesses"] and card["use"] for card in cards)
+
+
+def test_gain(folder: Path) -> None:
+    assert "1.414213562" in run("gain", "relu")
+    assert json.loads(run("gain", "tanh", "-f", "json"))["gain"] == pytest.approx(1.59253742, abs=1e-8)
+    assert json.loads(run("gain", "net.py:hinge", "-f", "json"))["second"] == pytest.approx(0.5)
+    assert json.loads(run("gain", "numpy:tanh", "-f", "json"))["second"] == pytest.approx(0.39429449, abs=1e-8)
+    assert json.loads(run("gain", "sigmoid", "-f", "json"))["edge_bias_variance"] == "nan"
+
+
+WRONG = [
+    (("plan", "net.py"), "model: expected path.py:factory or package.module:factory; got 'net.py'"),
+    (("plan", "nowhere.py:f"), "there is no file 'nowhere.py'"),
+    (("plan", "bad.py:f"), "running 'bad.py' failed: SyntaxError"),
+    (("plan", "net.py:mpl"), "'net.py' has no 'mpl'. Did you mean 'mlp'?"),
+    (("plan", "net.py:number"), "returned a int, not a torch.nn.Module"),
+    (("plan", "net.py:broken"), "calling 'net.py:broken' failed: ValueError: no weights today"),
+    (("plan", "no_such_package:f"), "cannot import 'no_such_package'"),
+    (("plan", "net.py:mlp", "-i", "8x64"), "input: spec must be a shape such as 32,1,8,8"),
+    (("plan", "net.py:mlp", "-i", "8,65"), "the forward pass failed in module '0'"),
+    (("plan", "net.py:mlp", "-i", "8,64", "-r", "0.weight"), "rule: expected 'pattern=scheme'"),
+    (("plan", "net.py:mlp", "-i", "8,64", "-r", "9.*=zeros"), "a pattern that matches a parameter; got '9.*'"),
+    (("plan", "net.py:mlp", "-i", "8,64", "-r", "0.*=he_norml"), "Did you mean 'he_normal'?"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--recipe", "clasic"), "Did you mean 'classic'?"),
+    (("plan", "net.py:mlp", "-i", "8,64", "-s", "-1"), "seed must be an integer in [0, 2**64); got -1"),
+    (("plan", "net.py:mlp", "-i", "8,64", "-o", "nowhere/plan.json"), "cannot write 'nowhere/plan.json'"),
+    (("init", "net.py:mlp", "-i", "8,64", "-o", "nowhere/w.safetensors"), "there is no folder 'nowhere'"),
+    (("init", "net.py:mlp", "-i", "8,64", "-o", "w.safetensors", "--plan", "net.py"), "is not JSON"),
+    (("check", "net.py:mlp", "-i", "nothing.npz"), "there is no file 'nothing.npz'"),
+    (("check", "net.py:mlp", "-i", "fake.npz"), "cannot read 'fake.npz' as .npz"),
+    (("gain", "rellu"), "Did you mean 'relu'?"),
+    (("gain", "math:sqrt"), "an activation must"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[" ".join(row[0])[:60] for row in WRONG])
+def test_wrong_use_is_one_message_and_status_two(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    (folder / "fake.npz").write_text("nothing of the kind")
+    text = run(*arguments, status=2)
+    assert message in " ".join(text.split())
+    assert "Traceback" not in text
+    assert not (folder / "w.safetensors").exists()
+
+
+def test_python_dash_m_and_help(folder: Path) -> None:
+    found = subprocess.run([sys.executable, "-m", "wellbegun", "--help"], capture_output=True, text=True, check=True)
+    for command in ("plan", "init", "check", "schemes", "gain"):
+        assert command in found.stdout
+    version = subprocess.run(
+        [sys.executable, "-m", "wellbegun", "--version"], capture_output=True, text=True, check=True
+    )
+    assert version.stdout.strip() == wb.__version__
+    assert subprocess.run([sys.executable, "-m", "wellbegun", "plna"], capture_output=True).returncode == 2

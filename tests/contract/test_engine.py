@@ -1,0 +1,202 @@
+"""The same bits from every engine, thread count, region, stride and process."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wellbegun.fill import engine, fill, write
+from wellbegun.fill.orthogonal import haar, haar_reference
+from wellbegun.fill.regions import region_of
+from wellbegun.laws import Constant, Law, Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows
+
+LAWS = [
+    Normal(0.1, 0.5),
+    Uniform(-0.1, 0.3),
+    TruncatedNormal(0, 1, -2, 2),
+    TruncatedNormal(0.5, 1, -4, 1),
+    TruncatedNormal(0, 1, 3, 5),
+    Constant(0.7),
+    Sections(((2, Constant(1)), (5, Normal(0, 1)))),
+    ZeroRows(Uniform(1, 2), (0, 3)),
+]
+DTYPES = ["float32", "float64", "float16", "bfloat16"]
+STORAGE = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": np.uint16}
+
+
+def draw(law: Law, shape: tuple[int, ...], *, dtype: str, using: str, threads: int = 1, region=None) -> np.ndarray:
+    part = region_of(region, shape)
+    out = np.full([b - a for a, b in part], 7, STORAGE[dtype])
+    write(law, out, seed=3, name="w", shape=shape, region=part, dtype=dtype, threads=threads, engine=using)
+    return out
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("law", LAWS, ids=repr)
+def test_numba_equals_the_reference_on_any_number_of_threads(law: Law, dtype: str, monkeypatch) -> None:
+    monkeypatch.setattr(engine, "_PIECE", 1 << 10)  # so that small tensors are cut for threads too
+    shape = (7, 6001)
+    expected = draw(law, shape, dtype=dtype, using="reference")
+    for threads in (1, 2, 7):
+        assert same(draw(law, shape, dtype=dtype, using="numba", threads=threads), expected)
+    assert same(draw(law, shape, dtype=dtype, using="reference", threads=3), expected)
+
+
+def test_values_depend_on_seed_name_law_and_index() -> None:
+    base = fill(Normal(0, 1), (64,), seed=1, name="w")
+    assert not same(base, fill(Normal(0, 1), (64,), seed=2, name="w"))
+    assert not same(base, fill(Normal(0, 1), (64,), seed=1, name="v"))
+    assert same(base[:32], fill(Normal(0, 1), (32,), seed=1, name="w"))  # a longer tensor begins the same
+    assert len(np.unique(base)) == 64
+
+
+slices = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: slice(min(pair), max(pair)))
+
+
+@given(
+    law=st.sampled_from(LAWS),
+    using=st.sampled_from(["reference", "numba"]),
+    dtype=st.sampled_from(["float32", "bfloat16", "float64"]),
+    region=st.tuples(slices, slices, slices),
+)
+@settings(max_examples=150)
+def test_any_region_equals_that_part_of_the_whole(law: Law, using: str, dtype: str, region) -> None:
+    shape = (7, 9, 37)
+    whole = draw(law, shape, dtype=dtype, using="reference")
+    assert same(draw(law, shape, dtype=dtype, using=using, region=region), np.ascontiguousarray(whole[region]))
+
+
+@given(
+    order=st.permutations(range(3)),
+    steps=st.tuples(*[st.integers(1, 3)] * 3),
+    using=st.sampled_from(["reference", "numba"]),
+    law=st.sampled_from(LAWS),
+)
+def test_any_strided_destination_gets_the_same_values(order, steps, using: str, law: Law) -> None:
+    shape = (7, 12, 10)
+    padded = np.full([shape[axis] * steps[axis] for axis in order], 7, np.float32)
+    view = padded[tuple(slice(None, None, steps[axis]) for axis in order)].transpose(np.argsort(order))
+    assert view.shape == shape
+    write(
+        law,
+        view,
+        seed=3,
+        name="w",
+        shape=shape,
+        region=region_of(None, shape),
+        dtype="float32",
+        threads=2,
+        engine=using,
+    )
+    assert same(np.ascontiguousarray(view), draw(law, shape, dtype="float32", using="reference"))
+    untouched = padded.size - view.size
+    assert (padded == 7).sum() >= untouched  # nothing beside the destination was written
+
+
+def test_negative_strides_and_byte_offsets() -> None:
+    expected = fill(Normal(0, 1), (33, 5), seed=0)
+    backwards = np.zeros((33, 5), np.float32)[::-1, ::-1]
+    assert same(np.ascontiguousarray(fill(Normal(0, 1), (33, 5), seed=0, out=backwards)), expected)
+    raw = np.zeros(33 * 5 * 4 + 1, np.uint8)[1:].view(np.float32).reshape(33, 5)  # not aligned to 4 bytes
+    assert not raw.flags.aligned
+    assert same(np.ascontiguousarray(fill(Normal(0, 1), (33, 5), seed=0, out=raw)), expected)
+
+
+def test_empty_and_tiny() -> None:
+    for shape in [(), (0,), (3, 0), (1, 1), (1, 7)]:
+        for law in (Normal(0, 1), Uniform(0, 1), TruncatedNormal(0, 1, -2, 2), Constant(2)):
+            drawn = fill(law, shape, seed=0)
+            assert drawn.shape == shape
+            assert np.isfinite(drawn).all()
+
+
+def test_a_second_process_gives_the_same_bytes() -> None:
+    code = (
+        "import hashlib; from wellbegun import fill; from wellbegun.laws import Normal;"
+        "print(hashlib.sha256(fill(Normal(0, 1), (3000, 1001), seed=9, name='w').tobytes()).hexdigest())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "123", "OMP_NUM_THREADS": "1"}
+    for forced in ("numba", "reference"):
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**environment, "WELLBEGUN_ENGINE": forced},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        assert found == hashlib.sha256(fill(Normal(0, 1), (3000, 1001), seed=9, name="w").tobytes()).hexdigest()
+
+
+def test_many_threads_may_fill_at_once() -> None:
+    shape = (400, 1000)
+    expected = draw(Normal(0, 1), shape, dtype="float32", using="numba")
+    with ThreadPoolExecutor(16) as pool:
+        results = list(
+            pool.map(lambda _: draw(Normal(0, 1), shape, dtype="float32", using="numba", threads=3), range(48))
+        )
+    assert all(same(result, expected) for result in results)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_can_fill() -> None:
+    expected = draw(Uniform(0, 1), (900, 1000), dtype="float32", using="numba", threads=2)
+    child = os.fork()
+    if child == 0:
+        ok = same(draw(Uniform(0, 1), (900, 1000), dtype="float32", using="numba", threads=2), expected)
+        os._exit(0 if ok else 1)
+    finished = threading.Event()
+    status: list[int] = []
+    waiter = threading.Thread(target=lambda: (status.append(os.waitpid(child, 0)[1]), finished.set()), daemon=True)
+    waiter.start()
+    assert finished.wait(60), "the forked child hangs"
+    assert status == [0]
+
+
+def test_the_engine_is_chosen_by_the_work(monkeypatch) -> None:
+    monkeypatch.setattr(engine, "_process", engine._Process())
+    assert engine.choose(10) == "reference"
+    assert engine.choose(engine.COMPILE_FROM // 2) == "reference"
+    assert engine.choose(engine.COMPILE_FROM // 2) == "numba"  # the work adds up
+    assert engine.choose(10) == "reference"
+    monkeypatch.setenv("WELLBEGUN_ENGINE", "numba")
+    assert engine.choose(10) == "numba"
+    monkeypatch.setenv("WELLBEGUN_ENGINE", "numa")
+    with pytest.raises(ValueError, match=r"WELLBEGUN_ENGINE must be one of .* got 'numa'. Did you mean 'numba'"):
+        engine.choose(10)
+
+
+def test_small_fills_do_not_load_numba() -> None:
+    code = (
+        "import sys, wellbegun as wb; wb.he_normal()((300, 300), seed=0);"
+        "assert 'numba' not in sys.modules and 'scipy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 3), (20, 50), (64, 64)])
+def test_one_householder_product_equals_reflections_one_by_one(shape, dtype: str) -> None:
+    normals = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    difference = np.abs(haar(normals.copy()) - haar_reference(normals)).max()
+    assert difference < (1e-14 if dtype == "float64" else 3e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(6, 6), (10, 4), (4, 10), (1, 9), (9, 1), (1, 1)])
+def test_orthogonal_regions_are_parts_of_the_whole(shape, dtype: str) -> None:
+    law = Orthogonal(1.5)
+    whole = draw(law, shape, dtype=dtype, using="numba")
+    part = draw(law, shape, dtype=dtype, using="reference", region=(slice(0, 1), slice(0, 3)))
+    assert same(part, np.ascontiguousarray(whole[:1, :3]))

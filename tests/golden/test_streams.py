@@ -1,0 +1,103 @@
+"""The stream contract against goldens of outside origin and against a second implementation."""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+from wellbegun.fill import fill
+from wellbegun.fill.reference import philox4x32, words
+from wellbegun.laws import Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows, law_from_dict
+from wellbegun.streams import STREAM_VERSION, stream_key, substream
+
+_spec = importlib.util.spec_from_file_location("golden_generator", Path(__file__).with_name("generator.py"))
+generator = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(generator)
+
+# Random123's known-answer vectors for philox4x32-10 (kat_vectors of the distribution by Salmon et al.)
+VECTORS = [
+    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+    (
+        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+        [0xA4093822, 0x299F31D0],
+        [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "expected"), VECTORS)
+def test_random123_vectors(counter: list[int], key: list[int], expected: list[int]) -> None:
+    found = philox4x32([np.array([c], np.uint64) for c in counter], [np.array([k], np.uint64) for k in key])
+    assert [int(word[0]) for word in found] == expected
+    assert generator.philox(counter, key) == expected
+    one_round_less = philox4x32(
+        [np.array([c], np.uint64) for c in counter], [np.array([k], np.uint64) for k in key], rounds=9
+    )
+    assert [int(word[0]) for word in one_round_less] != expected
+
+
+def test_key_of_the_contract() -> None:
+    assert stream_key(0, "fc1.weight") == (211828054, 3046040022, 3622697027, 3076129809)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("name", ["", "fc1.weight", "é.Gewicht", "a" * 500])
+def test_keys_and_words_match_the_second_implementation(seed: int, name: str) -> None:
+    assert stream_key(seed, name) == generator.stream_key(seed, name)
+    blocks = np.array([0, 1, 2**32 - 1, 2**32, 2**40 + 3])
+    found = words(stream_key(seed, name), blocks)
+    assert [list(map(int, row)) for row in found] == [generator.block(seed, name, int(b)) for b in blocks]
+
+
+@pytest.mark.parametrize(("dtype", "bits", "tolerance"), [("float32", 32, 1e-6), ("float64", 64, 2e-14)])
+def test_values_match_the_second_implementation(dtype: str, bits: int, tolerance: float) -> None:
+    mpmath.mp.dps = 40
+    count = 400
+    cases = {
+        Normal(0, 1): lambda e: generator.normal(7, "w", e, bits),
+        Uniform(-0.25, 1.5): lambda e: generator.uniform(7, "w", e, -0.25, 1.5, bits),
+        TruncatedNormal(0, 1, -2, 2): lambda e: generator.truncated_normal(7, "w", e, -2, 2, bits),
+        TruncatedNormal(0, 1, -1, 4): lambda e: generator.truncated_normal(7, "w", e, -1, 4, bits),
+        TruncatedNormal(0, 1, 3, 6): lambda e: generator.truncated_normal(7, "w", e, 3, 6, bits),
+    }
+    for law, exact in cases.items():
+        drawn = fill(law, count, seed=7, name="w", dtype=dtype)
+        expected = np.array([float(exact(element)) for element in range(count)])
+        assert np.abs(drawn - expected).max() < tolerance * 2, law
+        assert np.abs(np.roll(drawn, 1) - expected).max() > 0.01  # the order of elements matters
+
+
+def test_golden_hashes() -> None:
+    """Hashes of (law, shape, dtype), each checked by the second implementation above when it was recorded.
+
+    A change here is a new stream version; see CONTRIBUTING.
+    """
+    stored = json.loads(Path(__file__).with_name("hashes.json").read_text())
+    assert stored["stream_version"] == STREAM_VERSION
+    for row in stored["rows"]:
+        drawn = fill(law_from_dict(row["law"]), row["shape"], seed=row["seed"], name=row["name"], dtype=row["dtype"])
+        assert hashlib.sha256(np.ascontiguousarray(drawn).tobytes()).hexdigest() == row["sha256"], row
+
+
+def test_parts_have_streams_of_their_own() -> None:
+    law = Sections(((3, Normal(0, 1)), (2, Uniform(0, 1))))
+    drawn = fill(law, (5, 4), seed=1, name="qkv")
+    assert (drawn[:3] == fill(Normal(0, 1), (3, 4), seed=1, name=substream("qkv", 0))).all()
+    assert (drawn[3:] == fill(Uniform(0, 1), (2, 4), seed=1, name=substream("qkv", 1))).all()
+
+
+def test_zero_rows_change_no_other_row() -> None:
+    plain, padded = (fill(law, (5, 4), seed=1) for law in (Normal(0, 1), ZeroRows(Normal(0, 1), (2,))))
+    assert (padded[2] == 0).all()
+    assert (np.delete(padded, 2, axis=0) == np.delete(plain, 2, axis=0)).all()
+
+
+def test_orthogonal_blocks_are_independent_of_each_other() -> None:
+    both = fill(Orthogonal(1.0, 1, 2), (8, 4), seed=1, name="w")
+    assert (both[:4] == fill(Orthogonal(), (4, 4), seed=1, name="w")).all()
+    assert np.abs(both[:4] - both[4:]).max() > 0.1

@@ -1,0 +1,98 @@
+"""The one author of messages."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wellbegun import _arguments as arguments
+from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError, WellbegunError
+
+
+def test_message_pattern() -> None:
+    text = arguments.message("he_normal", "mode", "one of 'fan_in', 'fan_out'", "fan_inn", "Did you mean 'fan_in'?")
+    assert text == "he_normal: mode must be one of 'fan_in', 'fan_out'; got 'fan_inn'. Did you mean 'fan_in'?"
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "error"),
+    [
+        (math.nan, {}, ArgumentError),
+        (math.inf, {}, ArgumentError),
+        (-1, {"minimum": 0}, ArgumentError),
+        (0, {"minimum": 0, "exclusive": True}, ArgumentError),
+        (True, {}, ArgumentTypeError),
+        ("1", {}, ArgumentTypeError),
+        (None, {}, ArgumentTypeError),
+        ([1.0], {}, ArgumentTypeError),
+    ],
+)
+def test_real_rejects(value: object, options: dict, error: type[Exception]) -> None:
+    with pytest.raises(error, match="owner: std must be a finite number"):
+        arguments.real("owner", "std", value, **options)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_real_keeps_every_finite_number(value: float) -> None:
+    assert arguments.real("owner", "std", value) == value
+    assert arguments.real("owner", "std", np.float64(value)) == value
+
+
+@pytest.mark.parametrize("value", [-1, 2**64, 2**70])
+def test_seed_range(value: int) -> None:
+    with pytest.raises(ArgumentError, match=r"seed must be an integer in \[0, 2\*\*64\); got"):
+        arguments.seed_of("owner", value)
+
+
+@pytest.mark.parametrize("value", [1.5, "1", None, True])
+def test_seed_type(value: object) -> None:
+    with pytest.raises(ArgumentTypeError, match="seed must be an integer"):
+        arguments.seed_of("owner", value)
+
+
+def test_choice_and_known_name_the_nearest() -> None:
+    with pytest.raises(ArgumentError, match=r"one of 'fan_in', 'fan_out'; got 'fan_inn'\. Did you mean 'fan_in'\?"):
+        arguments.choice("owner", "mode", "fan_inn", ("fan_in", "fan_out"))
+    with pytest.raises(
+        UnknownNameError, match=r"got 'he_norml'\. Did you mean 'he_normal'\? Known: he_normal, zeros\."
+    ):
+        arguments.known("scheme", "name", "he_norml", ["zeros", "he_normal"])
+
+
+@pytest.mark.parametrize("shape", ["3", b"3", 2.0, (2, 2.5), (2, None)])
+def test_shape_type(shape: object) -> None:
+    with pytest.raises(ArgumentTypeError, match="shape must be a tuple of integers >= 0"):
+        arguments.shape_of("owner", shape)
+
+
+def test_shape_accepts_integers_and_numpy() -> None:
+    assert arguments.shape_of("owner", 3) == (3,)
+    assert arguments.shape_of("owner", np.array([2, 3])) == (2, 3)
+    with pytest.raises(ArgumentError):
+        arguments.shape_of("owner", (2, -1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, np.dtype("float32")])
+def test_dtype_spellings(dtype: object) -> None:
+    assert arguments.dtype_of("owner", dtype) == "float32"
+
+
+@pytest.mark.parametrize("text", ["", "1+1", "f(g())", "a.b", "f(*x)", "lambda: 0", "__import__('os')"])
+def test_parse_call_takes_only_plain_calls(text: str) -> None:
+    if text == "__import__('os')":  # a plain call: harmless, because names are only looked up in a registry
+        assert arguments.parse_call("scheme", text) == ("__import__", ["os"], {})
+        return
+    with pytest.raises(ArgumentError, match="scheme: name must be a name or a call"):
+        arguments.parse_call("scheme", text)
+
+
+def test_every_error_has_the_one_base() -> None:
+    from wellbegun import errors
+
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    assert len(classes) > 8
+    assert all(issubclass(value, WellbegunError) for value in classes)
+    drawn = errors.__doc__ or ""
+    assert all(value.__name__ in drawn for value in classes)

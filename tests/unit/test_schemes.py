@@ -1,0 +1,214 @@
+"""Every scheme: formula, spelling, equality, pickling, layout independence, errors."""
+
+import inspect
+import math
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import wellbegun as wb
+from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError, UnknownNameError
+from wellbegun.laws import Constant, Normal, Orthogonal, Sections, TruncatedNormal, Uniform
+from wellbegun.layout import Layout
+from wellbegun.schemes import ALIASES, SCHEMES, Scheme, by_section, cards, parse_scheme
+
+ONE_OF_EACH = [
+    wb.zeros(),
+    wb.ones(),
+    wb.constant(0.3),
+    wb.uniform(-1, 2),
+    wb.normal(std=0.02),
+    wb.normal(0.5),
+    wb.truncated_normal(std=0.02, low=-3, high=1),
+    wb.fan_in_uniform(),
+    wb.xavier_normal(gain=0.5),
+    wb.xavier_uniform(),
+    wb.he_normal(negative_slope=0.2, mode="fan_out"),
+    wb.he_uniform(),
+    wb.lecun_normal(),
+    wb.lecun_uniform(),
+    wb.variance_scaling(scale=2.5, mode="fan_geo_avg", distribution="uniform"),
+    wb.orthogonal(gain=2),
+]
+
+# published formulas at n_in = 30, n_out = 20
+N_IN, N_OUT = 30, 20
+FORMULAS = [
+    (wb.zeros(), Constant(0)),
+    (wb.ones(), Constant(1)),
+    (wb.normal(), Normal(0, 0.01)),
+    (wb.fan_in_uniform(), Uniform(-1 / math.sqrt(N_IN), 1 / math.sqrt(N_IN))),
+    (wb.xavier_normal(), Normal(0, math.sqrt(2 / (N_IN + N_OUT)))),
+    (wb.xavier_normal(gain=5 / 3), Normal(0, 5 / 3 * math.sqrt(2 / (N_IN + N_OUT)))),
+    (wb.xavier_uniform(), Uniform(-math.sqrt(6 / (N_IN + N_OUT)), math.sqrt(6 / (N_IN + N_OUT)))),
+    (wb.he_normal(), Normal(0, math.sqrt(2 / N_IN))),
+    (wb.he_normal(mode="fan_out"), Normal(0, math.sqrt(2 / N_OUT))),
+    (wb.he_normal(negative_slope=0.5), Normal(0, math.sqrt(2 / 1.25 / N_IN))),
+    (wb.he_uniform(), Uniform(-math.sqrt(6 / N_IN), math.sqrt(6 / N_IN))),
+    (wb.lecun_normal(), Normal(0, math.sqrt(1 / N_IN))),
+    (wb.lecun_uniform(), Uniform(-math.sqrt(3 / N_IN), math.sqrt(3 / N_IN))),
+    (wb.variance_scaling(scale=3, mode="fan_avg"), Normal(0, math.sqrt(3 / 25))),
+    (wb.variance_scaling(scale=3, mode="fan_geo_avg"), Normal(0, math.sqrt(3 / math.sqrt(600)))),
+    (wb.truncated_normal(std=0.5), TruncatedNormal(0, 0.5, -1, 1)),
+    (wb.truncated_normal(std=0.5, bounds="absolute"), TruncatedNormal(0, 0.5, -2, 2)),
+    (wb.orthogonal(gain=2), Orthogonal(2)),
+]
+
+
+@pytest.mark.parametrize(("scheme", "law"), FORMULAS, ids=lambda value: repr(value))
+def test_formulas(scheme: Scheme, law) -> None:
+    found = scheme.law((N_OUT, N_IN))
+    assert type(found) is type(law)
+    assert np.allclose(list(found.to_dict().values())[1:], list(law.to_dict().values())[1:], rtol=1e-12)
+
+
+def test_one_of_each_is_complete() -> None:
+    assert {scheme.spelling.partition("(")[0] for scheme in ONE_OF_EACH} == set(SCHEMES)
+
+
+@pytest.mark.parametrize("scheme", ONE_OF_EACH, ids=repr)
+def test_schemes_are_values(scheme: Scheme) -> None:
+    assert parse_scheme(repr(scheme)) == scheme
+    assert pickle.loads(pickle.dumps(scheme)) == scheme
+    assert hash(scheme) == hash(parse_scheme(repr(scheme)))
+    assert repr(parse_scheme(repr(scheme))) == repr(scheme)
+    with pytest.raises(AttributeError):
+        scheme.gain = 3
+    assert [other for other in ONE_OF_EACH if other == scheme] == [scheme]
+
+
+def test_equal_rules_are_equal_however_they_are_spelled() -> None:
+    assert wb.he_normal() == wb.variance_scaling(scale=2)
+    assert wb.kaiming_uniform is wb.he_uniform
+    assert wb.glorot_normal is wb.xavier_normal
+    for alias, target in ALIASES.items():
+        assert getattr(wb, alias) is getattr(wb, target)
+        assert parse_scheme(alias) == parse_scheme(target)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("scheme", ONE_OF_EACH, ids=repr)
+def test_draws_have_the_asked_shape_and_dtype(scheme: Scheme, dtype: str) -> None:
+    drawn = scheme((6, 4), seed=0, name="w", dtype=dtype)
+    assert (drawn.shape, drawn.dtype.name, drawn.flags.c_contiguous) == ((6, 4), dtype, True)
+    out = np.full((6, 4), 9, dtype)
+    assert scheme((6, 4), seed=0, name="w", dtype=dtype, out=out) is out
+    assert (out == drawn).all()
+
+
+@pytest.mark.parametrize("scheme", ONE_OF_EACH, ids=repr)
+@given(order=st.permutations("oikk"))
+def test_the_stored_order_of_axes_does_not_matter(scheme: Scheme, order: list[str]) -> None:
+    """The same tensor under torch's and Keras' axes is the same matrix after a permutation."""
+    plain = scheme((6, 4, 3, 5), seed=0, name="w", layout="oikk")
+    layout = Layout("".join(order), transposed=False)
+    sizes = {"o": [6], "i": [4], "k": [3, 5]}
+    shape = tuple(sizes[letter].pop(0) for letter in order)
+    drawn = scheme(shape, seed=0, name="w", layout=layout)
+    assert drawn.shape == shape
+    assert (drawn.transpose(layout.canonical) == plain).all()
+    out = np.zeros(shape, np.float32)
+    returned = scheme(shape, seed=0, name="w", layout=layout, out=out)
+    assert (out == drawn).all()
+    assert np.shares_memory(returned, out)
+
+
+def test_orthogonal_per_section_group_and_expert() -> None:
+    w = wb.orthogonal()((12, 3), seed=0, layout=Layout("oi", sections=4))
+    for gate in w.reshape(4, 3, 3):
+        assert np.allclose(gate @ gate.T, np.eye(3), atol=1e-6)
+    w = wb.orthogonal()((6, 4, 4), seed=0, layout="eio")
+    for expert in w:
+        assert np.allclose(expert @ expert.T, np.eye(4), atol=1e-6)
+    w = wb.orthogonal()((8, 2, 3, 3), seed=0, layout=Layout("oikk", groups=2))
+    for group in w.reshape(2, 4, 18):
+        assert np.allclose(group @ group.T, np.eye(4), atol=1e-6)
+    law = wb.orthogonal().law((8, 4), layout=Layout("oi", sections=(4, 2, 2)))
+    assert isinstance(law, Sections)
+    assert law.rows == 8
+
+
+def test_unequal_sections_have_their_own_scale() -> None:
+    law = wb.xavier_normal().law((8, 4), layout=Layout("oi", sections=(4, 2, 2)))
+    assert isinstance(law, Sections)
+    assert [part.std for _, part in law.parts] == [math.sqrt(2 / 8), math.sqrt(2 / 6), math.sqrt(2 / 6)]
+    assert wb.he_normal().law((8, 4), layout=Layout("oi", sections=(4, 2, 2))) == Normal(0, math.sqrt(0.5))
+
+
+def test_by_section() -> None:
+    scheme = by_section(wb.zeros(), wb.ones())
+    assert scheme((4,), seed=0, layout=Layout("o", sections=2)).tolist() == [0, 0, 1, 1]
+    with pytest.raises(LayoutError, match="in 2 sections"):
+        scheme((4,), seed=0)
+    with pytest.raises(ArgumentTypeError, match="by_section: schemes"):
+        by_section("zeros")
+
+
+def test_truncated_std_after_the_cut() -> None:
+    for options in ({}, {"low": -1, "high": 3}, {"bounds": "absolute", "low": -1.5, "high": 1}):
+        law = wb.truncated_normal(std=0.4, std_is="after", **options).law((2, 2))
+        assert math.isclose(law.moments().variance, 0.16, rel_tol=1e-9)
+
+
+BAD = [
+    (lambda: wb.he_normal(negative_slope=math.nan), ArgumentError, "he_normal: negative_slope must be a finite number"),
+    (lambda: wb.he_normal(negative_slope=True), ArgumentTypeError, "he_normal: negative_slope"),
+    (lambda: wb.he_normal(mode="fan_inn"), ArgumentError, "Did you mean 'fan_in'"),
+    (lambda: wb.xavier_normal(gain=0), ArgumentError, "xavier_normal: gain must be a finite number > 0; got 0"),
+    (lambda: wb.variance_scaling(scale=-1), ArgumentError, "variance_scaling: scale must be a finite number > 0"),
+    (lambda: wb.variance_scaling(distribution="gaussian"), ArgumentError, "distribution must be one of 'normal'"),
+    (lambda: wb.normal(std=-0.1), ArgumentError, r"normal: std must be a finite number >= 0; got -0.1"),
+    (lambda: wb.normal(std=math.nan), ArgumentError, "normal: std"),
+    (lambda: wb.uniform(2, 1), ArgumentError, r"low must be below high \(1\); got 2"),
+    (lambda: wb.constant("0"), ArgumentTypeError, "constant: value"),
+    (lambda: wb.truncated_normal(std=0), ArgumentError, "truncated_normal: std must be a finite number > 0"),
+    (lambda: wb.truncated_normal(low=2, high=1), ArgumentError, "truncated_normal: low must be below high"),
+    (lambda: wb.truncated_normal(bounds="sigma"), ArgumentError, "bounds must be one of 'std', 'absolute'"),
+    (
+        lambda: wb.truncated_normal(std=2, std_is="after", bounds="absolute", low=-1, high=1),
+        ArgumentError,
+        "std must be below 0.57735, the std of the uniform",
+    ),
+    (lambda: wb.orthogonal(gain=-1), ArgumentError, "orthogonal: gain"),
+    (lambda: wb.he_normal()((3,), seed=0), LayoutError, r"he_normal\(\): layout must be one with fans"),
+    (lambda: wb.he_normal()((3, 0), seed=0), LayoutError, "fan must be above 0"),
+    (lambda: wb.orthogonal()((3,), seed=0), LayoutError, "A bias or scale is no matrix"),
+    (lambda: wb.orthogonal()((4, 2, 3, 3), seed=0, layout=Layout("iokk", groups=2)), LayoutError, "grouped transposed"),
+    (lambda: wb.he_normal()((3, 3), seed=-1), ArgumentError, r"seed must be an integer in \[0, 2\*\*64\); got -1"),
+    (lambda: wb.he_normal()((3, 3), seed=1.5), ArgumentTypeError, "seed must be an integer"),
+    (lambda: wb.he_normal()((3, 3), seed=0, name=3), ArgumentTypeError, "name must be text"),
+    (lambda: wb.he_normal()((3, 3), seed=0, layout="ox"), LayoutError, "made of the letters"),
+    (lambda: wb.he_normal()((3, 3), seed=0, layout="oik"), LayoutError, r"Shape \(3, 3\) has 2 axes"),
+    (lambda: wb.he_normal()((3, 3), seed=0, dtype="int8"), ArgumentError, "dtype must be one of 'float32'"),
+    (lambda: wb.he_normal()("33", seed=0), ArgumentTypeError, "shape must be a tuple"),
+    (lambda: parse_scheme("he_norml"), UnknownNameError, "Did you mean 'he_normal'"),
+    (lambda: parse_scheme("he_normal(slope=1)"), ArgumentError, "unexpected keyword argument 'slope'"),
+    (lambda: parse_scheme("he normal"), ArgumentError, "scheme: name must be a name or a call"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "match"), BAD, ids=[row[2][:40] for row in BAD])
+def test_bad_arguments(make, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        make()
+
+
+def test_seed_none_draws_fresh_entropy() -> None:
+    first, second = (wb.he_normal()((8, 8), seed=None) for _ in range(2))
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_docstrings_are_complete(name: str) -> None:
+    """Formula, shapes, errors, strengths, weaknesses, use, source and a doctest, for the table and for help()."""
+    card = next(card for card in cards() if card.name == name)
+    assert all(card[index] for index in range(2, 7)), card
+    text = inspect.getdoc(SCHEMES[name]) or ""
+    assert ">>>" in text
+    assert "Raises:" in text
+    assert "Shapes:" in text
+    options = [p for p in inspect.signature(SCHEMES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    assert all(f"{option.name}:" in text for option in options)
