@@ -6,10 +6,12 @@ Exit status 1 if a budget is missed.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -65,6 +67,7 @@ def main() -> int:
     parser.add_argument("--values", type=int, default=1 << 26)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--figures", type=Path, help="also write the figures of the README's table to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     out = torch.empty(arguments.values)
@@ -76,6 +79,10 @@ def main() -> int:
     rates = {name: sizes[name] / time / 1e6 for name, time in found.items()}
     Console(highlight=False, width=110).print(table_of(rates, arguments))
     peers = {"normal": "torch normal_", "uniform": "torch uniform_", "truncated normal": "torch trunc_normal_"}
+    if arguments.figures:
+        rounded = {name: round(rate, 1) for name, rate in rates.items()}
+        settings = {"values": arguments.values, "threads": arguments.threads, "repeats": arguments.repeats}
+        arguments.figures.write_text(json.dumps({**settings, "rates": rounded}, indent=1) + "\n")
     missed = [name for name, peer in peers.items() if rates[name] / rates[peer] < BUDGETS[name]]
     print("Budgets met." if not missed else f"Budgets missed: {', '.join(missed)}.")
     return 1 if missed else 0

@@ -4,6 +4,7 @@ Usage: python docs/tables.py [--check]
 """
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from wellbegun.schemes import cards
 from wellbegun.theory import moments
 
 README = Path(__file__).parents[1] / "README.md"
+FIGURES = Path(__file__).parent / "figures"
 GAINS = ("linear", "relu", "leaky_relu(0.2)", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "sin")
 
 
@@ -36,7 +38,37 @@ def gains_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"schemes": schemes_table, "gains": gains_table}
+def demo_table() -> str:
+    """From `make demo DEMO_ARGS="--figures docs/figures/demo.json"`."""
+    rows = json.loads((FIGURES / "demo.json").read_text())
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+    lines = [f"| initialization | {' | '.join(networks)} |", "|---|" + "---|" * len(networks)]
+    for candidate in dict.fromkeys(row["candidate"] for row in rows):
+        cells = [_demo_cell(row) for row in rows if row["candidate"] == candidate]
+        lines.append(f"| {candidate} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _demo_cell(row: dict) -> str:
+    return f"{row['loss']:.2f}, {row['accuracy']:.0%} ({' '.join(row['findings']) or 'healthy'})"
+
+
+def speed_table() -> str:
+    """From `python benchmarks/fill_rates.py --figures docs/figures/fill_rates.json`."""
+    found = json.loads((FIGURES / "fill_rates.json").read_text())
+    rates = found["rates"]
+    peers = {"normal": "torch normal_", "uniform": "torch uniform_", "truncated normal": "torch trunc_normal_"}
+    lines = [
+        f"| {found['values']:,} values, {found['threads']} threads | M values/s | × torch | of `zero_` |",
+        "|---|---|---|---|",
+    ]
+    for name, peer in peers.items():
+        share = rates[name] / rates["memory: torch zero_"]
+        lines.append(f"| {name} | {rates[name]:,.0f} | {rates[name] / rates[peer]:.1f} | {share:.0%} |")
+    return "\n".join(lines)
+
+
+TABLES = {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table}
 
 
 def main() -> int:

@@ -169,9 +169,28 @@ def after_table(network: str, outcomes: list[Outcome], steps: int) -> Table:
         table.add_column(f"loss at rate\n{rate:g}", justify="right")
     table.add_column("best test\naccuracy", justify="right")
     for outcome in outcomes:
-        losses = [f"{sum(series[-5:]) / len(series[-5:]):.2f}" for series in outcome.losses.values()]
+        losses = [f"{settled(series):.2f}" for series in outcome.losses.values()]
         table.add_row(outcome.candidate, *losses, f"{max(outcome.accuracy.values()):.0%}")
     return table
+
+
+def figures(outcomes: list[Outcome]) -> list[dict[str, object]]:
+    """What the README's table shows, small enough to keep under version control."""
+    return [
+        {
+            "network": outcome.network,
+            "candidate": outcome.candidate,
+            "findings": outcome.findings,
+            "loss": round(min(settled(series) for series in outcome.losses.values()), 3),
+            "accuracy": round(max(outcome.accuracy.values()), 4),
+        }
+        for outcome in outcomes
+    ]
+
+
+def settled(losses: list[float]) -> float:
+    """Mean of the last five steps."""
+    return sum(losses[-5:]) / len(losses[-5:])
 
 
 def plot(outcomes: list[Outcome], path: Path) -> None:
@@ -213,6 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything runs")
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it writes")
+    parser.add_argument("--figures", type=Path, help="also write the figures of the README's table to this file")
     arguments = parser.parse_args()
     steps = 3 if arguments.quick else 60
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -236,6 +256,8 @@ def main() -> None:
     picture, table = arguments.out / "demo.png", arguments.out / "demo.json"
     plot(outcomes, picture)
     table.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    if arguments.figures:
+        arguments.figures.write_text(json.dumps(figures(outcomes), indent=1) + "\n")
     written = [picture, table]
     for factory in NETWORKS.values():
         file = f"plan-{factory.__name__}.json"
