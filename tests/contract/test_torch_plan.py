@@ -213,6 +213,38 @@ def test_batches_of_every_kind(batch) -> None:
     assert schemes(Spelled(torch.relu), batch)["layer.weight"] == HE
 
 
+def test_tokens_and_bilinear_layers() -> None:
+    class Token(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.zeros(1, 1, 8))
+            self.pair = nn.Bilinear(8, 8, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1)
+            return self.pair(x[:, 0], x[:, 1])
+
+    plan = wb.plan(Token(), (2, 3, 8), seed=0)
+    assert (plan["token"].role, plan["token"].law) == ("token", Normal(0, 0.02))
+    assert plan["pair.weight"].law == Normal(0, 1 / 8)  # 8 * 8 terms
+
+
+def test_what_only_real_tensors_can_do_is_run_with_them() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if type(x).__name__ == "FakeTensor":
+                raise RuntimeError("no fakes here")
+            return torch.relu(self.layer(x))
+
+    plan = wb.plan(Counting(), torch.ones(2, 4), seed=0)
+    assert plan["layer.weight"].scheme == HE
+    assert "which refuse it: no fakes here" in plan.notes[0]
+
+
 def test_models_on_meta_and_in_low_precision_can_be_planned() -> None:
     with torch.device("meta"):
         model = models.Hybrid()

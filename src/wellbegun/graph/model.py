@@ -52,7 +52,7 @@ class Use:
     """How an operation uses a parameter."""
 
     parameter: str
-    slot: str  # weight, bias, table, norm_scale, norm_shift, scale, shift, negative_slope, recurrent_*, derived, opaque
+    slot: str  # weight, bias, table, norm_scale, norm_shift, scale, shift, token, negative_slope, recurrent_*, opaque
     layout: Layout | None = None
     gates: int = 1  # stacked matrices in a recurrent weight
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table

@@ -14,6 +14,7 @@ _DIRECT = {  # slots that are roles
     "norm_shift": "norm_shift",
     "negative_slope": "negative_slope",
     "scale": "multiplier",
+    "token": "token",
     "recurrent_input": "recurrent_input",
     "recurrent_hidden": "recurrent",
     "recurrent_bias_input": "recurrent_bias_input",

@@ -27,6 +27,7 @@ _HE = "He et al. 2015, arXiv:1502.01852"
 _LECUN = "LeCun et al. 1998, Efficient BackProp"
 _SELU = "Klambauer et al. 2017, arXiv:1706.02515"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
+_BERT = "Devlin et al. 2019, arXiv:1810.04805"
 _NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
 
 
@@ -141,9 +142,11 @@ def _slope(role: Role) -> Choice:
 
 
 def _positional(role: Role) -> Choice:
-    return Choice(
-        normal(std=0.02), "table of positions added to a signal: small", "Devlin et al. 2019, arXiv:1810.04805"
-    )
+    return Choice(normal(std=0.02), "table of positions added to a signal: small", _BERT)
+
+
+def _token(role: Role) -> Choice:
+    return Choice(normal(std=0.02), "stands among the entries of a signal, like a class token: small", _BERT)
 
 
 def _multiplier(role: Role) -> Choice:
@@ -163,6 +166,7 @@ CLASSIC = Recipe(
             ),
             "embedding": _embedding,
             "positional": _positional,
+            "token": _token,
             "recurrent_input": _recurrent_input,
             "recurrent": _recurrent,
             "recurrent_bias_input": _recurrent_bias,

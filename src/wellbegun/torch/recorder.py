@@ -242,7 +242,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return norm_uses(aten.NORMS[name], args, known)
         if name in aten.PRODUCTS:
             return product_uses(args, known)
-        slot = {"shift": "shift", "scale": "scale"}.get(kind, "opaque")
+        slot = {"shift": "shift", "scale": "scale", "concat": "token", "move": "token"}.get(kind, "opaque")
         slot = "negative_slope" if name == "_prelu_kernel" else slot
         found = [derived for derived in known.values() if isinstance(derived, axes.Derived)]
         return tuple(Use(parameter, slot) for derived in found for parameter in sorted(derived.names))

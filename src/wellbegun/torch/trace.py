@@ -58,11 +58,16 @@ def trace(model: torch.nn.Module, batch: Batch = None) -> ModelGraph:
         with preserved(model):
             return _fake(model, call, parameters, names)
     except (DataDependentOutputException, DynamicOutputShapeException):
-        # the path depends on values, so values are needed
-        with preserved(model):
-            graph, _ = record(model, call, parameters, names)
         note = "The path through the model depends on values: traced with the given batch instead of fake tensors."
-        return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
+    except TraceError as error:  # fake tensors are stricter than real ones in places; the real run has the last word
+        if any(tensor.is_meta for tensor in model.parameters()):
+            raise
+        note = f"Traced with the given batch instead of fake tensors, which refuse it: {error.__cause__}".splitlines()[
+            0
+        ]
+    with preserved(model):
+        graph, _ = record(model, call, parameters, names)
+    return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
 
 
 def _fake(model: torch.nn.Module, call: Call, parameters: dict[str, Parameter], names: dict[int, str]) -> ModelGraph:

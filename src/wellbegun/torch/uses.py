@@ -20,10 +20,12 @@ def weight_uses(func: Any, args: Any, known: Known, sections: dict[str, int]) ->
         return _product(name, args, known, sections)
     if name in aten.CONVOLUTIONS:
         return _convolution(args, known)
+    if name == "_trilinear" and (weight := _derived(args[1], known)) is not None:
+        return "linear", _weight(weight, "oii", sections)  # nn.Bilinear: x1' W x2 sums over both inputs
     if name in aten.LOOKUPS:
-        weight, padding = aten.LOOKUPS[name]
+        table, padding = aten.LOOKUPS[name]
         row = args[padding] if padding is not None and len(args) > padding else -1
-        return _lookup(args[weight], known, (0,), row)
+        return _lookup(args[table], known, (0,), row)
     if name == "index_select":
         return _lookup(args[0], known, (args[1],))
     if name == "index":
