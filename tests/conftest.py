@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("wellbegun", deadline=None, max_examples=60, derandomize=True)
@@ -18,3 +19,9 @@ def _own_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test inherits a forced engine from the shell."""
     monkeypatch.delenv("WELLBEGUN_ENGINE", raising=False)
     assert "WELLBEGUN_ENGINE" not in os.environ
+
+
+@pytest.fixture(autouse=True)
+def _same_framework_defaults() -> None:
+    """Models whose default initialization is under test are the same in every run."""
+    torch.manual_seed(0)

@@ -1,6 +1,6 @@
 """The first value of every parameter of a neural network: the right law, at the right scale, exactly once."""
 
-from wellbegun.api import Result, apply, check, initialize, plan
+from wellbegun.api import Result, apply, check, initialize, plan, show
 from wellbegun.fill import fill
 from wellbegun.layout import Fans, Layout
 from wellbegun.planning import Rule
@@ -55,6 +55,7 @@ __all__ = [
     "ones",
     "orthogonal",
     "plan",
+    "show",
     "truncated_normal",
     "uniform",
     "variance_scaling",

@@ -287,7 +287,9 @@ def law_from_dict(data: Mapping[str, Any]) -> Law:
         return Sections(tuple((size, law_from_dict(part)) for size, part in data["parts"]))
     if name == "ZeroRows":
         return ZeroRows(law_from_dict(data["base"]), tuple(data["rows"]))
-    arguments = {key: value for key, value in data.items() if key != "law"}
+    arguments = {
+        key: float(value) if value in ("inf", "-inf") else value for key, value in data.items() if key != "law"
+    }
     try:
         return LAWS[name](**arguments)
     except TypeError as error:
@@ -310,6 +312,8 @@ def _set_interval(law: "Uniform | TruncatedNormal", owner: str) -> None:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)  # JSON knows no infinity
     return value.to_dict() if isinstance(value, Law) else value
 
 

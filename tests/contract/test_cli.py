@@ -35,8 +35,8 @@ def deep():
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embed = nn.Embedding(20, 8)
-        self.head = nn.Linear(8, 20, bias=False)
+        self.embed = nn.Embedding(20, 32)
+        self.head = nn.Linear(32, 20, bias=False)
         self.head.weight = self.embed.weight
     def forward(self, tokens):
         return self.head(torch.tanh(self.embed(tokens)))

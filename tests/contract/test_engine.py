@@ -113,6 +113,57 @@ def test_negative_strides_and_byte_offsets() -> None:
     assert same(np.ascontiguousarray(fill(Normal(0, 1), (33, 5), seed=0, out=raw)), expected)
 
 
+def test_bad_destinations_are_left_as_they_were() -> None:
+    law = Normal(0, 1)
+    good = np.full((4, 6), 7, np.float32)
+    bad = {
+        "of shape": np.full((6, 4), 7, np.float32),
+        "of dtype float32": np.full((4, 6), 7, np.float64),
+        "share memory": np.broadcast_to(np.full(6, 7, np.float32), (4, 6)),
+        "read-only": good.copy(),
+    }
+    bad["read-only"].flags.writeable = False
+    bad["share memory"].flags.writeable = True
+    sliding = np.lib.stride_tricks.as_strided(np.full(9, 7, np.float32), (4, 6), (4, 4))
+    for match, out in [*bad.items(), ("share memory", sliding)]:
+        with pytest.raises(ValueError, match=match):
+            fill(law, (4, 6), seed=0, out=out)
+        assert (out == 7).all()
+    with pytest.raises(TypeError, match="out must be a NumPy array"):
+        fill(law, (4, 6), seed=0, out=[[0.0] * 6] * 4)
+    for region, match in [
+        ((slice(0, 9, 2),), "slices with step 1"),
+        ((slice(None),) * 3, "at most 2 slices"),
+        (((0, 5),), "within"),
+        ((3,), "at most 2"),
+    ]:
+        with pytest.raises((ValueError, TypeError), match=match):
+            fill(law, (4, 6), seed=0, region=region)
+    with pytest.raises(ValueError, match="threads must be an integer >= 1"):
+        fill(law, (4, 6), seed=0, threads=0)
+    with pytest.raises(TypeError, match="law must be a law"):
+        fill("normal", (4, 6), seed=0)
+    with pytest.raises(ValueError, match="within the range of float16"):
+        fill(Normal(0, 1e5), (4, 6), seed=0, dtype="float16")
+    with pytest.raises(ValueError, match="such that a float16 lies between"):
+        fill(Uniform(1.0001, 1.0002), (4, 6), seed=0, dtype="float16")
+    with pytest.raises(ValueError, match="first axis has 7 rows"):
+        fill(LAWS[6], (4, 6), seed=0)
+
+
+def test_an_error_in_one_thread_surfaces_and_stops_the_rest() -> None:
+    done: list[int] = []
+
+    def task(item: int) -> None:
+        if item == 3:
+            raise RuntimeError("as asked")
+        done.append(item)
+
+    with pytest.raises(RuntimeError, match="as asked"):
+        engine.parallel(task, range(100_000), 3)
+    assert len(done) < 100_000 - 1
+
+
 def test_empty_and_tiny() -> None:
     for shape in [(), (0,), (3, 0), (1, 1), (1, 7)]:
         for law in (Normal(0, 1), Uniform(0, 1), TruncatedNormal(0, 1, -2, 2), Constant(2)):

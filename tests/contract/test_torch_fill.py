@@ -155,6 +155,36 @@ def test_a_model_that_fails_is_left_as_it_was() -> None:
     assert equal(state(model), before)
 
 
+def test_other_devices_are_filled_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way to a device that cannot be written directly, walked on the CPU with tiny pieces."""
+    from wellbegun.torch import weights
+
+    direct, pieces = models.Hybrid(), poison(models.Hybrid())
+    plan = wb.plan(direct, (4, 1, 8, 8), rules=[("wide.weight", "orthogonal")], seed=0)
+    wb.apply(direct, plan)
+    monkeypatch.setattr(weights, "_CHUNK", 50)
+    for entry in plan.entries:
+        order = entry.layout.canonical
+        values = pieces.get_parameter(entry.name).detach().permute(order)
+        weights._through_host(values, entry, 0, tuple(entry.shape[axis] for axis in order), 1)
+    assert all(torch.equal(a, b) for a, b in zip(direct.parameters(), pieces.parameters(), strict=True))
+
+
+def test_reprs_are_short_and_show_prints_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    result = wb.initialize(model, (2, 4), seed=0)
+    assert repr(result.plan) == "<Plan classic@1, seed 0: 4 to fill, 0 to keep, 0 to tie>"
+    assert repr(result.ledger) == "<Ledger, seed 0: 4 filled, 0 kept, 0 tied, 0 loaded>"
+    assert repr(result.health) == "<Health: healthy>"
+    wb.show(result)
+    shown = capsys.readouterr().out
+    assert "he_normal()" in shown
+    assert "4 filled; seed 0." in shown
+    assert "Health: healthy" in shown
+    with pytest.raises(TypeError, match="show: found must be a Plan, Ledger, Health or Result"):
+        wb.show(model)
+
+
 def test_autograd_notices_and_optimizers_go_on() -> None:
     model = nn.Linear(4, 4)
     version = model.weight._version

@@ -229,6 +229,20 @@ def _destination(out: Array, shape: tuple[int, ...], dtype: str) -> Array:
         raise ArgumentError(message("fill", "out", f"of dtype {dtype}", out.dtype.name))
     if not out.flags.writeable:
         raise ArgumentError("fill: out is read-only. Pass a writable array; nothing was changed.")
-    if any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
-        raise ArgumentError("fill: out has axes of stride 0, so its elements overlap. Pass an array of its own.")
+    if _overlaps(out):
+        raise ArgumentError(
+            "fill: out has elements that share memory, as broadcast views do. Pass an array of its own."
+        )
     return out
+
+
+def _overlaps(out: Array) -> bool:
+    """Whether elements may share memory: from the smallest stride up, each must step over all that lies below it."""
+    covered = out.itemsize
+    for stride, size in sorted(
+        (abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True) if size > 1
+    ):
+        if stride < covered:
+            return True
+        covered += stride * (size - 1)
+    return False

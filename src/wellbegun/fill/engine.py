@@ -6,6 +6,7 @@ compiling kernels costs about as much as drawing a few million values with the r
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,22 +96,24 @@ def draw(
 
 def parallel(task: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
     """Run `task` on every item with `threads` workers; the caller is one of them. Errors surface here."""
-    queue = iter(items)
-    guard = threading.Lock()
+    pending = deque(items)
 
     def work() -> None:
-        while True:
-            with guard:
-                item = next(queue, None)
-            if item is None:
+        while pending:
+            try:
+                item = pending.popleft()
+            except IndexError:  # another worker took the last one
                 return
             task(item)
 
     helpers = min(threads, len(items)) - 1
     started = [_process.executor(helpers).submit(work) for _ in range(helpers)] if helpers > 0 else []
-    work()
-    for future in started:
-        future.result()
+    try:
+        work()
+    finally:
+        pending.clear()  # after an error or an interrupt nobody starts anything new
+        for future in started:
+            future.result()
 
 
 def _numpy(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:

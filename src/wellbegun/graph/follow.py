@@ -29,12 +29,12 @@ def meetings(graph: ModelGraph, value: int) -> tuple[Meeting, ...]:
     queue, seen = deque([(value, 0, False)]), {value}
     while queue:
         start, steps, added = queue.popleft()
-        for function, reader in _escapes(graph, start):
-            known = ("linear", 1.0) if function is None else _name(function)
+        for step, reader in _escapes(graph, start):
+            known = ("linear", 1.0) if step is None else _name(graph, step)
             if known is None or known[0] != "linear":
                 name, slope = known or ("", 0.0)
                 place = reader.place if reader else "output"
-                found.append(Meeting("activation", steps, added, place, name, slope, function))
+                found.append(Meeting("activation", steps, added, place, name, slope, step.function if step else None))
             elif reader is None:
                 found.append(Meeting("output", steps, added, "output"))
             elif reader.kind in TRANSPARENT:
@@ -47,23 +47,32 @@ def meetings(graph: ModelGraph, value: int) -> tuple[Meeting, ...]:
     return tuple(sorted(found, key=lambda meeting: meeting.steps))
 
 
-def _escapes(graph: ModelGraph, root: int) -> list[tuple[Function | None, Operation | None]]:
-    """Functions of `root` (None: root itself) that are read by something that is none, and that reader (None: the
-    model's output). The statistics inside a normalization do not count: they only scale."""
+def _escapes(graph: ModelGraph, root: int) -> list[tuple[Operation | None, Operation | None]]:
+    """Where functions of `root` are used: the pointwise step that gives the function (None: root itself), and what
+    reads it that is no such step (None: the model's output). Statistics inside a normalization only scale, and do not
+    count."""
     users = graph.rooted.get(root, ())
-    group: dict[int, Function | None] = {root: None}
-    group.update({value: operation.function for operation in users for value in operation.outputs})
-    found: list[tuple[Function | None, Operation | None]] = []
-    for value, function in group.items():
+    group: dict[int, Operation | None] = {root: None}
+    group.update({value: operation for operation in users for value in operation.outputs})
+    found: list[tuple[Operation | None, Operation | None]] = []
+    for value, step in group.items():
         for reader in graph.consumers.get(value, ()):
             if reader not in users and reader.kind != "statistic":
-                found.append((function, reader))
+                found.append((step, reader))
         if value in graph.outputs:
-            found.append((function, None))
+            found.append((step, None))
     return found
 
 
-def _name(function: Function) -> tuple[str, float] | None:
+def _name(graph: ModelGraph, step: Operation) -> tuple[str, float] | None:
+    """Name and slope of a step's function, looked at once."""
+    if step.index not in graph.activations:
+        assert step.function is not None  # pointwise operations have one
+        graph.activations[step.index] = _recognize(step.function)
+    return graph.activations[step.index]
+
+
+def _recognize(function: Function) -> tuple[str, float] | None:
     """Name and slope of a function; affine functions count as linear."""
 
     def centred(x: Array) -> Array:

@@ -112,6 +112,11 @@ class ModelGraph:
                 found.setdefault(operation.root, []).append(operation)
         return {value: tuple(users) for value, users in found.items()}
 
+    @cached_property
+    def activations(self) -> dict[int, tuple[str, float] | None]:
+        """Operation -> name and slope of its function, filled in as they are asked for."""
+        return {}
+
     def uses(self) -> Iterator[tuple[Operation, Use]]:
         """Every use of a parameter, in order of execution."""
         for operation in self.operations:

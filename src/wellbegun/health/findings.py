@@ -25,12 +25,18 @@ class Finding:
     remedy: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Health:
-    """Findings and the statistics they come from. Healthy means: forward, backward and finiteness all are."""
+    """Findings and the statistics they come from. Healthy means: forward, backward and finiteness all are.
+
+    `wellbegun.show(health)` prints it.
+    """
 
     findings: tuple[Finding, ...]
     statistics: Statistics
+
+    def __repr__(self) -> str:
+        return f"<Health: {'healthy' if self.healthy else 'unhealthy, ' + ' '.join(self.codes)}>"
 
     @property
     def healthy(self) -> bool:

@@ -19,9 +19,9 @@ class Record:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ledger:
-    """What happened to every parameter."""
+    """What happened to every parameter. `wellbegun.show(ledger)` prints it."""
 
     records: tuple[Record, ...]
     seed: int
@@ -34,6 +34,9 @@ class Ledger:
         """
         found = Counter(record.outcome for record in self.records)
         return {outcome: found[outcome] for outcome in OUTCOMES}
+
+    def __repr__(self) -> str:
+        return f"<Ledger, seed {self.seed}: {', '.join(f'{n} {outcome}' for outcome, n in self.counts().items())}>"
 
     def __getitem__(self, name: str) -> Record:
         return {record.name: record for record in self.records}[name]

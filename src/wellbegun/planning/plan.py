@@ -51,9 +51,9 @@ class Entry:
         return Entry(**{**data, "shape": tuple(data["shape"]), "layout": layout, "law": law})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """What will be done, for every parameter of a model, from one seed."""
+    """What will be done, for every parameter of a model, from one seed. `wellbegun.show(plan)` prints it."""
 
     entries: tuple[Entry, ...]
     recipe: str  # name@version
@@ -70,6 +70,10 @@ class Plan:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{sum(e.action == action for e in self.entries)} to {action}" for action in ACTIONS)
+        return f"<Plan {self.recipe}, seed {self.seed}: {counts}>"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data; the same seed, recipe and laws replay bit for bit."""

@@ -1,5 +1,6 @@
 """Recipes: named, versioned choices of a scheme for each role, with the reason in one sentence and its source."""
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from wellbegun.schemes import (
     xavier_normal,
     zeros,
 )
-from wellbegun.theory import moments
+from wellbegun.theory import ActivationMoments, moments
 
 KEEP = "keep"
 _GLOROT = "Glorot, Bengio 2010"
@@ -83,12 +84,17 @@ def _passed(met: Meeting) -> str:
 
 def _by_quadrature(met: Meeting, more: str) -> Choice:
     assert met.function is not None
-    found = moments(met.function)
+    found = _named_moments(met.name) if met.name else moments(met.function)
     if not 0 < found.second < float("inf"):
         return Choice(lecun_normal(), f"feeds a function that is 0 for standard normal inputs{more}", _LECUN)
     name = met.name or "an unnamed function"
     reason = f"feeds {name}: gain {found.gain:.4f} by quadrature keeps E x^2{more}"
     return Choice(variance_scaling(scale=round(found.gain**2, 10)), reason, _HE)
+
+
+@functools.cache
+def _named_moments(name: str) -> ActivationMoments:
+    return moments(name)
 
 
 def _destination(met: Meeting) -> str:

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def render(parts: Iterable["RenderableType"], *, width: int = 120) -> str:
-    """Plain text of Rich renderables."""
-    import io
-
+def print_tables(items: Iterable[Plan | Ledger | Health]) -> None:
+    """Print each as its tables, to the standard output."""
     from rich.console import Console
 
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=width, no_color=True, highlight=False)
-    for part in parts:
-        console.print(part)
-    return buffer.getvalue()
+    console = Console(highlight=False)
+    for item in items:
+        if isinstance(item, Plan):
+            parts = plan_table(item)
+        else:
+            parts = health_table(item) if isinstance(item, Health) else [ledger_line(item)]
+        for part in parts:
+            console.print(part)
 
 
 Column = tuple[str, dict[str, Any]]

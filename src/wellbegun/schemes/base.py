@@ -46,6 +46,7 @@ class Scheme:
         """Draw a tensor of this shape from the stream (seed, name); see `wellbegun.fill.fill` for the arguments.
 
         The values do not depend on the order of the axes: the same tensor stored "io" is the transpose of "oi".
+        Cost: one pass over the tensor; for orthogonal matrices O(rows columns min(rows, columns)).
         """
         found, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
         law, order = self._law(sizes, found), found.canonical

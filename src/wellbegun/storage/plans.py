@@ -20,7 +20,7 @@ def save_plan(plan: Plan, path: str | os.PathLike[str]) -> Path:
 
 def plan_to_json(plan: Plan, *, indent: int | None = 1) -> str:
     """A plan as JSON text."""
-    return json.dumps(plan.to_dict(), indent=indent, allow_nan=True)
+    return json.dumps(plan.to_dict(), indent=indent, allow_nan=False)
 
 
 def load_plan(path: str | os.PathLike[str]) -> Plan:

@@ -253,6 +253,11 @@ def _twins(rows: torch.Tensor, gradients: torch.Tensor | None) -> tuple[int, int
 
 def _hash(rows: torch.Tensor) -> torch.Tensor:
     """A 64-bit number for each row, equal for equal rows (0.0 and -0.0 count as equal)."""
-    values = rows.detach().cpu().to(torch.float64) + 0.0
-    multipliers = torch.randint(-(2**62), 2**62, (values.shape[1],), generator=torch.Generator().manual_seed(1)) | 1
-    return (values.view(torch.int64) * multipliers).sum(dim=1)
+    columns = rows.shape[1]
+    multipliers = torch.randint(-(2**62), 2**62, (columns,), generator=torch.Generator().manual_seed(1)) | 1
+    found = []
+    each = max(1, (1 << 22) // max(columns, 1))  # bounded memory, whatever the size
+    for start in range(0, len(rows), each):
+        values = rows[start : start + each].detach().cpu().to(torch.float64) + 0.0
+        found.append((values.view(torch.int64) * multipliers).sum(dim=1))
+    return torch.cat(found)
