@@ -4,6 +4,8 @@ Lowest power first. float32 values are minimax fits rounded one coefficient at a
 float64 values are those of fdlibm (logarithm, sine, cosine) and of Wichura's AS 241 (inverse normal).
 """
 
+import math
+
 LN2_HIGH, LN2_LOW = 0.693359375, -0.00021219444170128554  # their sum is ln 2; n * LN2_HIGH is exact in float32
 
 # ln(1 + f) = f - f^2/2 + f^3 P(f) for f in [sqrt(1/2) - 1, sqrt(2) - 1]; relative error 5.8e-9
@@ -20,6 +22,11 @@ LOG = (
 # sin(pi t / 4) = t P(t^2) and cos(pi t / 4) = 1 + t^2 Q(t^2) for |t| <= 1; errors 2.8e-8 (relative) and 4.1e-10
 SIN = (0.7853981852531433, -0.08074571192264557, 0.0024906329344958067, -3.633490632637404e-05)
 COS = (-0.3084251284599304, 0.015854282304644585, -0.000325863336911425, 3.490517656246084e-06)
+
+# e^f = 1 + f + f^2 P(f) for |f| <= ln(2) / 2; relative error 3.2e-9. Adding ROUNDING leaves the nearest integer.
+LOG2_E = 1.4426950408889634
+ROUNDING = 12582912.0
+EXP = (0.5, 0.1666651964187622, 0.04166640341281891, 0.008368827402591705, 0.0013940645148977637)
 
 # Inverse normal. Centre: z = c P(r) / Q(r), c = p - 1/2, r = CENTRE_SHIFT - c^2, |c| <= 0.48; relative error 3.4e-8
 TAIL_BELOW = 0.02
@@ -57,6 +64,8 @@ COS_64 = (
     2.08757232129817482790e-09,
     -1.13596475577881948265e-11,
 )
+ROUNDING_64 = 6755399441055744.0
+EXP_64 = tuple(1 / math.factorial(k) for k in range(2, 14))  # Taylor; the next term is below 1e-17
 CENTRE_LIMIT_64, CENTRE_SHIFT_64, TAIL_SPLIT_64 = 0.425, 0.180625, 5.0
 CENTRE_P_64 = (
     3.3871328727963666080e0,

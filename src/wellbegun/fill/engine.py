@@ -1,7 +1,7 @@
 """Which engine draws, and on how many threads.
 
-The reference (NumPy) and the kernels (Numba) give the same bits, so this is only a matter of time: loading and
-compiling kernels costs about as much as drawing a few million values with the reference.
+The reference (NumPy) and the compiled kernels give the same bits, so this is only a matter of time: loading the
+compiler and compiling a kernel takes as long as drawing a few million values with the reference.
 """
 
 import os
@@ -15,15 +15,17 @@ import numpy as np
 from wellbegun._arguments import choice, integer
 from wellbegun._typing import Array
 from wellbegun.fill import reference
-from wellbegun.fill.parameters import NormalParameters, Parameters
+from wellbegun.fill.parameters import Parameters
 from wellbegun.fill.regions import Rows, pieces
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-ENGINES = ("auto", "reference", "numba")
-COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before kernels are worth loading
-KERNEL_FROM = 1 << 9  # below it a kernel call costs no less than the reference
+ENGINES = ("auto", "reference", "compiled")
+COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before kernels are worth compiling
+KERNEL_FROM = 1 << 7  # below it a kernel call costs no less than the reference
+WIDE_FROM = 1 << 10  # elements in a run from which the kernel with more steps at once pays
+STREAM_FROM = 1 << 25  # bytes of a destination that is written past the caches, because it would not stay in them
 _PIECE = 1 << 18  # elements a thread takes at once
 
 
@@ -31,6 +33,9 @@ class _Process:
     """What is kept between calls: elements drawn so far, and the worker threads. Forked children start anew."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.lock = threading.Lock()
         self.drawn = 0
         self.pool: ThreadPoolExecutor | None = None
@@ -53,7 +58,7 @@ class _Process:
 
 _process = _Process()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=_process.reset)
 
 
 def threads_of(threads: int | None) -> int:
@@ -64,13 +69,13 @@ def threads_of(threads: int | None) -> int:
 
 
 def choose(elements: int) -> str:
-    """ "reference" or "numba"; the environment variable WELLBEGUN_ENGINE can force one."""
+    """ "reference" or "compiled"; the environment variable WELLBEGUN_ENGINE can force one."""
     forced = choice("wellbegun", "WELLBEGUN_ENGINE", os.environ.get("WELLBEGUN_ENGINE", "auto"), ENGINES)
     if forced != "auto":
         return forced
     if elements < KERNEL_FROM:
         return "reference"
-    return "numba" if _process.count(elements) >= COMPILE_FROM else "reference"
+    return "compiled" if _process.count(elements) >= COMPILE_FROM else "reference"
 
 
 def draw(
@@ -84,8 +89,11 @@ def draw(
     engine: str,
 ) -> None:
     """Write rows of a stream into `flat`, a contiguous view of the destination's memory."""
-    paint = _kernel(flat, key, parameters, dtype) if engine == "numba" else _numpy(flat, key, parameters, dtype)
     total = sum(rows.rows * rows.run for rows in work)
+    if engine == "reference":
+        paint = _reference(flat, key, parameters, dtype)
+    else:
+        paint = _compiled(flat, key, parameters, dtype, stream=total * flat.itemsize >= STREAM_FROM)
     if threads == 1 or total <= _PIECE:
         for rows in work:
             paint(rows)
@@ -116,7 +124,7 @@ def parallel(task: Callable[[Any], None], items: Sequence[Any], threads: int) ->
             future.result()
 
 
-def _numpy(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:
+def _reference(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:
     def paint(rows: Rows) -> None:
         shape, strides = (rows.rows, rows.run), (rows.pitch * flat.itemsize, flat.itemsize)
         view = np.lib.stride_tricks.as_strided(flat[rows.offset :], shape, strides)
@@ -125,17 +133,20 @@ def _numpy(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str
     return paint
 
 
-def _kernel(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:
-    from wellbegun.fill import cpu
+def _compiled(
+    flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str, *, stream: bool
+) -> Callable[[Rows], None]:
+    from wellbegun.fill.compiler import kernel
 
-    stored = flat.view(np.int16) if dtype == "float16" else flat
-    if dtype == "float64":
-        fill = cpu.fill_64
-    else:
-        fill = cpu.fill_normal if isinstance(parameters, NormalParameters) else cpu.fill_values
-    words = tuple(np.uint32(word) for word in key)
+    size, start = flat.itemsize, flat.ctypes.data
+    words, numbers = np.array(key, np.uint32), np.array(parameters, type(parameters[0]))
+    per_block = 2 if dtype == "float64" else 4
 
     def paint(rows: Rows) -> None:
-        fill(stored, *rows, words, parameters)
+        address = start + rows.offset * size
+        lined_up = address % (per_block * size) == rows.first % per_block * size  # blocks start where lines can
+        variant = "stream" if stream and lined_up and rows.rows == 1 else "wide" if rows.run >= WIDE_FROM else "narrow"
+        fill = kernel(type(parameters), dtype, variant)
+        fill(address, rows.pitch * size, rows.rows, rows.run, rows.first, rows.step, words, numbers)
 
     return paint

@@ -35,6 +35,22 @@ class NormalParameters(NamedTuple):
     std: Scalar
 
 
+class SignParameters(NamedTuple):
+    """value = low where the word's top bit is set, else high."""
+
+    low: Scalar
+    high: Scalar
+
+
+class LogUniformParameters(NamedTuple):
+    """value = clip(e^(middle + step * w), low, high)."""
+
+    middle: Scalar
+    step: Scalar
+    low: Scalar
+    high: Scalar
+
+
 class CentreParameters(NamedTuple):
     """value = clip(location + scale * z(middle + step * w), low, high); bounds that need no tail of the inverse."""
 
@@ -60,7 +76,9 @@ class TailParameters(NamedTuple):
     mass: Scalar
 
 
-Parameters = UniformParameters | NormalParameters | CentreParameters | TailParameters
+Parameters = (
+    UniformParameters | NormalParameters | SignParameters | LogUniformParameters | CentreParameters | TailParameters
+)
 
 
 def parameters_of(law: Law, dtype: str) -> Parameters:
