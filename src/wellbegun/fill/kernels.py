@@ -85,32 +85,26 @@ class _Step:
         index = self._splat(writer, "u64", self.blocks, block) + ramp
         words = transforms.philox((index & transforms.MASK, index >> 32, upper0, upper1), rounds)
         halves = [self._as(word, "u32", 2 * self.blocks) for word in words]
-        order = even_lanes(2 * self.blocks)
-        if self.wide:
-            first, second = (self._as(halves[i].shuffle(halves[i + 1], order), "u64", self.blocks) for i in (0, 2))
-        elif self.paired:
-            first, second = halves[0].shuffle(halves[2], order), halves[1].shuffle(halves[3], order)
-        else:
-            low, high = halves[0].shuffle(halves[1], order), halves[2].shuffle(halves[3], order)
-            first, second = (low.shuffle(high, zipped(self.lanes, 2, half)) for half in (0, 1))
+        even, odd = ((0, 1), (2, 3)) if self.wide else ((0, 2), (1, 3))
+        pair = [halves[i].shuffle(halves[j], even_lanes(2 * self.blocks)) for i, j in (even, odd)]
+        if self.wide:  # two 32-bit words make one
+            pair = [self._as(half, "u64", self.blocks) for half in pair]
         if self.paired:
-            found = [self._store(value) for value in self.transform(self.ops, (first, second), p)]
+            found = self.transform(self.ops, tuple(pair), p)
         else:
-            found = [self._store(self.transform(self.ops, word, p)) for word in (first, second)]
-        if self.paired or self.wide:
-            found = [found[0].shuffle(found[1], zipped(self.lanes, 1, half)) for half in (0, 1)]
-        return found
+            found = [self.transform(self.ops, word, p) for word in pair]
+        return self._stored(*found)
 
     def _as(self, x: Lanes, kind: str, count: int) -> Lanes:
         target = x.of(kind, "", count)
         return x.of(kind, x.writer.emit(f"bitcast {x.type} {x.text} to {target.type}"), count)
 
-    def _store(self, value: Lanes) -> Lanes:
-        if self.dtype == "bfloat16":
-            return self.ops.narrow(transforms.to_bfloat16(self.ops, value), "u16")
-        if self.dtype == "float16":
-            return self.ops.narrow(transforms.to_float16(self.ops, value), "u16")
-        return value
+    def _stored(self, even: Lanes, odd: Lanes) -> list[Lanes]:
+        """Values of even and odd elements -> vectors in the order of memory; 16-bit ones share a lane as they are."""
+        if self.size > 2:
+            return [even.shuffle(odd, zipped(self.lanes, half)) for half in (0, 1)]
+        rounding = transforms.to_bfloat16 if self.dtype == "bfloat16" else transforms.to_float16
+        return [rounding(self.ops, even) | (rounding(self.ops, odd) << 16)]
 
 
 # ---------------------------------------------------------------------- loops
@@ -240,6 +234,6 @@ def _store_step(
 ) -> None:
     """Draw one step and store its vectors from `pointer` on."""
     for index, vector in enumerate(step.values(writer, block, constants)):
-        size = step.lanes * step.size
+        size = vector.count * (8 if step.wide else 4)
         place = writer.emit(f"getelementptr i8, ptr {pointer}, i64 {index * size}")
         writer.do(f"store {vector.type} {vector.text}, ptr {place}, align {min(align, size)}{past}")

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-_IR = {"f32": "float", "f64": "double", "i32": "i32", "u32": "i32", "i64": "i64", "u64": "i64", "b": "i1", "u16": "i16"}
+_IR = {"f32": "float", "f64": "double", "i32": "i32", "u32": "i32", "i64": "i64", "u64": "i64", "b": "i1"}
 
 
 class Writer:
@@ -39,7 +39,7 @@ def constant(kind: str, value: float) -> str:
     if kind in ("f32", "f64"):
         rounded = struct.unpack("<f", struct.pack("<f", value))[0] if kind == "f32" else float(value)
         return f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}"
-    bits = {"i32": 32, "u32": 32, "i64": 64, "u64": 64, "u16": 16}[kind]
+    bits = {"i32": 32, "u32": 32, "i64": 64, "u64": 64}[kind]
     wrapped = int(value) & ((1 << bits) - 1)
     return str(wrapped - (1 << bits) if wrapped >> (bits - 1) else wrapped)
 
@@ -49,7 +49,7 @@ class Lanes:
     """One vector register (or several, where the machine's are shorter)."""
 
     writer: Writer
-    kind: str  # f32, f64, i32, u32, i64, u64, u16; b for the result of a comparison
+    kind: str  # f32, f64, i32, u32, i64, u64; b for the result of a comparison
     count: int
     text: str  # name or constant
 
@@ -205,10 +205,6 @@ class Symbols:
         """The same bits as an unsigned integer."""
         return x.of({"i32": "u32", "i64": "u64"}.get(x.kind, x.kind), x.text)
 
-    def narrow(self, x: Lanes, kind: str) -> Lanes:
-        """The low bits of an integer."""
-        return self._cast("trunc", x, kind)
-
 
 def even_lanes(count: int) -> list[int]:
     """Order that takes the low half of each 64-bit lane of two vectors of `count` 32-bit lanes, alternating.
@@ -219,15 +215,11 @@ def even_lanes(count: int) -> list[int]:
     return [index + side * count for index in range(0, count, 2) for side in (0, 1)]
 
 
-def zipped(count: int, group: int, half: int) -> list[int]:
-    """Order that interleaves two vectors in groups of `group` lanes; the first or second half of the result.
+def zipped(count: int, half: int) -> list[int]:
+    """Order that interleaves two vectors; the first or second half of the result.
 
-    >>> zipped(4, 1, 0), zipped(4, 1, 1), zipped(4, 2, 0)
-    ([0, 4, 1, 5], [2, 6, 3, 7], [0, 1, 4, 5])
+    >>> zipped(4, 0), zipped(4, 1)
+    ([0, 4, 1, 5], [2, 6, 3, 7])
     """
-    groups = count // group // 2
-    assert groups > 0
-    order = []
-    for index in range(half * groups, (half + 1) * groups):
-        order += [index * group + k for k in range(group)] + [count + index * group + k for k in range(group)]
-    return order
+    middle = count // 2
+    return [index + side * count for index in range(half * middle, (half + 1) * middle) for side in (0, 1)]
