@@ -4,12 +4,12 @@ import ast
 import difflib
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
 
-from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError, WellbegunError
 
-DTYPES = ("float32", "float64", "float16", "bfloat16")
+DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "complex128")
 SEED_LIMIT = 2**64
 
 
@@ -110,15 +110,17 @@ def seed_of(owner: str, value: SupportsIndex) -> int:
 
 
 def dtype_of(owner: str, value: object) -> str:
-    """The name of a floating dtype, from a name or a NumPy, ml_dtypes or framework dtype object."""
+    """The name of a real or complex dtype, from a name or a NumPy, ml_dtypes or framework dtype object."""
     name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", None)
     if name is None:
         name = str(value).rpartition(".")[2]
     return choice(owner, "dtype", name, DTYPES)
 
 
-def parse_call(owner: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """'name' or 'name(1, key=2)' -> name, positional arguments, keyword arguments; literals only.
+def parse_call(
+    owner: str, text: str, *, nested: Callable[[str], Any] | None = None
+) -> tuple[str, list[Any], dict[str, Any]]:
+    """'name' or 'name(1, key=2)' -> name, positional arguments, keyword arguments; literals, and calls for `nested`.
 
     >>> parse_call("scheme", "uniform(-1, high=1)")
     ('uniform', [-1], {'high': 1})
@@ -126,14 +128,22 @@ def parse_call(owner: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
     allowed = "a name or a call with plain numbers and texts, such as he_normal(mode='fan_out')"
     if not isinstance(text, str):
         raise ArgumentTypeError(message(owner, "name", allowed, text))
+
+    def value(node: ast.expr) -> Any:
+        if nested is not None and isinstance(node, ast.Call):
+            return nested(ast.unparse(node))
+        return ast.literal_eval(node)
+
     try:
         node = ast.parse(text.strip(), mode="eval").body
         if isinstance(node, ast.Name):
             return node.id, [], {}
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            positional = [ast.literal_eval(argument) for argument in node.args]
-            keywords = {str(item.arg): ast.literal_eval(item.value) for item in node.keywords}
-            return node.func.id, positional, keywords
-    except (SyntaxError, ValueError):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and all(item.arg for item in node.keywords):
+            keywords = {str(item.arg): value(item.value) for item in node.keywords}
+            return node.func.id, [value(argument) for argument in node.args], keywords
+    except SyntaxError:
         pass  # the same message for every text that is no call
+    except ValueError as error:
+        if isinstance(error, WellbegunError):
+            raise
     raise ArgumentError(message(owner, "name", allowed, text))

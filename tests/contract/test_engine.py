@@ -13,11 +13,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellbegun.fill import compiler, engine, fill, reference, write
+from wellbegun.fill import Job, compiler, engine, fill, reference, write
 from wellbegun.fill.orthogonal import haar, haar_reference
 from wellbegun.fill.parameters import parameters_of
 from wellbegun.fill.regions import region_of
-from wellbegun.laws import Constant, Law, Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows
+from wellbegun.laws import (
+    Constant,
+    DeltaOrthogonal,
+    Dirac,
+    Eye,
+    Given,
+    Law,
+    LogUniform,
+    Normal,
+    Orthogonal,
+    Rademacher,
+    Repeat,
+    Sections,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
 from wellbegun.streams import stream_key
 
 LAWS = [
@@ -29,6 +46,12 @@ LAWS = [
     Constant(0.7),
     Sections(((2, Constant(1)), (5, Normal(0, 1)))),
     ZeroRows(Uniform(1, 2), (0, 3)),
+    Rademacher(0.1, 0.5),
+    LogUniform(1e-3, 1e-1),
+    Sparse(Normal(0, 1), 4),
+    Sparse(Uniform(1, 2), 3, "input"),
+    Repeat(Normal(0, 1), 7),
+    Orthogonal(0.5, method="structured"),
 ]
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
 STORAGE = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": np.uint16}
@@ -37,7 +60,7 @@ STORAGE = {"float32": np.float32, "float64": np.float64, "float16": np.float16, 
 def draw(law: Law, shape: tuple[int, ...], *, dtype: str, using: str, threads: int = 1, region=None) -> np.ndarray:
     part = region_of(region, shape)
     out = np.full([b - a for a, b in part], 7, STORAGE[dtype])
-    write(law, out, seed=3, name="w", shape=shape, region=part, dtype=dtype, threads=threads, engine=using)
+    write(law, out, Job(3, "w", shape, part, dtype, threads, using))
     return out
 
 
@@ -84,7 +107,7 @@ def _features(level: str) -> str:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_instruction_set_gives_the_same_bits(level: str, dtype: str, variant: str) -> None:
     features = _features(level)
-    for law in LAWS[:5]:
+    for law in (*LAWS[:5], Rademacher(0.1, 0.5), LogUniform(1e-3, 1e-1)):
         parameters, key = parameters_of(law, dtype), stream_key(3, "w")
         kernel = compiler.kernel(type(parameters), dtype, variant, features)
         count = 1237
@@ -115,7 +138,7 @@ slices = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: slic
 )
 @settings(max_examples=150)
 def test_any_region_equals_that_part_of_the_whole(law: Law, using: str, dtype: str, region) -> None:
-    shape = (7, 9, 37)
+    shape = (7, 8, 37)
     whole = draw(law, shape, dtype=dtype, using="reference")
     assert same(draw(law, shape, dtype=dtype, using=using, region=region), np.ascontiguousarray(whole[region]))
 
@@ -131,17 +154,7 @@ def test_any_strided_destination_gets_the_same_values(order, steps, using: str, 
     padded = np.full([shape[axis] * steps[axis] for axis in order], 7, np.float32)
     view = padded[tuple(slice(None, None, steps[axis]) for axis in order)].transpose(np.argsort(order))
     assert view.shape == shape
-    write(
-        law,
-        view,
-        seed=3,
-        name="w",
-        shape=shape,
-        region=region_of(None, shape),
-        dtype="float32",
-        threads=2,
-        engine=using,
-    )
+    write(law, view, Job(3, "w", shape, region_of(None, shape), "float32", 2, using))
     assert same(np.ascontiguousarray(view), draw(law, shape, dtype="float32", using="reference"))
     untouched = padded.size - view.size
     assert (padded == 7).sum() >= untouched  # nothing beside the destination was written
@@ -277,6 +290,100 @@ def test_small_fills_do_not_load_the_compiler() -> None:
         "assert 'llvmlite' not in sys.modules and 'scipy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+KERNELS = [
+    (Eye(2.0), (7, 5)),
+    (Eye(), (5, 7)),
+    (Dirac(1.5, groups=2), (8, 3, 3, 4)),
+    (Dirac(), (3, 8, 5)),
+    (DeltaOrthogonal(2.0, groups=2), (8, 3, 3, 2)),
+    (Given.of(np.arange(24.0).reshape(4, 3, 2)), (4, 3, 2)),
+    (Orthogonal(1.0, 2, 3, "structured"), (3, 40, 7, 5)),
+    (Orthogonal(1.0, method="structured"), (150, 37)),
+    (Orthogonal(1.0, method="structured"), (37, 150)),
+    (Orthogonal(1.0, method="structured"), (64, 64)),
+    (Orthogonal(1.0, method="structured"), (5, 3)),
+    (Orthogonal(), (6, 4)),
+]
+
+
+@given(data=st.data(), case=st.sampled_from(KERNELS), dtype=st.sampled_from(["float32", "bfloat16", "float64"]))
+@settings(max_examples=120)
+def test_regions_of_kernels_and_matrices(data, case, dtype: str) -> None:
+    law, shape = case
+    ends = [sorted(data.draw(st.tuples(*[st.integers(0, size)] * 2))) for size in shape]
+    region = tuple(slice(*pair) for pair in ends)
+    whole = draw(law, shape, dtype=dtype, using="reference")
+    for using in ("reference", "compiled"):
+        assert same(draw(law, shape, dtype=dtype, using=using, region=region), np.ascontiguousarray(whole[region]))
+
+
+@pytest.mark.parametrize(
+    "law", [Normal(1, 2), Uniform(-1, 3), TruncatedNormal(0, 1, -1, 2), Rademacher(2, 3)], ids=repr
+)
+def test_complex_values_have_the_law_s_total_variance(law: Law) -> None:
+    for dtype in ("complex64", "complex128"):
+        z = fill(law, (300, 400), seed=0, name="z", dtype=dtype)
+        assert z.dtype == dtype
+        moments = law.moments()
+        deviation = np.abs(z.astype(complex) - moments.mean) ** 2
+        assert abs(z.astype(complex).mean() - moments.mean) < 5 * (moments.variance / z.size) ** 0.5
+        assert (
+            abs(deviation.mean() / moments.variance - 1) < 5 * (deviation.std() / deviation.mean()) / z.size**0.5 + 1e-6
+        )
+        assert abs(np.corrcoef(z.real.ravel(), z.imag.ravel())[0, 1]) < 5 / z.size**0.5
+        part = fill(law, (300, 400), seed=0, name="z", dtype=dtype, region=(slice(3, 9), slice(5, 6)))
+        assert same(part, z[3:9, 5:6].copy())
+    with pytest.raises(ValueError, match="one with a complex form"):
+        fill(LogUniform(1, 2), (3, 3), seed=0, dtype="complex64")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (6, 6), (9, 4), (4, 9)])
+def test_unitary(shape: tuple[int, int]) -> None:
+    u = fill(Orthogonal(2.0), shape, seed=0, name="u", dtype="complex128")
+    gram = u.conj().T @ u if shape[0] >= shape[1] else u @ u.conj().T
+    assert np.abs(gram - 4 * np.eye(min(shape))).max() < 1e-13
+
+
+def test_sparse_keeps_exactly_as_many_and_the_dense_values() -> None:
+    dense = fill(Normal(0, 1), (40, 5, 6), seed=0, name="w")
+    rows = fill(Sparse(Normal(0, 1), 7), (40, 5, 6), seed=0, name="w")
+    columns = fill(Sparse(Normal(0, 1), 7, "input"), (40, 5, 6), seed=0, name="w")
+    assert ((rows != 0).reshape(40, 30).sum(1) == 7).all()
+    assert ((columns != 0).reshape(40, 30).sum(0) == 7).all()
+    for sparse in (rows, columns):
+        assert (sparse[sparse != 0] == dense[sparse != 0]).all()
+    chosen = np.mean([fill(Sparse(Constant(1), 7), (400, 30), seed=s, name="w").mean(0) for s in range(20)], axis=0)
+    assert np.abs(chosen - 7 / 30).max() < 5 * (7 / 30 * 23 / 30 / 8000) ** 0.5  # every place is equally likely
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_dirac_and_delta_orthogonal_convolve_as_promised() -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.randn(2, 6, 9, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for window in ((3, 3), (4, 5), (1, 2)):
+        w = torch.from_numpy(fill(Dirac(), (6, 6, *window), seed=0, dtype="float64"))
+        assert torch.equal(torch.nn.functional.conv2d(x, w, padding="same"), x)
+        w = torch.from_numpy(fill(Dirac(groups=3), (12, 2, *window), seed=0, dtype="float64"))
+        y = torch.nn.functional.conv2d(x, w, padding="same", groups=3)
+        assert torch.equal(y.view(2, 3, 4, 9, 8)[:, :, :2].reshape(x.shape), x)
+        w = torch.from_numpy(fill(DeltaOrthogonal(2.0), (8, 6, *window), seed=0, dtype="float64"))
+        y = torch.nn.functional.conv2d(x, w, padding="same")
+        assert abs(float(y.norm() / x.norm()) - 2) < 1e-12
+        dense = torch.from_numpy(fill(Orthogonal(2.0), (8, 6, *window), seed=0, dtype="float64"))
+        assert abs(float(torch.nn.functional.conv2d(x, dense, padding="same").norm() / x.norm()) - 2) > 1e-3
+
+
+def test_repeat_starts_as_nearest_neighbour_upsampling() -> None:
+    torch = pytest.importorskip("torch")
+    w = torch.from_numpy(fill(Repeat(Normal(0, 1), 4), (12, 5, 3, 3), seed=0))
+    x = torch.randn(1, 5, 6, 6, generator=torch.Generator().manual_seed(0))
+    y = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(x, w, padding=1), 2)
+    blocks = y.view(1, 3, 6, 2, 6, 2)
+    assert (blocks == blocks[:, :, :, :1, :, :1]).all()
+    tiled = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(x, w[::4].repeat(4, 1, 1, 1), padding=1), 2)
+    assert (tiled.view(1, 3, 6, 2, 6, 2) != tiled.view(1, 3, 6, 2, 6, 2)[:, :, :, :1, :, :1]).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -9,7 +9,7 @@ from scipy import stats
 
 import wellbegun as wb
 from wellbegun.fill import fill
-from wellbegun.laws import Law, Normal, Orthogonal, TruncatedNormal, Uniform
+from wellbegun.laws import Law, LogUniform, Normal, Orthogonal, TruncatedNormal, Uniform
 from wellbegun.schemes import Scheme
 
 SIGMAS = 5.0  # one false alarm in two million for each check
@@ -21,6 +21,8 @@ def distribution(law: Law):
         return stats.norm(law.mean, law.std)
     if isinstance(law, Uniform):
         return stats.uniform(law.low, law.high - law.low)
+    if isinstance(law, LogUniform):
+        return stats.loguniform(law.low, law.high)
     assert isinstance(law, TruncatedNormal)
     return stats.truncnorm(*law.standard_bounds(), loc=law.location, scale=law.scale)
 
@@ -64,6 +66,7 @@ LAWS = [
     TruncatedNormal(0, 0.02, -0.1, 0.1),
     TruncatedNormal(1, 2, 0, 9),
     TruncatedNormal(0, 1, 2, 6),
+    LogUniform(1e-3, 1e-1),
 ]
 SIZES = [(1, 7), (7, 1), (3, 5), (64, 48), (257, 129), (2048, 1024)]
 
@@ -87,6 +90,8 @@ def wider(law: Law, n: int) -> Law:
     if isinstance(law, Uniform):
         middle, half = (law.low + law.high) / 2, (law.high - law.low) / 2 * factor
         return Uniform(middle - half, middle + half)
+    if isinstance(law, LogUniform):
+        return LogUniform(law.low / factor, law.high * factor)
     assert isinstance(law, TruncatedNormal)
     low, high = (law.location + (bound - law.location) * factor for bound in (law.low, law.high))
     return TruncatedNormal(law.location, law.scale * factor, low, high)

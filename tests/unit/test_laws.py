@@ -11,13 +11,22 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
+from wellbegun.fill import fill
 from wellbegun.laws import (
     Constant,
+    DeltaOrthogonal,
+    Dirac,
+    Eye,
+    Given,
     Law,
+    LogUniform,
     Moments,
     Normal,
     Orthogonal,
+    Rademacher,
+    Repeat,
     Sections,
+    Sparse,
     TruncatedNormal,
     Uniform,
     ZeroRows,
@@ -33,6 +42,15 @@ ALL = [
     Orthogonal(2.0, 1, 3),
     Sections(((2, Constant(1)), (3, Normal(0, 1)))),
     ZeroRows(Sections(((2, Constant(1)), (3, Normal(0, 1)))), (0, 4)),
+    Orthogonal(2.0, method="structured"),
+    Rademacher(0.5, 2),
+    LogUniform(0.01, 3),
+    Eye(2),
+    Dirac(1, groups=2),
+    DeltaOrthogonal(2),
+    Repeat(Normal(0, 1), 4),
+    Sparse(Uniform(1, 2), 3, "input"),
+    Given.of([[1, 2], [3, -4]]),
 ]
 
 
@@ -80,6 +98,31 @@ def test_laws_are_data(law: Law) -> None:
         law.gain = 3
 
 
+def test_log_uniform_moments_against_scipy() -> None:
+    for low, high in [(1e-3, 0.1), (0.5, 0.6), (1e-6, 1e3)]:
+        found = LogUniform(low, high).moments()
+        mean, variance, skewness, excess = stats.loguniform(low, high).stats("mvsk")
+        assert np.allclose(found, [mean, variance, skewness, excess + 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("law", "shape"),
+    [
+        (Eye(2.0), (3, 5)),
+        (Dirac(1.5, groups=2), (6, 2, 3, 3)),
+        (Given.of([[1, 2], [3, -4]]), (2, 2)),
+        (Sparse(Constant(3), 2), (4, 5)),
+        (ZeroRows(Constant(2), (1,)), (4, 3)),
+        (Repeat(Sections(((1, Constant(1)), (1, Constant(5)))), 3), (6, 2)),
+    ],
+    ids=repr,
+)
+def test_moments_of_fixed_patterns_are_those_of_the_tensor(law: Law, shape: tuple[int, ...]) -> None:
+    values = fill(law, shape, seed=0, dtype="float64").ravel()
+    expected = values.mean(), values.var(), stats.skew(values), stats.kurtosis(values) + 3
+    assert np.allclose(law.moments(shape), expected, rtol=1e-9)
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
 def test_uniform_moments_scale(low: float, width: float) -> None:
     found = Uniform(low, low + width).moments()
@@ -106,6 +149,18 @@ def test_uniform_moments_scale(low: float, width: float) -> None:
         (lambda: Sections(()), ArgumentError, "at least one"),
         (lambda: Sections(((1, "zeros"),)), ArgumentTypeError, "pairs"),
         (lambda: ZeroRows("zeros", (0,)), ArgumentTypeError, "a law"),
+        (lambda: LogUniform(0, 1), ArgumentError, "low must be a finite number > 0"),
+        (lambda: Rademacher(0, 0), ArgumentError, "scale must be a finite number > 0"),
+        (lambda: Eye().moments((2, 2, 2)), ArgumentError, "a matrix"),
+        (lambda: Dirac().fits((3, 3)), ArgumentError, "a window of 1 to 3 axes"),
+        (lambda: Dirac(groups=2).fits((3, 3, 3)), ArgumentError, "a divisor of the 3 output channels"),
+        (lambda: DeltaOrthogonal().fits((2, 3, 3)), ArgumentError, "at least as many output"),
+        (lambda: Repeat(Constant(1), 4).fits((6, 2)), ArgumentError, "a multiple of 4"),
+        (lambda: Sparse(Constant(1), 9).fits((6, 2)), ArgumentError, "at most the 2 places of a unit"),
+        (lambda: Sparse(Constant(1), 1, "rows"), ArgumentError, "per must be one of"),
+        (lambda: Given((1.0,), (2, 2)), ArgumentError, "4 numbers for"),
+        (lambda: Given((math.nan,), (1,)), ArgumentError, "finite numbers"),
+        (lambda: Given.of([1]).fits((2,)), ArgumentError, "that of its values"),
         (lambda: law_from_dict({"law": "Norml"}), UnknownNameError, "Did you mean 'Normal'"),
         (lambda: law_from_dict({"law": "Normal", "mean": 0}), ArgumentTypeError, "Normal does not take"),
     ],

@@ -1,23 +1,21 @@
-"""Law + stream + region -> numbers. One entry, `fill`; one dispatch point, `write`."""
+"""Law + stream + region -> numbers. One entry, `fill`; one dispatch point, `writers.write`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from wellbegun._arguments import dtype_of, message, shape_of
+from wellbegun._arguments import dtype_of, message, seed_of, shape_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
-from wellbegun.fill import engine as _engine
-from wellbegun.fill.parameters import check, inside, parameters_of
-from wellbegun.fill.reference import cast
-from wellbegun.fill.regions import Region, region_of, rows_of, size_of, tiles
-from wellbegun.laws import Constant, Law, Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows
-from wellbegun.streams import fresh_seed, stream_key, substream
+from wellbegun.fill.engine import threads_of
+from wellbegun.fill.parameters import check
+from wellbegun.fill.regions import region_of, size_of
+from wellbegun.fill.writers import Job, write
+from wellbegun.laws import Law
+from wellbegun.streams import fresh_seed, stream_key
 
-__all__ = ["fill", "write"]
-
-_TILE = 1 << 15  # elements drawn at once for a destination that is not contiguous
+__all__ = ["Job", "fill", "write"]
 
 
 def fill(
@@ -39,7 +37,8 @@ def fill(
         seed: Integer in [0, 2**64); None draws one from the operating system.
         name: Name of the stream; by convention the parameter's dotted name.
         region: One slice of step 1 (or (start, stop)) for each axis; missing axes are whole. None is everything.
-        dtype: "float32", "float64", "float16" or "bfloat16" (for which ml_dtypes must be installed).
+        dtype: "float32", "float64", "float16", "bfloat16" (for which ml_dtypes must be installed), "complex64" or
+            "complex128" (with the law's total variance, E |z - mean|^2).
         out: Destination of the region's shape and of this dtype (uint16 also holds bfloat16), any strides.
         threads: Worker threads; None uses all processors. The values do not depend on it.
     Returns:
@@ -61,153 +60,18 @@ def fill(
             message("fill", "law", "a law from wellbegun.laws", law, "Schemes give one: .law(shape).")
         )
     sizes, kind = shape_of("fill", shape), dtype_of("fill", dtype)
-    stream_seed = fresh_seed() if seed is None else seed
-    stream_key(stream_seed, name)  # checks both
-    part, workers = region_of(region, sizes), _engine.threads_of(threads)
-    _fits(law, sizes)
+    stream_seed = fresh_seed() if seed is None else seed_of("fill", seed)
+    stream_key(stream_seed, name)  # checks the name
+    part, workers = region_of(region, sizes), threads_of(threads)
+    law.fits(sizes)
     check(law, kind)
     result = np.empty(size_of(part), _numpy_dtype(kind)) if out is None else _destination(out, size_of(part), kind)
     storage = result.view(np.uint16) if kind == "bfloat16" else result
-    write(law, storage, seed=stream_seed, name=name, shape=sizes, region=part, dtype=kind, threads=workers)
+    write(law, storage, Job(stream_seed, name, sizes, part, kind, workers))
     return result
 
 
-def write(
-    law: Law,
-    out: Array,
-    *,
-    seed: SupportsIndex,
-    name: str,
-    shape: tuple[int, ...],
-    region: Region,
-    dtype: str,
-    threads: int,
-    engine: str | None = None,
-) -> None:
-    """The one dispatch point: arguments are checked, `out` is the region's storage (uint16 for bfloat16)."""
-    _WRITERS[type(law)](law, out, _Job(seed, name, shape, region, dtype, threads, engine))
-
-
-class _Job:
-    """Where the values come from and go to; `part` narrows it."""
-
-    def __init__(
-        self,
-        seed: SupportsIndex,
-        name: str,
-        shape: tuple[int, ...],
-        region: Region,
-        dtype: str,
-        threads: int,
-        engine: str | None,
-    ) -> None:
-        self.seed, self.name, self.shape, self.region = seed, name, shape, region
-        self.dtype, self.threads, self.engine = dtype, threads, engine
-
-    def part(self, name: str, rows: int, region: Region) -> "_Job":
-        shape = (rows, *self.shape[1:])
-        return _Job(self.seed, name, shape, region, self.dtype, self.threads, self.engine)
-
-
-def _constant(law: Constant, out: Array, job: _Job) -> None:
-    out[...] = cast(np.array([law.value], np.float64 if job.dtype == "float64" else np.float32), job.dtype)[0]
-
-
-def _independent(law: Law, out: Array, job: _Job) -> None:
-    if out.size == 0:
-        return
-    parameters, key = parameters_of(law, job.dtype), stream_key(job.seed, job.name)
-    engine = job.engine or _engine.choose(out.size)
-
-    def draw(target: Array, region: Region, threads: int) -> bool:
-        pitches = tuple(stride // target.itemsize for stride in target.strides)
-        aligned = all(stride % target.itemsize == 0 for stride in target.strides) and target.flags.aligned
-        rows = rows_of(job.shape, region, pitches) if aligned and min(pitches, default=0) >= 0 else None
-        if rows is None:
-            return False
-        extent = 1 + sum((size - 1) * pitch for size, pitch in zip(target.shape, pitches, strict=True))
-        flat = np.lib.stride_tricks.as_strided(target, (extent,), (target.itemsize,))
-        _engine.draw(flat, list(rows), key, parameters, job.dtype, threads=threads, engine=engine)
-        return True
-
-    if draw(out, job.region, job.threads):
-        return
-
-    def tile(region: Region) -> None:
-        scratch = np.empty(size_of(region), out.dtype)
-        draw(scratch, region, 1)
-        inner = zip(region, job.region, strict=True)
-        out[tuple(slice(start - base, stop - base) for (start, stop), (base, _) in inner)] = scratch
-
-    _engine.parallel(tile, list(tiles(job.region, _TILE)), job.threads)
-
-
-def _orthogonal(law: Orthogonal, out: Array, job: _Job) -> None:
-    from wellbegun.fill.orthogonal import fill_orthogonal
-
-    working = "float64" if job.dtype == "float64" else "float32"
-
-    def normals(first: int, count: int) -> Array:
-        found = np.empty(count, working)
-        where: Region = ((first, first + count),)
-        arguments = _Job(job.seed, job.name, (first + count,), where, working, job.threads, job.engine)
-        _independent(Normal(0.0, 1.0), found, arguments)
-        return found
-
-    whole = fill_orthogonal(law, job.shape, normals)
-    values = whole[tuple(slice(*bounds) for bounds in job.region)]
-    low, high = inside(-law.gain, law.gain, job.dtype)
-    out[...] = cast(np.clip(values, low, high, out=np.array(values)), job.dtype)
-
-
-def _sections(law: Sections, out: Array, job: _Job) -> None:
-    (start, stop), *rest = job.region
-    base = 0
-    for index, (size, part) in enumerate(law.parts):
-        low, high = max(start, base), min(stop, base + size)
-        if low < high:
-            region = ((low - base, high - base), *rest)
-            inner = job.part(substream(job.name, index), size, region)
-            _WRITERS[type(part)](part, out[low - start : high - start], inner)
-        base += size
-
-
-def _zero_rows(law: ZeroRows, out: Array, job: _Job) -> None:
-    _WRITERS[type(law.law)](law.law, out, job)
-    start, stop = job.region[0]
-    for row in law.rows:
-        if start <= row < stop:
-            out[row - start] = 0
-
-
-_WRITERS: dict[type[Law], Callable[[Any, Array, _Job], None]] = {
-    Constant: _constant,
-    Uniform: _independent,
-    Normal: _independent,
-    TruncatedNormal: _independent,
-    Orthogonal: _orthogonal,
-    Sections: _sections,
-    ZeroRows: _zero_rows,
-}
-
-
 # ---------------------------------------------------------------------- checks
-def _fits(law: Law, shape: tuple[int, ...]) -> None:
-    """Laws that speak of rows must fit the shape."""
-    if isinstance(law, Orthogonal):
-        law.matrices(shape)
-    if isinstance(law, Sections):
-        if not shape or law.rows != shape[0]:
-            allowed = f"one whose first axis has {law.rows} rows, as its sections"
-            raise ArgumentError(message("fill", "shape", allowed, shape))
-        for size, part in law.parts:
-            _fits(part, (size, *shape[1:]))
-    if isinstance(law, ZeroRows):
-        if not shape or (law.rows and law.rows[-1] >= shape[0]):
-            raise ArgumentError(message("fill", "shape", f"one that has row {law.rows[-1]}", shape))
-        _fits(law.law, shape)
-
-
 def _numpy_dtype(dtype: str) -> "np.dtype[Any]":
     if dtype != "bfloat16":
         return np.dtype(dtype)

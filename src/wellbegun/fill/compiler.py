@@ -10,7 +10,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from wellbegun._typing import Array
+from wellbegun.fill import mixing
 from wellbegun.fill.kernels import Shape, module
 
 Kernel = Callable[..., None]
@@ -60,6 +63,26 @@ def _kernel(parameters: type, dtype: str, variant: str, features: str | None) ->
         function(out, pitch, rows, run, first, step, key.ctypes.data, numbers.ctypes.data)  # releases the GIL
 
     return fill
+
+
+def mixing_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:
+    """The compiled rows of structured orthogonal matrices; see `mixing` for the tables."""
+    with _lock:
+        return _mixing_kernel(dtype)
+
+
+@cache
+def _mixing_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:
+    pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    function = ctypes.CFUNCTYPE(None, pointer, *[integer] * 5, pointer, pointer)(
+        _compile(mixing.module(dtype), *host())
+    )
+
+    def mix(out: Array, sizes: tuple[int, ...], rows: Array, tables: tuple[Array, ...]) -> None:
+        addresses = np.array([table.ctypes.data for table in tables], np.uint64)
+        function(out.ctypes.data, *sizes, rows.ctypes.data, addresses.ctypes.data)
+
+    return mix
 
 
 def _compile(text: str, processor: str, features: str) -> int:

@@ -12,10 +12,23 @@ import numpy as np
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError
 from wellbegun.fill.coefficients import CENTRE_LIMIT_64, TAIL_BELOW
-from wellbegun.laws import Constant, Law, Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows
+from wellbegun.fill.complexes import REAL_OF, part_of
+from wellbegun.laws import (
+    Law,
+    LogUniform,
+    Normal,
+    Rademacher,
+    Repeat,
+    Sections,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
 
 Scalar = Any  # np.float32 or np.float64: one law, two word sizes
 
+SMALLEST_NORMAL = {"float16": 6.104e-5, "bfloat16": 1.1755e-38, "float32": 1.1755e-38, "float64": 2.2251e-308}
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": math.inf}
 
 
@@ -92,6 +105,12 @@ def parameters_of(law: Law, dtype: str) -> Parameters:
         low, high = inside(law.low, law.high, dtype)
         middle, half = law.low / 2 + law.high / 2, law.high / 2 - law.low / 2
         return UniformParameters(real(middle), real(half * unit), real(low), real(high))
+    if isinstance(law, Rademacher):
+        return SignParameters(real(law.mean - law.scale), real(law.mean + law.scale))
+    if isinstance(law, LogUniform):
+        low, high = inside(law.low, law.high, dtype)
+        centre, spread = (math.log(law.high) + math.log(law.low)) / 2, (math.log(law.high) - math.log(law.low)) / 2
+        return LogUniformParameters(real(centre), real(spread * unit), real(low), real(high))
     if isinstance(law, TruncatedNormal):
         return _truncated(law, dtype, real, unit)
     raise TypeError(f"no transform for {law!r}")  # a programming error: `fill` dispatches before
@@ -143,11 +162,19 @@ def check(law: Law, dtype: str) -> None:
         for _, part in law.parts:
             check(part, dtype)
         return
-    if isinstance(law, ZeroRows):
+    if isinstance(law, (ZeroRows, Repeat, Sparse)):
         return check(law.law, dtype)
-    if _reach(law, dtype) > LARGEST[dtype]:
-        allowed = f"within the range of {dtype} (largest value {LARGEST[dtype]:.6g})"
+    if dtype in REAL_OF and isinstance(law, (Uniform, LogUniform, TruncatedNormal, Normal, Rademacher)):
+        for side in ("real", "imag"):
+            check(part_of(law, side), REAL_OF[dtype])
+        return
+    real = REAL_OF.get(dtype, dtype)
+    if _reach(law, real) > LARGEST[real]:
+        allowed = f"within the range of {dtype} (largest value {LARGEST[real]:.6g})"
         raise ArgumentError(message("fill", "law", allowed, law, "Use a wider dtype or a smaller scale."))
+    if isinstance(law, LogUniform) and law.low < SMALLEST_NORMAL[real]:
+        allowed = f"at least {SMALLEST_NORMAL[real]:.6g} in {dtype}"
+        raise ArgumentError(message("LogUniform", "low", allowed, law.low, "Use a wider dtype."))
     return None
 
 
@@ -157,6 +184,4 @@ def _reach(law: Law, dtype: str) -> float:
     reach = max(abs(bound) for bound in law.support())
     if isinstance(law, TruncatedNormal):  # far bounds are never reached, and may be infinite
         return min(reach, abs(law.location) + (38.0 if dtype == "float64" else 13.0) * law.scale)
-    if isinstance(law, (Constant, Uniform, Orthogonal)):
-        return reach
-    raise TypeError(f"no range for {law!r}")  # a programming error: every law is listed above
+    return reach

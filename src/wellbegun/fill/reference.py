@@ -41,6 +41,13 @@ def words(key: Key, blocks: Array, rounds: int = 10) -> Array:
     return np.stack([(word & mask).astype(np.uint32) for word in found], axis=-1)
 
 
+def element_words(key: Key, starts: Array, run: int) -> Array:
+    """32-bit words of elements starts[r] + c of a stream: shape (len(starts), run)."""
+    blocks = starts[:, None] // 4 + np.arange((run + 2) // 4 + 1)
+    drawn = words(key, blocks).reshape(len(starts), -1)
+    return np.take_along_axis(drawn, starts[:, None] % 4 + np.arange(run), axis=1)
+
+
 def round_keys(key: tuple[int, ...], rounds: int = 10) -> list[tuple[Any, Any]]:
     """The key words of each round."""
     bumps = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wellbegun._arguments import choice, message, real
 from wellbegun.errors import ArgumentError
-from wellbegun.laws import Constant, Law, Normal, TruncatedNormal, Uniform
+from wellbegun.laws import Constant, Law, LogUniform, Normal, Rademacher, TruncatedNormal, Uniform
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 
@@ -100,6 +100,41 @@ def normal(mean: float = 0.0, std: float = 0.01) -> FixedScheme:
     law = Normal(real("normal", "mean", mean), real("normal", "std", std, minimum=0))
     text = spell("normal", {"mean": law.mean, "std": law.std}, {"mean": 0.0})
     return FixedScheme(text, law)
+
+
+def rademacher(*, scale: float = 1.0) -> FixedScheme:
+    """Random signs: W = scale or -scale, with probability one half each.
+
+    Args:
+        scale: > 0, in units of the weight.
+    Shapes: any. Raises: ArgumentError here: scale.
+    Strengths: the smallest kurtosis of all: every weight matters equally; exact in every number format.
+    Weaknesses: few different values: narrow layers may start with equal units; a fixed scale ignores the width.
+    Use: binary and low-precision networks, random projections.
+    Source: Achlioptas 2003, "Database-friendly random projections".
+
+    >>> sorted(set(rademacher(scale=0.5)((8, 8), seed=0).ravel().tolist()))
+    [-0.5, 0.5]
+    """
+    number = real("rademacher", "scale", scale, minimum=0, exclusive=True)
+    return FixedScheme(spell("rademacher", {"scale": number}, {"scale": 1.0}), Rademacher(0.0, number))
+
+
+def log_uniform(low: float, high: float) -> FixedScheme:
+    """Log-uniform: ln W ~ U(ln low, ln high), 0 < low < high.
+
+    Shapes: any. Raises: ArgumentError here: bounds.
+    Strengths: every order of magnitude is equally likely.
+    Weaknesses: positive values only; not for weights that need both signs.
+    Use: time steps of state-space models, rates and scales.
+    Source: Gu et al. 2022, arXiv:2206.11893 (time steps between 0.001 and 0.1).
+
+    >>> w = log_uniform(1e-3, 1e-1)(1000, seed=0)
+    >>> bool(w.min() >= 1e-3), bool(w.max() <= 1e-1)
+    (True, True)
+    """
+    law = LogUniform(low, high)
+    return FixedScheme(f"log_uniform(low={law.low!r}, high={law.high!r})", law)
 
 
 def truncated_normal(

@@ -9,8 +9,18 @@ from typing import NamedTuple
 from wellbegun._arguments import known, message, parse_call
 from wellbegun.errors import ArgumentError
 from wellbegun.schemes.base import Scheme
-from wellbegun.schemes.fixed import constant, normal, ones, truncated_normal, uniform, zeros
+from wellbegun.schemes.fixed import (
+    constant,
+    log_uniform,
+    normal,
+    ones,
+    rademacher,
+    truncated_normal,
+    uniform,
+    zeros,
+)
 from wellbegun.schemes.orthogonal import orthogonal
+from wellbegun.schemes.patterns import delta_orthogonal, dirac, eye, icnr, sparse
 from wellbegun.schemes.scaling import (
     fan_in_uniform,
     he_normal,
@@ -21,6 +31,7 @@ from wellbegun.schemes.scaling import (
     xavier_normal,
     xavier_uniform,
 )
+from wellbegun.schemes.sections import by_section
 
 Factory = Callable[..., Scheme]
 
@@ -34,6 +45,8 @@ SCHEMES: Mapping[str, Factory] = MappingProxyType(
             uniform,
             normal,
             truncated_normal,
+            rademacher,
+            log_uniform,
             fan_in_uniform,
             xavier_normal,
             xavier_uniform,
@@ -43,6 +56,11 @@ SCHEMES: Mapping[str, Factory] = MappingProxyType(
             lecun_uniform,
             variance_scaling,
             orthogonal,
+            delta_orthogonal,
+            dirac,
+            eye,
+            sparse,
+            icnr,
         )
     }
 )
@@ -65,8 +83,9 @@ def parse_scheme(text: str) -> Scheme:
     >>> parse_scheme("he_normal"), parse_scheme("kaiming_normal(mode='fan_out')")
     (he_normal(), he_normal(mode='fan_out'))
     """
-    name, positional, keywords = parse_call("scheme", text)
-    names = {**SCHEMES, **{alias: SCHEMES[target] for alias, target in ALIASES.items()}}
+    name, positional, keywords = parse_call("scheme", text, nested=parse_scheme)
+    aliases = {alias: SCHEMES[target] for alias, target in ALIASES.items()}
+    names: dict[str, Factory] = {**SCHEMES, **aliases, "by_section": by_section}
     factory = names[known("scheme", "name", name, names)]
     try:
         inspect.signature(factory).bind(*positional, **keywords)

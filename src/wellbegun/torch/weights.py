@@ -8,7 +8,7 @@ import torch
 from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, TraceError
-from wellbegun.fill import write
+from wellbegun.fill import Job, write
 from wellbegun.fill.engine import threads_of
 from wellbegun.laws import Law
 from wellbegun.planning import Entry, Ledger, Plan, settle
@@ -85,7 +85,7 @@ def _array(values: torch.Tensor) -> Array:
 
 
 def _into(out: Array, law: Law, seed: int, entry: Entry, shape: tuple[int, ...], region: Any, threads: int) -> None:
-    write(law, out, seed=seed, name=entry.stream, shape=shape, region=region, dtype=entry.dtype, threads=threads)
+    write(law, out, Job(seed, entry.stream, shape, region, entry.dtype, threads))
 
 
 def _through_host(values: torch.Tensor, entry: Entry, seed: int, shape: tuple[int, ...], threads: int) -> None:

@@ -1,0 +1,285 @@
+"""One writer for each law: (law, destination, job) -> values in the destination. The dispatch table is at the end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.fill import engine as engines
+from wellbegun.fill.complexes import REAL_OF, part_of
+from wellbegun.fill.parameters import inside, parameters_of
+from wellbegun.fill.reference import cast, element_words
+from wellbegun.fill.regions import Region, rows_of, size_of, tiles
+from wellbegun.laws import (
+    Constant,
+    DeltaOrthogonal,
+    Dirac,
+    Eye,
+    Given,
+    Law,
+    LogUniform,
+    Normal,
+    Orthogonal,
+    Rademacher,
+    Repeat,
+    Sections,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
+from wellbegun.streams import stream_key, substream
+
+TILE = 1 << 15  # elements drawn at once for a destination that is not contiguous
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where values come from and go to: stream, shape of the whole, region of it, dtype, and how to compute."""
+
+    seed: int
+    name: str
+    shape: tuple[int, ...]
+    region: Region
+    dtype: str
+    threads: int
+    engine: str | None = None  # None: whatever is faster
+
+    @property
+    def key(self) -> tuple[int, int, int, int]:
+        """Key of the stream."""
+        return stream_key(self.seed, self.name)
+
+    def sub(self, part: str | int, **changes: Any) -> "Job":
+        """The job of a sub-stream."""
+        return replace(self, name=substream(self.name, part), **changes)
+
+
+def write(law: Law, out: Array, job: Job) -> None:
+    """The one dispatch point. Arguments are checked; `out` is the region's storage (uint16 for bfloat16)."""
+    WRITERS[type(law)](law, out, job)
+
+
+# ---------------------------------------------------------------------- independent entries
+def _constant(law: Constant, out: Array, job: Job) -> None:
+    out[...] = _store(np.array([law.value]), job)[0]
+
+
+def _independent(law: Law, out: Array, job: Job) -> None:
+    if out.size == 0:
+        return
+    if job.dtype in REAL_OF:
+        for part, target in (("real", out.real), ("imag", out.imag)):
+            write(part_of(law, part), target, job.sub(part, dtype=REAL_OF[job.dtype]))
+        return
+    parameters, key = parameters_of(law, job.dtype), job.key
+    engine = job.engine or engines.choose(out.size)
+
+    def draw(target: Array, region: Region, threads: int) -> bool:
+        pitches = tuple(stride // target.itemsize for stride in target.strides)
+        aligned = all(stride % target.itemsize == 0 for stride in target.strides) and target.flags.aligned
+        rows = rows_of(job.shape, region, pitches) if aligned and min(pitches, default=0) >= 0 else None
+        if rows is None:
+            return False
+        extent = 1 + sum((size - 1) * pitch for size, pitch in zip(target.shape, pitches, strict=True))
+        flat = np.lib.stride_tricks.as_strided(target, (extent,), (target.itemsize,))
+        engines.draw(flat, list(rows), key, parameters, job.dtype, threads=threads, engine=engine)
+        return True
+
+    if draw(out, job.region, job.threads):
+        return
+
+    def tile(region: Region) -> None:
+        scratch = np.empty(size_of(region), out.dtype)
+        draw(scratch, region, 1)
+        out[_within(region, job.region)] = scratch
+
+    engines.parallel(tile, list(tiles(job.region, TILE)), job.threads)
+
+
+def _within(region: Region, outer: Region) -> tuple[slice, ...]:
+    """A region as slices of an array that holds `outer`."""
+    pairs = zip(region, outer, strict=True)
+    return tuple(slice(start - base, stop - base) for (start, stop), (base, _) in pairs)
+
+
+def _store(values: Array, job: Job) -> Array:
+    """Round float64 or working-precision values to the job's storage."""
+    if job.dtype in REAL_OF or job.dtype == "float64":
+        return values.astype(job.dtype)
+    return cast(values.astype(np.float32), job.dtype)
+
+
+# ---------------------------------------------------------------------- matrices
+def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
+    if out.size == 0:
+        return
+    if law.method == "structured":
+        return _structured(law, out, job)
+    from wellbegun.fill.orthogonal import fill_orthogonal
+
+    working = job.dtype if job.dtype in ("float64", "complex64", "complex128") else "float32"
+    unit = Normal(0.0, 2.0**0.5 if working in REAL_OF else 1.0)  # both parts of a complex normal have variance 1
+
+    def normals(first: int, count: int) -> Array:
+        found = np.empty(count, working)
+        where: Region = ((first, first + count),)
+        _independent(unit, found, replace(job, shape=(first + count,), region=where, dtype=working))
+        return found
+
+    whole = fill_orthogonal(law, job.shape, normals)
+    out[...] = _bounded(whole[tuple(slice(*bounds) for bounds in job.region)], law.gain, job)
+    return None
+
+
+def _bounded(values: Array, gain: float, job: Job) -> Array:
+    """Entries are at most `gain`; rounding must not push them beyond."""
+    if job.dtype in REAL_OF:
+        return values.astype(job.dtype, copy=False)
+    low, high = inside(-gain, gain, job.dtype)
+    return cast(np.clip(values, low, high), job.dtype)
+
+
+def _structured(law: Orthogonal, out: Array, job: Job) -> None:
+    from wellbegun.fill.structured import Structured
+
+    real: type = np.float64 if job.dtype == "float64" else np.float32
+    engine = job.engine or engines.choose(out.size)
+    source = Structured(law, job.shape, lambda part: job.sub(part).key, real, engine)
+    row_ranges = [np.arange(*bounds) for bounds in job.region[: law.row_axes]]
+    wanted = np.ravel_multi_index(np.ix_(*row_ranges), job.shape[: law.row_axes]).ravel()
+    columns = tuple(slice(*bounds) for bounds in job.region[law.row_axes :])
+    target = out.reshape(len(wanted), *out.shape[law.row_axes :]) if out.flags.c_contiguous else None
+    buffer = np.empty((len(wanted), *out.shape[law.row_axes :]), out.dtype) if target is None else target
+    each = max(16, (1 << 18) // max(source.columns, 1) // 16 * 16)
+
+    def some(start: int) -> None:
+        values = source.rows(wanted[start : start + each])
+        shaped = values.reshape(len(values), *job.shape[law.row_axes :])[(slice(None), *columns)]
+        buffer[start : start + each] = _bounded(shaped, law.gain, job)
+
+    engines.parallel(some, range(0, len(wanted), each), job.threads)
+    if target is None:
+        out[...] = buffer.reshape(out.shape)
+
+
+def _eye(law: Eye, out: Array, job: Job) -> None:
+    out[...] = 0
+    (top, bottom), (left, right) = job.region
+    index = np.arange(max(top, left), min(bottom, right))
+    out[index - top, index - left] = _store(np.array([law.gain]), job)[0]
+
+
+def _dirac(law: Dirac, out: Array, job: Job) -> None:
+    out[...] = 0
+    (top, bottom), (left, right), *window = job.region
+    centre = law.centre(job.shape)
+    if not all(start <= at < stop for at, (start, stop) in zip(centre, window, strict=True)):
+        return
+    each, channels = job.shape[0] // law.groups, np.arange(min(job.shape[0] // law.groups, job.shape[1]))
+    rows = (np.arange(law.groups)[:, None] * each + channels).ravel()
+    columns = np.tile(channels, law.groups)
+    keep = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    tap = tuple(at - start for at, (start, _) in zip(centre, window, strict=True))
+    places: Any = (rows[keep] - top, columns[keep] - left, *tap)
+    out[places] = _store(np.array([law.gain]), job)[0]
+
+
+def _delta_orthogonal(law: DeltaOrthogonal, out: Array, job: Job) -> None:
+    out[...] = 0
+    window, centre = job.region[2:], law.centre(job.shape)
+    if law.gain and all(start <= at < stop for at, (start, stop) in zip(centre, window, strict=True)):
+        tap = tuple(at - start for at, (start, _) in zip(centre, window, strict=True))
+        index: Any = (slice(None), slice(None), *tap)
+        write(law.tap, out[index], replace(job, shape=job.shape[:2], region=job.region[:2]))
+
+
+# ---------------------------------------------------------------------- laws made of laws
+def _sections(law: Sections, out: Array, job: Job) -> None:
+    (start, stop), *rest = job.region
+    base = 0
+    for index, (size, part) in enumerate(law.parts):
+        low, high = max(start, base), min(stop, base + size)
+        if low < high:
+            region = ((low - base, high - base), *rest)
+            inner = job.sub(index, shape=(size, *job.shape[1:]), region=region)
+            write(part, out[low - start : high - start], inner)
+        base += size
+
+
+def _zero_rows(law: ZeroRows, out: Array, job: Job) -> None:
+    write(law.law, out, job)
+    start, stop = job.region[0]
+    for row in law.rows:
+        if start <= row < stop:
+            out[row - start] = 0
+
+
+def _repeat(law: Repeat, out: Array, job: Job) -> None:
+    (start, stop), *rest = job.region
+    first, last, shape = start // law.times, -(-stop // law.times), law.base_shape(job.shape)
+    each = max(1, TILE // max(out[:1].size, 1))
+    for base in range(first, last, each):
+        until = min(base + each, last)
+        scratch = np.empty((until - base, *out.shape[1:]), out.dtype)
+        write(law.law, scratch, replace(job, shape=shape, region=((base, until), *rest)))
+        low, high = max(start, base * law.times), min(stop, until * law.times)
+        picked = np.arange(low, high) // law.times - base
+        out[low - start : high - start] = scratch[picked]
+
+
+def _sparse(law: Sparse, out: Array, job: Job) -> None:
+    write(law.law, out, job)
+    _, places = law.matrix(job.shape)
+    rest = np.ravel_multi_index(np.ix_(*(np.arange(*bounds) for bounds in job.region[1:])), job.shape[1:]).ravel()
+    rows = np.arange(*job.region[0])
+    units, inside_unit = (rows, rest) if law.per == "output" else (rest, rows)
+    key, each = job.sub("mask").key, max(1, (1 << 18) // max(places, 1))
+
+    def some(start: int) -> None:
+        chosen = units[start : start + each]
+        zero = ~_pattern(key, chosen, places, law.nonzeros)[:, inside_unit]
+        if law.per == "output":
+            out[start : start + each][zero.reshape(len(chosen), *out.shape[1:])] = 0
+        else:
+            index: tuple[Any, ...] = np.unravel_index(np.arange(start, start + len(chosen)), out.shape[1:])
+            unit, row = np.nonzero(zero)
+            out[(row, *(axis[unit] for axis in index))] = 0
+
+    engines.parallel(some, range(0, len(units), each), job.threads)
+
+
+def _pattern(key: tuple[int, int, int, int], units: Array, places: int, nonzeros: int) -> Array:
+    """Places of the `nonzeros` smallest words of each unit (ties by place): shape (len(units), places)."""
+    if nonzeros in (0, places):
+        return np.full((len(units), places), nonzeros > 0)
+    words = element_words(key, units * places, places).astype(np.uint64)
+    ranks = words << np.uint64(32) | np.arange(places, dtype=np.uint64)
+    limit = np.partition(ranks, nonzeros - 1, axis=1)[:, nonzeros - 1 : nonzeros]
+    return ranks <= limit
+
+
+def _given(law: Given, out: Array, job: Job) -> None:
+    values = np.array(law.values).reshape(law.size)
+    out[...] = _store(values[tuple(slice(*bounds) for bounds in job.region)], job)
+
+
+WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
+    Constant: _constant,
+    Uniform: _independent,
+    Normal: _independent,
+    TruncatedNormal: _independent,
+    Rademacher: _independent,
+    LogUniform: _independent,
+    Orthogonal: _orthogonal,
+    Eye: _eye,
+    Dirac: _dirac,
+    DeltaOrthogonal: _delta_orthogonal,
+    Sections: _sections,
+    ZeroRows: _zero_rows,
+    Repeat: _repeat,
+    Sparse: _sparse,
+    Given: _given,
+}
