@@ -42,7 +42,7 @@ def kernel(parameters: type, dtype: str, variant: str, features: str | None = No
 
     Args:
         parameters, dtype: What it draws.
-        variant: "narrow" for short runs, "wide" for long ones, "stream" for long ones written past the caches.
+        variant: "wide", "stream" or "short"; see `kernels.Shape`.
         features: Limits the machine to less than it has, for tests.
     """
     with _lock:
@@ -53,8 +53,7 @@ def kernel(parameters: type, dtype: str, variant: str, features: str | None = No
 def _kernel(parameters: type, dtype: str, variant: str, features: str | None) -> Kernel:
     name, own = host()
     target = own if features is None else features
-    width = width_of(target) * (1 if variant == "narrow" else 4)
-    text = module(parameters, dtype, Shape(width, variant == "stream"))
+    text = module(parameters, dtype, Shape(4 * width_of(target), variant))
     code = _compile(text, name if features is None else "", target)
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     function = ctypes.CFUNCTYPE(None, pointer, *[integer] * 5, pointer, pointer)(code)

@@ -15,6 +15,7 @@ import numpy as np
 from wellbegun._arguments import choice, integer
 from wellbegun._typing import Array
 from wellbegun.fill import reference
+from wellbegun.fill.kernels import SHORT
 from wellbegun.fill.parameters import Parameters
 from wellbegun.fill.regions import Rows, pieces
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "reference", "compiled")
 COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before kernels are worth compiling
 KERNEL_FROM = 1 << 7  # below it a kernel call costs no less than the reference
-WIDE_FROM = 1 << 10  # elements in a run from which the kernel with more steps at once pays
 STREAM_FROM = 1 << 25  # bytes of a destination that is written past the caches, because it would not stay in them
 _PIECE = 1 << 18  # elements a thread takes at once
 
@@ -142,11 +142,15 @@ def _compiled(
     words, numbers = np.array(key, np.uint32), np.array(parameters, type(parameters[0]))
     per_block = 2 if dtype == "float64" else 4
 
+    def variant(rows: Rows, address: int) -> str:
+        if rows.rows > 1:
+            return "short" if rows.run < SHORT else "wide"
+        lined_up = address % (per_block * size) == rows.first % per_block * size  # blocks start where lines can
+        return "stream" if stream and lined_up else "wide"
+
     def paint(rows: Rows) -> None:
         address = start + rows.offset * size
-        lined_up = address % (per_block * size) == rows.first % per_block * size  # blocks start where lines can
-        variant = "stream" if stream and lined_up and rows.rows == 1 else "wide" if rows.run >= WIDE_FROM else "narrow"
-        fill = kernel(type(parameters), dtype, variant)
+        fill = kernel(type(parameters), dtype, variant(rows, address))
         fill(address, rows.pitch * size, rows.rows, rows.run, rows.first, rows.step, words, numbers)
 
     return paint

@@ -4,6 +4,9 @@ A kernel writes rows of a strided destination: element first + r * step + c of t
 One step draws as many blocks as a vector has 64-bit lanes. A row begins and ends with a step into scratch memory of
 which a part is copied; between them, steps go straight to the destination. The streaming variant writes whole aligned
 cache lines past the caches, for destinations larger than these.
+
+The kernel for short runs lists the blocks that many runs touch, draws those into scratch memory, and copies the runs
+out of it: a run that begins or ends within a block then costs that block, not a whole step.
 """
 
 from collections.abc import Callable
@@ -16,18 +19,27 @@ from wellbegun.fill.kinds import PAIRED, TRANSFORMS
 from wellbegun.fill.lanes import Lanes, Symbols, Writer, even_lanes, zipped
 
 LINE = 64  # bytes of a cache line
+SHORT = 1 << 10  # elements in a run from which whole steps waste little
+_LISTED = 1 << 11  # blocks drawn at once for short runs: list and values fit in the first cache
 STORED = {"float32": ("float", 4), "float64": ("double", 8), "float16": ("i16", 2), "bfloat16": ("i16", 2)}
 
 
 class Shape(NamedTuple):
-    """How a kernel uses the machine: bytes of one vector, and whether it writes past the caches.
+    """How a kernel uses the machine: bytes of one vector, and its variant.
+
+    "wide" writes long runs, "stream" writes them past the caches, "short" writes runs below `SHORT` elements.
 
     A vector may be longer than a register: LLVM then splits each operation, and the halves run side by side. Four
     registers at once hide the latency of the long chains of dependent operations in Philox and the transforms.
     """
 
     width: int
-    stream: bool
+    variant: str
+
+    @property
+    def stream(self) -> bool:
+        """Whether whole cache lines go past the caches."""
+        return self.variant == "stream"
 
 
 def module(parameters: type, dtype: str, shape: Shape) -> str:
@@ -35,7 +47,8 @@ def module(parameters: type, dtype: str, shape: Shape) -> str:
     library: ModuleType = transforms64 if dtype == "float64" else transforms
     transform = getattr(library, TRANSFORMS[parameters])
     step = _Step(transform, parameters in PAIRED, parameters, dtype, shape.width)
-    return "\n\n".join([_group(step), _fill(step, shape), *sorted(step.ops.intrinsics)]) + "\n"
+    bodies = [_short(step)] if shape.variant == "short" else [_group(step), _fill(step, shape)]
+    return "\n\n".join([*bodies, *sorted(step.ops.intrinsics)]) + "\n"
 
 
 class _Step:
@@ -79,10 +92,18 @@ class _Step:
         zeros = f"<{count} x i32> zeroinitializer"
         return empty.of(kind, writer.emit(f"shufflevector {empty.type} {single}, {empty.type} poison, {zeros}"))
 
-    def values(self, writer: Writer, block: str, constants: tuple[Any, ...]) -> list[Lanes]:
-        """Vectors of stored values of the blocks from `block` on, in order."""
-        p, ramp, rounds, upper0, upper1 = constants
-        index = self._splat(writer, "u64", self.blocks, block) + ramp
+    def following(self, writer: Writer, block: str, constants: tuple[Any, ...]) -> Lanes:
+        """Numbers of the blocks from `block` on."""
+        return self._splat(writer, "u64", self.blocks, block) + constants[1]
+
+    def listed(self, writer: Writer, pointer: str) -> Lanes:
+        """Numbers of the blocks that a list in memory gives."""
+        plain = Lanes(writer, "u64", self.blocks, "")
+        return plain.of("u64", writer.emit(f"load {plain.type}, ptr {pointer}, align 8"))
+
+    def values(self, index: Lanes, constants: tuple[Any, ...]) -> list[Lanes]:
+        """Vectors of stored values of the blocks with these numbers, in order."""
+        p, _, rounds, upper0, upper1 = constants
         words = transforms.philox((index & transforms.MASK, index >> 32, upper0, upper1), rounds)
         halves = [self._as(word, "u32", 2 * self.blocks) for word in words]
         even, odd = ((0, 1), (2, 3)) if self.wide else ((0, 2), (1, 3))
@@ -175,6 +196,85 @@ finish:
 
 !0 = !{i32 1}""")
 
+_SHORT = Template("""declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+
+define void @fill(ptr %out, i64 %pitch, i64 %rows, i64 %run, i64 %first, i64 %step, ptr %key, ptr %params) {
+entry:
+  %list = alloca [$listed x i64], align 64
+  %scratch = alloca [$drawn x $stored], align 64
+  %last = sub i64 %run, 1
+  %bytes = mul i64 %run, $size
+$constants
+  br label %batch
+batch:
+  %r = phi i64 [ 0, %entry ], [ %r.list, %copied ]
+  %p = phi ptr [ %out, %entry ], [ %p.copy, %copied ]
+  %e = phi i64 [ %first, %entry ], [ %e.list, %copied ]
+  br label %list.row
+list.row:
+  %r.list = phi i64 [ %r, %batch ], [ %r.next, %list.done ]
+  %e.list = phi i64 [ %e, %batch ], [ %e.next, %list.done ]
+  %n = phi i64 [ 0, %batch ], [ %n.next, %list.done ]
+  %b.first = lshr i64 %e.list, $shift
+  %e.last = add i64 %e.list, %last
+  %b.last = lshr i64 %e.last, $shift
+  %span = sub i64 %b.last, %b.first
+  %n.last = add i64 %n, %span
+  %n.next = add i64 %n.last, 1
+  %fits = icmp ule i64 %n.next, $capacity
+  %more = icmp ult i64 %r.list, %rows
+  %take = and i1 %fits, %more
+  br i1 %take, label %list.blocks, label %draw
+list.blocks:
+  %i = phi i64 [ 0, %list.row ], [ %i.next, %list.blocks ]
+  %b = add i64 %b.first, %i
+  %at = add i64 %n, %i
+  %slot = getelementptr i64, ptr %list, i64 %at
+$numbers
+  %i.next = add i64 %i, $blocks
+  %i.more = icmp ule i64 %i.next, %span
+  br i1 %i.more, label %list.blocks, label %list.done
+list.done:
+  %r.next = add i64 %r.list, 1
+  %e.next = add i64 %e.list, %step
+  br label %list.row
+draw:
+  %s = phi i64 [ 0, %list.row ], [ %s.next, %draw ]
+  %chosen = getelementptr i64, ptr %list, i64 %s
+  %s.element = shl i64 %s, $shift
+  %q = getelementptr $stored, ptr %scratch, i64 %s.element
+$code
+  %s.next = add i64 %s, $blocks
+  %s.more = icmp ult i64 %s.next, %n
+  br i1 %s.more, label %draw, label %copy
+copy:
+  %r.copy = phi i64 [ %r, %draw ], [ %r.after, %copy ]
+  %e.copy = phi i64 [ %e, %draw ], [ %e.after, %copy ]
+  %p.copy.row = phi ptr [ %p, %draw ], [ %p.copy, %copy ]
+  %m = phi i64 [ 0, %draw ], [ %m.after, %copy ]
+  %lane = and i64 %e.copy, $lane_mask
+  %from.block = shl i64 %m, $shift
+  %from.element = add i64 %from.block, %lane
+  %from = getelementptr $stored, ptr %scratch, i64 %from.element
+  call void @llvm.memcpy.p0.p0.i64(ptr %p.copy.row, ptr %from, i64 %bytes, i1 false)
+  %m.first = lshr i64 %e.copy, $shift
+  %e.copy.last = add i64 %e.copy, %last
+  %m.last = lshr i64 %e.copy.last, $shift
+  %m.span = sub i64 %m.last, %m.first
+  %m.end = add i64 %m, %m.span
+  %m.after = add i64 %m.end, 1
+  %r.after = add i64 %r.copy, 1
+  %e.after = add i64 %e.copy, %step
+  %p.copy = getelementptr i8, ptr %p.copy.row, i64 %pitch
+  %copy.more = icmp ult i64 %r.after, %r.list
+  br i1 %copy.more, label %copy, label %copied
+copied:
+  %again = icmp ult i64 %r.list, %rows
+  br i1 %again, label %batch, label %finish
+finish:
+  ret void
+}""")
+
 # draw one step into scratch and copy min(room, left) of it from `start` on; leaves %tag.count
 _COPY = Template("""  call void @group(i64 $block, ptr %key, ptr %params, ptr %scratch)
   %$tag.few = icmp ult i64 $left, $room
@@ -197,8 +297,34 @@ $tag.end:""")
 def _group(step: _Step) -> str:
     """@group: one step into scratch memory."""
     writer = Writer()
-    _store_step(writer, step, "%block", "%scratch", step.constants(writer), step.size, "")
+    constants = step.constants(writer)
+    _store_step(writer, step, step.following(writer, "%block", constants), "%scratch", constants, step.size, "")
     return _GROUP.substitute(code="\n".join(writer.lines))
+
+
+def _short(step: _Step) -> str:
+    """@fill: short rows, many of them drawn at once."""
+    writer = Writer()
+    constants = step.constants(writer)
+    first = len(writer.lines)
+    numbers = step.following(writer, "%b", constants)
+    writer.do(f"store {numbers.type} {numbers.text}, ptr %slot, align 8")
+    second = len(writer.lines)
+    _store_step(writer, step, step.listed(writer, "%chosen"), "%q", constants, step.size, "")
+    per_block = 2 if step.wide else 4
+    return _SHORT.substitute(
+        capacity=_LISTED,
+        listed=_LISTED + 2 * step.blocks,  # vectors may write and read beyond the last number
+        drawn=(_LISTED + step.blocks) * per_block,
+        blocks=step.blocks,
+        stored=step.stored,
+        size=step.size,
+        shift=per_block.bit_length() - 1,
+        lane_mask=per_block - 1,
+        constants="\n".join(writer.lines[:first]),
+        numbers="\n".join(writer.lines[first:second]),
+        code="\n".join(writer.lines[second:]),
+    )
 
 
 def _fill(step: _Step, shape: Shape) -> str:
@@ -207,7 +333,7 @@ def _fill(step: _Step, shape: Shape) -> str:
     constants = step.constants(writer)
     before = len(writer.lines)
     align, past = (LINE, ", !nontemporal !0") if shape.stream else (step.size, "")
-    _store_step(writer, step, "%b", "%q", constants, align, past)
+    _store_step(writer, step, step.following(writer, "%b", constants), "%q", constants, align, past)
     per_block = 2 if step.wide else 4
     head = {"tag": "head", "origin": "head", "block": "%block", "start": "%lane", "room": "%room", "left": "%run"}
     tail = {"tag": "tail", "origin": "tail.work", "block": "%b", "start": "0", "room": step.elements, "left": "%left"}
@@ -230,10 +356,10 @@ def _fill(step: _Step, shape: Shape) -> str:
 
 
 def _store_step(
-    writer: Writer, step: _Step, block: str, pointer: str, constants: tuple[Any, ...], align: int, past: str
+    writer: Writer, step: _Step, blocks: Lanes, pointer: str, constants: tuple[Any, ...], align: int, past: str
 ) -> None:
     """Draw one step and store its vectors from `pointer` on."""
-    for index, vector in enumerate(step.values(writer, block, constants)):
+    for index, vector in enumerate(step.values(blocks, constants)):
         size = vector.count * (8 if step.wide else 4)
         place = writer.emit(f"getelementptr i8, ptr {pointer}, i64 {index * size}")
         writer.do(f"store {vector.type} {vector.text}, ptr {place}, align {min(align, size)}{past}")
