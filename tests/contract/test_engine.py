@@ -1,12 +1,13 @@
 """The same bits from every engine, thread count, region, stride and process."""
 
 import hashlib
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -417,3 +418,62 @@ def test_orthogonal_regions_are_parts_of_the_whole(shape, dtype: str) -> None:
     whole = draw(law, shape, dtype=dtype, using="compiled")
     part = draw(law, shape, dtype=dtype, using="reference", region=(slice(0, 1), slice(0, 3)))
     assert same(part, np.ascontiguousarray(whole[:1, :3]))
+
+
+def _run(code: str, **environment: str) -> str:
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+_DIGEST = (
+    "import hashlib; from wellbegun import fill; from wellbegun.laws import Normal, Orthogonal\n"
+    "print(hashlib.sha256(fill(Normal(0, 1), (3000, 1001), seed=9, name='w', threads=2).tobytes()).hexdigest())\n"
+)
+
+
+def test_processes_of_a_pool_can_fill() -> None:
+    law, shape = Normal(0, 1), (600, 1001)
+    expected = hashlib.sha256(fill(law, shape, seed=1, name="w").tobytes()).hexdigest()
+    for method in ("spawn", *(["forkserver"] if hasattr(os, "fork") else [])):
+        with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+            assert list(pool.map(digest_of_fill, [law] * 3, [shape] * 3)) == [expected] * 3
+
+
+def digest_of_fill(law: Law, shape: tuple[int, ...]) -> str:
+    """For a child process, where the compiled kernels are used whatever the size."""
+    os.environ["WELLBEGUN_ENGINE"] = "compiled"
+    return hashlib.sha256(fill(law, shape, seed=1, name="w", threads=2).tobytes()).hexdigest()
+
+
+def test_two_processes_may_compile_at_once_where_nothing_can_be_written(tmp_path) -> None:
+    """Nothing is cached on disk, so neither a read-only install nor a race for a cache can go wrong."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o500)
+    places = {"HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", "WELLBEGUN_ENGINE": "compiled"}
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: _run(_DIGEST, **places), range(2)))
+    assert set(found) == {_run(_DIGEST, WELLBEGUN_ENGINE="reference")}
+    assert list(home.iterdir()) == []
+
+
+def test_extra_memory_is_bounded_whatever_the_size() -> None:
+    """High-water mark of a 256 MiB fill beside its destination: less than a MiB for each thread."""
+    code = """
+import resource, numpy as np
+from wellbegun.fill import Job, write
+from wellbegun.laws import {law} as law
+from wellbegun.fill.regions import region_of
+def draw(size):
+    shape = (size // 1024, 1024)
+    write(law{arguments}, out[: shape[0]], Job(0, 'w', shape, region_of(None, shape), 'float32', 2, 'compiled'))
+out = np.ones((1 << 16, 1024), np.float32)
+draw(1 << 24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+draw(1 << 26)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    for law, arguments in (("Normal", "(0, 1)"), ("TruncatedNormal", "(0, 1, -2, 2)")):
+        grown = int(_run(code.format(law=law, arguments=arguments)))
+        assert grown <= 2 * 1024, law  # KiB, at two threads

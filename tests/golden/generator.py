@@ -83,3 +83,18 @@ def truncated_normal(seed: int, name: str, element: int, low: float, high: float
     if p in (0, 1):
         return mpmath.mpf(low if p == 0 else high)
     return -mpmath.sqrt(2) * mpmath.erfinv(1 - 2 * p)
+
+
+def log_uniform(seed: int, name: str, element: int, low: float, high: float, bits: int = 32) -> mpmath.mpf:
+    return mpmath.exp(uniform(seed, name, element, mpmath.log(low), mpmath.log(high), bits))
+
+
+def rademacher(seed: int, name: str, element: int, bits: int = 32) -> int:
+    drawn = word(seed, name, element) if bits == 32 else wide_word(seed, name, element)
+    return -1 if drawn >> (bits - 1) else 1
+
+
+def sparse_places(seed: int, name: str, unit: int, places: int, nonzeros: int) -> set[int]:
+    """Places of a unit that are not zero: those with the smallest words of the mask's own stream."""
+    words = [(word(seed, f"{name}#mask", unit * places + place), place) for place in range(places)]
+    return {place for _, place in sorted(words)[:nonzeros]}

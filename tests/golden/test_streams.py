@@ -12,7 +12,19 @@ import pytest
 from wellbegun.fill import fill
 from wellbegun.fill.reference import round_keys, words
 from wellbegun.fill.transforms import MASK, philox
-from wellbegun.laws import Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows, law_from_dict
+from wellbegun.laws import (
+    LogUniform,
+    Normal,
+    Orthogonal,
+    Rademacher,
+    Repeat,
+    Sections,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+    law_from_dict,
+)
 from wellbegun.streams import STREAM_VERSION, stream_key, substream
 
 _spec = importlib.util.spec_from_file_location("golden_generator", Path(__file__).with_name("generator.py"))
@@ -65,12 +77,35 @@ def test_values_match_the_second_implementation(dtype: str, bits: int, tolerance
         TruncatedNormal(0, 1, -2, 2): lambda e: generator.truncated_normal(7, "w", e, -2, 2, bits),
         TruncatedNormal(0, 1, -1, 4): lambda e: generator.truncated_normal(7, "w", e, -1, 4, bits),
         TruncatedNormal(0, 1, 3, 6): lambda e: generator.truncated_normal(7, "w", e, 3, 6, bits),
+        Rademacher(): lambda e: generator.rademacher(7, "w", e, bits),
+        LogUniform(0.5, 2): lambda e: generator.log_uniform(7, "w", e, 0.5, 2, bits),
     }
     for law, exact in cases.items():
         drawn = fill(law, count, seed=7, name="w", dtype=dtype)
         expected = np.array([float(exact(element)) for element in range(count)])
         assert np.abs(drawn - expected).max() < tolerance * 2, law
         assert np.abs(np.roll(drawn, 1) - expected).max() > 0.01  # the order of elements matters
+
+
+@pytest.mark.parametrize("per", ["output", "input"])
+def test_sparse_patterns_match_the_second_implementation(per: str) -> None:
+    drawn = fill(Sparse(Uniform(1, 2), 5, per), (9, 13), seed=7, name="w")
+    units = drawn if per == "output" else drawn.T
+    found = [set(np.flatnonzero(unit)) for unit in units]
+    assert found == [generator.sparse_places(7, "w", unit, len(units[0]), 5) for unit in range(len(units))]
+    assert found != [generator.sparse_places(8, "w", unit, len(units[0]), 5) for unit in range(len(units))]
+
+
+def test_complex_parts_have_streams_of_their_own() -> None:
+    drawn = fill(Normal(0, 1), 50, seed=7, name="w", dtype="complex64")
+    for part, values in (("real", drawn.real), ("imag", drawn.imag)):
+        exact = [float(generator.normal(7, f"w#{part}", element)) for element in range(50)]
+        assert np.abs(values - np.array(exact) / 2**0.5).max() < 2e-6
+
+
+def test_repeated_rows_are_those_of_the_base() -> None:
+    drawn = fill(Repeat(Normal(0, 1), 4), (12, 5), seed=7, name="w")
+    assert (drawn == np.repeat(fill(Normal(0, 1), (3, 5), seed=7, name="w"), 4, axis=0)).all()
 
 
 def test_golden_hashes() -> None:
