@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellbegun.fill import Job, compiler, engine, fill, reference, write
+from wellbegun.fill import Job, compiler, engine, fill, reference, write, writers
 from wellbegun.fill.orthogonal import haar, haar_reference
 from wellbegun.fill.parameters import parameters_of
 from wellbegun.fill.regions import region_of
@@ -26,6 +27,7 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mirrored,
     Normal,
     Orthogonal,
     Rademacher,
@@ -322,6 +324,13 @@ KERNELS = [
     (Orthogonal(1.0, method="structured"), (64, 64)),
     (Orthogonal(1.0, method="structured"), (5, 3)),
     (Orthogonal(), (6, 4)),
+    (Mirrored(Normal(0.1, 0.5), True, (4, 6)), (8, 10)),
+    (Mirrored(Uniform(1, 2), False, (6, 2)), (5, 8, 3)),
+    (Mirrored(LogUniform(1, 2), True, ()), (6, 5)),
+    (Mirrored(Orthogonal(2.0, 2, 3), True, (4, 2), leading=1), (3, 8, 6)),
+    (Mirrored(Orthogonal(1.0, method="structured"), True, (16,)), (40, 16)),
+    (Mirrored(Sparse(Repeat(Normal(0, 1), 2), 2), True, (8,)), (8, 8)),
+    (Repeat(Mirrored(Orthogonal(), True, (4,)), 2), (12, 4)),
 ]
 
 
@@ -401,6 +410,61 @@ def test_repeat_starts_as_nearest_neighbour_upsampling() -> None:
     assert (blocks == blocks[:, :, :, :1, :, :1]).all()
     tiled = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(x, w[::4].repeat(4, 1, 1, 1), padding=1), 2)
     assert (tiled.view(1, 3, 6, 2, 6, 2) != tiled.view(1, 3, 6, 2, 6, 2)[:, :, :, :1, :, :1]).any()
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, "complex64", "complex128"])
+@pytest.mark.parametrize("base", [Normal(0.3, 1), Orthogonal(2.0, 2, 3)], ids=repr)
+def test_mirrored_quadrants_are_the_base_and_its_negative(base: Law, dtype: str) -> None:
+    law, shape = Mirrored(base, True, (4, 6), leading=1), (3, 8, 10, 2)
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    whole, half = (
+        fill(each, size, seed=5, name="w", dtype=dtype) for each, size in ((law, shape), (base, law.base_shape(shape)))
+    )
+    first, second = half[:, :, :2], half[:, :, 2:]
+    top = np.concatenate([first, -first, second, -second], axis=2)
+    assert same(whole, np.concatenate([top, -top], axis=1))
+    backwards = np.zeros((2, 10, 8, 6), whole.dtype).transpose(3, 2, 1, 0)[::-2, ::-1]
+    assert same(np.ascontiguousarray(fill(law, shape, seed=5, name="w", dtype=dtype, out=backwards)), whole)
+    with pytest.raises(ValueError, match="within the range of float16"):
+        fill(Mirrored(Normal(0, 1e5), True, ()), (4, 6), seed=0, dtype="float16")
+
+
+def test_a_base_is_drawn_once_where_a_region_costs_as_much_as_the_whole(monkeypatch) -> None:
+    calls: list[object] = []
+    original = writers.WRITERS[Orthogonal]
+    monkeypatch.setitem(writers.WRITERS, Orthogonal, lambda *work: (calls.append(work), original(*work)))
+    fill(Mirrored(Orthogonal(), True, (4, 6, 8)), (20, 18), seed=0, region=(slice(3, 15), slice(1, 17)))
+    assert len(calls) == 1
+    fill(Repeat(Orthogonal(), 2), (400, 4000), seed=0)  # more than one piece of rows
+    assert len(calls) == 2
+
+
+def _relu_network(blocks: tuple[int, ...], x: np.ndarray, *, mirrored: bool) -> np.ndarray:
+    """50 orthogonal layers with a ReLU after each but the last; the inputs of inner layers come in blocks."""
+    width = sum(blocks)
+    shapes = [(width, width // 2), *[(width, width)] * 48, (width // 2, width)]
+    for depth, shape in enumerate(shapes):
+        outputs, inputs = depth < 49, blocks if depth else ()
+        law = Mirrored(Orthogonal(), outputs, inputs) if mirrored else Orthogonal()
+        x = fill(law, shape, seed=0, name=f"layer{depth}", dtype="float64") @ x
+        if outputs:
+            ends = np.cumsum([0, *blocks])
+            pairs = np.split(x, 2)  # units and their negatives: deal them out to the blocks, as pairs
+            parts = [half[a // 2 : b // 2] for a, b in pairwise(ends) for half in pairs]
+            x = np.maximum(np.concatenate(parts), 0)
+    return x
+
+
+@pytest.mark.parametrize("blocks", [(32,), (12, 20)])
+def test_fifty_mirrored_layers_with_relus_are_an_isometry(blocks: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal((16, 7))
+    y = _relu_network(blocks, x, mirrored=True)
+    assert np.abs(y.T @ y - x.T @ x).max() < 1e-12  # of all angles and lengths
+    split = _relu_network(blocks, 3 * x[:, :3] - x[:, 3:6], mirrored=True)
+    assert np.abs(split - (3 * y[:, :3] - y[:, 3:6])).max() < 1e-12
+    plain = _relu_network(blocks, x, mirrored=False)
+    assert np.linalg.norm(plain) < 1e-3 * np.linalg.norm(x)  # ReLUs halve the power of each layer
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -17,6 +17,7 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mirrored,
     Normal,
     Orthogonal,
     Rademacher,
@@ -56,6 +57,8 @@ CASES: list[tuple[Law, list[int], tuple[str, ...]]] = [
     (Orthogonal(1, method="structured"), [50, 150], REAL),
     (Orthogonal(1, 1, 3, "structured"), [21, 5], REAL),
     *((law, [7, 33], COMPLEX) for law in (Normal(0.5, 2), Uniform(-1, 2), TruncatedNormal(0, 1, -2, 2), Rademacher())),
+    (Mirrored(Normal(0, 1), True, (4, 6)), [8, 10], (*REAL, *COMPLEX)),
+    (Mirrored(Uniform(1, 3), False, (4,), leading=1), [3, 5, 4, 3], REAL),
 ]
 
 

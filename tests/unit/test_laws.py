@@ -13,6 +13,7 @@ from scipy import stats
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from wellbegun.fill import fill
 from wellbegun.laws import (
+    LAWS,
     Constant,
     DeltaOrthogonal,
     Dirac,
@@ -20,6 +21,7 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mirrored,
     Moments,
     Normal,
     Orthogonal,
@@ -51,7 +53,14 @@ ALL = [
     Repeat(Normal(0, 1), 4),
     Sparse(Uniform(1, 2), 3, "input"),
     Given.of([[1, 2], [3, -4]]),
+    Mirrored(Uniform(-1, 3), True, (4, 6)),
+    Mirrored(Orthogonal(2, 2, 3), False, (4,), leading=1),
 ]
+# A shape that each law of ALL fits, in the same order.
+SHAPES = [
+    (7, 5), (7, 5), (7, 5), (7, 5), (7, 5), (9, 4), (5, 3), (5, 3), (20, 7), (7, 5), (7, 5), (3, 4), (6, 2, 3, 3),
+    (4, 3, 3, 3), (8, 3), (6, 4), (2, 2), (8, 10, 3), (3, 5, 4),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("bounds", [(-2, 2), (-1, 3), (2, 5), (-0.5, 0.1), (0, math.inf), (-3, 3)])
@@ -108,6 +117,10 @@ def test_log_uniform_moments_against_scipy() -> None:
 @pytest.mark.parametrize(
     ("law", "shape"),
     [
+        (Mirrored(Given.of([[1, 2], [3, -4]]), True, (4,)), (4, 4)),
+        (Mirrored(Given.of([[1, 2, 5], [3, -4, 6]]), False, (2, 4)), (2, 6)),
+        (Mirrored(Given.of([[1, 2], [3, -4]]), True, ()), (4, 2)),
+        (DeltaOrthogonal(0), (4, 4, 3)),
         (Eye(2.0), (3, 5)),
         (Dirac(1.5, groups=2), (6, 2, 3, 3)),
         (Given.of([[1, 2], [3, -4]]), (2, 2)),
@@ -120,7 +133,72 @@ def test_log_uniform_moments_against_scipy() -> None:
 def test_moments_of_fixed_patterns_are_those_of_the_tensor(law: Law, shape: tuple[int, ...]) -> None:
     values = fill(law, shape, seed=0, dtype="float64").ravel()
     expected = values.mean(), values.var(), stats.skew(values), stats.kurtosis(values) + 3
-    assert np.allclose(law.moments(shape), expected, rtol=1e-9)
+    assert np.allclose(law.moments(shape), expected, rtol=1e-9, equal_nan=True)
+    low, high = law.support()
+    assert low <= values.min() <= values.max() <= high
+
+
+@pytest.mark.parametrize(("law", "shape"), list(zip(ALL, SHAPES, strict=True)), ids=repr)
+def test_scaled_laws_draw_the_same_values_times_the_factor(law: Law, shape: tuple[int, ...]) -> None:
+    scaled, own = law.scaled(2.5), law.moments(shape)
+    assert type(scaled) is type(law)
+    expected = (2.5 * own.mean, 6.25 * own.variance, own.skewness, own.kurtosis)
+    assert np.allclose(scaled.moments(shape), expected, rtol=1e-9, atol=1e-12, equal_nan=True)
+    assert scaled.support() == pytest.approx(tuple(2.5 * bound for bound in law.support()))
+    drawn, values = (fill(each, shape, seed=3, name="w", dtype="float64") for each in (scaled, law))
+    assert np.abs(values).max() > 0
+    assert np.allclose(drawn, 2.5 * values, rtol=1e-12, atol=1e-15)
+    assert law.scaled(1) == law
+
+
+def test_every_law_is_tried() -> None:
+    assert {type(law) for law in ALL} == set(LAWS.values())
+
+
+@pytest.mark.parametrize("factor", [0, -1.0, math.inf, math.nan])
+def test_bad_factors(factor: float) -> None:
+    for law in ALL:
+        match = f"{type(law).__name__}.scaled: factor must be a finite number > 0"
+        with pytest.raises(ArgumentError, match=match):
+            law.scaled(factor)
+    with pytest.raises(ArgumentTypeError, match=r"Normal\.scaled: factor must be"):
+        Normal(0, 1).scaled("2")
+    with pytest.raises(ArgumentError, match="std must be a finite number"):
+        Normal(0, 1e300).scaled(1e300)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda law: law,
+        lambda law: Sections(((2, Constant(1)), (3, law))),
+        lambda law: ZeroRows(law, (0,)),
+        lambda law: Repeat(law, 2),
+        lambda law: Sparse(law, 2),
+        lambda law: Mirrored(law, True, ()),
+        lambda law: Repeat(Mirrored(Sections(((4, law),)), True, ()), 2),
+    ],
+)
+def test_laws_made_of_coupled_laws_are_coupled(wrap) -> None:
+    for law, coupled in [
+        (Orthogonal(), True),
+        (DeltaOrthogonal(), True),
+        (Orthogonal(method="structured"), False),
+        (Normal(0, 1), False),
+        (Eye(), False),
+    ]:
+        assert wrap(law).couples is coupled
+
+
+def test_shapes_of_mirrored_laws() -> None:
+    base = Normal(0, 1)
+    assert Mirrored(base, True, (4, 6)).base_shape((8, 10, 3, 5)) == (4, 5, 3, 5)
+    assert Mirrored(base, True, ()).base_shape((8, 3)) == (4, 3)
+    assert Mirrored(base, False, (2, 0)).base_shape((3, 2)) == (3, 1)
+    assert Mirrored(base, True, (4,), leading=2).base_shape((5, 3, 8, 4, 7)) == (5, 3, 4, 2, 7)
+    assert Mirrored(Orthogonal(2.0, method="structured"), True, (8,)).moments((4, 8)).variance == 1.0
+    with pytest.raises(ArgumentError, match="a divisor of the 4 rows"):
+        Mirrored(Orthogonal(1, 1, 3), True, ()).fits((8, 3))  # what the base needs
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
@@ -156,6 +234,17 @@ def test_uniform_moments_scale(low: float, width: float) -> None:
         (lambda: Dirac(groups=2).fits((3, 3, 3)), ArgumentError, "a divisor of the 3 output channels"),
         (lambda: DeltaOrthogonal().fits((2, 3, 3)), ArgumentError, "at least as many output"),
         (lambda: Repeat(Constant(1), 4).fits((6, 2)), ArgumentError, "a multiple of 4"),
+        (lambda: Mirrored("zeros", True, ()), ArgumentTypeError, "Mirrored: law must be a law"),
+        (lambda: Mirrored(Constant(1), 1, ()), ArgumentTypeError, "outputs must be True or False"),
+        (lambda: Mirrored(Constant(1), True, 4), ArgumentTypeError, "a tuple of block sizes"),
+        (lambda: Mirrored(Constant(1), True, (-2,)), ArgumentError, "inputs must be an integer >= 0"),
+        (lambda: Mirrored(Constant(1), True, (), -1), ArgumentError, "leading must be an integer >= 0"),
+        (lambda: Mirrored(Constant(1), False, ()), ArgumentError, "sizes of blocks where outputs is False"),
+        (lambda: Mirrored(Constant(1), True, ()).fits((4,)), ArgumentError, "0 leading axes, then those of outputs"),
+        (lambda: Mirrored(Constant(1), True, (), 1).fits((4, 4)), ArgumentError, "1 leading axes"),
+        (lambda: Mirrored(Constant(1), True, ()).fits((3, 4)), ArgumentError, "an even number of outputs"),
+        (lambda: Mirrored(Constant(1), False, (3, 3)).fits((3, 6)), ArgumentError, "even sizes"),
+        (lambda: Mirrored(Constant(1), False, (2, 2)).fits((3, 6)), ArgumentError, "one with 4 inputs"),
         (lambda: Sparse(Constant(1), 9).fits((6, 2)), ArgumentError, "at most the 2 places of a unit"),
         (lambda: Sparse(Constant(1), 1, "rows"), ArgumentError, "per must be one of"),
         (lambda: Given((1.0,), (2, 2)), ArgumentError, "4 numbers for"),

@@ -16,6 +16,7 @@ from wellbegun.fill.complexes import REAL_OF, part_of
 from wellbegun.laws import (
     Law,
     LogUniform,
+    Mirrored,
     Normal,
     Rademacher,
     Repeat,
@@ -162,7 +163,7 @@ def check(law: Law, dtype: str) -> None:
         for _, part in law.parts:
             check(part, dtype)
         return
-    if isinstance(law, (ZeroRows, Repeat, Sparse)):
+    if isinstance(law, (ZeroRows, Repeat, Sparse, Mirrored)):
         return check(law.law, dtype)
     if dtype in REAL_OF and isinstance(law, (Uniform, LogUniform, TruncatedNormal, Normal, Rademacher)):
         for side in ("real", "imag"):

@@ -1,5 +1,6 @@
 """One writer for each law: (law, destination, job) -> values in the destination. The dispatch table is at the end."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mirrored,
     Normal,
     Orthogonal,
     Rademacher,
@@ -30,6 +32,7 @@ from wellbegun.laws import (
     Uniform,
     ZeroRows,
 )
+from wellbegun.laws.composite import Half
 from wellbegun.streams import stream_key, substream
 
 TILE = 1 << 15  # elements drawn at once for a destination that is not contiguous
@@ -220,7 +223,8 @@ def _zero_rows(law: ZeroRows, out: Array, job: Job) -> None:
 def _repeat(law: Repeat, out: Array, job: Job) -> None:
     (start, stop), *rest = job.region
     first, last, shape = start // law.times, -(-stop // law.times), law.base_shape(job.shape)
-    each = max(1, TILE // max(out[:1].size, 1))
+    each = last - first if law.couples else TILE // max(out[:1].size, 1)  # a coupled base costs all of it each time
+    each = max(1, each)
     for base in range(first, last, each):
         until = min(base + each, last)
         scratch = np.empty((until - base, *out.shape[1:]), out.dtype)
@@ -261,6 +265,56 @@ def _pattern(key: tuple[int, int, int, int], units: Array, places: int, nonzeros
     return ranks <= limit
 
 
+def _mirrored(law: Mirrored, out: Array, job: Job) -> None:
+    if out.size == 0:
+        return
+    axis, shape = law.leading, law.base_shape(job.shape)
+    bounds = job.region[axis : axis + 2]
+    rows, columns = (_clipped(halves, *ends) for halves, ends in zip(law.halves(job.shape), bounds, strict=True))
+
+    def base(part: Region, target: Array) -> Array:
+        write(law.law, target, replace(job, shape=shape, region=(*job.region[:axis], *part, *job.region[axis + 2 :])))
+        return target
+
+    hull = tuple((min(half.base for half in some), max(half.base_stop for half in some)) for some in (rows, columns))
+    # any part of a coupled base costs as much as all of it, so it is drawn once
+    sizes = (*out.shape[:axis], *size_of(hull), *out.shape[axis + 2 :])
+    whole = base(hull, np.empty(sizes, out.dtype)) if law.couples else None
+    drawn: dict[Region, tuple[Array, int]] = {}  # parts of the base that lie in `out` already, with their signs
+    for row, column in itertools.product(rows, columns):
+        part, sign = ((row.base, row.base_stop), (column.base, column.base_stop)), row.sign * column.sign
+        index: Any = (*[slice(None)] * axis, slice(row.start, row.stop), slice(column.start, column.stop))
+        target = out[index]
+        if whole is not None:
+            source, known = whole[(*[slice(None)] * axis, *_within(part, hull))], 1
+        elif part in drawn:
+            source, known = drawn[part]
+        else:
+            source, known = base(part, target), 1
+            drawn[part] = target, sign
+        _signed(source, target, sign * known, job.dtype)
+
+
+def _clipped(halves: list[Half], start: int, stop: int) -> list[Half]:
+    """The part of the halves in [start, stop), counted from there."""
+    cut = ((half, max(half.start, start), min(half.stop, stop)) for half in halves)
+    return [
+        Half(low - start, high - start, half.base + low - half.start, half.sign)
+        for half, low, high in cut
+        if low < high
+    ]
+
+
+def _signed(source: Array, target: Array, sign: int, dtype: str) -> None:
+    """target = sign * source, exactly; they may be one array."""
+    if sign < 0 and dtype == "bfloat16":
+        np.bitwise_xor(source, np.uint16(0x8000), out=target)
+    elif sign < 0:
+        np.negative(source, out=target)
+    elif source is not target:
+        target[...] = source
+
+
 def _given(law: Given, out: Array, job: Job) -> None:
     values = np.array(law.values).reshape(law.size)
     out[...] = _store(values[tuple(slice(*bounds) for bounds in job.region)], job)
@@ -281,5 +335,6 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     ZeroRows: _zero_rows,
     Repeat: _repeat,
     Sparse: _sparse,
+    Mirrored: _mirrored,
     Given: _given,
 }

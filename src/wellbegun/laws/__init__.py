@@ -10,7 +10,7 @@ from typing import Any
 from wellbegun._arguments import known
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.laws.base import Law, Moments
-from wellbegun.laws.composite import Given, Repeat, Sections, Sparse, ZeroRows
+from wellbegun.laws.composite import Given, Mirrored, Repeat, Sections, Sparse, ZeroRows
 from wellbegun.laws.independent import (
     SMALLEST_MASS,
     Constant,
@@ -32,6 +32,7 @@ __all__ = [
     "Given",
     "Law",
     "LogUniform",
+    "Mirrored",
     "Moments",
     "Normal",
     "Orthogonal",
@@ -48,7 +49,7 @@ __all__ = [
 _INDEPENDENT = (Constant, Uniform, Normal, TruncatedNormal, Rademacher, LogUniform)
 _MATRICES = (Orthogonal, Eye, Dirac, DeltaOrthogonal)
 LAWS: Mapping[str, type[Law]] = {
-    law.__name__: law for law in (*_INDEPENDENT, *_MATRICES, Sections, ZeroRows, Repeat, Sparse, Given)
+    law.__name__: law for law in (*_INDEPENDENT, *_MATRICES, Sections, ZeroRows, Repeat, Sparse, Mirrored, Given)
 }
 
 

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
+
+from wellbegun._arguments import real
 
 
 class Moments(NamedTuple):
@@ -20,7 +22,17 @@ class Moments(NamedTuple):
 class Law:
     """Base of all laws."""
 
-    couples: ClassVar[bool] = False  # entries depend on each other: a region costs as much as the whole
+    @property
+    def couples(self) -> bool:
+        """Whether entries depend on each other such that a region costs as much as the whole."""
+        return False
+
+    def scaled(self, factor: SupportsFloat) -> "Law":
+        """The law of factor * x, for a finite factor > 0: the same draws, times the factor up to rounding."""
+        return self._scaled(real(f"{type(self).__name__}.scaled", "factor", factor, minimum=0, exclusive=True))
+
+    def _scaled(self, factor: float) -> "Law":
+        raise NotImplementedError  # pragma: no cover - every law defines it
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         """Exact moments of one entry; `shape` only matters to laws whose scale depends on it."""
@@ -43,6 +55,8 @@ def plain(value: object) -> object:
     """JSON-ready form of a field."""
     if isinstance(value, float) and math.isinf(value):
         return str(value)  # JSON knows no infinity
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
     return value.to_dict() if isinstance(value, Law) else value
 
 

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from wellbegun._arguments import choice, integer, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.laws.base import Law, Moments, mixture, set_field
+from wellbegun.laws.base import Law, Moments, mixture, plain, set_field
 from wellbegun.laws.independent import Constant
 
 
@@ -32,6 +32,10 @@ class Sections(Law):
                 raise ArgumentTypeError(message("Sections", "parts", "pairs (size, law)", law))
 
     @property
+    def couples(self) -> bool:
+        return any(law.couples for _, law in self.parts)
+
+    @property
     def rows(self) -> int:
         """Length of the first axis."""
         return sum(size for size, _ in self.parts)
@@ -52,24 +56,44 @@ class Sections(Law):
         bounds = [law.support() for _, law in self.parts]
         return min(low for low, _ in bounds), max(high for _, high in bounds)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"law": "Sections", "parts": [[size, law.to_dict()] for size, law in self.parts]}
+    def _scaled(self, factor: float) -> "Sections":
+        return Sections(tuple((size, law._scaled(factor)) for size, law in self.parts))
 
 
 @dataclass(frozen=True)
-class ZeroRows(Law):
+class _Wrapper(Law):
+    """A law made of one other, `law`."""
+
+    law: Law
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.law, Law):
+            raise ArgumentTypeError(message(type(self).__name__, "law", "a law", self.law))
+
+    @property
+    def couples(self) -> bool:
+        return self.law.couples
+
+    def _scaled(self, factor: float) -> "_Wrapper":
+        return replace(self, law=self.law._scaled(factor))
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "law"}
+        return {"law": type(self).__name__, "base": self.law.to_dict(), **values}
+
+
+@dataclass(frozen=True)
+class ZeroRows(_Wrapper):
     """`law` with some rows of the first axis set to zero: the padding row of a lookup table.
 
     >>> ZeroRows(Constant(4.0), (0,)).moments((4, 8)).mean
     3.0
     """
 
-    law: Law
     rows: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.law, Law):
-            raise ArgumentTypeError(message("ZeroRows", "law", "a law", self.law))
+        super().__post_init__()
         set_field(self, "rows", tuple(sorted({integer("ZeroRows", "rows", row) for row in self.rows})))
 
     def fits(self, shape: tuple[int, ...]) -> None:
@@ -87,12 +111,9 @@ class ZeroRows(Law):
         low, high = self.law.support()
         return min(low, 0.0), max(high, 0.0)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"law": "ZeroRows", "base": self.law.to_dict(), "rows": list(self.rows)}
-
 
 @dataclass(frozen=True)
-class Repeat(Law):
+class Repeat(_Wrapper):
     """Each row of `law` repeated `times` times in a row: the convolution before a pixel shuffle (ICNR).
 
     Aitken et al. 2017, arXiv:1707.02937: with times = r^2 for an upsampling by r in two dimensions, the shuffled output
@@ -102,11 +123,10 @@ class Repeat(Law):
     2.0
     """
 
-    law: Law
     times: int
 
     def __post_init__(self) -> None:
-        _check_law("Repeat", self.law)
+        super().__post_init__()
         set_field(self, "times", integer("Repeat", "times", self.times, minimum=1))
 
     def base_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -126,12 +146,9 @@ class Repeat(Law):
     def support(self) -> tuple[float, float]:
         return self.law.support()
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"law": "Repeat", "base": self.law.to_dict(), "times": self.times}
-
 
 @dataclass(frozen=True)
-class Sparse(Law):
+class Sparse(_Wrapper):
     """`law` at exactly `nonzeros` randomly chosen places of every unit, 0 elsewhere.
 
     `per` "output": a unit is a row, and has that many inputs (Martens 2010 uses 15); "input": a unit is a column of the
@@ -142,12 +159,11 @@ class Sparse(Law):
     0.25
     """
 
-    law: Law
     nonzeros: int
     per: str = "output"
 
     def __post_init__(self) -> None:
-        _check_law("Sparse", self.law)
+        super().__post_init__()
         set_field(self, "nonzeros", integer("Sparse", "nonzeros", self.nonzeros, minimum=0))
         choice("Sparse", "per", self.per, ("output", "input"))
 
@@ -176,8 +192,102 @@ class Sparse(Law):
         low, high = self.law.support()
         return min(low, 0.0), max(high, 0.0)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"law": "Sparse", "base": self.law.to_dict(), "nonzeros": self.nonzeros, "per": self.per}
+
+class Half(NamedTuple):
+    """Entries [start, stop) of an axis are `sign` times those of the base from `base` on."""
+
+    start: int
+    stop: int
+    base: int
+    sign: int
+
+    @property
+    def base_stop(self) -> int:
+        """End of that part of the base."""
+        return self.base + self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Mirrored(_Wrapper):
+    """Units in pairs of opposite sign, so that a network with ReLUs starts linear ("looks linear" initialization).
+
+    Balduzzi et al. 2017, arXiv:1702.08591: [[A], [-A]] first, [[B, -B], [-B, B]] inside, [C, -C] last. A layer gives
+    [a; -a], and as relu(a) - relu(-a) = a, the next one sees a: with orthogonal A, B, C the whole is an isometry.
+
+    A tensor has the axes (..., out, in, *window) with `leading` axes before `out`. `outputs`: its second half is the
+    negative of the first. `inputs`: sizes of the blocks that `in` consists of (several after a concatenation), in each
+    of which the second half is the negative of the first; () leaves the inputs as they are. The base has the stream of
+    the tensor, and `base_shape`: half as long on each mirrored axis.
+
+    >>> Mirrored(Constant(3.0), outputs=True, inputs=(8,)).moments((4, 8))
+    Moments(mean=0.0, variance=9.0, skewness=0.0, kurtosis=1.0)
+    >>> from wellbegun import fill
+    >>> from wellbegun.laws import Eye
+    >>> a = np.array([0.5, -2.0])
+    >>> pairs = np.maximum(fill(Mirrored(Eye(), True, ()), (4, 2), seed=0) @ a, 0)
+    >>> (fill(Mirrored(Eye(), False, (4,)), (2, 4), seed=0) @ pairs).tolist()
+    [0.5, -2.0]
+    """
+
+    outputs: bool
+    inputs: tuple[int, ...]
+    leading: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.outputs, bool):
+            raise ArgumentTypeError(message("Mirrored", "outputs", "True or False", self.outputs))
+        if not isinstance(self.inputs, (tuple, list)):
+            raise ArgumentTypeError(message("Mirrored", "inputs", "a tuple of block sizes", self.inputs))
+        set_field(self, "inputs", tuple(integer("Mirrored", "inputs", size) for size in self.inputs))
+        set_field(self, "leading", integer("Mirrored", "leading", self.leading))
+        if not (self.outputs or self.inputs):
+            allowed = "the sizes of blocks where outputs is False"
+            raise ArgumentError(message("Mirrored", "inputs", allowed, self.inputs, "One of both is mirrored."))
+
+    def base_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the tensor that is mirrored."""
+        if len(shape) < self.leading + 2:
+            allowed = f"one with {self.leading} leading axes, then those of outputs and inputs"
+            raise ArgumentError(message("Mirrored", "shape", allowed, shape))
+        before, (rows, columns), window = shape[: self.leading], shape[self.leading :][:2], shape[self.leading + 2 :]
+        if self.outputs and rows % 2:
+            raise ArgumentError(message("Mirrored", "shape", "one with an even number of outputs", shape))
+        if any(size % 2 for size in self.inputs):
+            raise ArgumentError(message("Mirrored", "inputs", "even sizes", self.inputs))
+        if self.inputs and sum(self.inputs) != columns:
+            allowed = f"one with {sum(self.inputs)} inputs, as its blocks {self.inputs}"
+            raise ArgumentError(message("Mirrored", "shape", allowed, shape))
+        return *before, rows // 2 if self.outputs else rows, columns // 2 if self.inputs else columns, *window
+
+    def halves(self, shape: tuple[int, ...]) -> tuple[list[Half], list[Half]]:
+        """What the axes of outputs and inputs consist of."""
+        rows, columns = shape[self.leading : self.leading + 2]
+        return (
+            _halves((rows,)) if self.outputs else [Half(0, rows, 0, 1)],
+            _halves(self.inputs) if self.inputs else [Half(0, columns, 0, 1)],
+        )
+
+    def fits(self, shape: tuple[int, ...]) -> None:
+        self.law.fits(self.base_shape(shape))
+
+    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+        base = self.law.moments(None if shape is None else self.base_shape(shape))
+        return mixture([(0.5, base), (0.5, base._replace(mean=-base.mean, skewness=-base.skewness))])
+
+    def support(self) -> tuple[float, float]:
+        low, high = self.law.support()
+        return min(low, -high), max(high, -low)
+
+
+def _halves(blocks: tuple[int, ...]) -> list[Half]:
+    found: list[Half] = []
+    start = 0
+    for size in blocks:
+        middle, stop = start + size // 2, start + size
+        found += [Half(start, middle, start // 2, 1), Half(middle, stop, start // 2, -1)]
+        start = stop
+    return found
 
 
 @dataclass(frozen=True)
@@ -217,10 +327,5 @@ class Given(Law):
     def support(self) -> tuple[float, float]:
         return min(self.values, default=0.0), max(self.values, default=0.0)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"law": "Given", "values": list(self.values), "size": list(self.size)}
-
-
-def _check_law(owner: str, law: object) -> None:
-    if not isinstance(law, Law):
-        raise ArgumentTypeError(message(owner, "law", "a law", law))
+    def _scaled(self, factor: float) -> "Given":
+        return Given(tuple(factor * value for value in self.values), self.size)

@@ -31,6 +31,9 @@ class Constant(Law):
     def support(self) -> tuple[float, float]:
         return self.value, self.value
 
+    def _scaled(self, factor: float) -> "Constant":
+        return Constant(factor * self.value)
+
 
 @dataclass(frozen=True)
 class Uniform(Law):
@@ -51,6 +54,9 @@ class Uniform(Law):
 
     def support(self) -> tuple[float, float]:
         return self.low, self.high
+
+    def _scaled(self, factor: float) -> "Uniform":
+        return Uniform(factor * self.low, factor * self.high)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,9 @@ class Normal(Law):
     def support(self) -> tuple[float, float]:
         return (-math.inf, math.inf) if self.std else (self.mean, self.mean)
 
+    def _scaled(self, factor: float) -> "Normal":
+        return Normal(factor * self.mean, factor * self.std)
+
 
 @dataclass(frozen=True)
 class Rademacher(Law):
@@ -95,6 +104,9 @@ class Rademacher(Law):
 
     def support(self) -> tuple[float, float]:
         return self.mean - self.scale, self.mean + self.scale
+
+    def _scaled(self, factor: float) -> "Rademacher":
+        return Rademacher(factor * self.mean, factor * self.scale)
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,9 @@ class LogUniform(Law):
 
     def support(self) -> tuple[float, float]:
         return self.low, self.high
+
+    def _scaled(self, factor: float) -> "LogUniform":
+        return LogUniform(factor * self.low, factor * self.high)
 
 
 @dataclass(frozen=True)
@@ -173,6 +188,9 @@ class TruncatedNormal(Law):
 
     def support(self) -> tuple[float, float]:
         return self.low, self.high
+
+    def _scaled(self, factor: float) -> "TruncatedNormal":
+        return TruncatedNormal(*(factor * number for number in (self.location, self.scale, self.low, self.high)))
 
 
 def _set_interval(law: "Uniform | TruncatedNormal | LogUniform", owner: str, *, infinite: bool = False) -> None:

@@ -1,8 +1,7 @@
 """Laws of whole matrices and convolution kernels."""
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 from wellbegun._arguments import choice, integer, message, real
 from wellbegun.errors import ArgumentError, ArgumentTypeError
@@ -40,8 +39,7 @@ class Orthogonal(Law):
         choice("Orthogonal", "method", self.method, METHODS)
 
     @property
-    def couples(self) -> bool:  # type: ignore[override]
-        """Whether a region costs as much as the whole."""
+    def couples(self) -> bool:
         return self.method == "haar"
 
     def matrices(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -67,6 +65,9 @@ class Orthogonal(Law):
     def support(self) -> tuple[float, float]:
         return -self.gain, self.gain
 
+    def _scaled(self, factor: float) -> "Orthogonal":
+        return replace(self, gain=factor * self.gain)
+
 
 @dataclass(frozen=True)
 class Eye(Law):
@@ -90,6 +91,9 @@ class Eye(Law):
 
     def support(self) -> tuple[float, float]:
         return min(self.gain, 0.0), max(self.gain, 0.0)
+
+    def _scaled(self, factor: float) -> "Eye":
+        return Eye(factor * self.gain)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,9 @@ class _Kernel(Law):
 
     def support(self) -> tuple[float, float]:
         return -abs(self.gain), abs(self.gain)
+
+    def _scaled(self, factor: float) -> "_Kernel":
+        return replace(self, gain=factor * self.gain)
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,9 @@ class DeltaOrthogonal(_Kernel):
     1.0
     """
 
-    couples: ClassVar[bool] = True
+    @property
+    def couples(self) -> bool:
+        return True
 
     def fits(self, shape: tuple[int, ...]) -> None:
         super().fits(shape)
@@ -165,7 +174,7 @@ class DeltaOrthogonal(_Kernel):
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         if shape is None:
             raise ArgumentTypeError(message("DeltaOrthogonal.moments", "shape", "given", None))
-        share = 1 / math.prod(shape[2:])
+        share = 1 / max(math.prod(shape[2:]), 1) if self.gain else 0.0
         zero = Constant(0.0).moments()
         return mixture([(1 - share, zero), (share, self.tap.moments(shape[:2]))])
 
