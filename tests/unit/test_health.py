@@ -8,9 +8,9 @@ import pytest
 from wellbegun.health import CATALOGUE, LossStats, OperationStats, ParameterStats, Statistics, examine
 
 
-def operation(index: int, rms: float, gradient: float | None, role: str = "hidden") -> OperationStats:
+def operation(index: int, rms: float, gradient: float | None, role: str = "hidden", **options) -> OperationStats:
     return OperationStats(
-        index, f"layer{index} (linear)", "linear", f"layer{index}.weight", role, 1.0, rms, True, gradient
+        index, f"layer{index} (linear)", "linear", f"layer{index}.weight", role, 1.0, rms, True, gradient, **options
     )
 
 
@@ -64,14 +64,14 @@ def test_a_good_model_is_healthy() -> None:
         (with_operation(0, gradient=0.0026), ()),
         (with_operation(0, gradient=26.0), ("W202",)),
         (with_operation(1, gradient=26.0), ("W202",)),
-        (with_operation(1, rms=0.0, role="residual_out"), ()),  # a branch that starts silent
+        (with_operation(1, rms=0.0, role="residual_out", ends_branch=True), ()),  # a branch that starts silent
         (with_operation(1, rms=0.0), ("W101",)),
         (with_operation(1, finite=False, rms=math.nan), ("W401",)),
         (with_parameter(finite=False), ("W401",)),
         (with_parameter(gradient_finite=False), ("W401",)),
         (with_parameter(distinct=1), ("W301",)),
         (with_parameter(distinct=1, role="readout"), ()),
-        (with_parameter(distinct=1, role="residual_out"), ()),
+        (with_parameter(distinct=1, role="residual_out", ends_branch=True), ()),
         (with_parameter(distinct=1, locked=8, role="readout"), ("W301",)),
         (with_parameter(distinct=4, locked=4), ()),  # half of the units have a twin: not more than half
         (with_parameter(distinct=4, locked=5), ("W301",)),
@@ -97,7 +97,7 @@ def test_gradients_that_all_vanish() -> None:
 def test_silent_branches_pass_no_gradient_by_design() -> None:
     operations = (
         operation(0, 1.0, 0.0),  # inside a branch that ends in zeros
-        operation(1, 0.0, 0.2, "residual_out"),
+        operation(1, 0.0, 0.2, "residual_out", ends_branch=True),
         operation(2, 1.0, 0.2),
         operation(3, 1.0, 0.1, "readout"),
     )

@@ -1,18 +1,22 @@
 """The model as operations and parameters, and the roles found from it. Framework-free."""
 
-from wellbegun.graph.follow import Meeting, leads_to_weight, meetings
+from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.roles import Role, roles_of
+from wellbegun.graph.roles import Net, Role, roles_of
+from wellbegun.graph.structure import Branch, branches_of, layers_in_series
 
 __all__ = [
     "WEIGHTED",
+    "Branch",
     "Meeting",
     "ModelGraph",
+    "Net",
     "Operation",
     "Parameter",
     "Role",
     "Use",
-    "leads_to_weight",
+    "branches_of",
+    "layers_in_series",
     "meetings",
     "roles_of",
 ]

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from wellbegun._typing import Array
-from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation
+from wellbegun.graph.model import Function, ModelGraph, Operation
 from wellbegun.theory import identify
 
 TRANSPARENT = frozenset({"norm", "scale", "shift", "pool", "mean", "concat", "split", "move", "add"})
@@ -72,6 +72,12 @@ def _name(graph: ModelGraph, step: Operation) -> tuple[str, float] | None:
     return graph.activations[step.index]
 
 
+def is_linear(graph: ModelGraph, step: Operation) -> bool:
+    """Whether a pointwise step is a multiple of its value, up to a constant."""
+    found = _name(graph, step)
+    return found is not None and found[0] == "linear"
+
+
 def _recognize(function: Function) -> tuple[str, float] | None:
     """Name and slope of a function; affine functions count as linear."""
 
@@ -83,16 +89,3 @@ def _recognize(function: Function) -> tuple[str, float] | None:
     if known is None and (affine := identify(centred)) is not None and affine[0] == "linear":
         return affine
     return known
-
-
-def leads_to_weight(graph: ModelGraph, operation: Operation) -> bool:
-    """Whether any weighted operation depends on this one: if not, it is a readout."""
-    stack, seen = list(operation.outputs), set(operation.outputs)
-    while stack:
-        for reader in graph.consumers.get(stack.pop(), ()):
-            if reader.kind in WEIGHTED:
-                return True
-            new = [output for output in reader.outputs if output not in seen]
-            seen.update(new)
-            stack += new
-    return False

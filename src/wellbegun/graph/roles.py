@@ -1,10 +1,12 @@
 """What each parameter does in its model, found from the graph and not from names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from wellbegun.graph.follow import Meeting, leads_to_weight, meetings
-from wellbegun.graph.model import ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.follow import Meeting, meetings
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.parts import parts_of
+from wellbegun.graph.structure import Branch, branches_of, layers_in_series
 from wellbegun.layout import Layout
 
 _WEIGHTS = frozenset({"weight"})
@@ -24,6 +26,20 @@ _DIRECT = {  # slots that are roles
 
 
 @dataclass(frozen=True)
+class Net:
+    """Facts about the whole model that recipes need."""
+
+    layers: int = 0  # weighted operations in series
+    branches: tuple[Branch, ...] = ()
+    normed: bool = False  # whether there is any normalization
+
+    @property
+    def streams(self) -> int:
+        """Number of residual streams."""
+        return len({branch.stream for branch in self.branches})
+
+
+@dataclass(frozen=True)
 class Role:
     """The role of one parameter, and what a recipe needs to choose for it."""
 
@@ -36,6 +52,10 @@ class Role:
     mode: str = ""  # recurrent kind
     zero_rows: tuple[int, ...] = ()
     shared_readout: bool = False  # a lookup table that is also the readout
+    branch: Branch | None = None  # the innermost residual branch it is in
+    ends_branch: bool = False  # whether what it gives is added to the stream without another weight between
+    operation: int = -1  # index of the operation that uses it first
+    net: Net = field(default_factory=Net, compare=False, repr=False)
 
 
 def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
@@ -43,49 +63,91 @@ def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
     uses: dict[str, list[tuple[Operation, Use]]] = {}
     for operation, use in graph.uses():
         uses.setdefault(use.parameter, []).append((operation, use))
+    facts = _Facts(graph)
     return {
-        name: _role(graph, parameter, uses.get(name, []))
+        name: facts.complete(_role(facts, parameter, uses.get(name, [])))
         for name, parameter in graph.parameters.items()
         if parameter.tied_to is None
     }
 
 
-def _role(graph: ModelGraph, parameter: Parameter, uses: list[tuple[Operation, Use]]) -> Role:
+class _Facts:
+    """What is found once for the whole graph."""
+
+    def __init__(self, graph: ModelGraph) -> None:
+        self.graph = graph
+        self.parts = parts_of(graph)
+        branches = branches_of(graph)
+        normed = any(operation.kind == "norm" for operation in graph.operations)
+        self.net = Net(layers_in_series(graph), branches, normed)
+        self.innermost: dict[int, Branch] = {}
+        for branch in sorted(branches, key=lambda branch: -len(branch.interior)):
+            self.innermost.update(dict.fromkeys(branch.interior, branch))
+        self.ends = {index: branch for branch in branches for index in branch.ends}
+        self.gammas = {name: branch for branch in branches for name in branch.gammas}
+        self.scales = {name: branch for branch in branches for name in branch.scales}
+        self.leading = _leading(graph)
+
+    def complete(self, role: Role) -> Role:
+        """The role with what the structure of the model says about it."""
+        name, index = role.parameter.name, role.operation
+        scaled = self.gammas.get(name) or self.scales.get(name)
+        branch = self.ends.get(index) if index in self.ends else self.innermost.get(index)
+        if role.role in ("norm_scale", "multiplier"):
+            if name in self.scales:
+                role = replace(role, role="residual_scale")
+            return replace(role, branch=scaled or branch, ends_branch=scaled is not None, net=self.net)
+        return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net)
+
+
+def _leading(graph: ModelGraph) -> frozenset[int]:
+    """Operations on which a weighted operation depends: a weight that is none of them is a readout."""
+    found: set[int] = set()
+    needed: set[int] = set()  # values that a weighted operation depends on
+    for operation in reversed(graph.operations):
+        if needed.intersection(operation.outputs):
+            found.add(operation.index)
+        if operation.index in found or operation.kind in WEIGHTED:
+            needed.update(operation.inputs)
+    return frozenset(found)
+
+
+def _role(facts: _Facts, parameter: Parameter, uses: list[tuple[Operation, Use]]) -> Role:
     if not uses:
         return Role(parameter, "unused")
     weights = [(operation, use) for operation, use in uses if use.slot in _WEIGHTS]
     tables = [(operation, use) for operation, use in uses if use.slot == "table"]
+    operation, use = (tables or weights or uses)[0]
     if tables:
-        operation, use = tables[0]
-        shared = any(not leads_to_weight(graph, reader) for reader, _ in weights)
+        shared = any(reader.index not in facts.leading for reader, _ in weights)
         padding = tuple(sorted({row for _, table in tables for row in table.zero_rows}))
-        return Role(parameter, "embedding", use.layout, operation.place, zero_rows=padding, shared_readout=shared)
-    if weights:
-        return _weight(graph, parameter, *weights[0])
-    operation, use = uses[0]
-    if use.slot in _DIRECT:
+        role = Role(parameter, "embedding", use.layout, operation.place, zero_rows=padding, shared_readout=shared)
+    elif weights:
+        role = _weight(facts, parameter, operation, use)
+    elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
-        return Role(parameter, _DIRECT[use.slot], layout, operation.place, mode=operation.mode)
-    if use.slot == "shift":
-        return _shift(parameter, operation)
-    return Role(parameter, "unknown", None, operation.place)
+        role = Role(parameter, _DIRECT[use.slot], layout, operation.place, mode=operation.mode)
+    elif use.slot == "shift":
+        role = _shift(parameter, operation)
+    else:
+        role = Role(parameter, "unknown", None, operation.place)
+    return replace(role, operation=operation.index)
 
 
-def _weight(graph: ModelGraph, parameter: Parameter, operation: Operation, use: Use) -> Role:
+def _weight(facts: _Facts, parameter: Parameter, operation: Operation, use: Use) -> Role:
     if use.layout is None:
         return Role(parameter, "unknown", None, operation.place)
-    met = meetings(graph, operation.outputs[0])
+    met = meetings(facts.graph, operation.outputs[0])
     first = _first(met)
     activations = dict.fromkeys(m.name or "a function" for m in met if m.what == "activation")
-    role = Role(parameter, "hidden", use.layout, operation.place, first)
     if first is not None and first.what == "activation":
         activations.pop(first.name or "a function", None)
-    role = replace(role, also=tuple(activations))
-    if not leads_to_weight(graph, operation):
-        return replace(role, role="readout")
-    if first is not None and first.through_add and not any(m.what == "activation" and not m.through_add for m in met):
-        return replace(role, role="residual_out")
-    return role
+    name = facts.parts.get(operation.index, "hidden")
+    if name == "hidden" and operation.index in facts.ends:
+        name = "residual_out"
+    if operation.index not in facts.leading and operation.index not in facts.ends:
+        name = "readout"
+    return Role(parameter, name, use.layout, operation.place, first, tuple(activations))
 
 
 def _first(met: tuple[Meeting, ...]) -> Meeting | None:

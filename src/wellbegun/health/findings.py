@@ -126,7 +126,7 @@ def hidden_operations(statistics: Statistics) -> list[OperationStats]:
     return [
         operation
         for operation in statistics.operations
-        if operation.role != "readout" and not (operation.role == "residual_out" and operation.rms == 0)
+        if operation.role != "readout" and not (operation.ends_branch and operation.rms == 0)
     ]
 
 
@@ -155,7 +155,7 @@ def _gradient(statistics: Statistics) -> list[Finding]:
         return []
     if not live:
         return [_finding("W201", hidden[0].place, 0.0, 1 / GRADIENT_RANGE)]
-    if any(o.role == "residual_out" and not (o.rms and o.gradient) for o in statistics.operations):
+    if any(o.ends_branch and not (o.rms and o.gradient) for o in statistics.operations):
         hidden = live  # a branch that starts silent passes no gradient back, by design
     reference = live[-1].gradient or 1.0
     ratio = (hidden[0].gradient or 0.0) / reference
@@ -179,7 +179,7 @@ def _symmetry(statistics: Statistics) -> list[Finding]:
 def _copies(parameter: ParameterStats) -> float:
     """Share of units that are copies. In a hidden layer equal weights are enough; a readout or the end of a branch may
     start at zero, as long as its gradients differ."""
-    if parameter.role in ("readout", "residual_out"):
+    if parameter.role == "readout" or parameter.ends_branch:
         return parameter.locked / parameter.units
     return max(parameter.locked, parameter.units if parameter.distinct == 1 else 0) / parameter.units
 

@@ -16,6 +16,7 @@ class OperationStats:
     rms: float  # of its output on the batch
     finite: bool  # whether its whole output is
     gradient: float | None = None  # norm of the loss gradient at its output; None if none arrives
+    ends_branch: bool = False  # whether the output is added to a residual stream, and may start at zero
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ParameterStats:
     units: int = 0  # output units of a weight; 0 where units make no sense
     distinct: int = 0  # units with different incoming weights
     locked: int = 0  # units whose weights and gradients both equal another unit's: they will never part
+    ends_branch: bool = False  # whether its output is added to a residual stream
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,7 @@ def _operations(graph: ModelGraph, roles: Mapping[str, Role], watch: _Watch) -> 
             role.role,
             *watch.forward[operation.index],
             watch.gradients.get(operation.index, 0.0 if operation.index in watch.edges else None),
+            role.ends_branch,
         )
         for operation, role in _weights(graph, roles)
     )
@@ -228,6 +229,7 @@ def _parameter(role: Role, tensor: torch.Tensor, gradient: torch.Tensor | None) 
         units,
         distinct,
         locked,
+        role.ends_branch,
     )
 
 

@@ -1,12 +1,9 @@
-"""Recipes: named, versioned choices of a scheme for each role, with the reason in one sentence and its source."""
+"""classic@1: the textbook scheme for the nonlinearity that follows each weight."""
 
 import functools
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
 
-from wellbegun._arguments import known
 from wellbegun.graph import Meeting, Role
+from wellbegun.planning.recipes.base import KEEP, Choice, recipe
 from wellbegun.schemes import (
     Scheme,
     by_section,
@@ -22,7 +19,6 @@ from wellbegun.schemes import (
 )
 from wellbegun.theory import ActivationMoments, moments
 
-KEEP = "keep"
 _GLOROT = "Glorot, Bengio 2010"
 _HE = "He et al. 2015, arXiv:1502.01852"
 _LECUN = "LeCun et al. 1998, Efficient BackProp"
@@ -32,28 +28,6 @@ _BERT = "Devlin et al. 2019, arXiv:1810.04805"
 _NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
 
 
-class Choice(NamedTuple):
-    """What a recipe chose for one parameter; `scheme` may be "keep"."""
-
-    scheme: Scheme | str
-    reason: str
-    source: str = ""
-
-
-class Recipe(NamedTuple):
-    """A named, versioned set of role -> choice functions. A role without an entry has no rule, which is an error."""
-
-    name: str
-    version: int
-    choices: Mapping[str, Callable[[Role], Choice]]
-
-    @property
-    def full_name(self) -> str:
-        """name@version"""
-        return f"{self.name}@{self.version}"
-
-
-# ---------------------------------------------------------------------- classic@1
 def _weight(role: Role) -> Choice:
     met = role.met
     if met is None:
@@ -159,39 +133,23 @@ def _multiplier(role: Role) -> Choice:
     return Choice(KEEP, f"multiplies a signal outside a built-in norm ({role.place}): kept as constructed")
 
 
-CLASSIC = Recipe(
+CLASSIC = recipe(
     "classic",
     1,
-    MappingProxyType(
-        {
-            "hidden": _weight,
-            "residual_out": _weight,
-            "readout": _weight,
-            "recurrent_projection": lambda role: Choice(
-                lecun_normal(), "linear projection of a recurrent state", _LECUN
-            ),
-            "embedding": _embedding,
-            "positional": _positional,
-            "token": _token,
-            "recurrent_input": _recurrent_input,
-            "recurrent": _recurrent,
-            "recurrent_bias_input": _recurrent_bias,
-            "recurrent_bias": _zero,
-            "bias": _zero,
-            "norm_scale": _norm_scale,
-            "norm_shift": _zero,
-            "negative_slope": _slope,
-            "multiplier": _multiplier,
-        }
-    ),
+    {
+        "hidden": _weight,
+        "recurrent_projection": lambda role: Choice(lecun_normal(), "linear projection of a recurrent state", _LECUN),
+        "embedding": _embedding,
+        "positional": _positional,
+        "token": _token,
+        "recurrent_input": _recurrent_input,
+        "recurrent": _recurrent,
+        "recurrent_bias_input": _recurrent_bias,
+        "recurrent_bias": _zero,
+        "bias": _zero,
+        "norm_scale": _norm_scale,
+        "norm_shift": _zero,
+        "negative_slope": _slope,
+        "multiplier": _multiplier,
+    },
 )
-RECIPES: Mapping[str, Recipe] = MappingProxyType({CLASSIC.full_name: CLASSIC, CLASSIC.name: CLASSIC})
-
-
-def recipe_of(name: str) -> Recipe:
-    """A recipe by name (newest version) or name@version.
-
-    >>> recipe_of("classic").full_name
-    'classic@1'
-    """
-    return RECIPES[known("plan", "recipe", name, RECIPES)]

@@ -1,0 +1,87 @@
+"""What a recipe is: for each role a function that chooses a scheme and says why."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from wellbegun.graph import Role
+from wellbegun.schemes import Scheme
+
+KEEP = "keep"
+
+# a role a recipe does not mention is treated as a more general one
+GENERAL: Mapping[str, str] = MappingProxyType(
+    {
+        "query": "hidden",
+        "key": "hidden",
+        "value": "hidden",
+        "query_key": "hidden",
+        "key_value": "hidden",
+        "query_key_value": "hidden",
+        "gate": "hidden",
+        "up": "hidden",
+        "gate_up": "hidden",
+        "router": "hidden",
+        "time_step": "hidden",
+        "attention_out": "residual_out",
+        "down": "residual_out",
+        "residual_out": "hidden",
+        "readout": "hidden",
+        "recurrent_projection": "hidden",
+        "residual_scale": "multiplier",
+        "token": "positional",
+    }
+)
+
+
+class Choice(NamedTuple):
+    """What a recipe chose for one parameter; `scheme` may be "keep"."""
+
+    scheme: Scheme | str
+    reason: str
+    source: str = ""
+    target: float | None = None  # RMS that the output of the weight should have, for the measured correction
+
+
+Chooser = Callable[[Role], Choice]
+
+
+class Recipe(NamedTuple):
+    """A named, versioned set of role -> choice functions. A role without an entry has no rule, which is an error."""
+
+    name: str
+    version: int
+    choices: Mapping[str, Chooser]
+    needs: tuple[str, ...] = ()  # roles without which the recipe is not what its name says
+
+    @property
+    def full_name(self) -> str:
+        """name@version"""
+        return f"{self.name}@{self.version}"
+
+    def missing(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
+        """Roles the recipe needs and the model does not have."""
+        present = {general for role in roles.values() for general in lineage(role.role)}
+        return tuple(need for need in self.needs if need not in present)
+
+
+def lineage(role: str) -> tuple[str, ...]:
+    """A role and the more general ones it stands under.
+
+    >>> lineage("attention_out")
+    ('attention_out', 'residual_out', 'hidden')
+    """
+    found = [role]
+    while found[-1] in GENERAL:
+        found.append(GENERAL[found[-1]])
+    return tuple(found)
+
+
+def recipe(name: str, version: int, choices: Mapping[str, Chooser], needs: tuple[str, ...] = ()) -> Recipe:
+    """A recipe whose missing roles are filled in from more general ones."""
+    complete = dict(choices)
+    for role in GENERAL:
+        chosen = next((choices[general] for general in lineage(role) if general in choices), None)
+        if chosen is not None:
+            complete[role] = chosen
+    return Recipe(name, version, MappingProxyType(complete), needs)
