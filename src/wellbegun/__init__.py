@@ -62,6 +62,7 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "log_uniform",
+    "mirrored",
     "moments",
     "normal",
     "ones",

@@ -80,6 +80,7 @@ def initialize(
     exclude: Iterable[str] = (),
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
+    calibrate: bool = True,
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
     threads: int | None = None,
@@ -89,6 +90,8 @@ def initialize(
 
     Args:
         model, batch, recipe, rules, exclude, frozen, seed: As for `plan`.
+        calibrate: Whether recipes that state targets are corrected by measurement on the batch, if one is given. The
+            corrected laws are in the plan, which needs no batch to be carried out again.
         loss, chance: As for `check`.
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
         progress: Called as progress(done, all, name) before each parameter is filled.
@@ -102,8 +105,13 @@ def initialize(
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
     2
     """
-    decided = plan(model, batch, recipe=recipe, rules=rules, exclude=exclude, frozen=frozen, seed=seed)
+    adapter = _torch()
+    graph = adapter.trace(model, batch)
+    decided = make_plan(graph, recipe=recipe, rules=rules, exclude=exclude, frozen=frozen, seed=seed)
     ledger = apply(model, decided, threads=threads, progress=progress)
+    if calibrate and batch is not None:
+        first, decided = decided, adapter.calibrate(model, graph, decided, batch)
+        ledger = adapter.apply_plan(model, decided, threads=threads, before=first)
     return Result(decided, ledger, check(model, batch, loss=loss, chance=chance))
 
 

@@ -20,6 +20,7 @@ from wellbegun.laws import (
     Normal,
     Rademacher,
     Repeat,
+    RowSums,
     Sections,
     Sparse,
     TruncatedNormal,
@@ -163,7 +164,7 @@ def check(law: Law, dtype: str) -> None:
         for _, part in law.parts:
             check(part, dtype)
         return
-    if isinstance(law, (ZeroRows, Repeat, Sparse, Mirrored)):
+    if isinstance(law, (ZeroRows, Repeat, Sparse, Mirrored, RowSums)):
         return check(law.law, dtype)
     if dtype in REAL_OF and isinstance(law, (Uniform, LogUniform, TruncatedNormal, Normal, Rademacher)):
         for side in ("real", "imag"):

@@ -1,6 +1,7 @@
 """One writer for each law: (law, destination, job) -> values in the destination. The dispatch table is at the end."""
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +27,7 @@ from wellbegun.laws import (
     Orthogonal,
     Rademacher,
     Repeat,
+    RowSums,
     Sections,
     Sparse,
     TruncatedNormal,
@@ -320,6 +322,30 @@ def _given(law: Given, out: Array, job: Job) -> None:
     out[...] = _store(values[tuple(slice(*bounds) for bounds in job.region)], job)
 
 
+def _row_sums(law: RowSums, out: Array, job: Job) -> None:
+    ((start, stop),) = job.region
+    rest = tuple((0, size) for size in law.shape[1:])
+    columns = math.prod(law.shape[1:])
+    each = max(1, TILE // max(columns, 1)) if not law.couples else max(1, stop - start)
+    for row in range(start, stop, each):
+        part = ((row, min(row + each, stop)), *rest)
+        drawn = np.empty(size_of(part), out.dtype)
+        write(law.law, drawn, replace(job, name=law.stream, shape=law.shape, region=part))
+        sums = (
+            _plain(drawn, job)
+            .reshape(len(drawn), -1)
+            .sum(axis=1, dtype=np.complex128 if job.dtype in REAL_OF else np.float64)
+        )
+        out[row - start : row - start + len(drawn)] = _store(law.factor * sums, job)
+
+
+def _plain(stored: Array, job: Job) -> Array:
+    """Stored values as numbers that can be summed."""
+    if job.dtype == "bfloat16":
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return stored
+
+
 WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Constant: _constant,
     Uniform: _independent,
@@ -336,5 +362,6 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Repeat: _repeat,
     Sparse: _sparse,
     Mirrored: _mirrored,
+    RowSums: _row_sums,
     Given: _given,
 }

@@ -2,12 +2,14 @@
 
 from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.pairs import Layer, can_mirror, layers_of
 from wellbegun.graph.roles import Net, Role, roles_of
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series
 
 __all__ = [
     "WEIGHTED",
     "Branch",
+    "Layer",
     "Meeting",
     "ModelGraph",
     "Net",
@@ -16,7 +18,9 @@ __all__ = [
     "Role",
     "Use",
     "branches_of",
+    "can_mirror",
     "layers_in_series",
+    "layers_of",
     "meetings",
     "roles_of",
 ]

@@ -29,7 +29,7 @@ def meetings(graph: ModelGraph, value: int) -> tuple[Meeting, ...]:
     queue, seen = deque([(value, 0, False)]), {value}
     while queue:
         start, steps, added = queue.popleft()
-        for step, reader in _escapes(graph, start):
+        for step, reader in escapes(graph, start):
             known = ("linear", 1.0) if step is None else _name(graph, step)
             if known is None or known[0] != "linear":
                 name, slope = known or ("", 0.0)
@@ -47,7 +47,7 @@ def meetings(graph: ModelGraph, value: int) -> tuple[Meeting, ...]:
     return tuple(sorted(found, key=lambda meeting: meeting.steps))
 
 
-def _escapes(graph: ModelGraph, root: int) -> list[tuple[Operation | None, Operation | None]]:
+def escapes(graph: ModelGraph, root: int) -> list[tuple[Operation | None, Operation | None]]:
     """Where functions of `root` are used: the pointwise step that gives the function (None: root itself), and what
     reads it that is no such step (None: the model's output). Statistics inside a normalization only scale, and do not
     count."""

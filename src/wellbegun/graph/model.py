@@ -117,6 +117,17 @@ class ModelGraph:
         """Operation -> name and slope of its function, filled in as they are asked for."""
         return {}
 
+    @cached_property
+    def _uses_by_name(self) -> Mapping[str, tuple[tuple[Operation, Use], ...]]:
+        found: dict[str, list[tuple[Operation, Use]]] = {}
+        for operation, use in self.uses():
+            found.setdefault(use.parameter, []).append((operation, use))
+        return {name: tuple(pairs) for name, pairs in found.items()}
+
+    def uses_of(self, name: str) -> tuple[tuple[Operation, Use], ...]:
+        """Every use of one parameter, in order of execution."""
+        return self._uses_by_name.get(name, ())
+
     def uses(self) -> Iterator[tuple[Operation, Use]]:
         """Every use of a parameter, in order of execution."""
         for operation in self.operations:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.parts import parts_of
-from wellbegun.graph.structure import Branch, branches_of, layers_in_series
+from wellbegun.graph.structure import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.layout import Layout
 
 _WEIGHTS = frozenset({"weight"})
@@ -55,17 +55,16 @@ class Role:
     branch: Branch | None = None  # the innermost residual branch it is in
     ends_branch: bool = False  # whether what it gives is added to the stream without another weight between
     operation: int = -1  # index of the operation that uses it first
+    on_table: bool = False  # positions: whether what they are added to comes from a lookup table
+    timed: bool = False  # whether it is inside a branch with time steps, as in a state-space layer
     net: Net = field(default_factory=Net, compare=False, repr=False)
 
 
 def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
     """One role for each canonical parameter (tied names follow theirs)."""
-    uses: dict[str, list[tuple[Operation, Use]]] = {}
-    for operation, use in graph.uses():
-        uses.setdefault(use.parameter, []).append((operation, use))
     facts = _Facts(graph)
     return {
-        name: facts.complete(_role(facts, parameter, uses.get(name, [])))
+        name: facts.complete(_role(facts, parameter, graph.uses_of(name)))
         for name, parameter in graph.parameters.items()
         if parameter.tied_to is None
     }
@@ -87,6 +86,9 @@ class _Facts:
         self.gammas = {name: branch for branch in branches for name in branch.gammas}
         self.scales = {name: branch for branch in branches for name in branch.scales}
         self.leading = _leading(graph)
+        self.timed = {
+            self.innermost[i] for i, part in self.parts.items() if part == "time_step" and i in self.innermost
+        }
 
     def complete(self, role: Role) -> Role:
         """The role with what the structure of the model says about it."""
@@ -97,7 +99,14 @@ class _Facts:
             if name in self.scales:
                 role = replace(role, role="residual_scale")
             return replace(role, branch=scaled or branch, ends_branch=scaled is not None, net=self.net)
-        return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net)
+        timed = branch in self.timed and index not in self.ends
+        on_table = role.role == "positional" and self._on_table(index)
+        ends = index in self.ends
+        return replace(role, branch=branch, ends_branch=ends, net=self.net, timed=timed, on_table=on_table)
+
+    def _on_table(self, index: int) -> bool:
+        inputs = self.graph.operations[index].inputs
+        return any(found.kind == "lookup" for value in inputs for found in weights_before(self.graph, value))
 
 
 def _leading(graph: ModelGraph) -> frozenset[int]:
@@ -112,7 +121,7 @@ def _leading(graph: ModelGraph) -> frozenset[int]:
     return frozenset(found)
 
 
-def _role(facts: _Facts, parameter: Parameter, uses: list[tuple[Operation, Use]]) -> Role:
+def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use], ...]) -> Role:
     if not uses:
         return Role(parameter, "unused")
     weights = [(operation, use) for operation, use in uses if use.slot in _WEIGHTS]

@@ -12,6 +12,7 @@ class Branch:
     """One f of a sum x + f(x)."""
 
     add: int  # index of the sum
+    value: int  # what the branch adds
     stream: int  # streams are numbered in order of execution
     index: int  # place among the branches of its stream, from 0
     count: int  # branches of the stream
@@ -36,7 +37,7 @@ def branches_of(graph: ModelGraph) -> tuple[Branch, ...]:
             norm = _norm(graph, operation, stream, branch, interior)
             layers = _series(graph, interior)
             inside = frozenset(interior)
-            found.append(Branch(operation.index, 0, 0, 1, layers, ends, norm, gammas, scales, inside))
+            found.append(Branch(operation.index, branch, 0, 0, 1, layers, ends, norm, gammas, scales, inside))
             before = _sum_before(graph, stream, {other.add for other in found})
             if before is not None:
                 previous[operation.index] = before

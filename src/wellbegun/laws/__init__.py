@@ -20,6 +20,7 @@ from wellbegun.laws.independent import (
     TruncatedNormal,
     Uniform,
 )
+from wellbegun.laws.linked import RowSums
 from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Orthogonal",
     "Rademacher",
     "Repeat",
+    "RowSums",
     "Sections",
     "Sparse",
     "TruncatedNormal",
@@ -49,7 +51,8 @@ __all__ = [
 _INDEPENDENT = (Constant, Uniform, Normal, TruncatedNormal, Rademacher, LogUniform)
 _MATRICES = (Orthogonal, Eye, Dirac, DeltaOrthogonal)
 LAWS: Mapping[str, type[Law]] = {
-    law.__name__: law for law in (*_INDEPENDENT, *_MATRICES, Sections, ZeroRows, Repeat, Sparse, Mirrored, Given)
+    law.__name__: law
+    for law in (*_INDEPENDENT, *_MATRICES, Sections, ZeroRows, Repeat, Sparse, Mirrored, RowSums, Given)
 }
 
 

@@ -30,6 +30,9 @@ class Entry:
     reason: str
     source: str = ""
     tied_to: str | None = None
+    target: float | None = None  # RMS that the measured correction gives the weight's output
+    relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
+    factor: float = 1.0  # what the measured correction multiplied the recipe's law with
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""

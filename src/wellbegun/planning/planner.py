@@ -1,6 +1,6 @@
 """Roles + recipe + rules -> plan. Names, shapes and operations only; no tensor comes here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, SupportsIndex
 
@@ -34,6 +34,7 @@ def make_plan(
     choice("plan", "frozen", frozen, FROZEN)
     excluded = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     roles = roles_of(graph)
+    solved = chosen.solve(graph, roles) if chosen.solve is not None else {}
     _check_rules(overrides, excluded, graph, frozen)
     entries: list[Entry] = []
     problems: list[str] = []
@@ -44,7 +45,7 @@ def make_plan(
         role = roles[name]
         reason = _kept(role, excluded, frozen)
         try:
-            picked = Choice(KEEP, reason) if reason else _pick(role, overrides, chosen)
+            picked = Choice(KEEP, reason) if reason else _pick(role, overrides, chosen, solved)
             entries.append(_entry(role, picked, _layout(role, overrides)))
         except WellbegunError as error:
             problems.append(f"{name}: {error}")
@@ -98,10 +99,12 @@ def _kept(role: Role, excluded: tuple[str, ...], frozen: str) -> str:
     return ""
 
 
-def _pick(role: Role, rules: tuple[Rule, ...], recipe: Recipe) -> Choice:
+def _pick(role: Role, rules: tuple[Rule, ...], recipe: Recipe, solved: Mapping[str, Choice]) -> Choice:
     for rule in reversed(rules):
         if rule.matches(role.parameter.name):
             return Choice(rule.scheme, f"rule {rule.pattern!r}", "the user's rule")
+    if role.parameter.name in solved:
+        return solved[role.parameter.name]
     if role.role in recipe.choices:
         return recipe.choices[role.role](role)
     if role.role == "unused":
@@ -146,6 +149,8 @@ def _entry(role: Role, picked: Choice, layout: Layout | None) -> Entry:
         parameter.name,
         picked.reason + _padding(role.zero_rows),
         picked.source,
+        target=picked.target,
+        relative=picked.relative,
     )
 
 

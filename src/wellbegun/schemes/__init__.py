@@ -12,7 +12,7 @@ from wellbegun.schemes.fixed import (
     zeros,
 )
 from wellbegun.schemes.orthogonal import orthogonal
-from wellbegun.schemes.patterns import delta_orthogonal, dirac, eye, icnr, sparse
+from wellbegun.schemes.patterns import delta_orthogonal, dirac, eye, icnr, mirrored, sparse
 from wellbegun.schemes.registry import ALIASES, SCHEMES, Card, cards, parse_scheme
 from wellbegun.schemes.scaling import (
     fan_in_uniform,
@@ -44,6 +44,7 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "log_uniform",
+    "mirrored",
     "normal",
     "ones",
     "orthogonal",

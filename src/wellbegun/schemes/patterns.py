@@ -1,12 +1,13 @@
 """Schemes with a pattern: identities, sparse matrices, repeated rows."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, SupportsIndex
 
 from wellbegun._arguments import choice, integer, message, real
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
-from wellbegun.laws import DeltaOrthogonal, Dirac, Eye, Law, Normal, Repeat, Sparse
+from wellbegun.laws import DeltaOrthogonal, Dirac, Eye, Law, Mirrored, Normal, Repeat, Sparse
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 
@@ -188,3 +189,62 @@ def icnr(scheme: Scheme, times: int) -> RepeatScheme:
         raise ArgumentTypeError(message("icnr", "scheme", "a scheme", scheme))
     count = integer("icnr", "times", times, minimum=1)
     return RepeatScheme(f"icnr({scheme!r}, {count})", scheme, count)
+
+
+@dataclass(frozen=True, repr=False)
+class MirroredScheme(Scheme):
+    """Halves that are each other's negative."""
+
+    scheme: Scheme
+    outputs: bool
+    inputs: tuple[int, ...]
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        if layout.axes.count("o") != 1 or layout.axes.count("i") != 1 or layout.groups != 1:
+            allowed = "one output axis, one input axis and no groups"
+            raise LayoutError(message(self.spelling, "layout", allowed, layout))
+        halved = {"o": self.outputs, "i": bool(self.inputs)}
+        fewer = tuple(
+            size // 2 if halved.get(role, False) else size for size, role in zip(shape, layout.axes, strict=True)
+        )
+        base = self.scheme._law(fewer, replace(layout, sections=None))
+        law = Mirrored(base, self.outputs, self.inputs, layout.axes.count("e"))
+        law.fits(layout.canonical_shape(shape))
+        return law
+
+
+def mirrored(scheme: Scheme, *, outputs: bool = True, inputs: Iterable[SupportsIndex] = ()) -> MirroredScheme:
+    """Units in pairs that start as each other's negative: [[A], [-A]], [[B, -B], [-B, B]], [C, -C].
+
+    The next layer sees only phi(a) - phi(-a) of each pair, which is exactly linear for ReLU, leaky ReLU, GELU and SiLU.
+    A deep plain network so starts as a product of linear maps, an isometry if these are orthogonal, and training breaks
+    the pairs.
+
+    Args:
+        scheme: The scheme of the block that is repeated, with half the outputs and half the inputs.
+        outputs: Whether the output units come in pairs: unit j and unit j + n_out / 2.
+        inputs: Sizes of the blocks of inputs that come in pairs, () if they do not; several where the input is a
+            concatenation.
+    Shapes: matrices and kernels with even sizes where they are mirrored.
+    Raises: ArgumentTypeError, ArgumentError here. LayoutError, ArgumentError at the draw: sizes that do not fit.
+    Strengths: signal and gradient keep their length at any depth; no mean shift; no collapse of correlations.
+    Weaknesses: neighbours must agree on the pairs; half as many different units at the start.
+    Use: deep plain networks without normalization, before any function that is not odd.
+    Source: Balduzzi et al. 2017, arXiv:1702.08591.
+
+    >>> import numpy as np
+    >>> from wellbegun.schemes import orthogonal
+    >>> a = mirrored(orthogonal())((8, 4), seed=0)
+    >>> c = mirrored(orthogonal(), outputs=False, inputs=(8,))((4, 8), seed=0)
+    >>> x = np.ones(4, np.float32)
+    >>> bool(np.allclose(c @ np.maximum(a @ x, 0), -(c @ np.maximum(a @ -x, 0)), atol=1e-6))
+    True
+    """
+    if not isinstance(scheme, Scheme):
+        raise ArgumentTypeError(message("mirrored", "scheme", "a scheme", scheme))
+    blocks = tuple(integer("mirrored", "inputs", size, minimum=2) for size in inputs)
+    if not (outputs or blocks):
+        raise ArgumentError(message("mirrored", "inputs", "given where outputs is False", blocks))
+    options = [f"outputs={bool(outputs)}"] * (not outputs) + [f"inputs={blocks}"] * bool(blocks)
+    text = f"mirrored({', '.join([repr(scheme), *options])})"
+    return MirroredScheme(text, scheme, bool(outputs), blocks)

@@ -20,7 +20,7 @@ from wellbegun.schemes.fixed import (
     zeros,
 )
 from wellbegun.schemes.orthogonal import orthogonal
-from wellbegun.schemes.patterns import delta_orthogonal, dirac, eye, icnr, sparse
+from wellbegun.schemes.patterns import delta_orthogonal, dirac, eye, icnr, mirrored, sparse
 from wellbegun.schemes.scaling import (
     fan_in_uniform,
     he_normal,
@@ -61,6 +61,7 @@ SCHEMES: Mapping[str, Factory] = MappingProxyType(
             eye,
             sparse,
             icnr,
+            mirrored,
         )
     }
 )

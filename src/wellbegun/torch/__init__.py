@@ -1,9 +1,10 @@
 """PyTorch: trace a module to a graph, write a plan into it, probe its health. Nothing else lives here."""
 
 from wellbegun.torch.batch import InputSpec
+from wellbegun.torch.calibrate import calibrate
 from wellbegun.torch.probe import probe
 from wellbegun.torch.saving import save_weights
 from wellbegun.torch.trace import trace
 from wellbegun.torch.weights import apply_plan
 
-__all__ = ["InputSpec", "apply_plan", "probe", "save_weights", "trace"]
+__all__ = ["InputSpec", "apply_plan", "calibrate", "probe", "save_weights", "trace"]

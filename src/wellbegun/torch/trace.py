@@ -89,12 +89,14 @@ def record(
     parameters: dict[str, Parameter],
     names: dict[int, str],
     observer: Observer | None = None,
+    *,
+    grad: bool = True,
 ) -> tuple[ModelGraph, Any]:
     """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
     recorder = Recorder(names, parameters, observer)
     for tensor in call.tensors():
         recorder.signal(tensor)
-    with torch.enable_grad(), scopes(model, recorder), recorder, Layers(recorder):
+    with torch.set_grad_enabled(grad), scopes(model, recorder), recorder, Layers(recorder):
         try:
             result = model(*call.args, **call.kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):

@@ -18,9 +18,14 @@ Progress = Callable[[int, int, str], None]  # (done, all, name)
 
 
 def apply_plan(
-    model: torch.nn.Module, plan: Plan, *, threads: int | None = None, progress: Progress | None = None
+    model: torch.nn.Module,
+    plan: Plan,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    before: Plan | None = None,
 ) -> Ledger:
-    """Fill the model as planned.
+    """Fill the model as planned; where it is filled as `before` says already, only what differs.
 
     Raises:
         ArgumentError: the plan does not fit the model, or a parameter is on the meta device. Nothing is written then.
@@ -28,14 +33,14 @@ def apply_plan(
     workers = threads_of(threads)
     tensors = dict(model.named_parameters(remove_duplicate=False))
     _check(plan, tensors)
-    jobs = [entry for entry in plan.entries if entry.action == "fill"]
-    written: list[str] = []
+    filled = [entry for entry in plan.entries if entry.action == "fill"]
+    done_already = {} if before is None else {entry.name: entry.law for entry in before.entries}
+    jobs = [entry for entry in filled if entry.name not in done_already or done_already[entry.name] != entry.law]
     for done, entry in enumerate(jobs):
         if progress is not None:
             progress(done, len(jobs), entry.name)
         _write(tensors[entry.name], entry, plan.seed, workers)
-        written.append(entry.name)
-    return settle(plan, written)
+    return settle(plan, [entry.name for entry in filled])
 
 
 def _check(plan: Plan, tensors: dict[str, torch.nn.Parameter]) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun._arguments import known
+from wellbegun.planning.recipes.auto import AUTO
 from wellbegun.planning.recipes.base import KEEP, Choice, Recipe, lineage
 from wellbegun.planning.recipes.classic import CLASSIC
 
 __all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_of"]
 
-_ALL = (CLASSIC,)
+_ALL = (AUTO, CLASSIC)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {recipe.full_name: recipe for recipe in _ALL} | {recipe.name: recipe for recipe in _ALL}
 )

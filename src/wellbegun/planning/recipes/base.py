@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from wellbegun.graph import Role
+from wellbegun.graph import ModelGraph, Role
 from wellbegun.schemes import Scheme
 
 KEEP = "keep"
@@ -40,10 +40,12 @@ class Choice(NamedTuple):
     scheme: Scheme | str
     reason: str
     source: str = ""
-    target: float | None = None  # RMS that the output of the weight should have, for the measured correction
+    target: float | None = None  # RMS that the measured correction gives the output of this weight
+    relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
 
 
 Chooser = Callable[[Role], Choice]
+Solver = Callable[[ModelGraph, Mapping[str, Role]], Mapping[str, Choice]]
 
 
 class Recipe(NamedTuple):
@@ -53,6 +55,7 @@ class Recipe(NamedTuple):
     version: int
     choices: Mapping[str, Chooser]
     needs: tuple[str, ...] = ()  # roles without which the recipe is not what its name says
+    solve: Solver | None = None  # choices that depend on the whole model; they go before those by role
 
     @property
     def full_name(self) -> str:
@@ -77,11 +80,17 @@ def lineage(role: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def recipe(name: str, version: int, choices: Mapping[str, Chooser], needs: tuple[str, ...] = ()) -> Recipe:
+def recipe(
+    name: str,
+    version: int,
+    choices: Mapping[str, Chooser],
+    needs: tuple[str, ...] = (),
+    solve: Solver | None = None,
+) -> Recipe:
     """A recipe whose missing roles are filled in from more general ones."""
     complete = dict(choices)
     for role in GENERAL:
         chosen = next((choices[general] for general in lineage(role) if general in choices), None)
         if chosen is not None:
             complete[role] = chosen
-    return Recipe(name, version, MappingProxyType(complete), needs)
+    return Recipe(name, version, MappingProxyType(complete), needs, solve)

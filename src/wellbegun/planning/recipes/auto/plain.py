@@ -1,0 +1,88 @@
+"""auto@1 for layers in series: which see an odd function of the one before, and how large their signals may be."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellbegun.graph import Layer, ModelGraph, Role, can_mirror, layers_of
+from wellbegun.theory import Function, Operating, centred, is_odd, moments, odd_part, operating_point
+
+_OFFSETS = (0.0, 1.0)  # 1 makes functions of degree above 1 nearly linear
+
+
+@dataclass(frozen=True)
+class Series:
+    """How one layer of a series works."""
+
+    layer: Layer
+    point: Operating
+    mirrored: bool
+    offset: float  # of both members of a mirrored pair
+    mean: float  # of its outputs, which the readers have to cancel; 0 where they need not
+    reason: str
+
+
+def series_of(graph: ModelGraph, roles: Mapping[str, Role], points: "Points") -> Mapping[str, Series]:
+    """Every layer outside residual branches whose function can be made odd."""
+    found = {}
+    for name, layer in layers_of(graph).items():
+        role = roles.get(name)
+        if role is None or role.branch is not None or role.role not in ("hidden", "up"):
+            continue
+        series = _series(graph, layer, role, points)
+        if series is not None:
+            found[name] = series
+    return found
+
+
+def _series(graph: ModelGraph, layer: Layer, role: Role, points: "Points") -> Series | None:
+    function, depth = layer.function, role.net.layers
+    name = role.met.name if role.met is not None and role.met.name else "this function"
+    if is_odd(function):
+        point = points.of(function, depth, None)
+        mean = float(np.asarray(function(np.zeros(1)))[0])
+        if point is None:
+            return None
+        reason = f"feeds {name}, odd up to a constant: variance {point.q:.3g} keeps {depth} layers nearly linear"
+        return Series(layer, point, False, 0.0, mean if abs(mean) > 1e-6 else 0.0, reason)
+    if not can_mirror(graph, layer):
+        return None
+    for offset in _OFFSETS:
+        point = points.of(function, depth, offset)
+        if point is not None:
+            reason = f"units in mirrored pairs: the next layer sees {name}(a) - {name}(-a), nearly linear in a"
+            return Series(layer, point, True, offset, 0.0, reason)
+    return None
+
+
+_GRID = np.linspace(-6, 6, 97)
+
+
+class Points:
+    """Quadratures, done once for functions with equal values: every layer brings its own function object."""
+
+    def __init__(self) -> None:
+        self._points: dict[tuple[bytes, int, float | None], Operating | None] = {}
+        self._seconds: dict[bytes, float] = {}
+
+    @staticmethod
+    def _print(function: Function) -> bytes:
+        return np.asarray(function(_GRID), np.float64).tobytes()
+
+    def of(self, function: Function, depth: int, offset: float | None) -> Operating | None:
+        """Operating point of the odd part (mirrored with an offset), or of phi - phi(0) where `offset` is None."""
+        key = self._print(function), depth, offset
+        if key not in self._points:
+            psi = centred(function) if offset is None else odd_part(function, offset)
+            self._points[key] = operating_point(psi, depth)
+        return self._points[key]
+
+    def second(self, function: Function) -> float:
+        """E f(z)^2; 1 where that is no number above 0."""
+        key = self._print(function)
+        if key not in self._seconds:
+            found = moments(function).second
+            self._seconds[key] = found if 0 < found < math.inf else 1.0
+        return self._seconds[key]

@@ -1,0 +1,86 @@
+"""auto@1 for parameters that are no weights of a product: tables, biases, norms, recurrent layers."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from wellbegun.graph import Role
+from wellbegun.planning.recipes.base import KEEP, Choice, Chooser
+from wellbegun.schemes import by_section, constant, normal, ones, orthogonal, zeros
+
+_GPT2 = "Radford et al. 2019; measured for this recipe"
+_SAXE = "Saxe et al. 2014, arXiv:1312.6120"
+_GERS = "Gers et al. 2000; Jozefowicz et al. 2015"
+_HE = "He et al. 2015, arXiv:1502.01852"
+_NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
+_INPUT_GAIN = {"lstm": 2.0, "gru": 1.4, "rnn_tanh": 1.0, "rnn_relu": 1.0}
+
+
+def _embedding(role: Role) -> Choice:
+    if role.shared_readout:
+        width = role.layout.canonical_shape(role.parameter.shape)[-1] if role.layout else role.parameter.shape[-1]
+        reason = f"table that is also the readout: std 0.5/sqrt({width}) keeps the first loss near chance"
+        return Choice(normal(std=0.5 * width**-0.5), reason, _GPT2)
+    return Choice(normal(std=1.0), "lookup table: one term per output, so entries of unit variance", _GPT2)
+
+
+def _positional(role: Role) -> Choice:
+    if role.on_table:
+        return Choice(normal(std=0.02), "positions added to a lookup table: small beside the tokens", _GPT2)
+    return Choice(normal(std=0.5), "positions added to a dense signal: of its order, or they are lost in it", _GPT2)
+
+
+def _token(role: Role) -> Choice:
+    return Choice(normal(std=0.02), "stands among the entries of a signal, like a class token: small", _GPT2)
+
+
+def _recurrent_input(role: Role) -> Choice:
+    gain = _INPUT_GAIN.get(role.mode, 1.0)
+    return Choice(
+        orthogonal(gain=gain), f"input weights of a {role.mode} layer, each gate of its own, gain {gain}", _SAXE
+    )
+
+
+def _recurrent(role: Role) -> Choice:
+    return Choice(orthogonal(), "recurrent weights, each gate orthogonal: powers keep their length", _SAXE)
+
+
+def _recurrent_bias(role: Role) -> Choice:
+    if role.mode == "lstm":
+        scheme = by_section(zeros(), ones(), zeros(), zeros())
+        return Choice(scheme, "gates i, f, g, o: forget bias 1 keeps the memory open", _GERS)
+    return _zero(role)
+
+
+def _zero(role: Role) -> Choice:
+    return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
+
+
+def _norm_scale(role: Role) -> Choice:
+    return Choice(ones(), "scale of a normalization starts at 1", _NORM)
+
+
+def _slope(role: Role) -> Choice:
+    return Choice(constant(0.25), "slope of a PReLU", _HE)
+
+
+def _multiplier(role: Role) -> Choice:
+    return Choice(KEEP, f"multiplies a signal outside a built-in norm ({role.place}): kept as constructed")
+
+
+CHOICES: Mapping[str, Chooser] = MappingProxyType(
+    {
+        "embedding": _embedding,
+        "positional": _positional,
+        "token": _token,
+        "recurrent_input": _recurrent_input,
+        "recurrent": _recurrent,
+        "recurrent_projection": lambda _: Choice(orthogonal(), "linear projection of a recurrent state", _SAXE),
+        "recurrent_bias_input": _recurrent_bias,
+        "recurrent_bias": _zero,
+        "bias": _zero,
+        "norm_scale": _norm_scale,
+        "norm_shift": _zero,
+        "negative_slope": _slope,
+        "multiplier": _multiplier,
+    }
+)

@@ -1,0 +1,203 @@
+"""auto@1 for weights: from what comes in and what should go out to the gain of an orthogonal matrix."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from wellbegun.errors import LayoutError
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
+from wellbegun.graph.follow import TRANSPARENT, is_linear
+from wellbegun.laws import Mirrored, Orthogonal
+from wellbegun.planning.recipes.auto.plain import Points, Series, series_of
+from wellbegun.planning.recipes.base import KEEP, Choice
+from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, variance_scaling
+from wellbegun.schemes.linked import row_sums
+
+STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
+_LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
+_DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232; Saxe et al. 2014, arXiv:1312.6120"
+_RESIDUAL = "Radford et al. 2019; De, Smith 2020, arXiv:2002.10444"
+_DEEPNORM = "Wang et al. 2022, arXiv:2203.00555"
+_SAXE = "Saxe et al. 2014, arXiv:1312.6120"
+
+
+def solve(graph: ModelGraph, roles: Mapping[str, Role]) -> Mapping[str, Choice]:
+    """Choices for every weight of a product or convolution, and for biases that follow from them."""
+    points = Points()
+    series = series_of(graph, roles, points)
+    feeders = {reader: found for found in series.values() for reader in found.layer.readers}
+    choices: dict[str, Choice] = {}
+    for operation, use in graph.uses():
+        name, role = use.parameter, roles.get(use.parameter)
+        weight = operation.kind in WEIGHTED and use.slot == "weight" and name not in choices
+        if weight and role is not None and role.layout is not None and role.role not in ("unknown", "embedding"):
+            choices[name] = _weight(graph, operation, role, series.get(name), feeders, points)
+    for name, found in series.items():
+        _biases(graph, roles, choices, name, found)
+    return choices
+
+
+# ---------------------------------------------------------------------- one weight
+def _weight(
+    graph: ModelGraph,
+    operation: Operation,
+    role: Role,
+    own: Series | None,
+    feeders: Mapping[str, Series],
+    points: Points,
+) -> Choice:
+    if role.timed:
+        return Choice(KEEP, f"part of a state-space layer, whose time constants are its design ({role.place}): kept")
+    feeder = feeders.get(role.parameter.name)
+    second = feeder.point.second if feeder else incoming(graph, operation, points)
+    target, relative, reason, source = _aim(role, own)
+    gain = target / math.sqrt(second)
+    inputs = (_inputs(role),) if feeder is not None and feeder.mirrored else ()
+    outputs = own is not None and own.mirrored
+    if feeder is not None and not feeder.mirrored and feeder.mean and not _bias_of(operation):
+        reason += "; its inputs have a mean that no bias can cancel"
+    scheme = _scheme(role, gain, outputs, inputs)
+    return Choice(scheme, reason, source, target, relative)
+
+
+def _aim(role: Role, own: Series | None) -> tuple[float, bool, str, str]:
+    """(RMS of the output, whether in units of the stream, reason, source)"""
+    if own is not None:
+        return math.sqrt(own.point.q), False, own.reason, _LL if own.mirrored else _DEPTH
+    if role.role == "readout":
+        target = readout_rms(role)
+        return target, False, f"readout: outputs of RMS {target:.2g} start the loss near chance", _SAXE
+    if role.role == "router":
+        return 0.1, False, "router: nearly equal scores, so that every expert starts in use", _SAXE
+    if role.ends_branch and role.branch is not None:
+        return _branch_end(role)
+    return 1.0, False, _plain_reason(role), _SAXE
+
+
+def _branch_end(role: Role) -> tuple[float, bool, str, str]:
+    branch = role.branch
+    assert branch is not None
+    share = _share(role)
+    if branch.norm == "post":
+        reason = f"ends one of {branch.count} branches normalized on the stream: (4 x {branch.count})^-1/4"
+        return share, False, reason, _DEEPNORM
+    if branch.norm == "inner":
+        return 1.0, False, "ends a branch that a normalization scales", _SAXE
+    return share, True, f"ends one of {branch.count} branches of a stream: 1/sqrt({branch.count}) of it", _RESIDUAL
+
+
+def _share(role: Role) -> float:
+    """What one branch may add, in units of its stream."""
+    branch = role.branch
+    assert branch is not None
+    if branch.norm == "post":
+        return float((4 * branch.count) ** -0.25)
+    return float((branch.count * max(len(branch.ends), 1)) ** -0.5)
+
+
+def _plain_reason(role: Role) -> str:
+    if role.role != "hidden":
+        return f"{role.role.replace('_', ' ')}: an orthogonal map keeps the length of what comes in"
+    met = "" if role.met is None or role.met.what != "activation" else f", before {role.met.name or 'a function'}"
+    return f"hidden{met}: output of unit RMS"
+
+
+def readout_rms(role: Role) -> float:
+    """Logits of this RMS cost about 4 % over chance: a softmax over K outputs of variance s^2 loses s^2 / 2 nats."""
+    assert role.layout is not None
+    classes = math.prod(
+        size for size, letter in zip(role.parameter.shape, role.layout.axes, strict=True) if letter == "o"
+    )
+    if classes < 2:
+        return 0.3
+    return min(0.5 if role.net.normed else 1.0, math.sqrt(0.08 * math.log(classes)))
+
+
+# ---------------------------------------------------------------------- what comes in
+def incoming(graph: ModelGraph, operation: Operation, points: Points) -> float:
+    """E x^2 of the input of an operation, if every weight before it gives unit RMS."""
+    if not operation.inputs:
+        return 1.0
+    found = 1.0
+    for producer in _before(graph, operation.inputs[0]):
+        if producer.kind == "pointwise" and producer.function is not None:
+            return found * points.second(producer.function)
+        if producer.kind == "gate":
+            for value in producer.inputs:
+                for step in _before(graph, value):
+                    if step.kind == "pointwise" and step.function is not None:
+                        found *= points.second(step.function)
+            return found
+    return found
+
+
+def _before(graph: ModelGraph, value: int) -> Iterator[Operation]:
+    """The first operation behind reshapes, pools and linear functions."""
+    producer = graph.producers.get(value)
+    while producer is not None and producer.inputs:
+        passes = producer.kind in TRANSPARENT - {"norm", "add", "concat"}
+        if not passes and not (producer.kind == "pointwise" and is_linear(graph, producer)):
+            yield producer
+            return
+        producer = graph.producers.get(producer.inputs[0])
+
+
+# ---------------------------------------------------------------------- schemes
+def _scheme(role: Role, gain: float, outputs: bool, inputs: tuple[int, ...]) -> Scheme:
+    """An orthogonal scheme whose outputs have `gain` times the RMS of its inputs."""
+    assert role.layout is not None
+    shape, layout = role.parameter.shape, role.layout
+    try:
+        plain = _wrapped(orthogonal(gain=1.0), outputs, inputs)
+        rows, columns = _matrix(plain.law(shape, layout=layout), layout.canonical_shape(shape))
+    except LayoutError:
+        return variance_scaling(scale=_rounded(gain**2))
+    method = "structured" if min(rows, columns) >= STRUCTURED_FROM else "haar"
+    tall = math.sqrt(max(rows / max(columns, 1), 1.0))
+    return _wrapped(orthogonal(gain=_rounded(gain * tall), method=method), outputs, inputs)
+
+
+def _wrapped(scheme: Scheme, outputs: bool, inputs: tuple[int, ...]) -> Scheme:
+    return mirrored(scheme, outputs=outputs, inputs=inputs) if outputs or inputs else scheme
+
+
+def _matrix(law: object, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of one orthogonal matrix of the law."""
+    if isinstance(law, Mirrored):
+        return _matrix(law.law, law.base_shape(shape))
+    if isinstance(law, Orthogonal):
+        rows = math.prod(shape[: law.row_axes]) // law.blocks
+        return rows, math.prod(shape[law.row_axes :])
+    return shape[0], math.prod(shape[1:])  # sections of different sizes
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.8g}")
+
+
+def _inputs(role: Role) -> int:
+    assert role.layout is not None
+    return role.parameter.shape[role.layout.axes.index("i")]
+
+
+# ---------------------------------------------------------------------- biases that follow
+def _bias_of(operation: Operation) -> str | None:
+    return next((use.parameter for use in operation.uses if use.slot == "bias"), None)
+
+
+def _biases(graph: ModelGraph, roles: Mapping[str, Role], choices: dict[str, Choice], name: str, found: Series) -> None:
+    own = _bias_of(graph.operations[found.layer.operation])
+    if found.offset and own is not None and own in roles and own not in choices:
+        reason = f"offset {found.offset:g} makes mirrored pairs nearly linear"
+        choices[own] = Choice(constant(found.offset), reason, _LL)
+    if not found.mean:
+        return
+    for reader in found.layer.readers:
+        role = roles[reader]
+        bias = _bias_of(graph.operations[role.operation])
+        if bias is None or bias not in roles or role.layout is None or not isinstance(choices[reader].scheme, Scheme):
+            continue
+        law = choices[reader].scheme.law(role.parameter.shape, layout=role.layout)  # type: ignore[union-attr]
+        shape = role.layout.canonical_shape(role.parameter.shape)
+        reason = f"cancels the mean {found.mean:.3g} of the inputs of {reader}"
+        scheme = row_sums(law, reader, shape, factor=-found.mean)
+        choices[bias] = Choice(scheme, reason, "LeCun et al. 1998, Efficient BackProp")

@@ -1,0 +1,94 @@
+"""The operating point of a deep plain network: how large pre-activations may be before gradients grow with depth."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.theory.activations import Function
+from wellbegun.theory.quadrature import Samples, sample
+
+GROWTH = 3.0  # largest growth of the gradient over the whole depth that the operating point may cost
+_STEPS = 25  # grid points of q, 3 for each factor of 10
+
+
+class Operating(NamedTuple):
+    """Where a layer works best.
+
+    `second` is E psi(sqrt(q) z)^2 for z ~ N(0, 1): the next layer, of gain g, has pre-activations of variance
+    g^2 second. `growth` is q E psi'^2 / Var psi >= 1 (Poincare), what one layer multiplies the squared gradient with
+    once the signal is held constant; 1 only for linear psi.
+    """
+
+    q: float
+    second: float
+    growth: float
+
+
+def is_odd(function: Function) -> bool:
+    """Whether a function is odd up to a constant, as tanh, sin and sigmoid are.
+
+    >>> is_odd(np.tanh), is_odd(lambda x: 1 / (1 + np.exp(-x))), is_odd(np.abs)
+    (True, True, False)
+    """
+    x = np.concatenate([np.linspace(0, 8, 65), [1e-3, 0.77, 2.9]])
+    with np.errstate(all="ignore"):
+        total = np.asarray(function(x), np.float64) + np.asarray(function(-x), np.float64)
+        size = float(np.abs(function(x)).max())
+    return bool(np.isfinite(total).all() and np.ptp(total) <= 1e-6 * max(size, 1e-30))
+
+
+def odd_part(function: Function, offset: float = 0.0) -> Function:
+    """psi(a) = phi(c + a) - phi(c - a), what a layer sees of a pair of mirrored units with offset c.
+
+    >>> float(odd_part(lambda x: np.maximum(x, 0))(np.array([-2.0]))[0])
+    -2.0
+    """
+
+    def psi(a: Array) -> Array:
+        return np.asarray(function(offset + a) - function(offset - a), np.float64)
+
+    return psi
+
+
+def centred(function: Function) -> Function:
+    """phi(a) - phi(0)"""
+
+    def psi(a: Array) -> Array:
+        return np.asarray(function(a) - function(a * 0), np.float64)
+
+    return psi
+
+
+def operating_point(psi: Function, layers: int) -> Operating | None:
+    """Largest variance q of an odd psi's input for which `layers` layers grow gradients at most `GROWTH`-fold.
+
+    q is at most 1, or as much larger as psi is flatter than the identity at 0 (16 for the sigmoid). None if psi grows
+    faster than linearly everywhere, so that no q is small enough.
+
+    Source: the role of E psi'^2: Schoenholz et al. 2017, arXiv:1611.01232; targets by depth: Martens et al. 2021,
+        arXiv:2110.01765.
+    Cost: a few quadratures.
+
+    >>> operating_point(lambda x: x, 50).q, operating_point(np.tanh, 50).q < operating_point(np.tanh, 5).q
+    (1.0, True)
+    """
+    slope = abs(float(psi(np.array([1e-3]))[0])) / 1e-3
+    if not math.isfinite(slope) or slope <= 0:
+        return None
+    largest = min(max(slope**-2, 1.0), 16.0)
+    for q in largest * 10 ** (-np.arange(_STEPS) / 3):
+        found = _at(psi, float(q))
+        if found is not None and found.growth ** max(layers, 1) <= GROWTH:
+            return found
+    return None
+
+
+def _at(psi: Function, q: float) -> Operating | None:
+    spread = math.sqrt(q)
+    s: Samples = sample(lambda z: psi(spread * z), owner="operating_point")
+    second = float(s.weight @ s.value**2)
+    if not 0 < second < math.inf:
+        return None
+    return Operating(q, second, max(float(s.weight @ s.slope**2) / second, 1.0))

@@ -1,0 +1,153 @@
+"""The measured correction: one forward pass in which every weight with a target gets it, in order of execution.
+
+The output of a linear operation is proportional to its weight, so scaling the output on the way is scaling the weight:
+what follows sees the corrected signal, and one pass is enough. The factors go into the plan's laws, and the weights are
+filled again: the corrected plan gives the same bits wherever it is carried out, without the batch.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, roles_of
+from wellbegun.laws import Constant, RowSums
+from wellbegun.planning import Entry, Plan
+from wellbegun.torch.batch import Batch, call_of, place
+from wellbegun.torch.trace import parameters_of, preserved, record
+
+TOLERANCE = 0.02  # relative deviation from the target that is left alone
+LARGEST = 1e4  # factors beyond it, or below its inverse, are a sign of something else, and are not applied
+
+
+def calibrate(model: torch.nn.Module, graph: ModelGraph, plan: Plan, batch: Batch) -> Plan:
+    """The plan with laws scaled so that every target is met on the batch. The model is filled as planned already."""
+    targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
+    if not targets:
+        return plan
+    parameters, names = parameters_of(model)
+    call = place(call_of(batch, model), model)
+    gauge = _Gauge(graph, plan, dict(model.named_parameters()), targets)
+    with preserved(model):
+        record(model, call, parameters, names, gauge, grad=False)
+    return corrected(plan, gauge.factors, gauge.means)
+
+
+def corrected(plan: Plan, factors: Mapping[str, float], means: Mapping[str, tuple[float, ...]]) -> Plan:
+    """The plan with these parameters' laws multiplied, the laws that follow from them with them, and biases that
+    cancel measured means."""
+    entries = {entry.name: entry for entry in plan.entries}
+    for name, values in means.items():
+        reason = f"{entries[name].reason}; minus the measured mean of what it is added to"
+        entries[name] = replace(entries[name], law=Given.of(values), scheme="given", reason=reason)
+    for name, factor in factors.items():
+        entry = entries[name]
+        if entry.law is not None and factor != 1.0:
+            reason = f"{entry.reason}; x {factor:.4g} measured"
+            entries[name] = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
+    return replace(plan, entries=tuple(_relinked(entry, entries) for entry in entries.values()))
+
+
+def _relinked(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
+    if not isinstance(entry.law, RowSums):
+        return entry
+    source = entries[entry.law.stream]
+    return entry if source.law is None else replace(entry, law=replace(entry.law, law=source.law))
+
+
+class _Gauge:
+    """Observer of the pass: measures, corrects on the way, remembers factors."""
+
+    def __init__(
+        self, graph: ModelGraph, plan: Plan, tensors: Mapping[str, torch.Tensor], targets: Mapping[str, Entry]
+    ) -> None:
+        self.graph, self.tensors, self.targets = graph, tensors, targets
+        self.factors: dict[str, float] = {}
+        self.centred: dict[str, torch.Tensor] = {}
+        self.biases = {entry.name: entry for entry in plan.entries}
+        roles = roles_of(graph)
+        self.sums: dict[int, tuple[Branch, list[str]]] = {}
+        for name, entry in targets.items():
+            branch = roles[name].branch
+            if entry.relative and branch is not None:
+                self.sums.setdefault(branch.add, (branch, []))[1].append(name)
+
+    def __call__(
+        self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
+    ) -> None:
+        traced = self.graph.operations[operation.index] if operation.index < len(self.graph.operations) else None
+        if traced is None or traced.name != operation.name:
+            return  # the pass took another way than the trace; what was measured so far stands
+        if operation.kind in WEIGHTED:
+            self._weight(operation, outputs[0])
+        elif operation.index in self.sums and len(inputs) == 2:
+            self._sum(operation, inputs, outputs[0])
+
+    def _weight(self, operation: Operation, output: torch.Tensor) -> None:
+        name = next((use.parameter for use in operation.uses if use.slot == "weight"), None)
+        entry = self.targets.get(name) if name is not None else None
+        if name is None or entry is None or entry.relative:
+            return
+        shift = self._shift(operation, output)
+        if entry.role == "readout" and name not in self.factors:
+            self._centre(operation, output)
+        if name not in self.factors:
+            assert entry.target is not None
+            self.factors[name] = _factor(entry.target, _rms(output - shift) if shift is not None else _rms(output))
+        if self.factors[name] != 1.0:
+            output.mul_(self.factors[name])
+            if shift is not None:
+                output.add_(shift, alpha=1 - self.factors[name])
+
+    def _centre(self, operation: Operation, output: torch.Tensor) -> None:
+        """Cancel what all samples have in common: it only moves the first loss, and hides how they differ."""
+        name = next((use.parameter for use in operation.uses if use.slot == "bias"), None)
+        entry = self.biases.get(name) if name is not None else None
+        if name is None or entry is None or entry.action != "fill" or entry.law != Constant(0.0):
+            return
+        axis = -1 if operation.kind == "linear" else 1
+        flat = output.movedim(axis, -1).reshape(-1, output.shape[axis])
+        if len(flat) < SAMPLES or entry.law is None:
+            return
+        mean = flat.mean(dim=0)
+        output.sub_(mean if axis == -1 else mean.reshape(-1, *[1] * (output.ndim - 2)))
+        self.centred[name] = mean
+
+    def _shift(self, operation: Operation, output: torch.Tensor) -> torch.Tensor | None:
+        """A bias that does not scale with the weight, shaped to be added to the output."""
+        name = next((use.parameter for use in operation.uses if use.slot == "bias"), None)
+        law = self.biases[name].law if name in self.biases else None
+        if name is None or isinstance(law, RowSums) or (isinstance(law, Constant) and law.value == 0):
+            return None
+        bias = self.tensors[name].detach()
+        return bias if operation.kind == "linear" else bias.reshape(-1, *[1] * (output.ndim - 2))
+
+    def _sum(self, operation: Operation, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        branch, names = self.sums[operation.index]
+        values = self.graph.operations[operation.index].inputs
+        if branch.value not in values or operation.name not in ("add", "add_"):
+            return
+        added = inputs[values.index(branch.value)]
+        target = self.targets[names[0]].target
+        assert target is not None
+        factor = _factor(target * _rms(output - added) * math.sqrt(len(branch.ends)), _rms(added))
+        for name in names:
+            self.factors[name] = factor
+        if factor != 1.0:
+            output.add_(added, alpha=factor - 1)
+
+
+def _factor(target: float, measured: float) -> float:
+    """What to multiply with; 1 where it is near enough, or where the measurement says something else is wrong."""
+    if not (math.isfinite(measured) and measured > 0 and target > 0):
+        return 1.0
+    factor = target / measured
+    if abs(factor - 1) <= TOLERANCE or not 1 / LARGEST <= factor <= LARGEST:
+        return 1.0
+    return float(f"{factor:.8g}")
+
+
+def _rms(tensor: torch.Tensor) -> float:
+    kind = torch.complex128 if tensor.is_complex() else torch.float64
+    return float(torch.linalg.vector_norm(tensor, dtype=kind)) / math.sqrt(max(tensor.numel(), 1))
