@@ -1,13 +1,16 @@
 """The few functions most people need, over the rows below. Frameworks are imported when a function is called."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.planning import Ledger, Plan, make_plan
+from wellbegun.planning import Explanation, Ledger, Overrides, Plan, PlanDiff, make_plan, overrides_of
+from wellbegun.storage import load_rules
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def plan(
     recipe: str = "classic",
     rules: Any = (),
     exclude: Iterable[str] = (),
+    only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
 ) -> Plan:
@@ -51,14 +55,20 @@ def plan(
         batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
             as (32, 3, 32, 32). May be left out if the first layer tells the shape.
         recipe: Name of a recipe, "classic" or "classic@1".
-        rules: Overrides, later ones first: (pattern, scheme) pairs or `Rule`s; the pattern is a glob over names.
-        exclude: Globs of parameters to leave as they are.
+        rules: What is to differ from the recipe: a list of (pattern, scheme) pairs, `Rule`s or dicts with the arguments
+            of `Rule`; or a dict pattern -> scheme; or the path of a .toml file with [[rule]] tables. The pattern is a
+            glob over names; a `Rule` can also ask for a regular expression, module type, role or shape. The last rule
+            that matches wins; the scheme "keep" leaves values as they are.
+        exclude: Globs of parameters to leave as they are, whatever the rules say.
+        only: Globs; everything they do not match is left as it is.
         frozen: "keep" leaves parameters without requires_grad as they are, "fill" fills them too.
         seed: Integer in [0, 2**64); None draws one, which the plan records.
     Returns:
-        A `Plan`: for each parameter its scheme, law, role, reason and source.
+        A `Plan`: for each parameter its scheme, law, role, reason and source. `plan.explain(name)` tells everything
+        about one parameter, `plan.diff(other)` where another plan decides otherwise.
     Raises:
-        RuleError: a pattern that matches nothing, or parameters without a rule. TraceError: the model failed on the
+        RuleError: a rule or pattern that decides nothing, or parameters without a rule. ModelError: a rules file that
+        cannot be read. TraceError: the model failed on the
         batch. ArgumentError, ArgumentTypeError: a bad argument.
     Cost: one forward pass without arithmetic; the first call in a process takes about a second, in which torch loads.
 
@@ -67,8 +77,21 @@ def plan(
     >>> found["0.weight"].scheme, found["2.weight"].scheme
     ('xavier_normal()', 'lecun_normal()')
     """
+    return _decide(model, batch, recipe, overrides_of(_rules(rules), exclude, only), frozen, seed)[1]
+
+
+def _decide(
+    model: Any, batch: Any, recipe: str, asked: Overrides, frozen: str, seed: SupportsIndex | None
+) -> tuple[ModelGraph, Plan]:
+    """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
     graph = _torch().trace(model, batch)
-    return make_plan(graph, recipe=recipe, rules=rules, exclude=exclude, frozen=frozen, seed=seed)
+    return graph, make_plan(graph, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
+
+
+def _rules(rules: Any) -> Any:
+    if isinstance(rules, os.PathLike) or (isinstance(rules, str) and rules.endswith(".toml")):
+        return load_rules(rules)
+    return rules
 
 
 def initialize(
@@ -78,6 +101,7 @@ def initialize(
     recipe: str = "classic",
     rules: Any = (),
     exclude: Iterable[str] = (),
+    only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
     calibrate: bool = True,
@@ -89,7 +113,7 @@ def initialize(
     """Plan, fill and probe: every parameter gets its value exactly once, and the result says how healthy the model is.
 
     Args:
-        model, batch, recipe, rules, exclude, frozen, seed: As for `plan`.
+        model, batch, recipe, rules, exclude, only, frozen, seed: As for `plan`.
         calibrate: Whether recipes that state targets are corrected by measurement on the batch, if one is given. The
             corrected laws are in the plan, which needs no batch to be carried out again.
         loss, chance: As for `check`.
@@ -105,10 +129,8 @@ def initialize(
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
     2
     """
-    adapter = _torch()
-    graph = adapter.trace(model, batch)
-    decided = make_plan(graph, recipe=recipe, rules=rules, exclude=exclude, frozen=frozen, seed=seed)
-    ledger = apply(model, decided, threads=threads, progress=progress)
+    graph, decided = _decide(model, batch, recipe, overrides_of(_rules(rules), exclude, only), frozen, seed)
+    ledger, adapter = apply(model, decided, threads=threads, progress=progress), _torch()
     if calibrate and batch is not None:
         first, decided = decided, adapter.calibrate(model, graph, decided, batch)
         ledger = adapter.apply_plan(model, decided, threads=threads, before=first)
@@ -171,8 +193,8 @@ def check(
     return examine(_torch().probe(model, batch, loss, chance=chance))
 
 
-def show(found: Result | Plan | Ledger | Health) -> None:
-    """Print a plan, ledger, health or result as tables.
+def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health) -> None:
+    """Print a plan, what `plan.diff` or `plan.explain` found, a ledger, health or result as tables.
 
     Raises:
         ArgumentTypeError: anything else.
@@ -184,6 +206,7 @@ def show(found: Result | Plan | Ledger | Health) -> None:
     from wellbegun.reports import print_tables
 
     items = (found.plan, found.ledger, found.health) if isinstance(found, Result) else (found,)
-    if not all(isinstance(item, (Plan, Ledger, Health)) for item in items):
-        raise ArgumentTypeError(message("show", "found", "a Plan, Ledger, Health or Result", type(found).__name__))
+    if not all(isinstance(item, (Plan, PlanDiff, Explanation, Ledger, Health)) for item in items):
+        allowed = "a Plan, PlanDiff, Explanation, Ledger, Health or Result"
+        raise ArgumentTypeError(message("show", "found", allowed, type(found).__name__))
     print_tables(items)

@@ -10,12 +10,13 @@ import typer
 from rich.console import Console
 
 from wellbegun import __version__, api
+from wellbegun._arguments import known
 from wellbegun._loading import load_batch, load_model, load_object
 from wellbegun.errors import ModelError, WellbegunError
-from wellbegun.planning import Plan
-from wellbegun.reports import gain_table, health_table, ledger_line, plan_table, schemes_table, to_json
+from wellbegun.planning import RECIPES, Explanation, Overrides, Plan, PlanDiff
+from wellbegun.reports import diff_table, gain_table, schemes_table, tables, to_json
 from wellbegun.schemes import cards
-from wellbegun.storage import load_plan, save_plan
+from wellbegun.storage import load_plan, load_rules, save_plan
 from wellbegun.theory import moments
 
 app = typer.Typer(
@@ -36,9 +37,13 @@ Inputs = Annotated[
     ),
 ]
 RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as classic or classic@1.")]
-Rules = Annotated[
+RuleTexts = Annotated[
     list[str] | None, typer.Option("--rule", "-r", help="'pattern=scheme', such as 'head.*=zeros'; later ones win.")
 ]
+RuleFile = Annotated[
+    Path | None, typer.Option("--rules", help="TOML file with a table for each rule; --rule adds later ones.")
+]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Glob of parameters to plan; all others are left.")]
 Excludes = Annotated[list[str] | None, typer.Option("--exclude", "-x", help="Glob of parameters to leave as they are.")]
 Frozen = Annotated[Literal["keep", "fill"], typer.Option("--frozen", help="What to do with frozen parameters.")]
 Seed = Annotated[
@@ -64,14 +69,18 @@ def _busy(what: str) -> Iterator[None]:
         yield
 
 
-def _rules(texts: list[str] | None) -> list[tuple[str, str]]:
+def _overrides(
+    file: Path | None, texts: list[str] | None, exclude: list[str] | None, only: list[str] | None
+) -> Overrides:
+    """What the options --rules, --rule, --exclude and --only say together."""
     pairs = []
     for text in texts or []:
         pattern, equals, scheme = text.partition("=")
         if not equals or not pattern or not scheme:
             raise ModelError(f"rule: expected 'pattern=scheme', such as 'head.*=zeros'; got {text!r}.")
         pairs.append((pattern.strip(), scheme.strip()))
-    return pairs
+    start = Overrides() if file is None else load_rules(file)
+    return start.then(pairs, exclude or (), only or None)
 
 
 def _show(parts: Any) -> None:
@@ -84,28 +93,59 @@ def plan_command(
     model: ModelText,
     input: Inputs = None,
     recipe: RecipeName = "classic",
-    rule: Rules = None,
+    rule: RuleTexts = None,
+    rules: RuleFile = None,
     exclude: Excludes = None,
+    only: Only = None,
     frozen: Frozen = "keep",
     seed: Seed = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="NAME", help="Show everything about this parameter instead.")
+    ] = None,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff", metavar="B", help="Show instead where recipe B (same rules), or a plan's JSON, differs."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
     format: Formats = "table",
 ) -> None:
     """Show what every parameter would get, and why. Writes nothing into the model."""
     with _messages():
+        if explain is not None and diff is not None:
+            raise ModelError("plan: give --explain or --diff, not both.")
+        other = None if diff is None else _recipe_or_plan(diff)
+        asked = _overrides(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
-        rules = _rules(rule)
-        found = api.plan(
-            load_model(model), batch, recipe=recipe, rules=rules, exclude=exclude or (), frozen=frozen, seed=seed
-        )
+        built = load_model(model)
+
+        def decide(name: str, number: int | None) -> Plan:
+            return api.plan(built, batch, recipe=name, rules=asked, frozen=frozen, seed=number)
+
+        found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
+        shown: Plan | PlanDiff | Explanation = found
+        if explain is not None:
+            shown = found.explain(explain)
+        if other is not None:
+            shown = found.diff(other if isinstance(other, Plan) else decide(other, found.seed))
         if out is not None:
             _write(save_plan, found, out)
     if format == "json":
-        print(to_json(found.to_dict()))
+        print(to_json(shown.to_dict()))
     else:
-        _show(plan_table(found))
+        _show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown))
         if out is not None:
             console.print(f"Plan written to {out}", markup=False)
+
+
+def _recipe_or_plan(text: str) -> str | Plan:
+    """What --diff compares with."""
+    if text in RECIPES:
+        return text
+    if text.endswith(".json") or Path(text).is_file():
+        return load_plan(text)
+    return known("diff", "recipe (or a plan's JSON file)", text, RECIPES)
 
 
 @app.command("init")
@@ -114,8 +154,10 @@ def init_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="safetensors file for weights, plan and seed.")],
     input: Inputs = None,
     recipe: RecipeName = "classic",
-    rule: Rules = None,
+    rule: RuleTexts = None,
+    rules: RuleFile = None,
     exclude: Excludes = None,
+    only: Only = None,
     frozen: Frozen = "keep",
     seed: Seed = None,
     plan: Annotated[
@@ -125,14 +167,15 @@ def init_command(
 ) -> None:
     """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
     with _messages():
+        if plan is not None and (rule or rules or exclude or only or seed is not None):
+            raise ModelError("init: --plan says everything; leave out --rule, --rules, --exclude, --only and --seed.")
+        asked = _overrides(rules, rule, exclude, only)
         batch, targets = load_batch(input or [])
         if not out.parent.is_dir():
             raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
-        rules, built = _rules(rule), load_model(model)
+        built = load_model(model)
         if plan is None:
-            decided = api.plan(
-                built, batch, recipe=recipe, rules=rules, exclude=exclude or (), frozen=frozen, seed=seed
-            )
+            decided = api.plan(built, batch, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
         else:
             decided = load_plan(plan)
         ledger = _apply(built, decided)
@@ -143,7 +186,7 @@ def init_command(
     if format == "json":
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
     else:
-        _show([ledger_line(ledger), *health_table(health)])
+        _show([*tables(ledger), *tables(health)])
         console.print(f"Weights, plan and seed {decided.seed} written to {out}", markup=False)
     raise typer.Exit(0 if health.healthy else 1)
 
@@ -157,7 +200,7 @@ def check_command(model: ModelText, input: Inputs = None, format: Formats = "tab
     if format == "json":
         print(to_json(health.to_dict()))
     else:
-        _show(health_table(health))
+        _show(tables(health))
     raise typer.Exit(0 if health.healthy else 1)
 
 

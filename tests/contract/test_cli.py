@@ -97,6 +97,83 @@ def test_plan_as_json_and_to_a_file(folder: Path) -> None:
     assert plan_from_json((folder / "plan.json").read_text()) == Plan.from_dict(data)
 
 
+RULES = """
+exclude = ["4.bias"]
+
+[[rule]]
+type = "Linear"
+shape = ">=32,*"
+scheme = "orthogonal"
+
+[[rule]]
+role = "bias"
+scheme = "constant(0.5)"
+"""
+
+
+def test_rules_from_a_file_come_before_those_of_the_command(folder: Path) -> None:
+    (folder / "rules.toml").write_text(RULES)
+    options = ("--rules", "rules.toml", "-r", "2.bias=ones")
+    data = json.loads(run("plan", "net.py:mlp", "-i", "8,64", "-s", "1", *options, "-f", "json"))
+    schemes = [entry["scheme"] for entry in data["entries"]]
+    half = "constant(value=0.5)"
+    assert schemes == ["orthogonal()", half, "orthogonal()", "ones()", "lecun_normal()", "keep"]
+    found = wb.plan(torch.nn.Sequential(*_mlp()), (8, 64), rules=folder / "rules.toml", seed=1)
+    assert found["0.weight"].scheme == "orthogonal()"
+    assert found == wb.plan(torch.nn.Sequential(*_mlp()), (8, 64), rules="rules.toml", seed=1)
+    only = json.loads(run("plan", "net.py:mlp", "-i", "8,64", "--only", "0.*", "--only", "*.bias", "-f", "json"))
+    assert [entry["action"] for entry in only["entries"]] == ["fill", "fill", "keep", "fill", "keep", "fill"]
+    text = run("init", "net.py:mlp", "-i", "8,64", *options, "--only", "0.*", "--only", "2.*", "-o", "w.safetensors")
+    assert "4 filled, 2 kept" in text
+
+
+def _mlp() -> list[torch.nn.Module]:
+    layers = torch.nn.Linear(64, 32), torch.nn.Linear(32, 32), torch.nn.Linear(32, 10)
+    return [layers[0], torch.nn.ReLU(), layers[1], torch.nn.Tanh(), layers[2]]
+
+
+def test_explain_tells_everything_about_one_parameter(folder: Path) -> None:
+    options = ("plan", "net.py:mlp", "-i", "8,64", "-s", "1", "--explain", "0.weight")
+    text = run(*options)
+    for fact in (
+        "32×64, float32, 2,048 values",
+        "Linear",
+        "hidden, used at 0 (linear)",
+        "meets relu first",
+        "oi: fan_in 64, fan_out 32",
+        "recipe classic@1",
+        "feeds relu, which passes half of the signal",
+        "he_normal()",
+        "He (Kaiming) normal",
+        "mean 0, std 0.1767766953",
+        "He et al. 2015",
+        "'0.weight' of seed 1, key",
+    ):
+        assert fact in text
+    data = json.loads(run(*options, "-f", "json"))
+    assert (data["name"], data["fans"]) == ("0.weight", [{"fan_in": 64.0, "fan_out": 32.0}])
+    ruled = run(*options, "-r", "0.*=ones", "-r", "*.weight=orthogonal")
+    assert re.search(r"decided by +rule 2 of 2", ruled)
+    assert re.search(r"overruled +rule 1 \('0\.\*'\)", ruled)
+    tied = run("plan", "net.py:Tied", "-i", "4,6:int64<20", "--explain", "head.weight")
+    assert "the same storage as embed.weight" in tied
+
+
+def test_diff_shows_where_plans_differ(folder: Path) -> None:
+    base = ("plan", "net.py:mlp", "-i", "8,64")
+    assert "0 of 6 parameters differ." in run(*base, "--recipe", "classic", "--diff", "classic@1")
+    run(*base, "-s", "5", "-r", "0.weight=normal(std=0.5)", "-r", "4.bias=keep", "-o", "other.json")
+    text = run(*base, "--diff", "other.json")  # without a seed, that of the file
+    assert "2 of 6 parameters differ." in text
+    assert "B: other.json" in text
+    assert re.search(r"std +0\.1768 +0\.5 \(× 2\.828\)", text)
+    assert re.search(r"4\.bias +scheme +zeros\(\) +keep", text)
+    assert "Seeds 6 and 5: random values differ" in run(*base, "--diff", "other.json", "-s", "6")
+    data = json.loads(run(*base, "--diff", "other.json", "-f", "json"))
+    assert data["seeds"] == [5, 5]
+    assert [change["name"] for change in data["changes"]] == ["0.weight", "4.bias"]
+
+
 def test_init_writes_weights_plan_and_seed(folder: Path) -> None:
     text = run("init", "net.py:mlp", "--input", "8,64", "--seed", "7", "--out", "w.safetensors")
     assert "6 filled; seed 7." in text
@@ -201,6 +278,24 @@ WRONG = [
     (("plan", "net.py:mlp", "-i", "8,64", "--recipe", "clasic"), "Did you mean 'classic'?"),
     (("plan", "net.py:mlp", "-i", "8,64", "-s", "-1"), "seed must be an integer in [0, 2**64); got -1"),
     (("plan", "net.py:mlp", "-i", "8,64", "-o", "nowhere/plan.json"), "cannot write 'nowhere/plan.json'"),
+    (
+        ("plan", "net.py:mlp", "-i", "8,64", "-r", "0.*=ones", "-r", "*=zeros"),
+        "are decided by rule 2 ('*'). Later rules",
+    ),
+    (
+        ("plan", "net.py:mlp", "-i", "8,64", "--only", "9.*"),
+        "only must be a pattern that matches a parameter; got '9.*'",
+    ),
+    (("plan", "net.py:mlp", "-i", "8,64", "--rules", "none.toml"), "rules: cannot read 'none.toml': No such file"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--rules", "bad.py"), "rules: 'bad.py' is not TOML"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--rules", "bad.toml"), "bad.toml, rule 1: key must be one of 'pattern'"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--rules", "role.toml"), "Did you mean 'bias'? The roles are: hidden, bias"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--explain", "0.wait"), "one of the model's; got '0.wait'. Did you mean"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--diff", "clasic"), "a known name; got 'clasic'. Did you mean 'classic'?"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--diff", "none.json"), "plan: cannot read 'none.json'"),
+    (("plan", "net.py:mlp", "-i", "8,64", "--diff", "fake.npz"), "plan: 'fake.npz' is not JSON"),
+    (("plan", "net.py:mlp", "--diff", "classic", "--explain", "0.bias"), "give --explain or --diff, not both"),
+    (("init", "net.py:mlp", "-o", "w.safetensors", "--plan", "p.json", "-s", "1"), "--plan says everything"),
     (("init", "net.py:mlp", "-i", "8,64", "-o", "nowhere/w.safetensors"), "there is no folder 'nowhere'"),
     (("init", "net.py:mlp", "-i", "8,64", "-o", "w.safetensors", "--plan", "net.py"), "is not JSON"),
     (("check", "net.py:mlp", "-i", "nothing.npz"), "there is no file 'nothing.npz'"),
@@ -213,6 +308,8 @@ WRONG = [
 @pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[" ".join(row[0])[:60] for row in WRONG])
 def test_wrong_use_is_one_message_and_status_two(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     (folder / "fake.npz").write_text("nothing of the kind")
+    (folder / "bad.toml").write_text('[[rule]]\nscheme = "zeros"\npatern = "*"')
+    (folder / "role.toml").write_text('[[rule]]\nscheme = "zeros"\nrole = "bais"')
     text = run(*arguments, status=2)
     assert message in " ".join(text.split())
     assert "Traceback" not in text

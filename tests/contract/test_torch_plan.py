@@ -345,6 +345,68 @@ def test_bad_models_and_batches(call, error: type[Exception], match: str) -> Non
         call()
 
 
+class Mixed(nn.Module):
+    """Layouts of many kinds, sections, a tie, a padding row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 8, padding_idx=0)
+        self.lstm = nn.LSTM(8, 6)
+        self.up = nn.ConvTranspose1d(6, 8, 3, stride=2, groups=2)
+        self.inline = nn.Parameter(torch.zeros(8, 8))
+        self.head = nn.Linear(8, 20, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.up(self.lstm(self.embed(tokens))[0].transpose(1, 2)).transpose(1, 2)
+        return self.head(torch.relu(x @ self.inline))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_plan_from_disk_gives_a_fresh_model_the_same_bytes(dtype: torch.dtype, tmp_path) -> None:
+    from wellbegun.storage import load_plan, save_plan
+
+    rules = [
+        wb.Rule("inline", "orthogonal(gain=0.3)"),
+        wb.Rule(scheme="truncated_normal(std=0.7)", type="LSTM", shape="*,8"),
+        wb.Rule("lstm.bias_hh*", "constant(0.1)"),
+    ]
+    tokens = torch.randint(0, 20, (3, 5))
+    first, second = Mixed().to(dtype), Mixed().to(dtype)
+    plan = wb.plan(first, tokens, rules=rules, seed=2**63 + 1)
+    wb.apply(first, plan)
+    again = load_plan(save_plan(plan, tmp_path / "plan.json"))
+    assert again == plan
+    wb.apply(second, again)
+    for name, value in first.state_dict().items():
+        assert value.view(torch.uint8).equal(second.state_dict()[name].view(torch.uint8)), name
+    assert plan["lstm.weight_ih_l0"].decided_by == "rule 2 of 3"
+    assert {plan[name].owner for name in ("inline", "up.bias", "head.weight")} == {"Mixed", "ConvTranspose1d", "Linear"}
+
+
+def test_rules_ask_for_module_types_as_isinstance_does() -> None:
+    class Wide(nn.Linear):
+        pass
+
+    model = nn.Sequential(Wide(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
+    plan = wb.plan(model, (2, 4), rules=[wb.Rule(scheme="keep", type="Linear"), wb.Rule(scheme="ones", type="Wide")])
+    assert [entry.scheme for entry in plan.entries] == ["ones()", "ones()", "ones()", "zeros()", "keep", "keep"]
+    assert plan["0.weight"].owner == "Wide"
+
+
+def test_what_was_decided_can_be_shown(capsys) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    plan = wb.plan(model, (2, 4), seed=0)
+    other = wb.plan(model, (2, 4), rules={"0.weight": "ones"}, only="0.*", seed=0)
+    wb.show(plan.explain("0.weight"))
+    wb.show(plan.diff(other))
+    text = capsys.readouterr().out
+    assert "fan_in 4, fan_out 8" in text
+    assert "3 of 4 parameters differ." in text
+    with pytest.raises(ArgumentTypeError, match="show: found must be a Plan, PlanDiff, Explanation, Ledger"):
+        wb.show("plan")
+
+
 def test_the_graph_itself() -> None:
     graph = trace(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (2, 4))
     assert [operation.kind for operation in graph.operations] == ["linear", "pointwise", "linear"]

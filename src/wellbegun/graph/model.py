@@ -45,6 +45,13 @@ class Parameter:
     dtype: str
     trainable: bool = True
     tied_to: str | None = None  # canonical name, if this is another name of the same storage
+    owners: tuple[str, ...] = ()  # class names of the module that holds it: its own, then those it inherits from
+    set_by: str | None = None  # the computed tensor whose assignment sets this one: an original of a parametrization
+
+    @property
+    def owner(self) -> str:
+        """Class name of the module that holds it."""
+        return self.owners[0] if self.owners else ""
 
 
 @dataclass(frozen=True)

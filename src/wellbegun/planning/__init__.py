@@ -1,9 +1,29 @@
 """Recipes, rules and roles -> a plan; a plan carried out -> a ledger. Framework-free."""
 
+from wellbegun.planning.diff import Change, PlanDiff
+from wellbegun.planning.explain import Explanation
 from wellbegun.planning.ledger import Ledger, Record, settle
+from wellbegun.planning.linked import relinked
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.recipes import RECIPES, recipe_of
-from wellbegun.planning.rules import Rule
+from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 
-__all__ = ["RECIPES", "Entry", "Ledger", "Plan", "Record", "Rule", "make_plan", "recipe_of", "settle"]
+__all__ = [
+    "RECIPES",
+    "Change",
+    "Entry",
+    "Explanation",
+    "Ledger",
+    "Overrides",
+    "Plan",
+    "PlanDiff",
+    "Record",
+    "Rule",
+    "make_plan",
+    "overrides_of",
+    "recipe_of",
+    "relinked",
+    "rule_from_table",
+    "settle",
+]

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wellbegun._arguments import message
+from wellbegun._arguments import message, nearest
 from wellbegun.errors import ArgumentError, RuleError
-from wellbegun.laws import Law, law_from_dict
+from wellbegun.laws import Law, Moments, law_from_dict
 from wellbegun.layout import Layout
 from wellbegun.streams import STREAM_VERSION
 
+if TYPE_CHECKING:
+    from wellbegun.planning.diff import PlanDiff
+    from wellbegun.planning.explain import Explanation
+
 FORMAT = 1
 ACTIONS = ("fill", "keep", "tie")
+_TUPLES = ("shape", "meets", "overruled")
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,25 @@ class Entry:
     reason: str
     source: str = ""
     tied_to: str | None = None
+    owner: str = ""  # class name of the module that holds it
+    place: str = ""  # where in the model it is used
+    meets: tuple[str, ...] = ()  # what its output meets first, then other activations
+    decided_by: str = ""  # recipe, rule or option
+    overruled: tuple[str, ...] = ()  # rules that match too, and lost
     target: float | None = None  # RMS that the measured correction gives the weight's output
     relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
     factor: float = 1.0  # what the measured correction multiplied the recipe's law with
 
+    def moments(self) -> Moments | None:
+        """Exact moments of one value; None for parameters that are not filled or have no values."""
+        if self.law is None or self.layout is None or 0 in self.shape:
+            return None
+        return self.law.moments(self.layout.canonical_shape(self.shape))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
-        found["shape"] = list(self.shape)
+        found.update({key: list(getattr(self, key)) for key in _TUPLES})
         found["layout"] = None if self.layout is None else asdict(self.layout)
         found["law"] = None if self.law is None else self.law.to_dict()
         return found
@@ -51,7 +67,8 @@ class Entry:
             arguments: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
             layout = Layout(**arguments)
         law = None if data["law"] is None else law_from_dict(data["law"])
-        return Entry(**{**data, "shape": tuple(data["shape"]), "layout": layout, "law": law})
+        tuples = {key: tuple(data[key]) for key in _TUPLES if key in data}
+        return Entry(**{**data, **tuples, "layout": layout, "law": law})
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,7 +86,11 @@ class Plan:
         for entry in self.entries:
             if entry.name == name:
                 return entry
-        raise RuleError(message("plan", "parameter", "one of the model's", name))
+        raise RuleError(
+            message(
+                "plan", "parameter", "one of the model's", name, nearest(name, [entry.name for entry in self.entries])
+            )
+        )
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -77,6 +98,33 @@ class Plan:
     def __repr__(self) -> str:
         counts = ", ".join(f"{sum(e.action == action for e in self.entries)} to {action}" for action in ACTIONS)
         return f"<Plan {self.recipe}, seed {self.seed}: {counts}>"
+
+    def explain(self, name: str) -> "Explanation":
+        """Everything about one parameter: where it stands, who decided, the law with exact numbers, its stream.
+
+        Raises:
+            RuleError: the model has no such parameter.
+
+        >>> entry = Entry("b", (4,), "float32", "keep", "bias", None, "keep", None, "", "frozen")
+        >>> Plan((entry,), "classic@1", 0).explain("b")
+        <Explanation of b: keep, frozen>
+        """
+        from wellbegun.planning.explain import explain_entry
+
+        return explain_entry(self[name], self)
+
+    def diff(self, other: "Plan") -> "PlanDiff":
+        """Where another plan decides otherwise, parameter by parameter; reasons alone are no difference.
+
+        Raises:
+            ArgumentTypeError: `other` is no plan.
+
+        >>> Plan((), "classic@1", 0).diff(Plan((), "classic@1", 1))
+        <PlanDiff classic@1 -> classic@1: 0 differ, 0 are the same, seeds 0 and 1>
+        """
+        from wellbegun.planning.diff import diff_plans
+
+        return diff_plans(self, other)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data; the same seed, recipe and laws replay bit for bit."""

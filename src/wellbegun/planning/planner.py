@@ -1,18 +1,19 @@
 """Roles + recipe + rules -> plan. Names, shapes and operations only; no tensor comes here."""
 
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import DTYPES, choice, message, seed_of
+from wellbegun._arguments import DTYPES, choice, seed_of
 from wellbegun.errors import LayoutError, RuleError, WellbegunError
 from wellbegun.fill.parameters import check
 from wellbegun.graph import ModelGraph, Role, roles_of
 from wellbegun.laws import Law, ZeroRows
 from wellbegun.layout import Layout
+from wellbegun.planning.linked import relinked
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import KEEP, Choice, Recipe, recipe_of
-from wellbegun.planning.rules import Rule, check_patterns, rules_of
+from wellbegun.planning.rules import overrides_of
+from wellbegun.planning.selection import Selection, select
 from wellbegun.schemes import Scheme
 from wellbegun.streams import fresh_seed
 
@@ -25,33 +26,30 @@ def make_plan(
     recipe: str = "classic",
     rules: Any = (),
     exclude: Iterable[str] = (),
+    only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
 ) -> Plan:
     """Decide for every parameter; see `wellbegun.plan` for the arguments."""
-    chosen, overrides = recipe_of(recipe), rules_of(rules)
+    chosen, asked = recipe_of(recipe), overrides_of(rules, exclude, only)
     number = fresh_seed() if seed is None else seed_of("plan", seed)
     choice("plan", "frozen", frozen, FROZEN)
-    excluded = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     roles = roles_of(graph)
+    selected = select(graph, roles, asked, frozen)
     solved = chosen.solve(graph, roles) if chosen.solve is not None else {}
-    _check_rules(overrides, excluded, graph, frozen)
     entries: list[Entry] = []
     problems: list[str] = []
     for name, parameter in graph.parameters.items():
         if parameter.tied_to is not None:
             entries.append(_tied(name, graph))
             continue
-        role = roles[name]
-        reason = _kept(role, excluded, frozen)
         try:
-            picked = Choice(KEEP, reason) if reason else _pick(role, overrides, chosen, solved)
-            entries.append(_entry(role, picked, _layout(role, overrides)))
+            entries.append(_entry(roles[name], selected[name], chosen, solved))
         except WellbegunError as error:
             problems.append(f"{name}: {error}")
     if problems:
         raise RuleError(_listed(problems))
-    return Plan(tuple(entries), chosen.full_name, number, graph.notes)
+    return Plan(relinked(entries), chosen.full_name, number, graph.notes)
 
 
 def _listed(problems: list[str]) -> str:
@@ -62,47 +60,20 @@ def _listed(problems: list[str]) -> str:
     return f"plan: {len(problems)} parameters cannot be planned; nothing was changed.\n{shown}{more}"
 
 
-def _check_rules(rules: tuple[Rule, ...], excluded: tuple[str, ...], graph: ModelGraph, frozen: str) -> None:
-    """Every pattern must match a parameter it can act on."""
-    check_patterns("exclude", excluded, graph.parameters)
-    check_patterns("rules", [rule.pattern for rule in rules], graph.parameters)
-    for rule in rules:
-        matched = [p for p in graph.parameters.values() if rule.matches(p.name)]
-        if all(p.tied_to is not None for p in matched):
-            remedy = f"Name {matched[0].tied_to!r}, which is the same storage."
-            raise RuleError(
-                message("plan", "rules", "a pattern that matches more than tied names", rule.pattern, remedy)
-            )
-        if frozen == "keep" and all(not p.trainable for p in matched):
-            remedy = "They are frozen (requires_grad is False); pass frozen='fill' to fill them too."
-            raise RuleError(
-                message("plan", "rules", "a pattern that matches a trainable parameter", rule.pattern, remedy)
-            )
-
-
 def _tied(name: str, graph: ModelGraph) -> Entry:
-    parameter = graph.parameters[name]
-    reason = f"the same storage as {parameter.tied_to}, which is filled once"
-    return Entry(
-        name, parameter.shape, parameter.dtype, "tie", "tied", None, "", None, "", reason, tied_to=parameter.tied_to
-    )
+    p = graph.parameters[name]
+    reason = f"the same storage as {p.tied_to}, which is filled once"
+    if p.set_by is not None:
+        reason = f"what {p.set_by} is computed from: set through its right_inverse"
+    known: dict[str, Any] = {"tied_to": p.tied_to, "owner": p.owner, "decided_by": "tied"}
+    return Entry(name, p.shape, p.dtype, "tie", "tied", None, "", None, "", reason, **known)
 
 
-def _kept(role: Role, excluded: tuple[str, ...], frozen: str) -> str:
-    """Why a parameter is kept whatever the recipe says; "" if it is not."""
-    name = role.parameter.name
-    matched = next((pattern for pattern in excluded if fnmatchcase(name, pattern)), None)
-    if matched is not None:
-        return f"excluded by {matched!r}"
-    if frozen == "keep" and not role.parameter.trainable:
-        return "frozen: requires_grad is False"
-    return ""
-
-
-def _pick(role: Role, rules: tuple[Rule, ...], recipe: Recipe, solved: Mapping[str, Choice]) -> Choice:
-    for rule in reversed(rules):
-        if rule.matches(role.parameter.name):
-            return Choice(rule.scheme, f"rule {rule.pattern!r}", "the user's rule")
+def _pick(role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str, Choice]) -> Choice:
+    if selection.rule is not None:
+        return Choice(selection.rule.scheme, selection.reason, "the user's rule")
+    if selection.by:
+        return Choice(KEEP, selection.reason)
     if role.parameter.name in solved:
         return solved[role.parameter.name]
     if role.role in recipe.choices:
@@ -119,39 +90,38 @@ def _pick(role: Role, rules: tuple[Rule, ...], recipe: Recipe, solved: Mapping[s
     )
 
 
-def _layout(role: Role, rules: tuple[Rule, ...]) -> Layout | None:
-    given = next((r.layout for r in reversed(rules) if r.layout is not None and r.matches(role.parameter.name)), None)
-    return Layout(given) if isinstance(given, str) else given or role.layout
-
-
-def _entry(role: Role, picked: Choice, layout: Layout | None) -> Entry:
-    parameter = role.parameter
+def _entry(role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str, Choice]) -> Entry:
+    p, picked = role.parameter, _pick(role, selection, recipe, solved)
+    given = selection.rule.layout if selection.rule is not None else None
+    layout = Layout(given) if isinstance(given, str) else given or role.layout
+    known: dict[str, Any] = {
+        "owner": p.owner,
+        "place": role.place,
+        "meets": _meets(role),
+        "decided_by": selection.by or f"recipe {recipe.full_name}",
+        "overruled": selection.overruled,
+    }
     if not isinstance(picked.scheme, Scheme):
-        return Entry(
-            parameter.name, parameter.shape, parameter.dtype, "keep", role.role, layout, "keep", None, "", picked.reason
-        )
-    if parameter.dtype not in DTYPES:
-        raise RuleError(f"has dtype {parameter.dtype}; wellbegun fills {', '.join(DTYPES)}. Exclude it.")
-    layout = layout or _default_layout(role)
-    law: Law = picked.scheme.law(parameter.shape, layout=layout)
+        return Entry(p.name, p.shape, p.dtype, "keep", role.role, layout, KEEP, None, "", picked.reason, **known)
+    if p.dtype not in DTYPES:
+        raise RuleError(f"has dtype {p.dtype}; wellbegun fills {', '.join(DTYPES)}. Exclude it.")
+    layout, scheme = layout or _default_layout(role), picked.scheme
+    law: Law = scheme.law(p.shape, layout=layout)
     if role.zero_rows:
         law = ZeroRows(law, role.zero_rows)
-    check(law, parameter.dtype)
-    return Entry(
-        parameter.name,
-        parameter.shape,
-        parameter.dtype,
-        "fill",
-        role.role,
-        layout,
-        repr(picked.scheme),
-        law,
-        parameter.name,
-        picked.reason + _padding(role.zero_rows),
-        picked.source,
-        target=picked.target,
-        relative=picked.relative,
-    )
+    check(law, p.dtype)
+    reason, known["source"] = picked.reason + _padding(role.zero_rows), picked.source
+    known |= {"target": picked.target, "relative": picked.relative}
+    return Entry(p.name, p.shape, p.dtype, "fill", role.role, layout, repr(scheme), law, p.name, reason, **known)
+
+
+def _meets(role: Role) -> tuple[str, ...]:
+    """What the output of a weight meets first, and the other activations it meets."""
+    met = role.met
+    if met is None:
+        return ()
+    first = "the output" if met.what == "output" else met.place
+    return (met.name or "an unnamed function" if met.what == "activation" else first, *role.also)
 
 
 def _default_layout(role: Role) -> Layout:

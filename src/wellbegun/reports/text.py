@@ -16,25 +16,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def print_tables(items: Iterable[Plan | Ledger | Health]) -> None:
-    """Print each as its tables, to the standard output."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for item in items:
-        if isinstance(item, Plan):
-            parts = plan_table(item)
-        else:
-            parts = health_table(item) if isinstance(item, Health) else [ledger_line(item)]
-        for part in parts:
-            console.print(part)
-
-
 Column = tuple[str, dict[str, Any]]
-_FOLD: dict[str, Any] = {"overflow": "fold"}
+FOLD: dict[str, Any] = {"overflow": "fold"}
 
 
-def _table(title: str, columns: Iterable[Column]) -> "Table":
+def new_table(title: str, columns: Iterable[Column]) -> "Table":
+    """An empty table in the style of all of ours."""
     from rich import box
     from rich.table import Table
 
@@ -44,36 +31,38 @@ def _table(title: str, columns: Iterable[Column]) -> "Table":
     return table
 
 
-def _safe(text: str) -> "RenderableType":
+def safe(text: str) -> "RenderableType":
+    """Text in which brackets mean nothing."""
     from rich.text import Text
 
-    return Text(text)  # names with brackets are text, not markup
+    return Text(text)
 
 
 # ---------------------------------------------------------------------- plans
 def plan_table(plan: Plan) -> list["RenderableType"]:
     """One row for each parameter (one for all that differ only in the numbers of their names), and the totals."""
-    columns: list[Column] = [("parameter", _FOLD), ("shape", {}), ("role", _FOLD), ("scheme", _FOLD), ("law", _FOLD)]
-    table = _table(f"Plan {plan.recipe}, seed {plan.seed}", [*columns, ("why", {"ratio": 1})])
+    columns: list[Column] = [("parameter", FOLD), ("shape", {}), ("role", FOLD), ("scheme", FOLD), ("law", FOLD)]
+    table = new_table(f"Plan {plan.recipe}, seed {plan.seed}", [*columns, ("why", {"ratio": 1})])
     for entries in _groups(plan):
         first = entries[0]
-        name = first.name if len(entries) == 1 else f"{_pattern(first.name)} ({len(entries)})"
+        name = first.name if len(entries) == 1 else f"{masked(first.name)} ({len(entries)})"
         shape = "×".join(map(str, first.shape)) or "scalar"
-        table.add_row(*map(_safe, (name, shape, first.role, _done(first), law_text(first.law), first.reason)))
-    return [table, _safe(_totals(plan)), *(_safe(f"Note: {note}") for note in plan.notes)]
+        table.add_row(*map(safe, (name, shape, first.role, _done(first), law_text(first.law), first.reason)))
+    return [table, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
 
 
 def _groups(plan: Plan) -> list[list[Entry]]:
     """Entries that only differ in numbers within their names, in order of the first."""
     found: dict[tuple[object, ...], list[Entry]] = {}
     for entry in plan.entries:
-        scheme, reason = _pattern(entry.scheme), _pattern(entry.reason)
-        key = _pattern(entry.name), entry.shape, entry.role, entry.action, scheme, entry.law, reason
+        scheme, reason = masked(entry.scheme), masked(entry.reason)
+        key = masked(entry.name), entry.shape, entry.role, entry.action, scheme, entry.law, reason
         found.setdefault(key, []).append(entry)
     return list(found.values())
 
 
-def _pattern(text: str) -> str:
+def masked(text: str) -> str:
+    """The text with * for its numbers."""
     return re.sub(r"\d+", "*", text)
 
 
@@ -117,7 +106,7 @@ def law_text(law: Law | None) -> str:
 def ledger_line(ledger: Ledger) -> "RenderableType":
     """Counts of outcomes."""
     counts = ", ".join(f"{count} {outcome}" for outcome, count in ledger.counts().items() if count)
-    return _safe(f"{counts}; seed {ledger.seed}.")
+    return safe(f"{counts}; seed {ledger.seed}.")
 
 
 def health_table(health: Health) -> list["RenderableType"]:
@@ -132,8 +121,8 @@ def health_table(health: Health) -> list["RenderableType"]:
         parts.append(Text.assemble(head, f" at {f.place}{value}\n  Why: {f.why}.\n  Remedy: {f.remedy}."))
     if health.statistics.injected:
         note = "the readout is zero, so gradients are those of a random signal sent back from the last hidden layer."
-        parts.append(_safe(f"Note: {note}"))
-    return [*parts, *(_safe(f"Note: {note}") for note in health.statistics.notes)]
+        parts.append(safe(f"Note: {note}"))
+    return [*parts, *(safe(f"Note: {note}") for note in health.statistics.notes)]
 
 
 def _loss(health: Health) -> str:
@@ -149,15 +138,15 @@ def _depth_table(health: Health, most: int = 24) -> "Table":
     operations = health.statistics.operations
     start = next((o.input_rms for o in hidden_operations(health.statistics)), 0.0)
     right: dict[str, Any] = {"justify": "right"}
-    columns: list[Column] = [("#", right), ("place", _FOLD), ("weight", _FOLD), ("role", {})]
+    columns: list[Column] = [("#", right), ("place", FOLD), ("weight", FOLD), ("role", {})]
     columns += [("signal RMS", right), ("× input", right), ("gradient norm", right)]
-    table = _table("Signal and gradient by depth", columns)
+    table = new_table("Signal and gradient by depth", columns)
     for number, operation in enumerate(operations):
         if len(operations) > most and most // 2 <= number < len(operations) - most // 2:
             if number == most // 2:
-                table.add_row("…", _safe(f"{len(operations) - most} more"))
+                table.add_row("…", safe(f"{len(operations) - most} more"))
             continue
-        table.add_row(*(_safe(cell) for cell in _depth_row(number + 1, operation, start)))
+        table.add_row(*(safe(cell) for cell in _depth_row(number + 1, operation, start)))
     return table
 
 
@@ -175,12 +164,12 @@ def schemes_table(cards: Iterable[Card]) -> list["RenderableType"]:
     """The comparative table: what each scheme is good and bad at, and when to use it."""
     titles = "rule", "strengths", "weaknesses", "when to use"
     columns: list[Column] = [("scheme", {"no_wrap": True}), *((title, {"ratio": 1}) for title in titles)]
-    table = _table("Initialization schemes", columns)
+    table = new_table("Initialization schemes", columns)
     for card in cards:
         names = "\n".join((card.name, *(f"= {alias}" for alias in card.aliases)))
-        table.add_row(*map(_safe, (names, card.formula, card.strengths, card.weaknesses, card.use)))
+        table.add_row(*map(safe, (names, card.formula, card.strengths, card.weaknesses, card.use)))
         table.add_section()
-    return [table, _safe("Arguments, shapes, errors and sources: help(wellbegun.he_normal) and likewise for each.")]
+    return [table, safe("Arguments, shapes, errors and sources: help(wellbegun.he_normal) and likewise for each.")]
 
 
 GAIN_ROWS = (
@@ -197,11 +186,11 @@ GAIN_ROWS = (
 def gain_table(name: str, found: ActivationMoments) -> list["RenderableType"]:
     """Moments and gains of one activation."""
     columns: list[Column] = [("quantity", {}), ("value", {"justify": "right"}), ("meaning", {})]
-    table = _table(f"{name}, for z ~ N(0, 1)", columns)
+    table = new_table(f"{name}, for z ~ N(0, 1)", columns)
     for field, symbol, meaning in GAIN_ROWS:
         value = getattr(found, field)
         value = 0.0 if abs(value) < 5e-11 else value
         table.add_row(symbol, f"{value:.10g}", meaning)
     return (
-        [table, _safe(f"Use it: variance_scaling(scale={found.gain**2:.6g})")] if math.isfinite(found.gain) else [table]
+        [table, safe(f"Use it: variance_scaling(scale={found.gain**2:.6g})")] if math.isfinite(found.gain) else [table]
     )

@@ -33,6 +33,8 @@ def load_plan(path: str | os.PathLike[str]) -> Plan:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ModelError(f"plan: cannot read {str(path)!r}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"plan: {str(path)!r} is not JSON (it is no text).") from error
     return plan_from_json(text, str(path))
 
 

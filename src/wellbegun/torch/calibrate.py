@@ -12,12 +12,15 @@ from dataclasses import replace
 import torch
 
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, roles_of
-from wellbegun.laws import Constant, RowSums
-from wellbegun.planning import Entry, Plan
+from wellbegun.laws import Constant, Given, RowSums
+from wellbegun.planning import Entry, Plan, relinked
 from wellbegun.torch.batch import Batch, call_of, place
 from wellbegun.torch.trace import parameters_of, preserved, record
 
 TOLERANCE = 0.02  # relative deviation from the target that is left alone
+SAMPLES = 8  # least entries a measured mean is taken of
+SHARE = 0.02  # least share of a readout's output that must differ between samples for its mean to be cancelled
+GROW = 3.0  # most that a readout is enlarged because what its samples have in common was cancelled
 LARGEST = 1e4  # factors beyond it, or below its inverse, are a sign of something else, and are not applied
 
 
@@ -31,7 +34,7 @@ def calibrate(model: torch.nn.Module, graph: ModelGraph, plan: Plan, batch: Batc
     gauge = _Gauge(graph, plan, dict(model.named_parameters()), targets)
     with preserved(model):
         record(model, call, parameters, names, gauge, grad=False)
-    return corrected(plan, gauge.factors, gauge.means)
+    return corrected(plan, gauge.factors, gauge.means())
 
 
 def corrected(plan: Plan, factors: Mapping[str, float], means: Mapping[str, tuple[float, ...]]) -> Plan:
@@ -39,21 +42,14 @@ def corrected(plan: Plan, factors: Mapping[str, float], means: Mapping[str, tupl
     cancel measured means."""
     entries = {entry.name: entry for entry in plan.entries}
     for name, values in means.items():
-        reason = f"{entries[name].reason}; minus the measured mean of what it is added to"
+        reason = "minus the measured mean of what it is added to: only differences between samples remain"
         entries[name] = replace(entries[name], law=Given.of(values), scheme="given", reason=reason)
     for name, factor in factors.items():
         entry = entries[name]
         if entry.law is not None and factor != 1.0:
             reason = f"{entry.reason}; x {factor:.4g} measured"
             entries[name] = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
-    return replace(plan, entries=tuple(_relinked(entry, entries) for entry in entries.values()))
-
-
-def _relinked(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
-    if not isinstance(entry.law, RowSums):
-        return entry
-    source = entries[entry.law.stream]
-    return entry if source.law is None else replace(entry, law=replace(entry.law, law=source.law))
+    return replace(plan, entries=relinked(entries.values()))
 
 
 class _Gauge:
@@ -64,7 +60,7 @@ class _Gauge:
     ) -> None:
         self.graph, self.tensors, self.targets = graph, tensors, targets
         self.factors: dict[str, float] = {}
-        self.centred: dict[str, torch.Tensor] = {}
+        self.centred: dict[str, tuple[str, torch.Tensor]] = {}  # weight -> its bias, and the mean it cancels
         self.biases = {entry.name: entry for entry in plan.entries}
         roles = roles_of(graph)
         self.sums: dict[int, tuple[Branch, list[str]]] = {}
@@ -72,6 +68,10 @@ class _Gauge:
             branch = roles[name].branch
             if entry.relative and branch is not None:
                 self.sums.setdefault(branch.add, (branch, []))[1].append(name)
+
+    def means(self) -> dict[str, tuple[float, ...]]:
+        """Readout biases: minus the mean of what they are added to, in units of the corrected weight."""
+        return {bias: tuple((-self.factors[weight] * mean).tolist()) for weight, (bias, mean) in self.centred.items()}
 
     def __call__(
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
@@ -90,17 +90,18 @@ class _Gauge:
         if name is None or entry is None or entry.relative:
             return
         shift = self._shift(operation, output)
-        if entry.role == "readout" and name not in self.factors:
-            self._centre(operation, output)
+        if entry.role == "readout" and len(self.graph.uses_of(name)) == 1:
+            self._centre(name, operation, output)
         if name not in self.factors:
             assert entry.target is not None
-            self.factors[name] = _factor(entry.target, _rms(output - shift) if shift is not None else _rms(output))
+            factor = _factor(entry.target, _rms(output - shift) if shift is not None else _rms(output))
+            self.factors[name] = min(factor, GROW) if name in self.centred else factor
         if self.factors[name] != 1.0:
             output.mul_(self.factors[name])
             if shift is not None:
                 output.add_(shift, alpha=1 - self.factors[name])
 
-    def _centre(self, operation: Operation, output: torch.Tensor) -> None:
+    def _centre(self, weight: str, operation: Operation, output: torch.Tensor) -> None:
         """Cancel what all samples have in common: it only moves the first loss, and hides how they differ."""
         name = next((use.parameter for use in operation.uses if use.slot == "bias"), None)
         entry = self.biases.get(name) if name is not None else None
@@ -108,11 +109,11 @@ class _Gauge:
             return
         axis = -1 if operation.kind == "linear" else 1
         flat = output.movedim(axis, -1).reshape(-1, output.shape[axis])
-        if len(flat) < SAMPLES or entry.law is None:
-            return
         mean = flat.mean(dim=0)
+        if len(flat) < SAMPLES or _rms(flat - mean) < SHARE * _rms(flat):
+            return
         output.sub_(mean if axis == -1 else mean.reshape(-1, *[1] * (output.ndim - 2)))
-        self.centred[name] = mean
+        self.centred[weight] = name, mean.double().cpu()
 
     def _shift(self, operation: Operation, output: torch.Tensor) -> torch.Tensor | None:
         """A bias that does not scale with the weight, shaped to be added to the output."""

@@ -1,6 +1,7 @@
 """Plan -> weights: every planned parameter written once, in place, whatever its device, dtype or strides."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from wellbegun.fill import Job, write
 from wellbegun.fill.engine import threads_of
 from wellbegun.laws import Law
 from wellbegun.planning import Entry, Ledger, Plan, settle
+from wellbegun.streams import stream_key, substream
+from wellbegun.torch import device
+from wellbegun.torch.computed import Computed, assign, computed_of, visible
 
 _CHUNK = 1 << 24  # elements copied at once to a device that cannot be written directly
 Progress = Callable[[int, int, str], None]  # (done, all, name)
@@ -31,7 +35,7 @@ def apply_plan(
         ArgumentError: the plan does not fit the model, or a parameter is on the meta device. Nothing is written then.
     """
     workers = threads_of(threads)
-    tensors = dict(model.named_parameters(remove_duplicate=False))
+    tensors, computed = visible(model, values=False), {found.name: found for found in computed_of(model)}
     _check(plan, tensors)
     filled = [entry for entry in plan.entries if entry.action == "fill"]
     done_already = {} if before is None else {entry.name: entry.law for entry in before.entries}
@@ -39,11 +43,24 @@ def apply_plan(
     for done, entry in enumerate(jobs):
         if progress is not None:
             progress(done, len(jobs), entry.name)
-        _write(tensors[entry.name], entry, plan.seed, workers)
+        if entry.name in computed:
+            plan = _assign(computed[entry.name], plan, entry, workers)
+        else:
+            _write(tensors[entry.name], entry, plan.seed, workers)
     return settle(plan, [entry.name for entry in filled])
 
 
-def _check(plan: Plan, tensors: dict[str, torch.nn.Parameter]) -> None:
+def _assign(computed: Computed, plan: Plan, entry: Entry, threads: int) -> Plan:
+    """Draw the values of a computed tensor and set what it is computed from; the plan with what became of them."""
+    values = torch.empty_like(computed.like(), requires_grad=False)
+    _write(values, entry, plan.seed, threads)
+    a, b, *_ = stream_key(plan.seed, substream(entry.stream, "right_inverse"))
+    remark = assign(computed, values, a | b << 32)
+    entries = (replace(e, reason=f"{e.reason}; {remark}") if remark and e is entry else e for e in plan.entries)
+    return replace(plan, entries=tuple(entries))
+
+
+def _check(plan: Plan, tensors: dict[str, torch.Tensor]) -> None:
     """Everything that could go wrong, before the first byte is written."""
     planned = [entry.name for entry in plan.entries]
     if missing := sorted(set(tensors) - set(planned)):
@@ -67,7 +84,7 @@ def _check(plan: Plan, tensors: dict[str, torch.nn.Parameter]) -> None:
             raise ArgumentError(message("plan", f"law of {entry.name!r}", "given where the action is fill", None))
 
 
-def _write(tensor: torch.nn.Parameter, entry: Entry, seed: int, threads: int) -> None:
+def _write(tensor: torch.Tensor, entry: Entry, seed: int, threads: int) -> None:
     assert entry.law is not None  # `_check` has seen to both
     assert entry.layout is not None
     order = entry.layout.canonical
@@ -76,7 +93,11 @@ def _write(tensor: torch.nn.Parameter, entry: Entry, seed: int, threads: int) ->
     if values.device.type == "cpu" and values.layout == torch.strided:
         _into(_array(values), entry.law, seed, entry, shape, tuple((0, size) for size in shape), threads)
     elif values.layout == torch.strided:
-        _through_host(values, entry, seed, shape, threads)
+        if device.reachable(values) and device.drawable(entry.law, values.device, entry.dtype):
+            region = tuple((0, size) for size in shape)
+            device.draw(entry.law, values, Job(seed, entry.stream, shape, region, entry.dtype, threads))
+        else:
+            _through_host(values, entry, seed, shape, threads)
     else:
         raise TraceError(
             f"initialize: parameter {entry.name!r} has layout {values.layout}; only strided ones can be filled."

@@ -29,12 +29,17 @@ def series_of(graph: ModelGraph, roles: Mapping[str, Role], points: "Points") ->
     found = {}
     for name, layer in layers_of(graph).items():
         role = roles.get(name)
-        if role is None or role.branch is not None or role.role not in ("hidden", "up"):
+        if role is None or role.role not in ("hidden", "up") or _in_normed_branch(role):
             continue
         series = _series(graph, layer, role, points)
         if series is not None:
             found[name] = series
     return found
+
+
+def _in_normed_branch(role: Role) -> bool:
+    """Transformer branches keep their units independent: what comes in is normalized, and depth does not add up."""
+    return role.branch is not None and role.branch.norm in ("pre", "post")
 
 
 def _series(graph: ModelGraph, layer: Layer, role: Role, points: "Points") -> Series | None:

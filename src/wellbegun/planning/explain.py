@@ -1,0 +1,66 @@
+"""Everything that is known about one parameter of a plan. Plain data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from wellbegun.errors import ArgumentError, LayoutError
+from wellbegun.laws import Moments
+from wellbegun.layout import Fans
+from wellbegun.planning.plan import Entry, Plan
+from wellbegun.schemes import cards
+from wellbegun.streams import stream_key
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """One parameter, and why it gets what it gets. `wellbegun.show(explanation)` prints it."""
+
+    entry: Entry
+    fans: tuple[Fans, ...]  # of each section of the layout; () where nothing is summed, as in a bias
+    formula: str  # of the scheme, from its documentation
+    moments: Moments | None  # exact, of one value
+    support: tuple[float, float] | None
+    seed: int
+    key: tuple[int, int, int, int] | None  # of the random stream
+    tied: tuple[str, ...] = ()  # other names of the same storage
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.entry.name}: {self.entry.scheme or self.entry.action}, {self.entry.reason}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data: the entry of the plan, and what follows from it."""
+        return {
+            **self.entry.to_dict(),
+            "fans": [fans._asdict() for fans in self.fans],
+            "formula": self.formula,
+            "std": None if self.moments is None else float(self.moments.variance**0.5),
+            "moments": None if self.moments is None else self.moments._asdict(),
+            "support": None if self.support is None else list(self.support),
+            "seed": self.seed,
+            "key": None if self.key is None else list(self.key),
+            "tied": list(self.tied),
+        }
+
+
+def explain_entry(entry: Entry, plan: Plan) -> Explanation:
+    """See `Plan.explain`."""
+    key = stream_key(plan.seed, entry.stream) if entry.stream else None
+    support = None if entry.law is None else entry.law.support()
+    tied = tuple(other.name for other in plan.entries if other.tied_to == entry.name)
+    return Explanation(entry, _fans(entry), _formula(entry.scheme), entry.moments(), support, plan.seed, key, tied)
+
+
+def _fans(entry: Entry) -> tuple[Fans, ...]:
+    if entry.layout is None:
+        return ()
+    try:
+        return tuple(dict.fromkeys(entry.layout.section_fans(entry.shape)))
+    except LayoutError:  # no axis is summed over
+        return ()
+
+
+def _formula(scheme: str) -> str:
+    try:
+        return next((card.formula for card in cards() if card.name == scheme.partition("(")[0]), "")
+    except ArgumentError:  # docstrings were stripped
+        return ""

@@ -1,0 +1,155 @@
+"""Why one parameter gets what it gets, and where two plans differ, as tables for the terminal."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wellbegun.planning import Change, Entry, Explanation, PlanDiff
+from wellbegun.reports.text import FOLD, Column, law_text, masked, new_table, safe
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+# ---------------------------------------------------------------------- one parameter
+def explanation_table(found: Explanation) -> list["RenderableType"]:
+    """One line for each fact."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in _facts(found):
+        if value:
+            grid.add_row(name, safe(value))
+    return [safe(found.entry.name), grid]
+
+
+def _facts(found: Explanation) -> Iterator[tuple[str, str]]:
+    entry = found.entry
+    yield "what", _what(entry)
+    yield "shape", f"{_shape(entry)}, {entry.dtype}, {math.prod(entry.shape):,} values"
+    yield "also called", ", ".join(found.tied)
+    yield "module", entry.owner
+    yield "role", entry.role + (f", used at {entry.place}" if entry.place else "")
+    yield "its output", _met(entry)
+    yield "layout", _layout(found)
+    yield "decided by", entry.decided_by
+    yield "why", entry.reason
+    yield "overruled", "; ".join(entry.overruled)
+    if entry.action == "fill":
+        yield "scheme", entry.scheme
+        yield "formula", found.formula
+        yield "law", law_text(entry.law)
+        yield "one value", _moments(found)
+        yield "source", entry.source
+    if found.key is not None:
+        words = " ".join(f"{word:08x}" for word in found.key)
+        yield "stream", f"{entry.stream!r} of seed {found.seed}, key {words}"
+
+
+def _what(entry: Entry) -> str:
+    kept = "kept: its values stay as they are"
+    return {"fill": "filled", "keep": kept, "tie": f"tied to {entry.tied_to}"}[entry.action]
+
+
+def _shape(entry: Entry) -> str:
+    return "×".join(map(str, entry.shape)) or "scalar"
+
+
+def _met(entry: Entry) -> str:
+    if not entry.meets:
+        return ""
+    first, *also = entry.meets
+    return f"meets {first} first" + (f", and also {', '.join(also)}" if also else "")
+
+
+def _layout(found: Explanation) -> str:
+    layout = found.entry.layout
+    if layout is None or not layout.axes:
+        return ""
+    options = {"groups": layout.groups, "stride": layout.stride, "sections": layout.sections}
+    given = [f"{name} {value}" for name, value in options.items() if value is not None and set(_many(value)) != {1}]
+    fans = " or ".join(f"fan_in {_count(fans.fan_in)}, fan_out {_count(fans.fan_out)}" for fans in found.fans)
+    return ", ".join([layout.axes, *given]) + (f": {fans}" if fans else "")
+
+
+def _many(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else value
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.6g}"
+
+
+def _moments(found: Explanation) -> str:
+    if found.moments is None or found.support is None:
+        return ""
+    low, high = found.support
+    spread = f"std {math.sqrt(found.moments.variance):.10g}"
+    within = f", within [{low:.10g}, {high:.10g}]" if math.isfinite(low) and math.isfinite(high) and low < high else ""
+    return f"mean {found.moments.mean:.10g}, {spread}{within}"
+
+
+# ---------------------------------------------------------------------- two plans
+def diff_table(found: PlanDiff, sides: tuple[str, str] | None = None) -> list["RenderableType"]:
+    """One row for each field that differs; parameters that differ only in the numbers of their names share them."""
+    headings = [f"{side}: {name}" for side, name in zip("AB", sides or found.recipes, strict=True)]
+    columns: list[Column] = [("parameter", FOLD), ("what", {}), *((heading, FOLD) for heading in headings)]
+    table = new_table("Where the plans differ", columns)
+    for changes in _groups(found):
+        first = changes[0]
+        name = first.name if len(changes) == 1 else f"{masked(first.name)} ({len(changes)})"
+        for row in _rows(first):
+            table.add_row(*map(safe, (name, *row)))
+            name = ""
+        table.add_section()
+    total = len(found) + found.same
+    parts = [safe(f"{len(found)} of {total} parameters differ.")]
+    if found.seeds[0] != found.seeds[1]:
+        note = f"Seeds {found.seeds[0]} and {found.seeds[1]}: random values differ in every parameter."
+        parts.append(safe(note))
+    return [table, *parts] if found.changes else parts
+
+
+def _groups(found: PlanDiff) -> list[list[Change]]:
+    groups: dict[tuple[object, ...], list[Change]] = {}
+    for change in found.changes:
+        sides = tuple(
+            None if e is None else (e.shape, e.action, e.role, e.layout, e.law, masked(e.scheme), masked(e.reason))
+            for e in (change.before, change.after)
+        )
+        groups.setdefault((masked(change.name), change.kind, change.fields, sides), []).append(change)
+    return list(groups.values())
+
+
+def _rows(change: Change) -> Iterator[tuple[str, str, str]]:
+    before, after = change.before, change.after
+    if before is None or after is None:
+        yield "parameter", _done(before), _done(after)
+        return
+    hidden = ("action", "tied_to", "law", "stream") if "action" in change.fields else ("law",)
+    for field in change.fields:
+        if field not in hidden:
+            yield field.replace("_", " "), _field(before, field), _field(after, field)
+    if "law" in change.fields:
+        yield "law", law_text(before.law), law_text(after.law)
+    old, new = change.stds
+    if "law" in change.fields and old is not None and new is not None and old != new:
+        ratio = f" (× {change.ratio:.4g})" if change.ratio is not None else ""
+        yield "std", f"{old:.4g}", f"{new:.4g}{ratio}"
+    if before.reason != after.reason:
+        yield "why", before.reason, after.reason
+
+
+def _done(entry: Entry | None) -> str:
+    return "absent" if entry is None else f"{_shape(entry)}, {entry.scheme or entry.action}"
+
+
+def _field(entry: Entry, field: str) -> str:
+    value = getattr(entry, field)
+    if field == "shape":
+        return _shape(entry)
+    if field == "scheme" and entry.tied_to is not None:
+        return _what(entry)
+    return "none" if value in (None, "") else str(value)

@@ -1,0 +1,35 @@
+"""Which tables show which object."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from wellbegun.health import Health
+from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff
+from wellbegun.reports.plans import diff_table, explanation_table
+from wellbegun.reports.text import health_table, ledger_line, plan_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Shown = Plan | PlanDiff | Explanation | Ledger | Health
+
+
+def tables(item: Shown) -> list["RenderableType"]:
+    """What shows this object on a terminal."""
+    if isinstance(item, Plan):
+        return plan_table(item)
+    if isinstance(item, PlanDiff):
+        return diff_table(item)
+    if isinstance(item, Explanation):
+        return explanation_table(item)
+    return health_table(item) if isinstance(item, Health) else [ledger_line(item)]
+
+
+def print_tables(items: Iterable[Shown]) -> None:
+    """Print each as its tables, to the standard output."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for item in items:
+        for part in tables(item):
+            console.print(part)

@@ -1,0 +1,116 @@
+"""Weights drawn where they live: tensors of a CUDA device, with Triton. The values are those of the host."""
+
+import importlib.util
+import itertools
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from wellbegun.fill import Job, gpu, write
+from wellbegun.fill.complexes import REAL_OF, part_of
+from wellbegun.fill.parameters import Parameters, parameters_of
+from wellbegun.fill.reference import fill_rows
+from wellbegun.fill.regions import Region, Rows, region_of, rows_of, size_of, tiles
+from wellbegun.fill.writers import WRITERS
+from wellbegun.laws import Constant, Law, Normal, Sections, ZeroRows
+
+_CHUNK = 1 << 24  # elements drawn at once for a destination whose rows are not contiguous
+_LAUNCHES = 64  # more rectangles than this are drawn into contiguous memory first
+_CHECKED = 1 << 10  # values of each kernel compared with the reference before its first use on a device
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_STORED = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u2"}
+_sound: dict[tuple[torch.device, type, str], bool] = {}
+
+
+def reachable(values: torch.Tensor) -> bool:
+    """Whether kernels can be launched where the tensor is: an Nvidia GPU that Triton supports, and Triton installed."""
+    return (
+        values.device.type == "cuda"
+        and torch.version.hip is None
+        and importlib.util.find_spec("triton") is not None
+        and torch.cuda.get_device_capability(values.device) >= (8, 0)
+    )
+
+
+def drawable(law: Law, device: torch.device, dtype: str) -> bool:
+    """Whether all values of a law can be drawn on the device: its entries are independent, its kernels sound there."""
+    if isinstance(law, Sections):
+        return all(drawable(part, device, dtype) for _, part in law.parts)
+    if isinstance(law, ZeroRows):
+        return drawable(law.law, device, dtype)
+    if isinstance(law, Constant):
+        return True
+    if WRITERS[type(law)] is not WRITERS[Normal]:
+        return False
+    if dtype in REAL_OF:
+        return all(drawable(part_of(law, part), device, REAL_OF[dtype]) for part in ("real", "imag"))
+    parameters = parameters_of(law, dtype)
+    kernel = (device, type(parameters), dtype)
+    if kernel not in _sound:
+        _sound[kernel] = _check(device, parameters, dtype)
+    return _sound[kernel]
+
+
+def _check(device: torch.device, parameters: Parameters, dtype: str) -> bool:
+    """Draw a few values on the device and compare: a compiler that is missing or wrong must not change weights."""
+    expected = np.empty((1, _CHECKED), _STORED[dtype])
+    key, rows = (1, 2, 3, 4), Rows(0, 0, 1, _CHECKED, 0, 0)
+    fill_rows(expected, 0, 0, key, parameters, dtype)
+    out = torch.empty(_CHECKED, dtype=_INTEGERS[expected.itemsize], device=device)
+    try:
+        with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]
+            gpu.draw(out, [rows], key, parameters, dtype)
+        wrong = "" if out.cpu().numpy().tobytes() == expected.tobytes() else "its bits differ from the definition"
+    except Exception as error:  # whatever a missing C compiler, driver or assembler raises: the host can draw instead
+        wrong = f"{type(error).__name__}: {error}"
+    if wrong:
+        text = f"initialize: the {dtype} kernel for {type(parameters).__name__} does not work on {device} ({wrong})."
+        warnings.warn(f"{text} Values are drawn on the host instead, which is slower.", RuntimeWarning, stacklevel=2)
+    return not wrong
+
+
+def draw(law: Law, out: torch.Tensor, job: Job) -> None:
+    """Fill a tensor with the whole of a drawable law; `job.region` is everything."""
+    if isinstance(law, Sections):
+        start = 0
+        for index, (size, part) in enumerate(law.parts):
+            shape = (size, *job.shape[1:])
+            draw(part, out[start : start + size], job.sub(index, shape=shape, region=region_of(None, shape)))
+            start += size
+    elif isinstance(law, ZeroRows):
+        draw(law.law, out, job)
+        for row in law.rows:
+            out[row] = 0
+    elif isinstance(law, Constant):
+        one = torch.empty((), dtype=out.dtype)
+        stored = one.view(torch.uint16) if job.dtype == "bfloat16" else one
+        write(law, stored.numpy(), replace(job, shape=(), region=()))
+        out.fill_(one)
+    elif job.dtype in REAL_OF:
+        for side, target in zip(("real", "imag"), torch.view_as_real(out).unbind(-1), strict=True):
+            draw(part_of(law, side), target, job.sub(side, dtype=REAL_OF[job.dtype]))
+    elif out.numel():
+        with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]
+            _independent(law, out.view(_INTEGERS[out.element_size()]), job)
+
+
+def _independent(law: Law, out: torch.Tensor, job: Job) -> None:
+    parameters, key = parameters_of(law, job.dtype), job.key
+    if (work := _rows(out, job.shape, job.region)) is not None:
+        return gpu.draw(out, work, key, parameters, job.dtype)
+    for region in tiles(job.region, _CHUNK, _CHUNK):
+        scratch = torch.empty(size_of(region), dtype=out.dtype, device=out.device)
+        rows = rows_of(job.shape, region, scratch.stride())
+        assert rows is not None
+        gpu.draw(scratch, rows, key, parameters, job.dtype)
+        out[tuple(slice(*bounds) for bounds in region)] = scratch
+    return None
+
+
+def _rows(out: torch.Tensor, shape: tuple[int, ...], region: Region) -> list[Rows] | None:
+    """What to launch; None if rows are not contiguous, too many, or share memory."""
+    rows = rows_of(shape, region, out.stride()) if 0 not in out.stride() else None
+    found = None if rows is None else list(itertools.islice(rows, _LAUNCHES + 1))
+    return None if found is None or len(found) > _LAUNCHES else found
