@@ -16,6 +16,7 @@ from wellbegun.schemes import (
     lecun_normal,
     lecun_uniform,
     log_uniform,
+    mirrored,
     normal,
     ones,
     orthogonal,

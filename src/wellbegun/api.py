@@ -38,7 +38,7 @@ def plan(
     model: Any,
     batch: Any = None,
     *,
-    recipe: str = "classic",
+    recipe: str = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,
@@ -54,7 +54,8 @@ def plan(
         model: A torch.nn.Module, in the mode it will be used in.
         batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
             as (32, 3, 32, 32). May be left out if the first layer tells the shape.
-        recipe: Name of a recipe, "classic" or "classic@1".
+        recipe: Name of a recipe: "auto" (orthogonal at an operating point found from the graph), "classic" (the textbook
+            scheme for each nonlinearity), or a published one such as "gpt2"; "auto@1" names the version.
         rules: What is to differ from the recipe: a list of (pattern, scheme) pairs, `Rule`s or dicts with the arguments
             of `Rule`; or a dict pattern -> scheme; or the path of a .toml file with [[rule]] tables. The pattern is a
             glob over names; a `Rule` can also ask for a regular expression, module type, role or shape. The last rule
@@ -73,7 +74,10 @@ def plan(
     Cost: one forward pass without arithmetic; the first call in a process takes about a second, in which torch loads.
 
     >>> from torch import nn
-    >>> found = plan(nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4)), (2, 8), seed=0)
+    >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    >>> plan(model, (2, 8), seed=0)["0.weight"].scheme
+    'mirrored(orthogonal())'
+    >>> found = plan(nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4)), (2, 8), recipe="classic", seed=0)
     >>> found["0.weight"].scheme, found["2.weight"].scheme
     ('xavier_normal()', 'lecun_normal()')
     """
@@ -98,7 +102,7 @@ def initialize(
     model: Any,
     batch: Any = None,
     *,
-    recipe: str = "classic",
+    recipe: str = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,

@@ -92,7 +92,7 @@ def _show(parts: Any) -> None:
 def plan_command(
     model: ModelText,
     input: Inputs = None,
-    recipe: RecipeName = "classic",
+    recipe: RecipeName = "auto",
     rule: RuleTexts = None,
     rules: RuleFile = None,
     exclude: Excludes = None,
@@ -153,7 +153,7 @@ def init_command(
     model: ModelText,
     out: Annotated[Path, typer.Option("--out", "-o", help="safetensors file for weights, plan and seed.")],
     input: Inputs = None,
-    recipe: RecipeName = "classic",
+    recipe: RecipeName = "auto",
     rule: RuleTexts = None,
     rules: RuleFile = None,
     exclude: Excludes = None,

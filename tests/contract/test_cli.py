@@ -72,19 +72,36 @@ def run(*arguments: str, status: int = 0) -> str:
     return result.output
 
 
+CLASSIC = ("--recipe", "classic")
+
+
 def test_plan_shows_every_parameter_and_why(folder: Path) -> None:
-    text = run("plan", "net.py:mlp", "--input", "8,64", "--seed", "1")
+    text = run("plan", "net.py:mlp", "--input", "8,64", "--seed", "1", *CLASSIC)
     assert "Plan classic@1, seed 1" in text
     assert re.search(r"0\.weight\s+32×64\s+hidden\s+he_normal\(\)\s+N\(0, 0\.1768²\)\s+feeds relu", text)
     assert re.search(r"2\.weight .* xavier_normal\(\)", text)
     assert "6 parameters to fill (3,466 values), 0 kept (0), 0 tied (0)" in text or "0 tied." in text
-    long = run("plan", "net.py:deep", "--input", "8,64")
+    long = run("plan", "net.py:deep", "--input", "8,64", *CLASSIC)
     assert "*.weight (30)" in long  # layers that differ only by their number share a row
 
 
 def test_plan_as_json_and_to_a_file(folder: Path) -> None:
     data = json.loads(
-        run("plan", "net.py:mlp", "-i", "8,64", "-r", "0.*=zeros", "-x", "4.bias", "-f", "json", "-o", "plan.json")
+        run(
+            "plan",
+            "net.py:mlp",
+            "-i",
+            "8,64",
+            *CLASSIC,
+            "-r",
+            "0.*=zeros",
+            "-x",
+            "4.bias",
+            "-f",
+            "json",
+            "-o",
+            "plan.json",
+        )
     )
     assert [entry["scheme"] for entry in data["entries"]] == [
         "zeros()",
@@ -114,13 +131,13 @@ scheme = "constant(0.5)"
 def test_rules_from_a_file_come_before_those_of_the_command(folder: Path) -> None:
     (folder / "rules.toml").write_text(RULES)
     options = ("--rules", "rules.toml", "-r", "2.bias=ones")
-    data = json.loads(run("plan", "net.py:mlp", "-i", "8,64", "-s", "1", *options, "-f", "json"))
+    data = json.loads(run("plan", "net.py:mlp", "-i", "8,64", *CLASSIC, "-s", "1", *options, "-f", "json"))
     schemes = [entry["scheme"] for entry in data["entries"]]
     half = "constant(value=0.5)"
     assert schemes == ["orthogonal()", half, "orthogonal()", "ones()", "lecun_normal()", "keep"]
-    found = wb.plan(torch.nn.Sequential(*_mlp()), (8, 64), rules=folder / "rules.toml", seed=1)
+    found = wb.plan(torch.nn.Sequential(*_mlp()), (8, 64), rules=folder / "rules.toml", recipe="classic", seed=1)
     assert found["0.weight"].scheme == "orthogonal()"
-    assert found == wb.plan(torch.nn.Sequential(*_mlp()), (8, 64), rules="rules.toml", seed=1)
+    assert found == wb.plan(torch.nn.Sequential(*_mlp()), (8, 64), rules="rules.toml", recipe="classic", seed=1)
     only = json.loads(run("plan", "net.py:mlp", "-i", "8,64", "--only", "0.*", "--only", "*.bias", "-f", "json"))
     assert [entry["action"] for entry in only["entries"]] == ["fill", "fill", "keep", "fill", "keep", "fill"]
     text = run("init", "net.py:mlp", "-i", "8,64", *options, "--only", "0.*", "--only", "2.*", "-o", "w.safetensors")
@@ -133,7 +150,7 @@ def _mlp() -> list[torch.nn.Module]:
 
 
 def test_explain_tells_everything_about_one_parameter(folder: Path) -> None:
-    options = ("plan", "net.py:mlp", "-i", "8,64", "-s", "1", "--explain", "0.weight")
+    options = ("plan", "net.py:mlp", "-i", "8,64", *CLASSIC, "-s", "1", "--explain", "0.weight")
     text = run(*options)
     for fact in (
         "32×64, float32, 2,048 values",
@@ -160,8 +177,8 @@ def test_explain_tells_everything_about_one_parameter(folder: Path) -> None:
 
 
 def test_diff_shows_where_plans_differ(folder: Path) -> None:
-    base = ("plan", "net.py:mlp", "-i", "8,64")
-    assert "0 of 6 parameters differ." in run(*base, "--recipe", "classic", "--diff", "classic@1")
+    base = ("plan", "net.py:mlp", "-i", "8,64", *CLASSIC)
+    assert "0 of 6 parameters differ." in run(*base, "--diff", "classic@1")
     run(*base, "-s", "5", "-r", "0.weight=normal(std=0.5)", "-r", "4.bias=keep", "-o", "other.json")
     text = run(*base, "--diff", "other.json")  # without a seed, that of the file
     assert "2 of 6 parameters differ." in text

@@ -1,5 +1,6 @@
 """PyTorch: what each weight feeds, found by running; the plan of classic@1; nothing changes while looking."""
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, RuleE
 from wellbegun.laws import Normal, Orthogonal, Sections, ZeroRows
 from wellbegun.torch import InputSpec, trace
 
+classic_plan = functools.partial(wb.plan, recipe="classic")
+classic_initialize = functools.partial(wb.initialize, recipe="classic")
+
 _spec = importlib.util.spec_from_file_location("torch_models", Path(__file__).with_name("torch_models.py"))
 models = importlib.util.module_from_spec(_spec)
 sys.modules["torch_models"] = models
@@ -22,7 +26,7 @@ _spec.loader.exec_module(models)
 
 
 def schemes(model: nn.Module, batch=None, **options) -> dict[str, str]:
-    plan = wb.plan(model, batch, seed=0, **options)
+    plan = classic_plan(model, batch, seed=0, **options)
     return {entry.name: entry.scheme for entry in plan.entries}
 
 
@@ -52,7 +56,7 @@ def test_a_hybrid_network_is_planned_layer_by_layer() -> None:
 
 def test_the_fan_of_an_in_out_matrix_is_its_first_axis() -> None:
     """`x @ w` with w (in, out): a bare shape would be read as (out, in)."""
-    entry = wb.plan(models.Hybrid(), (4, 1, 8, 8), seed=0)["inline"]
+    entry = classic_plan(models.Hybrid(), (4, 1, 8, 8), seed=0)["inline"]
     assert entry.layout.axes == "io"
     assert (
         entry.law == Normal(0, wb.gain("silu") / 32**0.5) or abs(entry.law.std * 32**0.5 / wb.gain("silu") - 1) < 1e-9
@@ -125,13 +129,13 @@ def test_activations_are_found_however_they_are_spelled(name: str) -> None:
 def test_other_activations_get_their_gain_by_quadrature(function, reference: str) -> None:
     found = schemes(Spelled(function), (4, 8))["layer.weight"]
     assert found == f"variance_scaling(scale={round(wb.gain(reference) ** 2, 10)!r})"
-    entry = wb.plan(Spelled(function), (4, 8), seed=0)["layer.weight"]
+    entry = classic_plan(Spelled(function), (4, 8), seed=0)["layer.weight"]
     assert f"feeds {reference}" in entry.reason
     assert "by quadrature" in entry.reason
 
 
 def test_an_activation_nobody_has_named() -> None:
-    entry = wb.plan(Spelled(lambda x: x * torch.tanh(x)), (4, 8), seed=0)["layer.weight"]
+    entry = classic_plan(Spelled(lambda x: x * torch.tanh(x)), (4, 8), seed=0)["layer.weight"]
     expected = wb.gain(lambda x: x * np.tanh(x)) ** 2
     assert entry.scheme == f"variance_scaling(scale={round(expected, 10)!r})"
     assert "an unnamed function" in entry.reason
@@ -141,7 +145,7 @@ def test_an_activation_nobody_has_named() -> None:
 @pytest.mark.parametrize("both", [False, True])
 def test_recurrent_layers(kind: str, both: bool) -> None:
     model = getattr(nn, kind)(5, 6, num_layers=2, bidirectional=both)
-    plan = wb.plan(model, (7, 3, 5), seed=0)
+    plan = classic_plan(model, (7, 3, 5), seed=0)
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
     for entry in plan.entries:
         if "weight_hh" in entry.name:
@@ -177,7 +181,7 @@ def test_recurrent_cells_projections_and_packed_sequences() -> None:
 
 def test_tied_padding_positions_and_multipliers() -> None:
     model = models.TiedLM()
-    plan = wb.plan(model, {"tokens": torch.randint(0, 30, (2, 12))}, seed=0)
+    plan = classic_plan(model, {"tokens": torch.randint(0, 30, (2, 12))}, seed=0)
     assert plan["embed.weight"].law == ZeroRows(Normal(0, 0.25), (2,))
     assert plan["embed.weight"].layout.axes == "lo"
     assert (plan["head.weight"].action, plan["head.weight"].tied_to) == ("tie", "embed.weight")
@@ -188,11 +192,11 @@ def test_tied_padding_positions_and_multipliers() -> None:
 
 
 def test_attention_is_three_matrices_and_transposed_convolutions_know_their_stride() -> None:
-    plan = wb.plan(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8), seed=0)
+    plan = classic_plan(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8), seed=0)
     assert plan["self_attn.in_proj_weight"].layout.sections == 3
     assert plan["linear1.weight"].scheme == "he_normal()"
     deconv = nn.Sequential(nn.ConvTranspose2d(8, 4, 4, stride=2), nn.ReLU(), nn.Conv2d(4, 2, 3))
-    assert wb.plan(deconv, (1, 8, 6, 6), seed=0)["0.weight"].law.std == pytest.approx((2 / (8 * 16 / 4)) ** 0.5)
+    assert classic_plan(deconv, (1, 8, 6, 6), seed=0)["0.weight"].law.std == pytest.approx((2 / (8 * 16 / 4)) ** 0.5)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ def test_tokens_and_bilinear_layers() -> None:
             x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1)
             return self.pair(x[:, 0], x[:, 1])
 
-    plan = wb.plan(Token(), (2, 3, 8), seed=0)
+    plan = classic_plan(Token(), (2, 3, 8), seed=0)
     assert (plan["token"].role, plan["token"].law) == ("token", Normal(0, 0.02))
     assert plan["pair.weight"].law == Normal(0, 1 / 8)  # 8 * 8 terms
 
@@ -240,7 +244,7 @@ def test_what_only_real_tensors_can_do_is_run_with_them() -> None:
                 raise RuntimeError("no fakes here")
             return torch.relu(self.layer(x))
 
-    plan = wb.plan(Counting(), torch.ones(2, 4), seed=0)
+    plan = classic_plan(Counting(), torch.ones(2, 4), seed=0)
     assert plan["layer.weight"].scheme == HE
     assert "which refuse it: no fakes here" in plan.notes[0]
 
@@ -248,9 +252,9 @@ def test_what_only_real_tensors_can_do_is_run_with_them() -> None:
 def test_models_on_meta_and_in_low_precision_can_be_planned() -> None:
     with torch.device("meta"):
         model = models.Hybrid()
-    plan = wb.plan(model, (4, 1, 8, 8), seed=0)
+    plan = classic_plan(model, (4, 1, 8, 8), seed=0)
     assert [entry.scheme for entry in plan.entries] == [
-        e.scheme for e in wb.plan(models.Hybrid(), (4, 1, 8, 8), seed=0).entries
+        e.scheme for e in classic_plan(models.Hybrid(), (4, 1, 8, 8), seed=0).entries
     ]
     with pytest.raises(ArgumentError, match="is on the meta device, which holds no values.*to_empty"):
         wb.apply(model, plan)
@@ -270,11 +274,11 @@ def test_paths_that_depend_on_values_are_run_with_values() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.relu(self.a(x)) if x.sum() > 0 else torch.tanh(self.b(x))
 
-    plan = wb.plan(Branching(), torch.ones(2, 4), rules=[("b.*", "keep")], seed=0)
+    plan = classic_plan(Branching(), torch.ones(2, 4), rules=[("b.*", "keep")], seed=0)
     assert plan["a.weight"].scheme == HE
     assert "depends on values" in plan.notes[0]
     with pytest.raises(RuleError, match=r"b.weight: is not used in the forward pass of this batch"):
-        wb.plan(Branching(), torch.ones(2, 4), seed=0)
+        classic_plan(Branching(), torch.ones(2, 4), seed=0)
 
 
 class Stateful(nn.Module):
@@ -328,13 +332,13 @@ def test_looking_changes_nothing(look, fail: bool) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: wb.plan("model"), ArgumentTypeError, "model must be a torch.nn.Module; got 'str'"),
-        (lambda: wb.plan(nn.Linear(4, 4), torch.zeros(2, 5)), TraceError, r"on inputs of shape \(2, 5\)"),
-        (lambda: wb.plan(nn.Conv2d(1, 1, 3)), ArgumentError, "cannot be told from its first layer. Give a batch"),
-        (lambda: wb.plan(nn.ReLU(), (2, 4)), ModelError, "has no parameters"),
-        (lambda: wb.plan(nn.Linear(4, 4), object()), ArgumentTypeError, "batch: value must be a tensor"),
-        (lambda: wb.plan(nn.Linear(4, 4), "2;4"), ArgumentError, "input: spec must be a shape such as"),
-        (lambda: wb.plan(nn.LazyLinear(4), torch.zeros(2, 4)), TraceError, "is lazy and has no shape yet"),
+        (lambda: classic_plan("model"), ArgumentTypeError, "model must be a torch.nn.Module; got 'str'"),
+        (lambda: classic_plan(nn.Linear(4, 4), torch.zeros(2, 5)), TraceError, r"on inputs of shape \(2, 5\)"),
+        (lambda: classic_plan(nn.Conv2d(1, 1, 3)), ArgumentError, "cannot be told from its first layer. Give a batch"),
+        (lambda: classic_plan(nn.ReLU(), (2, 4)), ModelError, "has no parameters"),
+        (lambda: classic_plan(nn.Linear(4, 4), object()), ArgumentTypeError, "batch: value must be a tensor"),
+        (lambda: classic_plan(nn.Linear(4, 4), "2;4"), ArgumentError, "input: spec must be a shape such as"),
+        (lambda: classic_plan(nn.LazyLinear(4), torch.zeros(2, 4)), TraceError, "is lazy and has no shape yet"),
         (lambda: wb.apply(nn.Linear(4, 4), "plan"), ArgumentTypeError, "apply: plan must be a Plan"),
         (lambda: InputSpec.parse("4,4:int64"), ArgumentError, "a bound for integers.*Write 4,4:int64<N"),
         (lambda: InputSpec.parse("4,4:floaty"), ArgumentError, "a torch dtype; got 'floaty'"),
@@ -373,7 +377,7 @@ def test_a_plan_from_disk_gives_a_fresh_model_the_same_bytes(dtype: torch.dtype,
     ]
     tokens = torch.randint(0, 20, (3, 5))
     first, second = Mixed().to(dtype), Mixed().to(dtype)
-    plan = wb.plan(first, tokens, rules=rules, seed=2**63 + 1)
+    plan = classic_plan(first, tokens, rules=rules, seed=2**63 + 1)
     wb.apply(first, plan)
     again = load_plan(save_plan(plan, tmp_path / "plan.json"))
     assert again == plan
@@ -389,15 +393,17 @@ def test_rules_ask_for_module_types_as_isinstance_does() -> None:
         pass
 
     model = nn.Sequential(Wide(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
-    plan = wb.plan(model, (2, 4), rules=[wb.Rule(scheme="keep", type="Linear"), wb.Rule(scheme="ones", type="Wide")])
+    plan = classic_plan(
+        model, (2, 4), rules=[wb.Rule(scheme="keep", type="Linear"), wb.Rule(scheme="ones", type="Wide")]
+    )
     assert [entry.scheme for entry in plan.entries] == ["ones()", "ones()", "ones()", "zeros()", "keep", "keep"]
     assert plan["0.weight"].owner == "Wide"
 
 
 def test_what_was_decided_can_be_shown(capsys) -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    plan = wb.plan(model, (2, 4), seed=0)
-    other = wb.plan(model, (2, 4), rules={"0.weight": "ones"}, only="0.*", seed=0)
+    plan = classic_plan(model, (2, 4), seed=0)
+    other = classic_plan(model, (2, 4), rules={"0.weight": "ones"}, only="0.*", seed=0)
     wb.show(plan.explain("0.weight"))
     wb.show(plan.diff(other))
     text = capsys.readouterr().out

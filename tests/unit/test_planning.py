@@ -35,7 +35,7 @@ def model(extra: dict[str, Parameter] | None = None) -> ModelGraph:
 
 
 def test_every_parameter_has_one_entry_with_a_reason() -> None:
-    plan = make_plan(model(), seed=5)
+    plan = make_plan(model(), seed=5, recipe="classic")
     assert [entry.name for entry in plan.entries] == list(PARAMETERS)
     assert plan["fc1.weight"].scheme == "he_normal()"
     assert plan["fc1.weight"].law == Normal(0, 0.5**0.5)

@@ -56,7 +56,7 @@ def _relu(x: np.ndarray) -> np.ndarray:
 
 
 def plan(*rules: object, **options: object) -> Plan:
-    return make_plan(model(), rules=list(rules), **{"seed": 0, **options})
+    return make_plan(model(), rules=list(rules), **{"seed": 0, "recipe": "classic", **options})
 
 
 # ---------------------------------------------------------------------- conditions
@@ -280,7 +280,7 @@ def test_rules_from_a_file(tmp_path) -> None:
     )
     assert (found.exclude, found.only) == (("stem.bias",), ("*.weight", "*.bias"))
     listed = plan(*found.rules, exclude=found.exclude, only=found.only)
-    assert make_plan(model(), rules=found, seed=0) == listed
+    assert make_plan(model(), rules=found, seed=0, recipe="classic") == listed
     more = found.then([("head.*", "ones")], exclude="layers.0.weight", only="*")
     assert (len(more.rules), more.exclude, more.only) == (4, ("stem.bias", "layers.0.weight"), ("*",))
     assert load_rules(tmp_path / "empty.toml") == Overrides() if (tmp_path / "empty.toml").write_text("") else True

@@ -39,6 +39,7 @@ ONE_OF_EACH = [
     wb.delta_orthogonal(),
     wb.sparse(sparsity=0.5),
     wb.icnr(wb.he_normal(mode="fan_out"), 2),
+    wb.mirrored(wb.orthogonal(gain=2)),
 ]
 KERNELS_ONLY = ("dirac", "delta_orthogonal")
 MATRICES_ONLY = ("eye",)

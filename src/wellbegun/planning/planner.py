@@ -23,7 +23,7 @@ FROZEN = ("keep", "fill")
 def make_plan(
     graph: ModelGraph,
     *,
-    recipe: str = "classic",
+    recipe: str = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,
@@ -36,7 +36,8 @@ def make_plan(
     choice("plan", "frozen", frozen, FROZEN)
     roles = roles_of(graph)
     selected = select(graph, roles, asked, frozen)
-    solved = chosen.solve(graph, roles) if chosen.solve is not None else {}
+    taken = frozenset(name for name, selection in selected.items() if selection.by)
+    solved = chosen.solve(graph, roles, taken) if chosen.solve is not None else {}
     entries: list[Entry] = []
     problems: list[str] = []
     for name, parameter in graph.parameters.items():

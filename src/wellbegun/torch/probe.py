@@ -262,5 +262,6 @@ def _hash(rows: torch.Tensor) -> torch.Tensor:
     each = max(1, (1 << 22) // max(columns, 1))  # bounded memory, whatever the size
     for start in range(0, len(rows), each):
         values = rows[start : start + each].detach().cpu().to(torch.float64) + 0.0
-        found.append((values.view(torch.int64) * multipliers).sum(dim=1))
+        mixed = values.view(torch.int64) * multipliers
+        found.append(((mixed ^ (mixed >> 32)) * multipliers).sum(dim=1))  # or sign bits would cancel in pairs
     return torch.cat(found)

@@ -45,7 +45,7 @@ class Choice(NamedTuple):
 
 
 Chooser = Callable[[Role], Choice]
-Solver = Callable[[ModelGraph, Mapping[str, Role]], Mapping[str, Choice]]
+Solver = Callable[[ModelGraph, Mapping[str, Role], frozenset[str]], Mapping[str, Choice]]
 
 
 class Recipe(NamedTuple):
@@ -55,7 +55,8 @@ class Recipe(NamedTuple):
     version: int
     choices: Mapping[str, Chooser]
     needs: tuple[str, ...] = ()  # roles without which the recipe is not what its name says
-    solve: Solver | None = None  # choices that depend on the whole model; they go before those by role
+    # choices that depend on the whole model, given the parameters somebody else decides; they go before those by role
+    solve: Solver | None = None
 
     @property
     def full_name(self) -> str:

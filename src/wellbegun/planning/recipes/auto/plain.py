@@ -24,12 +24,16 @@ class Series:
     reason: str
 
 
-def series_of(graph: ModelGraph, roles: Mapping[str, Role], points: "Points") -> Mapping[str, Series]:
-    """Every layer outside residual branches whose function can be made odd."""
+def series_of(
+    graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str], points: "Points"
+) -> Mapping[str, Series]:
+    """Every layer whose function can be made odd; none that must agree with a layer somebody else decides."""
     found = {}
     for name, layer in layers_of(graph).items():
         role = roles.get(name)
         if role is None or role.role not in ("hidden", "up") or _in_normed_branch(role):
+            continue
+        if taken.intersection((name, *layer.readers)):
             continue
         series = _series(graph, layer, role, points)
         if series is not None:

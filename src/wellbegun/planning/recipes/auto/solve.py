@@ -20,10 +20,10 @@ _DEEPNORM = "Wang et al. 2022, arXiv:2203.00555"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 
 
-def solve(graph: ModelGraph, roles: Mapping[str, Role]) -> Mapping[str, Choice]:
+def solve(graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[str, Choice]:
     """Choices for every weight of a product or convolution, and for biases that follow from them."""
     points = Points()
-    series = series_of(graph, roles, points)
+    series = series_of(graph, roles, taken, points)
     feeders = {reader: found for found in series.values() for reader in found.layer.readers}
     choices: dict[str, Choice] = {}
     for operation, use in graph.uses():
