@@ -102,14 +102,14 @@ def _plain_reason(role: Role) -> str:
 
 
 def readout_rms(role: Role) -> float:
-    """Logits of this RMS cost about 2.5 % over chance: a softmax over K outputs of variance s^2 loses s^2 / 2 nats."""
+    """Logits of this RMS cost about 2 % over chance: a softmax over K outputs of variance s^2 loses s^2 / 2 nats."""
     assert role.layout is not None
     classes = math.prod(
         size for size, letter in zip(role.parameter.shape, role.layout.axes, strict=True) if letter == "o"
     )
     if classes < 2:
         return 0.3
-    return min(0.5 if role.net.normed else 1.0, math.sqrt(0.05 * math.log(classes)))
+    return min(0.5 if role.net.normed else 1.0, math.sqrt(0.04 * math.log(classes)))
 
 
 # ---------------------------------------------------------------------- what comes in
