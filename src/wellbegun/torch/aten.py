@@ -9,7 +9,16 @@ from typing import Any
 import torch
 
 IGNORED = frozenset(
-    {"device", "sym_size", "sym_stride", "sym_numel", "is_same_size", "_assert_async", "_assert_scalar"}
+    {
+        "device",
+        "sym_size",
+        "sym_stride",
+        "sym_numel",
+        "is_same_size",
+        "_assert_async",
+        "_assert_scalar",
+        "_has_same_storage_numel",
+    }
 )
 
 # (first operand, second operand, additive bias or None): positions of the arguments of a product
@@ -24,7 +33,12 @@ PRODUCTS: dict[str, tuple[int, int, int | None]] = {
     "baddbmm": (1, 2, 0),
     "addbmm": (1, 2, 0),
     "_addmm_activation": (1, 2, 0),
+    "_sparse_mm": (0, 1, None),
+    "_sparse_addmm": (1, 2, 0),
+    "_grouped_mm": (0, 1, 3),
+    "grouped_mm_fallback": (0, 1, None),
 }
+GROUPED = frozenset({"_grouped_mm", "grouped_mm_fallback"})  # rows (N, in) sorted by expert, weights (E, in, out)
 CONVOLUTIONS = frozenset({"convolution", "_convolution", "convolution_overrideable"})
 # scale and shift arguments of normalizations
 NORMS: dict[str, tuple[int | None, int | None]] = {
@@ -46,12 +60,20 @@ LOOKUPS: dict[str, tuple[int, int | None]] = {
     "_embedding_bag_forward_only": (0, 8),
 }
 SOFTMAX = frozenset({"_softmax", "_log_softmax", "_safe_softmax", "_masked_softmax"})
-ATTENTION = "_scaled_dot_product"
+ATTENTIONS = ("_scaled_dot_product", "_flash_attention", "_efficient_attention")
 POOLS = (
     "max_pool", "avg_pool", "_adaptive_avg_pool", "adaptive_max_pool", "adaptive_avg_pool", "upsample_", "_upsample_",
-    "fractional_max_pool", "max_unpool",
+    "fractional_max_pool", "max_unpool", "grid_sampler",
 )  # fmt: skip
-MEANS = frozenset({"mean", "sum", "amax", "amin", "max", "min", "median", "logsumexp"})
+MEANS = frozenset({"mean", "sum", "amax", "amin", "max", "min", "median", "logsumexp", "nansum"})
+SCANS = frozenset({"cumsum", "cumsum_", "cummax", "cummin", "logcumsumexp", "col2im", "segment_reduce", "trace"})
+LOSSES = frozenset(
+    {"nll_loss_forward", "nll_loss2d_forward", "_ctc_loss", "multi_margin_loss", "multilabel_margin_loss"}
+)
+SCATTERED_SUMS = frozenset(  # into a constant: sums over neighbours; into a value: a sum of two
+    {"index_add", "index_add_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_", "index_reduce",
+     "index_reduce_", "_index_put_impl_"}
+)  # fmt: skip
 STATISTICS = MEANS | {
     "var",
     "std",
@@ -67,9 +89,13 @@ MOVES = frozenset(
         "clone", "contiguous", "_unsafe_view", "_to_copy", "copy_", "copy", "lift_fresh", "lift_fresh_copy", "flip",
         "repeat", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
         "replication_pad2d", "replication_pad3d", "index", "index_select", "gather", "slice_scatter", "select_scatter",
-        "masked_fill", "masked_fill_", "index_put", "index_put_", "scatter", "tril", "triu", "im2col", "pixel_shuffle",
-        "pixel_unshuffle", "channel_shuffle", "sort", "topk", "_pack_padded_sequence", "native_dropout",
-        "_fused_dropout",        "roll", "_reshape_copy", "view_copy", "as_strided_copy", "_pad_packed_sequence",
+        "masked_fill", "masked_fill_", "masked_select", "masked_scatter", "masked_scatter_", "index_put", "index_put_",
+        "index_copy", "index_copy_", "index_fill", "index_fill_", "_unsafe_index", "take", "scatter", "scatter_",
+        "tril", "triu", "tril_", "triu_", "im2col", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "sort",
+        "topk", "_pack_padded_sequence", "native_dropout", "_fused_dropout", "roll", "rot90", "diag_embed",
+        "_reshape_copy", "view_copy", "as_strided_copy", "as_strided_", "_pad_packed_sequence", "block_diag",
+        "fake_quantize_per_tensor_affine_cachemask", "fake_quantize_per_channel_affine_cachemask",
+        "embedding_renorm_", "_sparse_coo_tensor_with_dims_and_tensors", "_to_dense", "expand_copy", "nan_to_num",
     }
 )  # fmt: skip
 CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
@@ -82,8 +108,18 @@ CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
 }  # fmt: skip
 FILLS = frozenset({"full", "full_like", "new_full", "fill_", "fill", "scalar_tensor"})
 SUMS = frozenset({"add", "sub", "rsub", "add_", "sub_", "lerp", "lerp_"})
-PRODUCTS_BY_ENTRY = frozenset({"mul", "div", "mul_", "div_", "true_divide"})
+PICKS = frozenset({"index", "index_select"})  # slices by indices, spelled without a layer
+CHOICES = frozenset({"topk", "sort", "multinomial"})  # of experts, among the scores a router gave
+PRODUCTS_BY_ENTRY = frozenset({"mul", "div", "mul_", "div_", "true_divide", "addcmul", "addcmul_", "addcdiv"})
+BOUNDS = frozenset({"maximum", "minimum", "fmax", "fmin"})  # a signal, kept within bounds
+MASKS = BOUNDS | frozenset(
+    {"where", "masked_fill", "masked_fill_", "copy_", "_to_copy", "clone", "logical_and", "bitwise_and"}
+)
 
+LAYERS = {  # functions that say which argument is the weight: its position
+    "linear": 1, "bilinear": 2, "conv1d": 1, "conv2d": 1, "conv3d": 1, "conv_transpose1d": 1, "conv_transpose2d": 1,
+    "conv_transpose3d": 1, "layer_norm": 2, "rms_norm": 2,
+}  # fmt: skip
 RECURRENT = {
     "lstm": ("lstm", 4), "gru": ("gru", 3), "rnn_tanh": ("rnn_tanh", 1), "rnn_relu": ("rnn_relu", 1),
     "lstm_cell": ("lstm", 4), "gru_cell": ("gru", 3),
@@ -92,13 +128,24 @@ RECURRENT = {
 
 
 def name_of(func: Any) -> str:
-    """`aten.relu_.default` -> "relu_"."""
-    return str(func.overloadpacket.__name__)
+    """`aten.relu_.default` -> "relu_"; products in place by the name of the product."""
+    name = str(func.overloadpacket.__name__)
+    return name[:-1] if name.endswith("_") and name[:-1] in PRODUCTS else name
 
 
 def is_pointwise(func: Any) -> bool:
     """Elementwise by torch's own tag, or one of the few it does not tag."""
     return torch.Tag.pointwise in func.tags or name_of(func) in {"_prelu_kernel", "log_sigmoid_forward", "where"}
+
+
+def is_view(func: Any) -> bool:
+    """Whether the output shares the memory of the first operand."""
+    return bool(func.is_view) or torch.Tag.inplace_view in func.tags
+
+
+def moves(func: Any) -> bool:
+    """Whether the entries of the output are entries of the input, elsewhere."""
+    return is_view(func) or name_of(func) in MOVES | SPLITS | {"detach", "alias"}
 
 
 def writes_to(func: Any) -> tuple[int, ...]:
@@ -107,25 +154,60 @@ def writes_to(func: Any) -> tuple[int, ...]:
     return tuple(i for i, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write)
 
 
-def kind_of(func: Any) -> str:
-    """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands."""
+def written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
+    """The tensors that a call changes in place."""
+    found = []
+    for position in writes_to(func):
+        name = func._schema.arguments[position].name
+        given = args[position] if position < len(args) else kwargs.get(name)
+        found += [given] if isinstance(given, torch.Tensor) else []
+    return found
+
+
+def run(func: Any, args: Any, kwargs: Any) -> Any:
+    """The operation itself.
+
+    Two shortcuts for fake tensors: products, for which torch's own rule takes a millisecond, and grouped products, for
+    which it has one for bfloat16 only. Whatever is unusual goes to torch, whose message is the better one.
+    """
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    name = name_of(func)
+    if name == "_grouped_mm" and (args[0].is_meta or isinstance(args[0], FakeTensor)):
+        groups = (args[2].shape[0],) if args[0].ndim == args[1].ndim == 2 else ()
+        return args[0].new_empty((*groups, *args[0].shape[:-1], args[1].shape[-1]))
+    if name in ("mm", "addmm") and not kwargs and type(args[-1]) is FakeTensor and type(args[-2]) is FakeTensor:
+        left, right = args[-2:]
+        plain = (left.layout, left.dtype, left.device) == (right.layout, right.dtype, right.device)
+        if plain and left.shape[1] == right.shape[0] and (name == "mm" or args[0].shape == right.shape[1:]):
+            return left.new_empty((left.shape[0], right.shape[1]))
+    return func(*args, **kwargs)
+
+
+def kind_of(func: Any, roots: int = 1) -> str:
+    """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands.
+
+    `roots`: how many different values come in.
+    """
     name = name_of(func)
     if name in SOFTMAX:
         return "softmax"
-    if name.startswith(ATTENTION) or name.startswith("_flash_attention") or name.startswith("_efficient_attention"):
+    if name.startswith(ATTENTIONS):
         return "attention"
-    if name in NORMS:
-        return "norm"
+    if name in SCATTERED_SUMS:
+        return "add" if roots > 1 else "mean"
+    for kind, names in _KINDS.items():
+        if name in names:
+            return kind
     if name.startswith(POOLS):
         return "pool"
-    if name in MEANS:
-        return "mean"
-    if name in CONCATS:
-        return "concat"
-    if name in SPLITS:
-        return "split"
-    if name in PRODUCTS:
-        return "matmul"
-    if name in MOVES or func.is_view:
-        return "move"
-    return "opaque"
+    return "move" if moves(func) else "opaque"
+
+
+_KINDS = {
+    "norm": NORMS,
+    "mean": STATISTICS | SCANS | LOSSES,
+    "concat": CONCATS,
+    "split": SPLITS,
+    "matmul": PRODUCTS,
+}

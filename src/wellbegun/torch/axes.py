@@ -15,10 +15,12 @@ class Derived:
     """A tensor made from parameters alone."""
 
     names: frozenset[str]
-    rank: int  # of the parameter
+    shape: tuple[int, ...]  # of the parameter
     axes: AxisSets | None  # for each of its axes, the parameter axes it runs over; None: no longer known
     frame: tuple[tuple[int, int, frozenset[int]], ...] = ()  # (size, stride, axes) of the storage it lives in
     exact: bool = True  # entries are the parameter's own: only views and copies so far
+    pair: int | None = None  # the axis of real and imaginary parts, where the tensor made of them is complex
+    gathered: bool = False  # rows picked by constant indices, in a shape of their own: a table of positions
 
     @property
     def name(self) -> str | None:
@@ -29,7 +31,7 @@ class Derived:
 def of_parameter(name: str, tensor: Any) -> Derived:
     """The parameter itself."""
     axes = tuple(frozenset({axis}) for axis in range(tensor.ndim))
-    return Derived(frozenset({name}), tensor.ndim, axes, _frame(tensor, axes))
+    return Derived(frozenset({name}), tuple(tensor.shape), axes, _frame(tensor, axes))
 
 
 def _frame(tensor: Any, axes: AxisSets) -> tuple[tuple[int, int, frozenset[int]], ...]:
@@ -62,25 +64,45 @@ def copy(source: Derived, tensor: Any, *, exact: bool = True) -> Derived:
     return replace(source, frame=_frame(tensor, source.axes), exact=source.exact and exact)
 
 
+def pick(source: Derived, tensor: Any, axis: int, rank: int) -> Derived:
+    """Slices along one axis, chosen by a tensor of integers of the given rank, which takes the place of that axis."""
+    if source.axes is None or axis >= len(source.axes) or len(source.axes) - 1 + rank != tensor.ndim:
+        return replace(source, axes=None, exact=False, gathered=source.gathered or rank > 1)
+    axes = (*source.axes[:axis], *(source.axes[axis],) * rank, *source.axes[axis + 1 :])
+    return replace(source, axes=axes, frame=_frame(tensor, axes), gathered=source.gathered or rank > 1)
+
+
+def paired(source: Derived, tensor: Any) -> Derived:
+    """Complex numbers, whose parts lie along the last axis of `source`."""
+    if source.axes is None or len(source.axes[-1]) != 1:
+        return replace(source, axes=None, exact=False)
+    return replace(source, axes=source.axes[:-1], frame=_frame(tensor, source.axes[:-1]), pair=min(source.axes[-1]))
+
+
 def merge(sources: list[Derived]) -> Derived:
     """Something made of several parameters: only their names are known."""
-    return Derived(frozenset().union(*(source.names for source in sources)), 0, None, exact=False)
+    gathered = any(source.gathered for source in sources)
+    return Derived(frozenset().union(*(source.names for source in sources)), (), None, exact=False, gathered=gathered)
 
 
 def letters(derived: Derived, roles: str) -> str | None:
     """Letters of the parameter's axes, if axis j of the tensor has role roles[j]; None if they contradict.
 
-    Axes of size 1 leave no trace in strides; they take the roles that are still missing, in order.
+    An axis that the tensor does not run over was indexed away: it counts matrices of their own. Axes of size 1 leave
+    no trace in strides; they take the roles that are still missing, in order.
     """
     if derived.axes is None or len(derived.axes) != len(roles):
         return None
     found: dict[int, str] = {}
+    if derived.pair is not None:  # real and imaginary parts are both summed over
+        found[derived.pair] = "i" if "i" in roles else "o"
     for role, axes in zip(roles, derived.axes, strict=True):
         for axis in axes:
             if found.setdefault(axis, role) != role:
                 return None
     missing = [role for role in dict.fromkeys(roles) if role not in found.values() and role != "e"]
-    for axis in range(derived.rank):
+    for axis, size in sorted(enumerate(derived.shape), key=lambda item: item[1] > 1):
         if axis not in found:
-            found[axis] = missing.pop(0) if missing else "o"
-    return "".join(found[axis] for axis in range(derived.rank))
+            alone = "o" if size <= 1 or "l" in roles else "e"
+            found[axis] = missing.pop(0) if missing else alone
+    return "".join(found[axis] for axis in range(len(derived.shape)))

@@ -103,7 +103,9 @@ def _leaf(value: Any, name: str) -> Any:
     if isinstance(value, (tuple, list)) and _is_shape(value):
         return InputSpec(tuple(value)).tensor(name)
     if isinstance(value, (tuple, list)):
-        return type(value)(_leaf(item, f"{name}.{i}") for i, item in enumerate(value))
+        return _like(value, [_leaf(item, f"{name}.{i}") for i, item in enumerate(value)])
+    if isinstance(value, Mapping):
+        return {key: _leaf(item, f"{name}.{key}") for key, item in value.items()}
     if value is None or isinstance(value, (bool, int, float)):
         return value
     allowed = "a tensor, an array, a shape, a tuple of these or a dict of keyword arguments"
@@ -130,19 +132,27 @@ def place(call: Call, model: torch.nn.Module) -> Call:
     first = next(iter(model.parameters()), None)
     if first is None:
         raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
-    real = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), torch.float32)
+    real = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
 
     def move(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(first.device, real if tensor.dtype.is_floating_point else tensor.dtype)
+        dtype = real if real is not None and tensor.dtype.is_floating_point else tensor.dtype
+        return tensor.to(first.device, dtype)
 
     return call.map(move)
+
+
+def _like(node: Any, items: list[Any]) -> Any:
+    """A tuple, list or named tuple of the same type with other items."""
+    return type(node)(*items) if hasattr(node, "_fields") else type(node)(items)
 
 
 def _map(node: Any, function: Any) -> Any:
     if isinstance(node, torch.Tensor):
         return function(node)
     if isinstance(node, (tuple, list)):
-        return type(node)(_map(item, function) for item in node)
+        return _like(node, [_map(item, function) for item in node])
+    if isinstance(node, Mapping):
+        return {key: _map(item, function) for key, item in node.items()}
     return node
 
 
@@ -155,9 +165,11 @@ def _leaves(node: Any) -> list[torch.Tensor]:
         return [tensor for item in node.values() for tensor in _leaves(item)]
     if hasattr(node, "__dataclass_fields__"):
         return [tensor for key in node.__dataclass_fields__ for tensor in _leaves(getattr(node, key))]
+    if isinstance(node, torch.distributions.Distribution):
+        return [tensor for key in node.arg_constraints for tensor in _leaves(vars(node).get(key))]
     return []
 
 
 def outputs_of(result: Any) -> list[torch.Tensor]:
-    """Tensors in whatever a model returned: tensor, tuple, dict or dataclass."""
+    """Tensors in whatever a model returned: tensor, tuple, dict, dataclass or distribution."""
     return _leaves(result)

@@ -1,6 +1,6 @@
 """An elementwise computation as an expression of one value, replayed in float64 on any grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,26 +46,46 @@ def function_of(expression: Expression) -> Callable[[Array], Array]:
     def function(x: Array) -> Array:
         with torch.no_grad():
             start = torch.from_numpy(np.array(x, dtype=np.float64))
-            found = _evaluate(expression, start, {})
+            found = _evaluate(expression, start)
             return found.to(torch.float64).expand(start.shape).numpy().copy()  # type: ignore[no-any-return]
 
     return function
 
 
-def _evaluate(node: Any, x: torch.Tensor, memo: dict[int, Any]) -> Any:
+def _evaluate(expression: Expression, x: torch.Tensor) -> Any:
+    """Innermost first, with a stack of our own: models may chain more functions than Python may nest calls."""
+    done: dict[int, Any] = {}
+    stack = [expression]
+    while stack:
+        node = stack[-1]
+        waiting = [inner for inner in _inner([*node.arguments, *node.keywords.values()]) if id(inner) not in done]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        if id(node) not in done:
+            arguments = [_filled(argument, x, done) for argument in node.arguments]
+            keywords = {key: _filled(value, x, done) for key, value in node.keywords.items()}
+            done[id(node)] = _apply(node, arguments, keywords)
+    return done[id(expression)]
+
+
+def _inner(nodes: Any) -> Iterator[Expression]:
+    for node in nodes:
+        if isinstance(node, Expression):
+            yield node
+        elif isinstance(node, (list, tuple)):
+            yield from _inner(node)
+
+
+def _filled(node: Any, x: torch.Tensor, done: dict[int, Any]) -> Any:
     if node is ROOT:
         return x
     if isinstance(node, Number):
         return torch.tensor(node.value, dtype=torch.float64)
     if isinstance(node, (list, tuple)):
-        return type(node)(_evaluate(item, x, memo) for item in node)
-    if not isinstance(node, Expression):
-        return node
-    if id(node) not in memo:
-        arguments = [_evaluate(argument, x, memo) for argument in node.arguments]
-        keywords = {key: _evaluate(value, x, memo) for key, value in node.keywords.items()}
-        memo[id(node)] = _apply(node, arguments, keywords)
-    return memo[id(node)]
+        return type(node)(_filled(item, x, done) for item in node)
+    return done[id(node)] if isinstance(node, Expression) else node
 
 
 def _apply(node: Expression, arguments: list[Any], keywords: dict[str, Any]) -> Any:

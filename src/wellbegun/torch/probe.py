@@ -14,6 +14,7 @@ from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role, roles_of
 from wellbegun.health import LossStats, OperationStats, ParameterStats, Statistics
 from wellbegun.laws import Normal, Uniform
 from wellbegun.torch.batch import Batch, call_of, outputs_of, place
+from wellbegun.torch.computed import visible
 from wellbegun.torch.trace import check_model, parameters_of, preserved, record
 
 Loss = Callable[[Any], torch.Tensor]
@@ -82,7 +83,7 @@ def probe(
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
         gradients = _backward(value, trained)
         injected = _inject(graph, roles, watch, trained) if _readout_is_silent(graph, roles, watch) else None
-    tensors = dict(model.named_parameters())
+    tensors = visible(model)
     return Statistics(
         _operations(graph, roles, watch),
         tuple(_parameter(roles[name], tensors[name], gradients.get(name)) for name in roles),

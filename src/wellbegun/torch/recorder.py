@@ -1,125 +1,155 @@
 """Watches one forward pass at the dispatcher and writes down a ModelGraph.
 
-Two modes work together. The dispatch mode sees every ATen operation, so functional calls, operators and bare parameters
-look the same. The function mode sees recurrent layers whole, before they fall apart into hundreds of operations, and
-the packed projection of multi-head attention.
+The dispatch mode sees every ATen operation, so functional calls, operators and bare parameters look the same. What it
+cannot see (recurrent layers as a whole, module paths, which argument is a layer's input) `layers` tells it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.nn import functional
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
 from wellbegun.torch import aten, axes
-from wellbegun.torch.expression import ROOT, Expression, Number, function_of
-from wellbegun.torch.uses import norm_uses, product_uses, recurrent_uses, weight_uses
+from wellbegun.torch.expression import ROOT, Expression, function_of
+from wellbegun.torch.opaque import opaque_notes
+from wellbegun.torch.preserve import about_to_write
+from wellbegun.torch.uses import index_of, other_uses, recurrent_uses, weight_uses
+from wellbegun.torch.values import Fixed, Known, Signal, number_of, storage_of, template, tensors_in
 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
-
-
-@dataclass(frozen=True)
-class Signal:
-    """A value that depends on the batch."""
-
-    value: int
-    root: int  # the value it is an elementwise function of: itself, if it is no function of another
-    expression: Any = ROOT
-    statistic_of: frozenset[int] = frozenset()  # roots whose mean or variance went into it
-    makers: frozenset[int] = frozenset()  # the operations that computed those statistics
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A value that depends neither on the batch nor on parameters; `number` if all its entries are known and equal."""
-
-    number: float | None = None
+Operands = list[tuple[torch.Tensor, Known]]
+Statistic = tuple[frozenset[int], frozenset[int], frozenset[int]]  # as in Signal: statistic_of, makers, normed
+_NO_STATISTIC: Statistic = (frozenset(), frozenset(), frozenset())
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records operations on what it is told about: parameters by name, and the batch."""
+    """Records operations on what it is told about: parameters by identity, and the batch."""
 
     def __init__(
-        self, names: dict[int, str], parameters: dict[str, Parameter], observer: Observer | None = None
+        self, known: dict[int, axes.Derived], parameters: dict[str, Parameter], observer: Observer | None = None
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.names, self.parameters, self.observer = names, parameters, observer
+        self.tensors, self.parameters, self.observer = known, parameters, observer
         self.operations: list[Operation] = []
         self.sections: dict[str, int] = {}
         self.scopes: list[str] = [""]
         self.failed_in = ""  # innermost module whose forward raised
+        self.failed_at = ""  # the operation that raised
         self.paused = False
-        self._known: dict[int, Signal | axes.Derived | Fixed] = {}
+        self._known: dict[int, Known] = {}
         self._alive: list[torch.Tensor] = []  # keeps ids unique while recording
-        self._storages: dict[int, list[torch.Tensor]] = {}
+        self._storages: set[int] = set()
+        self._writes: dict[int, list[Signal | axes.Derived]] = {}  # storage -> what was written into parts of it
+        self._seen: dict[int, int] = {}  # tensor -> how many of these writes it takes into account
+        self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
+        self._makers: dict[int, int] = {}  # value -> index of the operation that made it
         self._values = 0
 
     # ------------------------------------------------------------------ what a tensor is
-    def signal(self, tensor: torch.Tensor) -> Signal:
+    def signal(self, tensor: torch.Tensor) -> None:
         """Declare a tensor as a new value that depends on the batch."""
         self._values += 1
-        found = Signal(self._values, self._values)
-        self._remember(tensor, found)
-        return found
+        self._remember(tensor, Signal(self._values, self._values))
 
-    def of(self, tensor: torch.Tensor) -> Signal | axes.Derived | Fixed:
+    def declare(self, tensor: torch.Tensor, name: str) -> None:
+        """Declare a tensor that a module has computed as a parameter of its own."""
+        self._remember(tensor, axes.of_parameter(name, tensor))
+
+    def source(self, tensor: torch.Tensor) -> None:
+        """Take a tensor that depends on no batch for a signal: parameters that stand for themselves, or constants."""
+        self._remember(tensor, self._source(self.of(tensor), "token"))
+
+    def _source(self, found: Known, slot: str) -> Signal:
+        names = found.names if isinstance(found, axes.Derived) else frozenset()
+        self._values += 1
+        uses = tuple(Use(name, slot) for name in sorted(names))
+        what = "parameter" if names else "constant"
+        scope = self.scopes[-1]
+        self.operations.append(Operation(len(self.operations), "move", what, scope, (), (self._values,), uses))
+        return Signal(self._values, self._values)
+
+    def of(self, tensor: torch.Tensor) -> Known:
         """What is known of a tensor."""
-        if id(tensor) in self._known:
-            return self._known[id(tensor)]
-        found: axes.Derived | Fixed
-        if id(tensor) in self.names:
-            found = axes.of_parameter(self.names[id(tensor)], tensor)
-        else:
-            found = Fixed(_number(tensor))
+        found = self._known.get(id(tensor))
+        if found is not None:
+            return self._fresh(tensor, found) if self._writes else found
+        own = self.tensors.get(id(tensor))
+        found = own if own is not None else Fixed(number_of(tensor))
         self._remember(tensor, found)
         return found
 
-    def _remember(self, tensor: torch.Tensor, found: Signal | axes.Derived | Fixed) -> None:
+    def _remember(self, tensor: torch.Tensor, found: Known) -> None:
         if id(tensor) not in self._known:
             self._alive.append(tensor)
-            self._storages.setdefault(_storage(tensor), []).append(tensor)
+            self._storages.add(storage_of(tensor))
         self._known[id(tensor)] = found
+        if self._writes:
+            self._seen[id(tensor)] = len(self._writes.get(storage_of(tensor), ()))
+
+    def _wrote(self, tensor: torch.Tensor) -> None:
+        """After a write in place, every other view of the same memory holds a new value too, once it is read."""
+        found = self._known[id(tensor)]
+        if not isinstance(found, Fixed):
+            writes = self._writes.setdefault(storage_of(tensor), [])
+            writes.append(found)
+            self._seen[id(tensor)] = len(writes)
+
+    def _fresh(self, tensor: torch.Tensor, found: Known) -> Known:
+        """What a tensor holds after the writes into its memory that it has not seen."""
+        writes = self._writes.get(storage_of(tensor), [])
+        unseen = writes[self._seen.get(id(tensor), 0) :]
+        if not unseen:
+            return found
+        both = [found, *unseen]
+        signals = [known for known in both if isinstance(known, Signal)]
+        derived = [known for known in both if isinstance(known, axes.Derived)]
+        if signals:
+            names = sorted(frozenset().union(*(known.names for known in derived)))
+            self._append("move", "alias", signals, [tensor], tuple(Use(name, "token") for name in names))
+        else:
+            self._remember(tensor, axes.merge(derived))
+        return self._known[id(tensor)]
 
     # ------------------------------------------------------------------ dispatch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        before = None if self.paused else self._operands(func, args, kwargs)
-        result = func(*args, **kwargs)
-        if before is not None:
-            self._record(func, args, kwargs, before, _tensors(result))
+        quiet = self.paused or aten.name_of(func) in aten.IGNORED
+        tensors = [] if quiet else tensors_in((args, list(kwargs.values())))
+        operands: Operands = [(tensor, self.of(tensor)) for tensor in tensors]
+        if written := aten.written(func, args, kwargs):
+            about_to_write(written)
+        try:
+            result = aten.run(func, args, kwargs)
+        except Exception:  # of any kind: remembered for the message, and raised again
+            self.failed_at = self.failed_at or aten.name_of(func)
+            raise
+        if not quiet:
+            outputs = tensors_in(result)
+            self._record(func, args, kwargs, operands, outputs)
+            for output in outputs:
+                if any(output is tensor for tensor in written):
+                    self._wrote(output)
         return result
 
-    def _operands(self, func: Any, args: Any, kwargs: Any) -> list[tuple[torch.Tensor, Any]] | None:
-        if aten.name_of(func) in aten.IGNORED:
-            return None
-        return [(tensor, self.of(tensor)) for tensor in _tensors((args, list(kwargs.values())))]
-
-    def _record(
-        self, func: Any, args: Any, kwargs: Any, operands: list[tuple[torch.Tensor, Any]], outputs: list[torch.Tensor]
-    ) -> None:
-        written = {id(args[i]) for i in aten.writes_to(func) if i < len(args) and isinstance(args[i], torch.Tensor)}
+    def _record(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
+        name = aten.name_of(func)
+        if name == "copy_":
+            operands = operands[1:]  # what was there before does not matter
         signals = [known for _, known in operands if isinstance(known, Signal)]
         derived = [known for _, known in operands if isinstance(known, axes.Derived)]
-        name = aten.name_of(func)
         if name in aten.CREATIONS or name in aten.FILLS:
             self._create(name, args, outputs)
         elif name in {"detach", "alias"}:
             self._remember(outputs[0], operands[0][1])  # the same value under another name
         elif signals:
-            self._compute(func, args, kwargs, operands, signals, outputs)
+            self._compute(func, args, kwargs, operands, outputs)
         elif derived:
-            self._derive(func, derived, outputs)
+            self._derive(func, args, operands, outputs)
         else:
             self._fix(func, operands, outputs)
-        for output in outputs:
-            if id(output) in written:
-                self._spread(output)
 
     def _create(self, name: str, args: Any, outputs: list[torch.Tensor]) -> None:
         number = aten.CREATIONS.get(name)
@@ -128,59 +158,71 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for output in outputs:
             self._remember(output, Fixed(number))
 
-    def _fix(self, func: Any, operands: list[tuple[torch.Tensor, Any]], outputs: list[torch.Tensor]) -> None:
-        moved = func.is_view or aten.name_of(func) in aten.MOVES
+    def _fix(self, func: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
+        moved = aten.moves(func)
         for output in outputs:
-            number = operands[0][1].number if moved and operands else _number(output)
-            self._remember(output, Fixed(number))
+            first = operands[0][1] if moved and operands else None
+            self._remember(output, Fixed(first.number if isinstance(first, Fixed) else number_of(output)))
 
-    def _derive(self, func: Any, derived: list[axes.Derived], outputs: list[torch.Tensor]) -> None:
-        moved = func.is_view or aten.name_of(func) in aten.MOVES | aten.SPLITS | {"detach", "alias"}
+    def _derive(self, func: Any, args: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
+        derived = [known for _, known in operands if isinstance(known, axes.Derived)]
+        index, found = index_of(func, args), derived[0]
         for output in outputs:
-            if len({d.names for d in derived}) > 1:
+            if aten.name_of(func) in aten.PRODUCTS_BY_ENTRY and any(known == Fixed(0.0) for _, known in operands):
+                self._remember(output, Fixed(0.0))  # a first state of zeros, times a parameter
+                continue
+            if len({name for one in derived for name in one.names}) > 1:
                 found = axes.merge(derived)
-            elif func.is_view or _storage(output) in self._storages:
+            elif index is not None:
+                found = axes.pick(derived[0], output, *index)
+            elif aten.name_of(func) == "view_as_complex":
+                found = axes.paired(derived[0], output)
+            elif aten.is_view(func) or storage_of(output) in self._storages:
                 found = axes.view(derived[0], output)
             else:
-                found = axes.copy(derived[0], output, exact=moved)
+                found = axes.copy(derived[0], output, exact=aten.moves(func))
             self._remember(output, found)
 
     # ------------------------------------------------------------------ operations on the batch's values
-    def _compute(
-        self,
-        func: Any,
-        args: Any,
-        kwargs: Any,
-        operands: list[tuple[torch.Tensor, Any]],
-        signals: list[Signal],
-        outputs: list[torch.Tensor],
-    ) -> None:
+    def _compute(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
         name = aten.name_of(func)
+        mixed = {id(arg) for arg in args[:3]} if name.startswith(aten.ATTENTIONS) else set()
+        operands = [(tensor, self._standing(name, found, id(tensor) in mixed)) for tensor, found in operands]
+        weights = {id(tensor): self._as_weight(found, operands) for tensor, found in operands}
+        uses = weight_uses(func, args, weights, self.sections)
+        if uses is not None:
+            operands = self._settle(operands, weights)
         known = {id(tensor): found for tensor, found in operands}
-        uses = weight_uses(func, args, known, self.sections)
+        signals = [found for found in known.values() if isinstance(found, Signal)]
         expression, kind, root = None, uses[0] if uses else "", None
-        if uses is None and (aten.is_pointwise(func) or name in {"copy_"}):
-            kind, root, expression = self._pointwise(func, args, kwargs, operands, signals)
+        if uses is None and (aten.is_pointwise(func) or name == "copy_"):
+            kind, root, expression = self._pointwise(func, args, kwargs, known)
         elif uses is None:
-            kind = aten.kind_of(func)
-        found = uses[1] if uses else self._other_uses(name, args, known, kind)
+            kind = aten.kind_of(func, len({signal.root for signal in signals}))
+        found = uses[1] if uses else other_uses(name, args, known, kind)
+        if kind == "add" and (biases := self._picked_biases(known)):
+            kind, found = "shift", (*found, *biases)
+            signals = [signal for signal in signals if signal.picked is None]
+        elif kind == "shift" and signals:
+            found = tuple(replace(use, slot="bias") if self._one_each(use, signals[0]) else use for use in found)
         statistic = self._statistics(name, kind, signals)
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
         self._append(
             kind, name, signals, outputs, found, root=root, expression=expression, statistic=statistic, inputs=inputs
         )
+        self._keep_picked(func, args, operands, outputs)
 
     def _append(
         self,
         kind: str,
         name: str,
-        signals: list[Signal],
+        signals: Iterable[Signal],
         outputs: Iterable[torch.Tensor],
         uses: tuple[Use, ...],
         *,
         root: int | None = None,
         expression: Expression | None = None,
-        statistic: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset()),
+        statistic: Statistic = _NO_STATISTIC,
         mode: str = "",
         inputs: tuple[torch.Tensor, ...] = (),
     ) -> None:
@@ -198,169 +240,143 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         operation = Operation(
             len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode
         )
+        if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
+            self._integers.add(operation.index)
+        self._makers.update(dict.fromkeys(values, operation.index))
         self.operations.append(operation)
         if self.observer is not None and tensors:
             self.observer(operation, inputs, tensors)
 
     def _pointwise(
-        self, func: Any, args: Any, kwargs: Any, operands: list[tuple[torch.Tensor, Any]], signals: list[Signal]
+        self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]
     ) -> tuple[str, int | None, Expression | None]:
         """An elementwise operation: a function of one value, or a combination of several things."""
+        signals = [found for found in known.values() if isinstance(found, Signal)]
         name, roots = aten.name_of(func), {signal.root for signal in signals}
-        others = [found for _, found in operands if not isinstance(found, Signal)]
+        others = [found for found in known.values() if not isinstance(found, Signal)]
         if len(roots) > 1:
             return self._combine(name, signals), None, None
         if name == "_prelu_kernel" or all(isinstance(other, Fixed) and other.number is not None for other in others):
-            known = {id(tensor): found for tensor, found in operands}
-            template = _template(args, known), {key: _template(value, known) for key, value in kwargs.items()}
-            return "pointwise", roots.pop(), Expression(func, *template)
+            whole = {**known, id(args[0]): Fixed()} if name == "copy_" else known
+            arguments = template(args, whole), {key: template(value, whole) for key, value in kwargs.items()}
+            return "pointwise", roots.pop(), Expression(func, *arguments)
         if name in aten.SUMS:
             return "shift", None, None
-        return ("scale" if name in aten.PRODUCTS_BY_ENTRY else "move"), None, None
+        if name in aten.PRODUCTS_BY_ENTRY:
+            return "scale", None, None
+        return ("move" if name in aten.MASKS else "opaque"), None, None
 
     def _combine(self, name: str, signals: list[Signal]) -> str:
         """Two or more values: a normalization by hand if one is a statistic of the other, else a sum or a gate."""
-        roots = {signal.root for signal in signals}
         for signal in signals:
-            if signal.statistic_of & (roots - {signal.root}):
+            others = (other for other in signals if other.root != signal.root)
+            if signal.statistic_of & frozenset().union(*({other.root} | other.normed for other in others)):
                 for index in signal.makers:
                     self.operations[index] = replace(self.operations[index], kind="statistic")
                 return "norm"
         return "add" if name in aten.SUMS else "gate"
 
-    def _statistics(self, name: str, kind: str, signals: list[Signal]) -> tuple[frozenset[int], frozenset[int]]:
+    def _statistics(self, name: str, kind: str, signals: list[Signal]) -> Statistic:
         """Roots whose statistics an output carries, and the operations that took them."""
         if name in aten.STATISTICS and len(signals) == 1:
-            return signals[0].statistic_of | {signals[0].root}, signals[0].makers | {len(self.operations)}
+            one = signals[0]
+            return one.statistic_of | {one.root} | one.normed, one.makers | {len(self.operations)}, frozenset()
         if kind in {"pointwise", "move", "scale", "shift"} and len({signal.root for signal in signals}) == 1:
-            return signals[0].statistic_of, signals[0].makers
-        return frozenset(), frozenset()
+            return signals[0].statistic_of, signals[0].makers, signals[0].normed
+        if kind == "norm":
+            return frozenset(), frozenset(), frozenset().union(*({s.root} | s.normed for s in signals))
+        return _NO_STATISTIC
 
-    def _other_uses(self, name: str, args: Any, known: dict[int, Any], kind: str) -> tuple[Use, ...]:
-        """Parameters that enter other than as the weight of a product."""
-        if name in aten.NORMS:
-            return norm_uses(aten.NORMS[name], args, known)
-        if name in aten.PRODUCTS:
-            return product_uses(args, known)
-        slot = {"shift": "shift", "scale": "scale", "concat": "token", "move": "token"}.get(kind, "opaque")
-        slot = "negative_slope" if name == "_prelu_kernel" else slot
-        found = [derived for derived in known.values() if isinstance(derived, axes.Derived)]
-        return tuple(Use(parameter, slot) for derived in found for parameter in sorted(derived.names))
+    # ------------------------------------------------------------------ parameters in unusual places
+    def _standing(self, name: str, found: Known, mixed: bool) -> Known:
+        """Parameters that stand for a signal: queries of their own, tables of relative positions in a product."""
+        if isinstance(found, axes.Derived):
+            if mixed:
+                return self._source(found, "token")
+            if found.gathered and name in aten.PRODUCTS:
+                return self._source(found, "shift")
+        return found
 
-    def _spread(self, changed: torch.Tensor) -> None:
-        """After a write in place, every other view of the same storage holds a new value too."""
-        source = self._known[id(changed)]
-        for other in list(self._storages.get(_storage(changed), ())):
-            if other is changed or not isinstance(source, Signal):
+    def _as_weight(self, found: Known, operands: Operands) -> Known:
+        """Slices of a parameter that the batch picked, where they meet another signal: the weights of experts."""
+        if isinstance(found, Signal) and found.picked is not None and len(found.picked.shape) > 2:
+            others = [other for _, other in operands if isinstance(other, Signal) and other.picked is None]
+            return found.picked if others else found
+        return found
+
+    def _settle(self, operands: Operands, weights: dict[int, Known]) -> Operands:
+        """What was picked has turned out to be weights, so picking it was no lookup."""
+        for tensor, found in operands:
+            if isinstance(found, Signal) and weights[id(tensor)] is not found:
+                self.operations[found.lookup] = replace(self.operations[found.lookup], kind="move", uses=())
+        return [(tensor, weights[id(tensor)]) for tensor, _ in operands]
+
+    def _picked_biases(self, known: dict[int, Known]) -> tuple[Use, ...]:
+        """Rows of a parameter picked by what a weight gave (a router), and added: biases of experts."""
+        found = [signal for signal in known.values() if isinstance(signal, Signal)]
+        picked = [signal for signal in found if signal.picked is not None and len(signal.picked.shape) == 2]
+        if len(picked) != 1 or len(found) != 2 or not self._routed(self.operations[picked[0].lookup]):
+            return ()
+        self.operations[picked[0].lookup] = replace(self.operations[picked[0].lookup], kind="move", uses=())
+        return tuple(Use(name, "bias") for name in sorted(picked[0].picked.names if picked[0].picked else ()))
+
+    def _routed(self, lookup: Operation) -> bool:
+        """Whether the indices of a lookup are a choice among what a weight gave."""
+        stack, seen = list(lookup.inputs), set(lookup.inputs)
+        while stack:
+            operation = self._maker(stack.pop())
+            if operation is None:
                 continue
-            before = self._known[id(other)]
-            signals = [source] + ([before] if isinstance(before, Signal) else [])
-            self._append("move", "alias", signals, [other], ())
+            if operation.name in aten.CHOICES:
+                return True
+            new = set(operation.inputs) - seen
+            seen |= new
+            stack += new
+        return False
+
+    def _one_each(self, use: Use, signal: Signal) -> bool:
+        """Whether a parameter (E, out) is added to what a weight with an axis for the same E experts gave."""
+        shape, operation = self.parameters[use.parameter].shape, self._maker(signal.value)
+        while operation is not None and operation.kind == "move" and len(operation.inputs) == 1:
+            operation = self._maker(operation.inputs[0])
+        weights = () if operation is None else (u.parameter for u in operation.uses if u.slot == "weight")
+        shapes = [self.parameters[name].shape for name in weights]
+        return len(shape) == 2 and any(len(s) == 3 and s[0] == shape[0] and shape[1] in s[1:] for s in shapes)
+
+    def _maker(self, value: int) -> Operation | None:
+        """The operation that made a value; None for the batch."""
+        index = self._makers.get(value)
+        return None if index is None else self.operations[index]
+
+    def _keep_picked(self, func: Any, args: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
+        """Follow slices that the batch picked through views and copies."""
+        for output in outputs:
+            signal = self._known[id(output)]
+            source = operands[0][1] if operands else None
+            index = index_of(func, args)
+            if not isinstance(signal, Signal) or len(outputs) > 1:
+                return
+            if isinstance(source, axes.Derived) and index is not None and aten.name_of(func) in aten.PICKS:
+                picked, lookup = axes.pick(source, output, *index), len(self.operations) - 1
+            elif isinstance(source, Signal) and source.picked is not None and aten.moves(func) and index is None:
+                change = axes.view if aten.is_view(func) else axes.copy
+                picked, lookup = change(source.picked, output), source.lookup
+            else:
+                return
+            self._known[id(output)] = replace(signal, picked=picked, lookup=lookup)
 
     # ------------------------------------------------------------------ whole layers
     def recurrent(self, name: str, args: Any, outputs: list[torch.Tensor]) -> None:
         """A recurrent layer or cell, recorded as one operation."""
-        tensors = [(tensor, self.of(tensor)) for tensor in _tensors(args)]
-        signals = [known for _, known in tensors if isinstance(known, Signal)]
+        tensors = [(tensor, self.of(tensor)) for tensor in tensors_in(args)]
         mode, gates = aten.RECURRENT[name]
         uses = recurrent_uses(name, args, gates, self.of)
         inputs = tuple(tensor for tensor, known in tensors if isinstance(known, Signal))
+        signals = [known for _, known in tensors if isinstance(known, Signal)]
         self._append("recurrent", name, signals, outputs, uses, mode=mode, inputs=inputs)
 
-    def graph(self, outputs: Iterable[torch.Tensor], notes: tuple[str, ...] = ()) -> ModelGraph:
+    def graph(self, outputs: Iterable[torch.Tensor]) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""
         values = [known.value for tensor in outputs if isinstance(known := self.of(tensor), Signal)]
+        notes = opaque_notes(self.operations, self._integers)
         return ModelGraph(tuple(self.operations), self.parameters, tuple(values), notes)
-
-
-class Layers(TorchFunctionMode):
-    """Hands recurrent layers and packed attention projections to the recorder before they fall apart."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, recorder = kwargs or {}, self.recorder
-        name = getattr(func, "__name__", "")
-        if func is functional.multi_head_attention_forward and isinstance(args[5], torch.Tensor):
-            found = recorder.of(args[5])
-            if isinstance(found, axes.Derived) and found.name:
-                recorder.sections[found.name] = 3
-        if name not in aten.RECURRENT or recorder.paused:
-            return func(*args, **kwargs)
-        recorder.paused = True
-        try:
-            result = func(*args, **kwargs)
-        finally:
-            recorder.paused = False
-        recorder.recurrent(name, args, _tensors(result))
-        return result
-
-
-@contextmanager
-def scopes(model: torch.nn.Module, recorder: Recorder) -> Iterator[None]:
-    """Keep `recorder.scopes` at the dotted path of the module that is running."""
-    paths = {id(module): name for name, module in model.named_modules()}
-
-    def enter(module: torch.nn.Module, args: Any) -> None:
-        recorder.scopes.append(paths.get(id(module), recorder.scopes[-1]))
-
-    def leave(module: torch.nn.Module, args: Any, result: Any) -> None:
-        left = recorder.scopes.pop()
-        if result is None:  # how torch calls it after an exception
-            recorder.failed_in = recorder.failed_in or left
-
-    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# ---------------------------------------------------------------------- helpers
-def _tensors(tree: Any) -> list[torch.Tensor]:
-    if isinstance(tree, torch.Tensor):
-        return [tree]
-    if isinstance(tree, (list, tuple)):
-        return [tensor for item in tree for tensor in _tensors(item)]
-    return []
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _number(tensor: torch.Tensor) -> float | None:
-    """The value of a one-entry tensor that holds one."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    if tensor.numel() != 1 or tensor.is_meta or tensor.is_complex():
-        return None
-    held = tensor.constant if isinstance(tensor, FakeTensor) else tensor
-    with _disable_current_modes():  # fake tensors refuse to read a value, but this one is real
-        return None if held is None else float(held.detach())
-
-
-def _template(node: Any, known: dict[int, Any]) -> Any:
-    """Arguments with tensors replaced by expressions and numbers."""
-    if isinstance(node, torch.Tensor):
-        found = known[id(node)]
-        if isinstance(found, Signal):
-            return found.expression
-        number = found.number if isinstance(found, Fixed) else _slope(node)
-        return Number(0.0 if number is None else number)
-    if isinstance(node, (list, tuple)):
-        return tuple(_template(item, known) for item in node)
-    return node
-
-
-def _slope(weight: torch.Tensor) -> float:
-    """Mean slope of a PReLU, or torch's initial one where the values do not exist yet."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    if weight.is_meta or isinstance(weight, FakeTensor):
-        return 0.25
-    with _disable_current_modes():
-        return float(weight.detach().double().mean())

@@ -9,6 +9,7 @@ from wellbegun.errors import LayoutError
 from wellbegun.graph import Use
 from wellbegun.layout import Layout
 from wellbegun.torch import aten, axes
+from wellbegun.torch.values import tensors_in
 
 Known = dict[int, Any]
 
@@ -26,11 +27,28 @@ def weight_uses(func: Any, args: Any, known: Known, sections: dict[str, int]) ->
         table, padding = aten.LOOKUPS[name]
         row = args[padding] if padding is not None and len(args) > padding else -1
         return _lookup(args[table], known, (0,), row)
-    if name == "index_select":
-        return _lookup(args[0], known, (args[1],))
-    if name == "index":
-        return _lookup(args[0], known, tuple(axis for axis, index in enumerate(args[1]) if index is not None))
+    if name in aten.PICKS:
+        return _lookup(args[0], known, _indexed(name, args))
     return None
+
+
+def _indexed(name: str, args: Any) -> tuple[int, ...]:
+    """Axes that `index` or `index_select` picks along."""
+    if name == "index_select":
+        return (args[1] % max(args[0].ndim, 1),)
+    return tuple(axis for axis, index in enumerate(args[1]) if index is not None)
+
+
+def index_of(func: Any, args: Any) -> tuple[int, int] | None:
+    """(axis, rank of the index) of an operation that picks slices along one axis by a tensor of integers."""
+    name = aten.name_of(func)
+    if name == "embedding":
+        return 0, max(args[1].ndim, 2)  # looked up by a layer: rows, whatever the shape of the index
+    if name not in aten.PICKS:
+        return None
+    along = _indexed(name, args)
+    index = args[2] if name == "index_select" else args[1][along[0]] if len(along) == 1 else None
+    return None if index is None or index.dtype in (torch.bool, torch.uint8) else (along[0], index.ndim)
 
 
 def _derived(tensor: Any, known: Known) -> axes.Derived | None:
@@ -43,27 +61,27 @@ def _product(name: str, args: Any, known: Known, sections: dict[str, int]) -> tu
     left, right = _derived(args[first], known), _derived(args[second], known)
     if (left is None) == (right is None):
         return None
-    batch = "e" if args[first].ndim == 3 else ""
+    batch = "e" if args[second].ndim == 3 and (name in aten.GROUPED or args[first].ndim == 3) else ""
     if right is not None:
         weight, roles = right, batch + "io"[: args[second].ndim - len(batch)]
     else:
         assert left is not None
         weight, roles = left, batch + "oi"[-(args[first].ndim - len(batch)) :]
     uses = _weight(weight, roles, sections)
-    if bias is not None and (added := _derived(args[bias], known)) is not None:
+    if bias is not None and len(args) > bias and (added := _derived(args[bias], known)) is not None:
         uses += tuple(Use(parameter, "bias") for parameter in sorted(added.names))
     return "linear", uses
 
 
 def _weight(weight: axes.Derived, roles: str, sections: dict[str, int], **options: Any) -> tuple[Use, ...]:
-    if weight.name is None or not weight.exact:
+    if weight.name is None:
         return tuple(Use(parameter, "derived") for parameter in sorted(weight.names))
     found = axes.letters(weight, roles)
     try:
         layout = None if found is None else Layout(found, sections=sections.get(weight.name), **options)
     except LayoutError:
         layout = None  # the letters contradict: the parameter needs a rule, and the plan says so
-    return (Use(weight.name, "weight", layout),)
+    return (Use(weight.name, "weight" if weight.exact else "derived", layout),)
 
 
 def _convolution(args: Any, known: Known) -> tuple[str, tuple[Use, ...]] | None:
@@ -94,20 +112,33 @@ def _lookup(
     return "lookup", (Use(weight.name, "table", Layout(found) if found else None, zero_rows=rows),)
 
 
-def norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) -> tuple[Use, ...]:
+def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]:
+    """Parameters that enter other than as the weight of a product."""
+    if name in aten.NORMS:
+        return _norm_uses(aten.NORMS[name], args, known)
+    slot = _SLOTS.get(kind, "opaque")
+    if name == "_prelu_kernel":
+        slot = "negative_slope"
+    elif name in aten.PRODUCTS:
+        slot = "shift"  # a bias added to a product of two values
+    elif kind in ("gate", "add", "norm") or name in aten.BOUNDS:
+        slot = "scale"
+    shifted = _derived(args[0], known) if name.startswith(("addcmul", "addcdiv")) else None
+    found = [(derived, slot) for derived in known.values() if isinstance(derived, axes.Derived)]
+    found = [(derived, "shift" if derived is shifted else slot) for derived, slot in found]
+    return tuple(Use(parameter, slot) for derived, slot in found for parameter in sorted(derived.names))
+
+
+_SLOTS = {"shift": "shift", "scale": "scale", "concat": "token", "move": "token", "attention": "shift"}
+
+
+def _norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) -> tuple[Use, ...]:
     """Scale and shift of a normalization."""
     found = []
     for position, slot in zip(slots, ("norm_scale", "norm_shift"), strict=True):
         derived = _derived(args[position], known) if position is not None and len(args) > position else None
         found += [Use(parameter, slot) for parameter in sorted(derived.names)] if derived else []
     return tuple(found)
-
-
-def product_uses(args: Any, known: Known) -> tuple[Use, ...]:
-    """A bias added to a product of two values."""
-    return tuple(
-        Use(parameter, "shift") for arg in args if (found := _derived(arg, known)) for parameter in sorted(found.names)
-    )
 
 
 _BIASES = ("recurrent_bias_input", "recurrent_bias_hidden")
@@ -118,12 +149,17 @@ def recurrent_uses(name: str, args: Any, gates: int, of: Callable[[torch.Tensor]
     if name.endswith("_cell"):
         slots = ["recurrent_input", "recurrent_hidden", *_BIASES]
         pairs = [(tensor, slot) for tensor, slot in zip(args[2:6], slots, strict=False) if tensor is not None]
+        states = args[1]
     else:
         pairs = _layers(args)
+        states = args[2] if isinstance(args[1], torch.Tensor) and isinstance(args[3], (list, tuple)) else args[1]
+    pairs += [(state, "token") for state in tensors_in(states)]  # a first state may be learned
     found = []
     for tensor, slot in pairs:
         known = of(tensor)
-        if isinstance(known, axes.Derived):
+        if isinstance(known, axes.Derived) and slot == "token":
+            found += [Use(parameter, slot) for parameter in sorted(known.names)]
+        elif isinstance(known, axes.Derived):
             layout = Layout("oi"[: tensor.ndim], sections=gates if slot != "recurrent_projection" else None)
             slot = slot if known.exact else "derived"
             found += [Use(parameter, slot, layout, gates) for parameter in sorted(known.names)]

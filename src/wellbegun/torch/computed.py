@@ -1,0 +1,177 @@
+"""Tensors that modules compute from parameters: parametrizations, and the older weight_norm and spectral_norm hooks.
+
+`layer.weight` is what a law speaks of. What it is computed from is set by the parametrization's `right_inverse`, so
+that the computed tensor holds the planned values.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+_ITERATIONS = 15  # of the power method after a new weight, as many as torch does for a first one
+_SAME_SHAPE = (parametrizations._WeightNorm, parametrizations._SpectralNorm, parametrizations._Orthogonal)
+_SAME = 1e-3  # relative difference up to which a computed tensor counts as the assigned one
+
+
+@dataclass(frozen=True)
+class Computed:
+    """One computed tensor: where it is, and what it is computed from."""
+
+    name: str  # dotted path, such as "layer.weight"
+    module: torch.nn.Module
+    attribute: str
+    originals: tuple[str, ...]  # dotted paths of the parameters
+    source: Any  # ParametrizationList, WeightNorm or SpectralNorm
+
+    def targets(self) -> list[torch.Tensor]:
+        """The tensors it is computed from."""
+        head = self.name.removesuffix(self.attribute)
+        return [_get(self.module, path.removeprefix(head)) for path in self.originals]
+
+    def value(self) -> torch.Tensor:
+        """The tensor as it is now."""
+        if isinstance(self.source, WeightNorm):
+            return self.source.compute_weight(self.module)  # type: ignore[no-any-return]
+        if isinstance(self.source, SpectralNorm):
+            return self.source.compute_weight(self.module, do_power_iteration=False)
+        found: torch.Tensor = self.source()
+        return found
+
+    def like(self) -> torch.Tensor:
+        """A tensor of its shape and dtype."""
+        own = isinstance(self.source, torch.nn.Module)
+        known = not own or all(isinstance(step, _SAME_SHAPE) for step in self.source)
+        return self.targets()[-1] if known else self.now()
+
+    def now(self) -> torch.Tensor:
+        """The tensor as it is now, without a trace of having looked."""
+        with torch.no_grad(), _still(self):
+            return self.value()
+
+
+def _get(module: Any, path: str) -> Any:
+    for part in path.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def computed_of(model: torch.nn.Module) -> list[Computed]:
+    """Computed tensors that can be assigned: there is a way back, and no other module holds the originals."""
+    found = []
+    held = Counter(id(tensor) for module in model.modules() for tensor in module._parameters.values())
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        if parametrize.is_parametrized(module):
+            for attribute, source in module.parametrizations.items():
+                names = [name for name, _ in source.named_parameters(recurse=False) if name.startswith("original")]
+                if names and all(_invertible(step) for step in source):
+                    head = f"{prefix}parametrizations.{attribute}."
+                    originals = tuple(head + name for name in names)
+                    found.append(Computed(prefix + attribute, module, attribute, originals, source))
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, (WeightNorm, SpectralNorm)):
+                endings = ("_g", "_v") if isinstance(hook, WeightNorm) else ("_orig",)
+                originals = tuple(prefix + hook.name + ending for ending in endings)
+                found.append(Computed(prefix + hook.name, module, hook.name, originals, hook))
+    return [one for one in found if all(held[id(target)] == 1 for target in one.targets())]
+
+
+def _invertible(step: torch.nn.Module) -> bool:
+    if isinstance(step, parametrizations._Orthogonal) and not hasattr(step, "base"):
+        return bool(step.orthogonal_map == parametrizations._OrthMaps.householder)
+    return hasattr(step, "right_inverse")
+
+
+def visible(model: torch.nn.Module, *, values: bool = True) -> dict[str, torch.Tensor]:
+    """Every parameter by each name, and every computed tensor, or (without `values`) one of its shape and dtype."""
+    found: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
+    for computed in computed_of(model):
+        found[computed.name] = computed.now() if values else computed.like()
+    return found
+
+
+@contextmanager
+def _still(computed: Computed) -> Iterator[None]:
+    """Buffers as they were: the power method moves them when it runs."""
+    own = isinstance(computed.source, torch.nn.Module)
+    modules = list(computed.source.modules()) if own else [computed.module]
+    held = [(module._buffers, dict(module._buffers)) for module in modules]
+    values = [(tensor, tensor.clone()) for _, table in held for tensor in table.values() if tensor is not None]
+    try:
+        yield
+    finally:
+        for table, saved in held:
+            table.clear()
+            table.update(saved)
+        for tensor, saved_value in values:
+            tensor.copy_(saved_value)
+
+
+# ---------------------------------------------------------------------- assignment
+def assign(computed: Computed, values: torch.Tensor, seed: int) -> str:
+    """Set the originals so that the computed tensor holds `values`; a remark if it does so only up to a change.
+
+    `seed` fixes what a right inverse draws: the completion of a tall orthogonal matrix, the first vector of a power
+    method. The global random state stays as it is.
+    """
+    devices = sorted({values.device.index for _ in (0,) if values.device.type == "cuda"})
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        for target, value in zip(computed.targets(), _inverted(computed, values), strict=True):
+            target.copy_(value)
+        _settle(computed, values)
+        if not isinstance(computed.source, torch.nn.Module):
+            setattr(computed.module, computed.attribute, computed.value())
+        return _remark(computed.now(), values)
+
+
+def _inverted(computed: Computed, values: torch.Tensor) -> list[torch.Tensor]:
+    if isinstance(computed.source, WeightNorm):
+        return [torch.norm_except_dim(values, 2, computed.source.dim), values]
+    if isinstance(computed.source, SpectralNorm):
+        return [values]
+    found: Any = values
+    for step in reversed(computed.source):
+        found = step.right_inverse(found)
+    return [found] if isinstance(found, torch.Tensor) else list(found)
+
+
+def _settle(computed: Computed, values: torch.Tensor) -> None:
+    """Start the power method of a spectral norm anew: its vectors belong to the weight that was there before."""
+    if isinstance(computed.source, SpectralNorm):
+        matrix = computed.source.reshape_weight_to_matrix(values)
+        u, v = (getattr(computed.module, f"{computed.attribute}_{name}") for name in "uv")
+        _power(matrix, u, v)
+        return
+    for step in getattr(computed.source, "children", list)():
+        if isinstance(step, parametrizations._SpectralNorm) and values.ndim > 1:
+            _power(step._reshape_weight_to_matrix(values), step._u, step._v)
+
+
+def _power(matrix: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> None:
+    v.normal_()
+    for _ in range(_ITERATIONS):
+        u.copy_(torch.nn.functional.normalize(matrix @ v, dim=0))
+        v.copy_(torch.nn.functional.normalize(matrix.mH @ u, dim=0))
+
+
+def _remark(found: torch.Tensor, values: torch.Tensor) -> str:
+    """What the parametrization made of the values: nothing to say if they are the same up to a positive factor."""
+    wide = torch.complex128 if values.is_complex() else torch.float64
+    one, two = found.to(wide).flatten(), values.to(wide).flatten()
+    norms = float(torch.linalg.vector_norm(one) * torch.linalg.vector_norm(two))
+    if norms == 0 or float((one - two).abs().max()) <= _SAME * float(two.abs().max()):
+        return ""
+    cosine = float(torch.vdot(two, one).real) / norms
+    if cosine < 1 - _SAME:
+        return f"the parametrization made other values of them (cosine {cosine:.3f})"
+    return (
+        f"the parametrization scaled them by {float(torch.linalg.vector_norm(one) / torch.linalg.vector_norm(two)):.4g}"
+    )

@@ -1,0 +1,36 @@
+"""What wellbegun does not know is said: operations between weights whose effect on a signal is not understood."""
+
+from collections.abc import Collection, Iterable
+
+from wellbegun.graph import WEIGHTED, Operation
+
+_SHOWN = 5
+
+
+def opaque_notes(operations: Iterable[Operation], integers: Collection[int]) -> tuple[str, ...]:
+    """A note that names each unknown operation which the signal of a weight passes through, and its place.
+
+    `integers`: operations that give integers or truth values, which carry no signal.
+    """
+    carried: set[int] = set()
+    places: dict[str, list[str]] = {}
+    for operation in operations:
+        starts = operation.kind in WEIGHTED or operation.kind == "lookup"
+        if not starts and not carried.intersection(operation.inputs):
+            continue
+        if operation.kind == "opaque" and operation.index not in integers:
+            listed = places.setdefault(operation.name, [])
+            where = operation.scope or "the model itself"
+            listed += [where] if where not in listed else []
+        if operation.index not in integers:
+            carried.update(operation.outputs)
+    return tuple(
+        f"The operation {name!r} is not known and a weight's signal passes through it, in {_listed(found)}: "
+        "what lies behind it was not taken into account."
+        for name, found in places.items()
+    )
+
+
+def _listed(places: list[str]) -> str:
+    more = f" and {len(places) - _SHOWN} more places" if len(places) > _SHOWN else ""
+    return ", ".join(places[:_SHOWN]) + more
