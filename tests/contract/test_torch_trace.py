@@ -84,7 +84,11 @@ LAYERS = {  # model, batch, fan_in counted by hand
         {"w": 18},
     ),
     "in place": (Of(lambda m, x: x.new_zeros(3, 5).addmm_(x, m.w), w=(4, 5)), (3, 4), {"w": 4}),
-    "sparse": (Of(lambda m, x, a: torch.sparse.mm(a, x @ m.w), w=(4, 5)), [drawn(6, 4), torch.eye(6).to_sparse()], {"w": 4}),
+    "sparse": (
+        Of(lambda m, x, a: torch.sparse.mm(a, x @ m.w), w=(4, 5)),
+        [drawn(6, 4), torch.eye(6).to_sparse()],
+        {"w": 4},
+    ),
     "complex": (nn.Linear(4, 5, dtype=torch.complex64), torch.randn(3, 4, dtype=torch.complex64), {"weight": 4}),
     "complex in pairs": (
         Of(lambda m, x: torch.view_as_real(torch.view_as_complex(x) @ torch.view_as_complex(m.w)), w=(3, 5, 2)),
@@ -92,7 +96,7 @@ LAYERS = {  # model, batch, fan_in counted by hand
         {"w": 6},  # real and imaginary parts of three inputs
     ),
     "jvp": (
-        Of(lambda m, x: torch.func.jvp(lambda z: torch.tanh(m.l(z)), (x,), (torch.ones_like(x),))[0], l=nn.Linear(4, 4)),
+        Of(lambda m, x: torch.func.jvp(m.l, (x,), (torch.ones_like(x),))[0].tanh(), l=nn.Linear(4, 4)),
         drawn(3, 4),
         {"l.weight": 4},
     ),
@@ -122,11 +126,15 @@ def test_grouped_products(dtype: torch.dtype, device: str) -> None:
     [
         (nn.Embedding(10, 4), torch.zeros(2, 3).long(), {"weight": "table"}),
         (nn.EmbeddingBag(10, 4, mode="max"), torch.zeros(2, 3).long(), {"weight": "table"}),
-        (nn.Sequential(nn.Conv2d(4, 8, 3), nn.InstanceNorm2d(8, affine=True)), (2, 4, 6, 6), {"1.weight": "norm_scale"}),
+        (nn.Sequential(nn.Conv1d(4, 8, 3), nn.InstanceNorm1d(8, affine=True)), (2, 4, 6), {"1.weight": "norm_scale"}),
         (nn.Sequential(nn.Linear(4, 8), nn.PReLU(8)), (2, 4), {"1.weight": "negative_slope"}),
         (Of(lambda m, x: x + m.g * m.l(x), l=nn.Linear(4, 4), g=(4,)), (2, 4), {"g": "scale"}),
         (Of(lambda m, x: x + m.g * m.l(x), l=nn.Linear(4, 4), g=()), (2, 4), {"g": "scale"}),
-        (Of(lambda m, x: torch.addcmul(m.b, m.l(x), m.g), l=nn.Linear(4, 4), g=(4,), b=(4,)), (2, 4), {"g": "scale", "b": "shift"}),
+        (
+            Of(lambda m, x: torch.addcmul(m.b, m.l(x), m.g), l=nn.Linear(4, 4), g=(4,), b=(4,)),
+            (2, 4),
+            {"g": "scale", "b": "shift"},
+        ),
         (Of(lambda m, x: m.g(x, m.h.expand(1, 3, 5))[0], g=nn.GRU(4, 5), h=(1, 1, 5)), (6, 3, 4), {"h": "token"}),
     ],
     ids=["embedding", "bag", "instance norm", "prelu", "layer scale", "a scalar", "addcmul", "first state"],
@@ -213,7 +221,7 @@ def quadrature(name: str) -> str:
         (lambda x: x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6), "lecun_normal()"),
         (lambda x: torch.relu(x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)), "he_normal()"),
         (lambda x: torch.relu(functional.normalize(x, dim=-1)), "he_normal()"),
-        (lambda x: torch.relu((x - x.mean(-1, keepdim=True)) / torch.sqrt(x.var(-1, keepdim=True) + 1e-5)), "he_normal()"),
+        (lambda x: torch.relu((x - x.mean(1, True)) / torch.sqrt(x.var(1, keepdim=True) + 1e-5)), "he_normal()"),
         (lambda x: torch.tanh((x - x.mean(0)) / (x.std(0) + 1e-5)), "xavier_normal()"),
         (lambda x: 0.5 * x * (1 + torch.erf(x / 2**0.5)), quadrature("gelu")),
         (lambda x: 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))), quadrature("gelu_tanh")),

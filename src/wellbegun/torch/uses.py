@@ -121,7 +121,7 @@ def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]
         slot = "negative_slope"
     elif name in aten.PRODUCTS:
         slot = "shift"  # a bias added to a product of two values
-    elif kind in ("gate", "add", "norm"):
+    elif kind in ("gate", "add", "norm") or name in aten.BOUNDS:
         slot = "scale"
     shifted = _derived(args[0], known) if name.startswith(("addcmul", "addcdiv")) else None
     found = [(derived, slot) for derived in known.values() if isinstance(derived, axes.Derived)]
