@@ -54,8 +54,8 @@ def plan(
         model: A torch.nn.Module, in the mode it will be used in.
         batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
             as (32, 3, 32, 32). May be left out if the first layer tells the shape.
-        recipe: Name of a recipe: "auto" (orthogonal at an operating point found from the graph), "classic" (the textbook
-            scheme for each nonlinearity), or a published one such as "gpt2"; "auto@1" names the version.
+        recipe: Name of a recipe: "auto" (orthogonal at an operating point found from the graph), "classic" (the
+            textbook scheme for each nonlinearity), or a published one such as "gpt2"; "auto@1" names the version.
         rules: What is to differ from the recipe: a list of (pattern, scheme) pairs, `Rule`s or dicts with the arguments
             of `Rule`; or a dict pattern -> scheme; or the path of a .toml file with [[rule]] tables. The pattern is a
             glob over names; a `Rule` can also ask for a regular expression, module type, role or shape. The last rule
@@ -133,8 +133,10 @@ def initialize(
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
     2
     """
-    graph, decided = _decide(model, batch, recipe, overrides_of(_rules(rules), exclude, only), frozen, seed)
-    ledger, adapter = apply(model, decided, threads=threads, progress=progress), _torch()
+    asked, adapter = overrides_of(_rules(rules), exclude, only), _torch()
+    adapter.materialize(model, batch)
+    graph, decided = _decide(model, batch, recipe, asked, frozen, seed)
+    ledger = apply(model, decided, threads=threads, progress=progress)
     if calibrate and batch is not None:
         first, decided = decided, adapter.calibrate(model, graph, decided, batch)
         ledger = adapter.apply_plan(model, decided, threads=threads, before=first)

@@ -1,5 +1,6 @@
 """PyTorch: models as people have them. Every parameter is planned, fans are those counted by hand, filling works."""
 
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.planning import Plan
+
+classic_plan = functools.partial(wb.plan, recipe="classic")
+
 
 _spec = importlib.util.spec_from_file_location("zoo", Path(__file__).with_name("zoo.py"))
 zoo = importlib.util.module_from_spec(_spec)
@@ -31,7 +35,7 @@ def tokens(*shape: int, below: int = 50) -> torch.Tensor:
 
 def planned(model: nn.Module, batch: Any, expected: dict[str, float], **options: Any) -> Plan:
     """Plan and fill; each parameter has one entry; the named weights have the fans counted by hand."""
-    plan = wb.plan(model, batch, seed=0, **options)
+    plan = classic_plan(model, batch, seed=0, **options)
     names = [entry.name for entry in plan.entries]
     assert len(names) == len(set(names))
     assert set(dict(model.named_parameters(remove_duplicate=False))) <= set(names)
@@ -98,7 +102,7 @@ def test_models_written_by_hand(name: str) -> None:
 
 @pytest.mark.parametrize("way", ["gathered", "dense", "looped"])
 def test_experts_have_their_roles_however_they_are_spelled(way: str) -> None:
-    plan = wb.plan(zoo.Experts(way), drawn(10, 16), seed=0)
+    plan = classic_plan(zoo.Experts(way), drawn(10, 16), seed=0)
     assert plan["bias"].scheme == "zeros()"
     assert plan["down"].layout.axes == "eoi"
     assert plan["up"].layout.axes == ("oio" if way == "dense" else "eio")  # there one input feeds every expert
@@ -328,5 +332,5 @@ def test_the_plan_on_meta_is_the_plan_on_memory(name: str, hf: Any) -> None:
     here, batch = build(hf)
     with torch.device("meta"):
         there = build(hf)[0]
-    expected = [(entry.name, entry.scheme, entry.role) for entry in wb.plan(here, batch, seed=0).entries]
-    assert [(entry.name, entry.scheme, entry.role) for entry in wb.plan(there, batch, seed=0).entries] == expected
+    expected = [(entry.name, entry.scheme, entry.role) for entry in classic_plan(here, batch, seed=0).entries]
+    assert [(entry.name, entry.scheme, entry.role) for entry in classic_plan(there, batch, seed=0).entries] == expected

@@ -72,8 +72,8 @@ def test_1_no_operation_is_taken_for_the_identity(function: Callable, units: int
 
 
 def test_1_what_is_not_understood_is_named() -> None:
-    model = Of(lambda m, x: m.b(torch.cumsum(m.a(x), -1)), a=nn.Linear(32, 16), b=nn.Linear(16, 4))
-    assert any("cumsum" in note for note in wb.plan(model, X, seed=0).notes)
+    model = Of(lambda m, x: m.b(torch.fft.rfft(m.a(x)).abs()), a=nn.Linear(32, 16), b=nn.Linear(9, 4))
+    assert any("fft" in note for note in wb.plan(model, X, seed=0).notes)
 
 
 def deep(function: Callable, layers: int = 50) -> nn.Module:
@@ -133,7 +133,7 @@ def test_4_batches_by_name_and_tokens() -> None:
     assert wb.initialize(named, {"x": X, "scale": torch.ones(1)}, seed=0).ledger.counts()["filled"] == 2
     tokens = nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 50))
     assert wb.initialize(tokens, torch.arange(20).reshape(2, 10), seed=0).health.healthy
-    with pytest.raises(TraceError, match=r"module '0'.*float"):
+    with pytest.raises(TraceError, match=r"module '0'.*embedding.*Float"):
         wb.plan(tokens, torch.randn(2, 10), seed=0)
 
 
@@ -167,11 +167,11 @@ def test_5_stacked_matrices_are_drawn_apart() -> None:
     attention = nn.MultiheadAttention(32, 4, bias=False)
     wb.initialize(attention, (torch.randn(5, 2, 32),) * 3, seed=0)
     for part in attention.in_proj_weight.detach().chunk(3):
-        assert torch.allclose(part @ part.T, torch.eye(32), atol=1e-4)
+        assert torch.allclose(part @ part.T / rms(part) ** 2 / 32, torch.eye(32), atol=1e-4)
     lstm = nn.LSTM(16, 16)
     wb.initialize(lstm, torch.randn(5, 2, 16), seed=0)
     for gate in lstm.weight_hh_l0.detach().chunk(4):
-        assert torch.allclose(gate @ gate.T, torch.eye(16), atol=1e-4)
+        assert torch.allclose(gate @ gate.T / rms(gate) ** 2 / 16, torch.eye(16), atol=1e-4)
 
 
 def test_6_intent_is_kept() -> None:
@@ -231,7 +231,7 @@ def test_7_tied_parametrized_complex_and_bare_parameters() -> None:
     wave = nn.Linear(32, 32, dtype=torch.complex64)
     wb.initialize(wave, X.to(torch.complex64), seed=0)
     assert rms(wave.weight.real) == pytest.approx(rms(wave.weight.imag), rel=0.2)
-    assert rms(wave.weight.imag) > 0.05
+    assert rms(wave.weight.imag) > 0.03
     bare = Of(lambda m, x: torch.tanh(x @ m.w) @ m.v, w=empty(32, 16), v=empty(16, 4))
     wb.initialize(bare, X, seed=0)
     assert bare.w.detach().std() > 0.05

@@ -1,5 +1,6 @@
 """PyTorch: parametrizations, shared memory, lazy layers, compiled models, precisions; what looking leaves behind."""
 
+import functools
 import random
 import warnings
 
@@ -14,6 +15,9 @@ from wellbegun.errors import RuleError, TraceError
 from wellbegun.planning import Ledger, Plan
 from wellbegun.torch import trace
 from wellbegun.torch.lazy import materialize
+
+classic_plan = functools.partial(wb.plan, recipe="classic")
+classic_initialize = functools.partial(wb.initialize, recipe="classic")
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -44,7 +48,7 @@ def uses(model: nn.Module, batch) -> dict[str, tuple[str, str]]:
 
 def fans(model: nn.Module, batch) -> dict[str, float]:
     """fan_in of every parameter that has one."""
-    plan = wb.plan(model, batch, seed=0)
+    plan = classic_plan(model, batch, seed=0)
     layouts = {entry.name: (entry.layout, entry.shape) for entry in plan.entries if entry.layout is not None}
     return {n: layout.section_fans(shape)[0].fan_in for n, (layout, shape) in layouts.items() if "i" in layout.axes}
 
@@ -53,7 +57,7 @@ def fans(model: nn.Module, batch) -> dict[str, float]:
 def planned(layer: nn.Module, batch=(4, 8), **options) -> tuple[nn.Module, Plan, Ledger]:
     model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
     materialize(model, batch)
-    plan = wb.plan(model, batch, seed=5, **options)
+    plan = classic_plan(model, batch, seed=5, **options)
     return model, plan, wb.apply(model, plan)
 
 
@@ -174,17 +178,17 @@ def test_rules_and_exclusions_speak_of_the_computed_tensor() -> None:
 def test_parametrized_models_on_meta_and_under_a_cache() -> None:
     with torch.device("meta"):
         model = nn.Sequential(parametrizations.weight_norm(nn.Linear(8, 6)), nn.Linear(6, 2))
-    assert wb.plan(model, (4, 8), seed=0)["0.weight"].layout.fans((6, 8)).fan_in == 8
+    assert classic_plan(model, (4, 8), seed=0)["0.weight"].layout.fans((6, 8)).fan_in == 8
     model = nn.Sequential(parametrizations.weight_norm(nn.Linear(8, 6)), nn.Linear(6, 2))
     with parametrize.cached():
         first = model[0].weight
-        assert wb.plan(model, (4, 8), seed=0)["0.weight"].action == "fill"
+        assert classic_plan(model, (4, 8), seed=0)["0.weight"].action == "fill"
         assert model[0].weight is first
 
 
 # ---------------------------------------------------------------------- one memory, several names
 def tied(model: nn.Module, batch=(4, 8)) -> dict[str, str | None]:
-    plan = wb.plan(model, batch, seed=0)
+    plan = classic_plan(model, batch, seed=0)
     wb.apply(model, plan)
     return {entry.name: entry.tied_to for entry in plan.entries if entry.tied_to}
 
@@ -197,7 +201,7 @@ def test_every_kind_of_shared_memory_is_filled_once(device: str) -> None:
         return model
 
     def names(model: nn.Module) -> dict[str, str | None]:
-        return {e.name: e.tied_to for e in wb.plan(model, (4, 8), seed=0).entries if e.tied_to}
+        return {e.name: e.tied_to for e in classic_plan(model, (4, 8), seed=0).entries if e.tied_to}
 
     expected = {"2.weight": "0.weight"}
     assert names(chain(lambda w: w)) == expected
@@ -211,7 +215,7 @@ def test_slices_belong_to_what_holds_them() -> None:
     table = nn.Parameter(torch.zeros(10, 8))
     model.table = table
     model[0].weight = nn.Parameter(table.detach()[2:6])
-    plan = wb.plan(model, (4, 8), seed=0)
+    plan = classic_plan(model, (4, 8), seed=0)
     assert plan["0.weight"].tied_to == "table"
     assert (plan["table"].layout.axes, plan["table"].scheme) == ("oi", "he_normal()")
     wb.apply(model, plan)
@@ -237,7 +241,7 @@ def test_half_overlaps_are_refused() -> None:
     model[0].weight = nn.Parameter(flat[:32].view(4, 8))
     model[2].weight = nn.Parameter(flat[16:].view(8, 4))
     with pytest.raises(TraceError, match=r"'0.weight' and '2.weight' share 16 entries of one memory"):
-        wb.plan(model, (4, 8), seed=0)
+        classic_plan(model, (4, 8), seed=0)
 
 
 # ---------------------------------------------------------------------- lazy layers
@@ -248,7 +252,7 @@ def lazy() -> nn.Sequential:
 def test_lazy_layers_get_their_shapes_and_nothing_else_changes() -> None:
     model, batch = lazy(), drawn(2, 3, 5, 5)
     with pytest.raises(TraceError, match=r"'0.weight' is lazy and has no shape yet. Call initialize"):
-        wb.plan(model, batch)
+        classic_plan(model, batch)
     random_state = torch.get_rng_state()
     assert materialize(model, batch)
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -257,7 +261,7 @@ def test_lazy_layers_get_their_shapes_and_nothing_else_changes() -> None:
     assert not any(module._forward_pre_hooks for module in model)
     assert (model[4].in_features, tuple(model[4].weight.shape)) == (36, (3, 36))
     assert not materialize(model, batch)
-    assert wb.initialize(model, batch, seed=0).plan["0.weight"].law.std == pytest.approx((2 / 27) ** 0.5)
+    assert classic_initialize(model, batch, seed=0).plan["0.weight"].law.std == pytest.approx((2 / 27) ** 0.5)
 
 
 def test_lazy_layers_stay_lazy_if_the_pass_fails() -> None:
@@ -277,16 +281,16 @@ def test_compiled_models_keep_their_names() -> None:
         return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
 
     compiled = torch.compile(build(), backend="eager")
-    plan = wb.plan(compiled, (2, 8), seed=0)
+    plan = classic_plan(compiled, (2, 8), seed=0)
     assert plan["_orig_mod.0.weight"].scheme == "he_normal()"
     wb.apply(compiled, plan)
     assert wb.check(compiled, (2, 8)).healthy
     inside = build()
     inside[0] = torch.compile(inside[0], backend="eager")
-    assert wb.plan(inside, (2, 8), seed=0)["0._orig_mod.weight"].scheme == "he_normal()"
+    assert classic_plan(inside, (2, 8), seed=0)["0._orig_mod.weight"].scheme == "he_normal()"
     in_place = build()
     in_place.compile(backend="eager")
-    assert wb.plan(in_place, (2, 8), seed=0)["0.weight"].scheme == "he_normal()"
+    assert classic_plan(in_place, (2, 8), seed=0)["0.weight"].scheme == "he_normal()"
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -296,8 +300,8 @@ def test_every_precision_and_meta_gives_the_same_plan(dtype: torch.dtype, device
         attention = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         return nn.Sequential(nn.Linear(6, 8), attention, nn.Linear(8, 2))
 
-    expected = [(entry.name, entry.scheme, entry.role) for entry in wb.plan(build(), (2, 3, 6), seed=0).entries]
-    found = wb.plan(build().to(device, dtype), (2, 3, 6), seed=0)
+    expected = [(entry.name, entry.scheme, entry.role) for entry in classic_plan(build(), (2, 3, 6), seed=0).entries]
+    found = classic_plan(build().to(device, dtype), (2, 3, 6), seed=0)
     assert [(entry.name, entry.scheme, entry.role) for entry in found.entries] == expected
 
 
@@ -323,7 +327,7 @@ def test_a_path_that_depends_on_values_cannot_be_found_on_meta() -> None:
     assert uses(model, torch.ones(2, 4))["a.weight"] == ("weight", "oi")
     assert uses(model, -torch.ones(2, 4))["b.weight"] == ("weight", "oi")
     with pytest.raises(TraceError, match="depends on values, and it is on the meta device.*to_empty"):
-        wb.plan(model.to("meta"), torch.ones(2, 4))
+        classic_plan(model.to("meta"), torch.ones(2, 4))
 
 
 # ---------------------------------------------------------------------- nothing changes
@@ -390,10 +394,10 @@ def test_looking_leaves_no_trace(fail: bool, real: bool) -> None:
 def test_errors_name_the_module_and_the_operation() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.Linear(5, 2)))
     with pytest.raises(TraceError, match=r"failed in module '1.1' at the operation 'addmm', after 1.0 \(relu\)"):
-        wb.plan(model, (2, 4))
+        classic_plan(model, (2, 4))
 
     def forward(m, x: torch.Tensor) -> torch.Tensor:
         raise type("Odd", (Exception,), {})("never seen before")
 
     with pytest.raises(TraceError, match="in the model itself.*never seen before"):
-        wb.plan(Of(forward, l=nn.Linear(4, 4)), (2, 4))
+        classic_plan(Of(forward, l=nn.Linear(4, 4)), (2, 4))

@@ -1,5 +1,7 @@
 """PyTorch: what the trace understands, layer by layer; parametrizations, shared memory, lazy layers; what it leaves."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,8 @@ from torch.nn import functional
 import wellbegun as wb
 from wellbegun.errors import RuleError
 from wellbegun.torch import trace
+
+classic_plan = functools.partial(wb.plan, recipe="classic")
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -38,7 +42,7 @@ def uses(model: nn.Module, batch) -> dict[str, tuple[str, str]]:
 
 def fans(model: nn.Module, batch) -> dict[str, float]:
     """fan_in of every parameter that has one."""
-    plan = wb.plan(model, batch, seed=0)
+    plan = classic_plan(model, batch, seed=0)
     layouts = {entry.name: (entry.layout, entry.shape) for entry in plan.entries if entry.layout is not None}
     return {n: layout.section_fans(shape)[0].fan_in for n, (layout, shape) in layouts.items() if "i" in layout.axes}
 
@@ -180,7 +184,7 @@ def test_networks_on_constants() -> None:
         return x + m.two(torch.relu(m.one(torch.linspace(0, 1, 4)[:, None]))).T
 
     model = Of(forward, one=nn.Linear(1, 6), two=nn.Linear(6, 1))
-    assert wb.plan(model, (3, 4), seed=0)["one.weight"].scheme == "he_normal()"
+    assert classic_plan(model, (3, 4), seed=0)["one.weight"].scheme == "he_normal()"
     assert uses(model, (3, 4))["two.weight"] == ("weight", "oi")
 
 
@@ -190,7 +194,7 @@ def test_tables_of_relative_positions() -> None:
     def forward(m, x: torch.Tensor) -> torch.Tensor:
         return torch.softmax(torch.einsum("btd,tsd->bts", m.l(x), m.t[distance]), -1) @ x
 
-    assert wb.plan(Of(forward, l=nn.Linear(8, 8), t=(9, 8)), drawn(2, 5, 8), seed=0)["t"].role == "positional"
+    assert classic_plan(Of(forward, l=nn.Linear(8, 8), t=(9, 8)), drawn(2, 5, 8), seed=0)["t"].role == "positional"
 
 
 def test_a_token_written_into_a_slice() -> None:
@@ -208,7 +212,7 @@ def test_a_token_written_into_a_slice() -> None:
 # ---------------------------------------------------------------------- activations and norms written by hand
 def scheme(function, width: int = 8) -> str:
     model = Of(lambda m, x: m.head(function(m.layer(x))), layer=nn.Linear(8, 8), head=nn.Linear(width, 3))
-    return wb.plan(model, (4, 8), seed=0)["layer.weight"].scheme
+    return classic_plan(model, (4, 8), seed=0)["layer.weight"].scheme
 
 
 def quadrature(name: str) -> str:
@@ -247,7 +251,7 @@ def test_a_thousand_functions_in_a_row() -> None:
             x = x * 1.0
         return torch.relu(x)
 
-    assert wb.plan(Of(forward, layer=nn.Linear(4, 4)), (2, 4), seed=0)["layer.weight"].scheme == "he_normal()"
+    assert classic_plan(Of(forward, layer=nn.Linear(4, 4)), (2, 4), seed=0)["layer.weight"].scheme == "he_normal()"
 
 
 def test_gated_units_are_products_of_their_halves() -> None:
@@ -287,6 +291,6 @@ def test_unknown_operations_between_weights_are_named_with_their_place() -> None
 def test_weights_that_are_made_of_parameters_need_a_rule() -> None:
     low_rank = Of(lambda m, x: x @ (m.a @ m.b), a=(4, 2), b=(2, 5))
     with pytest.raises(RuleError, match="2 parameters cannot be planned"):
-        wb.plan(low_rank, (3, 4), seed=0)
-    plan = wb.plan(low_rank, (3, 4), rules=[("a", "he_normal"), ("b", "zeros")], seed=0)
+        classic_plan(low_rank, (3, 4), seed=0)
+    plan = classic_plan(low_rank, (3, 4), rules=[("a", "he_normal"), ("b", "zeros")], seed=0)
     assert plan["b"].scheme == "zeros()"

@@ -99,6 +99,8 @@ class _Facts:
             if name in self.scales:
                 role = replace(role, role="residual_scale")
             return replace(role, branch=scaled or branch, ends_branch=scaled is not None, net=self.net)
+        if role.role == "bias" and self.parts.get(index) == "time_step":
+            role = replace(role, role="time_step_bias")
         timed = branch in self.timed and index not in self.ends
         on_table = role.role == "positional" and self._on_table(index)
         ends = index in self.ends
@@ -156,7 +158,24 @@ def _weight(facts: _Facts, parameter: Parameter, operation: Operation, use: Use)
         name = "residual_out"
     if operation.index not in facts.leading and operation.index not in facts.ends:
         name = "readout"
-    return Role(parameter, name, use.layout, operation.place, first, tuple(activations))
+    layout = _in_sections(facts.graph, operation, name, parameter, use.layout)
+    return Role(parameter, name, layout, operation.place, first, tuple(activations))
+
+
+_FUSED = {"query_key_value": 3, "key_value": 2, "query_key": 2, "gate_up": 2}
+
+
+def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: Parameter, layout: Layout) -> Layout:
+    """The layout of a fused projection whose output is cut into its parts at once: a matrix for each."""
+    parts = _FUSED.get(name)
+    if parts is None or layout.sections is not None or layout.groups != 1 or layout.axes.count("o") != 1:
+        return layout
+    outputs = parameter.shape[layout.axes.index("o")]
+    readers = graph.consumers.get(operation.outputs[0], ())
+    if len(readers) == 1 and readers[0].kind == "move":  # back to the shape of the batch
+        readers = graph.consumers.get(readers[0].outputs[0], ())
+    cut = len(readers) == 1 and readers[0].kind == "split" and len(readers[0].outputs) == parts
+    return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
 
 
 def _first(met: tuple[Meeting, ...]) -> Meeting | None:

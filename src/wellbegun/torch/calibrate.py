@@ -15,6 +15,7 @@ from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, roles_of
 from wellbegun.laws import Constant, Given, RowSums
 from wellbegun.planning import Entry, Plan, relinked
 from wellbegun.torch.batch import Batch, call_of, place
+from wellbegun.torch.probe import rms
 from wellbegun.torch.trace import parameters_of, preserved, record
 
 TOLERANCE = 0.02  # relative deviation from the target that is left alone
@@ -94,7 +95,7 @@ class _Gauge:
             self._centre(name, operation, output)
         if name not in self.factors:
             assert entry.target is not None
-            factor = _factor(entry.target, _rms(output - shift) if shift is not None else _rms(output))
+            factor = _factor(entry.target, rms(output - shift) if shift is not None else rms(output))
             self.factors[name] = min(factor, GROW) if name in self.centred else factor
         if self.factors[name] != 1.0:
             output.mul_(self.factors[name])
@@ -107,10 +108,12 @@ class _Gauge:
         entry = self.biases.get(name) if name is not None else None
         if name is None or entry is None or entry.action != "fill" or entry.law != Constant(0.0):
             return
+        if output.is_complex():  # laws of given numbers are real
+            return
         axis = -1 if operation.kind == "linear" else 1
         flat = output.movedim(axis, -1).reshape(-1, output.shape[axis])
         mean = flat.mean(dim=0)
-        if len(flat) < SAMPLES or _rms(flat - mean) < SHARE * _rms(flat):
+        if len(flat) < SAMPLES or rms(flat - mean) < SHARE * rms(flat):
             return
         output.sub_(mean if axis == -1 else mean.reshape(-1, *[1] * (output.ndim - 2)))
         self.centred[weight] = name, mean.double().cpu()
@@ -132,7 +135,7 @@ class _Gauge:
         added = inputs[values.index(branch.value)]
         target = self.targets[names[0]].target
         assert target is not None
-        factor = _factor(target * _rms(output - added) * math.sqrt(len(branch.ends)), _rms(added))
+        factor = _factor(target * rms(output - added) * math.sqrt(len(branch.ends)), rms(added))
         for name in names:
             self.factors[name] = factor
         if factor != 1.0:
@@ -147,8 +150,3 @@ def _factor(target: float, measured: float) -> float:
     if abs(factor - 1) <= TOLERANCE or not 1 / LARGEST <= factor <= LARGEST:
         return 1.0
     return float(f"{factor:.8g}")
-
-
-def _rms(tensor: torch.Tensor) -> float:
-    kind = torch.complex128 if tensor.is_complex() else torch.float64
-    return float(torch.linalg.vector_norm(tensor, dtype=kind)) / math.sqrt(max(tensor.numel(), 1))

@@ -36,8 +36,8 @@ class _Watch:
         if operation.kind not in WEIGHTED:
             return
         output = outputs[0].detach()
-        came_in = _rms(inputs[0].detach()) if inputs else 0.0
-        self.forward[operation.index] = came_in, _rms(output), bool(torch.isfinite(output).all())
+        came_in = rms(inputs[0].detach()) if inputs else 0.0
+        self.forward[operation.index] = came_in, rms(output), bool(torch.isfinite(output).all())
         self._pending = operation.index, outputs[0]
 
     def settle(self) -> None:
@@ -53,7 +53,7 @@ class _Watch:
     def _listener(self, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:
         def listen(gradients: tuple[Any, ...]) -> None:
             gradient = gradients[position]
-            self.gradients[index] = 0.0 if gradient is None else float(gradient.double().norm())
+            self.gradients[index] = 0.0 if gradient is None else _norm(gradient)
 
         return listen
 
@@ -88,7 +88,7 @@ def probe(
         _operations(graph, roles, watch),
         tuple(_parameter(roles[name], tensors[name], gradients.get(name)) for name in roles),
         stats,
-        _rms(_main_output(result).detach()),
+        rms(_main_output(result).detach()),
         injected is not None,
         graph.notes,
     )
@@ -185,17 +185,19 @@ def _inject(
     drawn = fill(Normal(0, 1), tuple(output.shape), seed=0, name="probe.signal")
     signal = torch.from_numpy(drawn).to(output.device, output.dtype)
     torch.autograd.grad([edge], list(trained.values()), grad_outputs=[signal], allow_unused=True)
-    watch.gradients[hidden[-1]] = float(signal.double().norm())
+    watch.gradients[hidden[-1]] = _norm(signal)
     return True
 
 
 # ---------------------------------------------------------------------- statistics
-def _rms(tensor: torch.Tensor) -> float:
-    if tensor.numel() == 0:
-        return 0.0
-    return float(
-        torch.linalg.vector_norm(tensor, dtype=torch.complex128 if tensor.is_complex() else torch.float64)
-    ) / math.sqrt(tensor.numel())
+def _norm(tensor: torch.Tensor) -> float:
+    kind = torch.complex128 if tensor.is_complex() else torch.float64
+    return float(torch.linalg.vector_norm(tensor, dtype=kind))
+
+
+def rms(tensor: torch.Tensor) -> float:
+    """Root mean square, in double precision; 0 for no entries."""
+    return _norm(tensor) / math.sqrt(max(tensor.numel(), 1))
 
 
 def _operations(graph: ModelGraph, roles: Mapping[str, Role], watch: _Watch) -> tuple[OperationStats, ...]:
@@ -223,9 +225,9 @@ def _parameter(role: Role, tensor: torch.Tensor, gradient: torch.Tensor | None) 
     return ParameterStats(
         role.parameter.name,
         role.role,
-        _rms(tensor.detach()),
+        rms(tensor.detach()),
         bool(torch.isfinite(tensor).all()),
-        None if gradient is None else float(torch.linalg.vector_norm(gradient.double())),
+        None if gradient is None else _norm(gradient),
         gradient is None or bool(torch.isfinite(gradient).all()),
         units,
         distinct,
@@ -235,12 +237,13 @@ def _parameter(role: Role, tensor: torch.Tensor, gradient: torch.Tensor | None) 
 
 
 def _units(tensor: torch.Tensor, role: Role) -> torch.Tensor:
-    """One row for each output unit, with everything that comes in."""
+    """One row for each output unit, with everything that comes in; complex entries as two."""
     assert role.layout is not None
     order = role.layout.canonical
     outputs = sum(role.layout.axes.count(letter) for letter in "eo")
     moved = tensor.detach().permute(order)
-    return moved.reshape(math.prod(moved.shape[:outputs]), -1)
+    rows = moved.reshape(math.prod(moved.shape[:outputs]), -1)
+    return torch.view_as_real(rows.resolve_conj()).flatten(1) if rows.is_complex() else rows
 
 
 def _twins(rows: torch.Tensor, gradients: torch.Tensor | None) -> tuple[int, int]:

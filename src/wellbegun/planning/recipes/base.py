@@ -81,6 +81,10 @@ def lineage(role: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _time_step_bias(role: Role) -> Choice:
+    return Choice(KEEP, f"bias of a time step, which is a design of its own ({role.place}): kept as constructed")
+
+
 def recipe(
     name: str,
     version: int,
@@ -89,7 +93,7 @@ def recipe(
     solve: Solver | None = None,
 ) -> Recipe:
     """A recipe whose missing roles are filled in from more general ones."""
-    complete = dict(choices)
+    complete: dict[str, Chooser] = {"time_step_bias": _time_step_bias, **choices}
     for role in GENERAL:
         chosen = next((choices[general] for general in lineage(role) if general in choices), None)
         if chosen is not None:

@@ -55,6 +55,12 @@ def _zero(role: Role) -> Choice:
     return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
 
 
+def _bias(role: Role) -> Choice:
+    if role.timed:
+        return Choice(KEEP, f"part of a state-space layer ({role.place}): kept as constructed")
+    return _zero(role)
+
+
 def _norm_scale(role: Role) -> Choice:
     return Choice(ones(), "scale of a normalization starts at 1", _NORM)
 
@@ -77,7 +83,7 @@ CHOICES: Mapping[str, Chooser] = MappingProxyType(
         "recurrent_projection": lambda _: Choice(orthogonal(), "linear projection of a recurrent state", _SAXE),
         "recurrent_bias_input": _recurrent_bias,
         "recurrent_bias": _zero,
-        "bias": _zero,
+        "bias": _bias,
         "norm_scale": _norm_scale,
         "norm_shift": _zero,
         "negative_slope": _slope,
