@@ -1,112 +1,121 @@
-"""Fill rates against torch and NumPy, as ratios in one run: medians over repeats, the same memory, interleaved.
+"""Everything about the speed of fills, in one run: rates, limits, threads, first use, memory, regions, sizes.
 
-Usage: make bench, or python benchmarks/fill_rates.py [--values 67108864] [--repeats 7] [--threads 2]
-Budgets (two threads): normal >= 5x torch normal_, uniform >= 8x torch uniform_, truncated >= 30x torch trunc_normal_.
+Usage: make bench, or python benchmarks/fill_rates.py [--quick] [--only rates first_use memory regions sizes]
+       [--values 67108864] [--repeats 7] [--threads 1 2] [--json FILE] [--png FILE]
+Rates are medians over repeats in which all tasks take turns, into memory that has been touched before.
+Budgets (float32, most threads): normal >= 5x torch normal_, uniform >= 8x uniform_, truncated >= 30x trunc_normal_.
 Exit status 1 if a budget is missed.
 """
 
 import argparse
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from wellbegun import fill
-from wellbegun.laws import Law, Normal, TruncatedNormal, Uniform
+import first_use
+import memory
+import rates
+import regions
+import report
+import sizes
+from timing import Progress, jax, machine, processors
 
-Task = Callable[[], object]
-BUDGETS = {"normal": 5.0, "uniform": 8.0, "truncated normal": 30.0}
-
-
-def seconds(tasks: dict[str, Task], repeats: int, progress: Callable[[str], None]) -> dict[str, float]:
-    """Median time of each task; tasks take turns, so that a slow moment of the machine hits all of them."""
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    for turn in range(repeats + 1):
-        for name, task in tasks.items():
-            progress(f"{name}, {turn}/{repeats}")
-            start = time.perf_counter()
-            task()
-            if turn:  # the first is warm-up: page faults, compilation
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
+BUDGETS = {"normal": 5.0, "uniform": 8.0, "truncated normal ±2": 30.0}
+FULL, QUICK = 1 << 26, 1 << 21
+LARGEST = 100_000_000
 
 
-def tasks_of(out: torch.Tensor, slow: torch.Tensor, threads: int) -> dict[str, Task]:
-    """Everything that is timed; `slow` is the smaller tensor that torch's truncated normal gets."""
-    array = out.numpy()
-    generator = np.random.Generator(np.random.SFC64(0))
+def _rates(a: argparse.Namespace, progress: Progress) -> Any:
+    return rates.with_scaling(list(rates.measured(a.values, a.repeats, a.threads, progress)))
 
-    def ours(law: Law, dtype: str = "float32") -> Task:
-        target = array if dtype == "float32" else array.view(np.uint16)[: array.size]
-        return lambda: fill(law, (array.size,), seed=0, name="bench", dtype=dtype, out=target, threads=threads)
 
-    return {
-        "memory: torch zero_": out.zero_,
-        "torch normal_": out.normal_,
-        "torch uniform_": out.uniform_,
-        "torch trunc_normal_": lambda: torch.nn.init.trunc_normal_(slow, std=1.0, a=-2.0, b=2.0),
-        "numpy normal (SFC64)": lambda: generator.standard_normal(out=array, dtype=np.float32),
-        "normal": ours(Normal(0, 1)),
-        "uniform": ours(Uniform(-1, 1)),
-        "truncated normal": ours(TruncatedNormal(0, 1, -2, 2)),
-        "truncated normal at ±4": ours(TruncatedNormal(0, 1, -4, 4)),
-        "normal, bfloat16": ours(Normal(0, 1), "bfloat16"),
-    }
+def _first_use(a: argparse.Namespace, progress: Progress) -> Any:
+    values = LARGEST if a.values >= FULL else a.values
+    found = first_use.measured(values, max(a.threads), min(a.repeats, 5), progress)
+    return {"values": values, "threads": max(a.threads), "programs": found}
+
+
+def _memory(a: argparse.Namespace, progress: Progress) -> Any:
+    values = min(a.values, FULL)
+    return {"values": values, "rows": memory.measured(values, a.threads, progress)}
+
+
+def _regions(a: argparse.Namespace, progress: Progress) -> Any:
+    side = min(8192, 1 << ((a.values.bit_length() - 1) // 2))
+    rows = regions.measured(side, max(a.threads), a.repeats, progress)
+    return {"side": side, "threads": max(a.threads), "rows": rows}
+
+
+def _sizes(a: argparse.Namespace, progress: Progress) -> Any:
+    largest = LARGEST if a.values >= FULL else a.values
+    return {"threads": max(a.threads), "rows": sizes.measured(largest, max(a.threads), a.repeats, progress)}
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace, Progress], Any]] = {
+    "rates": _rates,
+    "regions": _regions,
+    "sizes": _sizes,
+    "first_use": _first_use,
+    "memory": _memory,
+}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small fills and few repeats: does everything run?")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections to run")
+    parser.add_argument("--values", type=int, help=f"values in one fill; float64 gets half ({FULL})")
+    parser.add_argument("--repeats", type=int, help="repeats of each task (7)")
+    parser.add_argument("--threads", type=int, nargs="+", help="numbers of threads (1, 2 and all)")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file; docs/tables.py reads it")
+    parser.add_argument("--png", type=Path, help="also draw rate against size into this file")
+    found = parser.parse_args()
+    found.values = found.values or (QUICK if found.quick else FULL)
+    found.repeats = found.repeats or (2 if found.quick else 7)
+    found.threads = sorted(set(found.threads or {1, min(2, processors()), processors()}))
+    return found
+
+
+def missed(rows: list[dict[str, Any]]) -> list[str]:
+    """Laws that are not as many times faster than torch as the budget says."""
+    most = [row for row in rows if row["dtype"] == "float32" and row["threads"] == rows[-1]["threads"]]
+    ratios = {row["law"]: row["ratios"].get("torch") for row in most}
+    return [law for law, budget in BUDGETS.items() if ratios[law] < budget]
+
+
+def rounded(value: Any) -> Any:
+    """Four significant digits: more than a clock on a shared machine can tell."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, default=1 << 26)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--figures", type=Path, help="also write the figures of the README's table to this file")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    out = torch.empty(arguments.values)
-    slow = out[: max(arguments.values // 16, 1)]
-    with Console(stderr=True).status("") as status:
-        tasks = tasks_of(out, slow, arguments.threads)
-        found = seconds(tasks, arguments.repeats, lambda text: status.update(f"timing {text}"))
-    sizes = {name: slow.numel() if "trunc_normal_" in name else out.numel() for name in found}
-    rates = {name: sizes[name] / time / 1e6 for name, time in found.items()}
-    Console(highlight=False, width=110).print(table_of(rates, arguments))
-    peers = {"normal": "torch normal_", "uniform": "torch uniform_", "truncated normal": "torch trunc_normal_"}
-    if arguments.figures:
-        rounded = {name: round(rate, 1) for name, rate in rates.items()}
-        settings = {"values": arguments.values, "threads": arguments.threads, "repeats": arguments.repeats}
-        arguments.figures.write_text(json.dumps({**settings, "rates": rounded}, indent=1) + "\n")
-    missed = [name for name, peer in peers.items() if rates[name] / rates[peer] < BUDGETS[name]]
-    print("Budgets met." if not missed else f"Budgets missed: {', '.join(missed)}.")
-    return 1 if missed else 0
-
-
-def table_of(rates: dict[str, float], arguments: argparse.Namespace) -> Table:
-    title = f"{arguments.values:,} values, {arguments.threads} threads, medians of {arguments.repeats}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("fill", "M values/s", "× torch", "× NumPy", "budget", "of memory speed"):
-        table.add_column(name, justify="left" if name == "fill" else "right")
-    for name, rate in rates.items():
-        kind = next((key for key in BUDGETS if key in name), "")
-        peer = {"normal": "torch normal_", "uniform": "torch uniform_", "truncated normal": "torch trunc_normal_"}
-        peer_name = peer["truncated normal"] if "truncated" in name else peer.get(kind, "")
-        ours = not name.startswith(("torch", "numpy", "memory"))
-        table.add_row(
-            name,
-            f"{rate:,.0f}",
-            f"{rate / rates[peer_name]:.1f}" if ours else "",
-            f"{rate / rates['numpy normal (SFC64)']:.1f}" if ours and "normal" in name else "",
-            f"{BUDGETS[name]:g}" if name in BUDGETS else "",
-            f"{rate / rates['memory: torch zero_']:.0%}" if "bfloat16" not in name else "",
-        )
-    return table
+    a = arguments()
+    console = Console(highlight=False, width=136)
+    found: dict[str, Any] = {"machine": machine(), "values": a.values, "repeats": a.repeats, "threads": a.threads}
+    console.print(", ".join(f"{name} {version}" for name, version in found["machine"].items()))
+    if jax() is None:
+        console.print("JAX is not installed: no rates of jax.random.")
+    for name in a.only:
+        with Console(stderr=True).status(name) as status:
+            found[name] = SECTIONS[name](a, status.update)
+        report.SECTIONS[name](console, found[name])
+    if a.json:
+        a.json.write_text(json.dumps(rounded(found), indent=1, ensure_ascii=False) + "\n")
+    if a.png and "sizes" in found:
+        sizes.picture(found["sizes"]["rows"], found["sizes"]["threads"], a.png)
+    if "rates" not in found:
+        return 0
+    late = missed(found["rates"])
+    print("Budgets met." if not late else f"Budgets missed: {', '.join(late)}.")
+    return 1 if late else 0
 
 
 if __name__ == "__main__":

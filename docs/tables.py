@@ -54,18 +54,26 @@ def _demo_cell(row: dict) -> str:
 
 
 def speed_table() -> str:
-    """From `python benchmarks/fill_rates.py --figures docs/figures/fill_rates.json`."""
+    """From `python benchmarks/fill_rates.py --json docs/figures/fill_rates.json`."""
     found = json.loads((FIGURES / "fill_rates.json").read_text())
-    rates = found["rates"]
-    peers = {"normal": "torch normal_", "uniform": "torch uniform_", "truncated normal": "torch trunc_normal_"}
+    rows = [row for row in found["rates"] if row["dtype"] == "float32"]
+    one, most = ({row["law"]: row for row in rows if row["threads"] == count} for count in (1, found["threads"][-1]))
     lines = [
-        f"| {found['values']:,} values, {found['threads']} threads | M values/s | × torch | of `zero_` |",
-        "|---|---|---|---|",
+        f"| float32, {found['values']:,} values | 1 thread, M values/s | × torch | × NumPy "
+        f"| {found['threads'][-1]} threads, M values/s | × torch | of memory writes |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, peer in peers.items():
-        share = rates[name] / rates["memory: torch zero_"]
-        lines.append(f"| {name} | {rates[name]:,.0f} | {rates[name] / rates[peer]:.1f} | {share:.0%} |")
+    for law, row in most.items():
+        ratios = [_ratio(one[law]["ratios"].get(peer)) for peer in ("torch", "NumPy PCG64")]
+        rest = _ratio(row["ratios"].get("torch")), f"{row['of_writes']:.0%}"
+        lines.append(
+            f"| {law} | {one[law]['rate']:,.0f} | {' | '.join(ratios)} | {row['rate']:,.0f} | {' | '.join(rest)} |"
+        )
     return "\n".join(lines)
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 TABLES = {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table}
