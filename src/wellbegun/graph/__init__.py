@@ -3,6 +3,7 @@
 from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.roles import Net, Role, roles_of
+from wellbegun.graph.stacks import Stack
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Operation",
     "Parameter",
     "Role",
+    "Stack",
     "Use",
     "branches_of",
     "layers_in_series",

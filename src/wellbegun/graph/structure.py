@@ -71,7 +71,7 @@ def _split(graph: ModelGraph, operation: Operation) -> tuple[int, int, set[int]]
 
 def _projected(graph: ModelGraph, first: int, second: int) -> tuple[int, int, set[int]] | None:
     """A sum whose stream passes a weight of its own, as where a residual net changes width."""
-    above_first, above_second = _ancestors(graph, first), _ancestors(graph, second)
+    above_first, above_second = ancestors(graph, first), ancestors(graph, second)
     common = above_first & above_second
     if not common:
         return None
@@ -108,7 +108,8 @@ def _between(graph: ModelGraph, start: int, end: int) -> set[int] | None:
     return reached
 
 
-def _ancestors(graph: ModelGraph, value: int) -> set[int]:
+def ancestors(graph: ModelGraph, value: int) -> set[int]:
+    """A value and every value it depends on."""
     found: set[int] = set()
     stack = [value]
     while stack:

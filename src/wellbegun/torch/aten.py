@@ -107,6 +107,13 @@ def writes_to(func: Any) -> tuple[int, ...]:
     return tuple(i for i, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write)
 
 
+def terms(kind: str, name: str, args: Any) -> int:
+    """Number of terms in a product of two values: the width of a head, if it is the product of queries and keys."""
+    if kind not in ("matmul", "attention"):
+        return 0
+    return int(args[PRODUCTS[name][0] if name in PRODUCTS else 0].shape[-1])
+
+
 def kind_of(func: Any) -> str:
     """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands."""
     name = name_of(func)

@@ -166,9 +166,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         found = uses[1] if uses else self._other_uses(name, args, known, kind)
         statistic = self._statistics(name, kind, signals)
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
-        self._append(
-            kind, name, signals, outputs, found, root=root, expression=expression, statistic=statistic, inputs=inputs
-        )
+        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs}
+        self._append(kind, name, signals, outputs, found, width=aten.terms(kind, name, args), **shown)
 
     def _append(
         self,
@@ -182,6 +181,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         expression: Expression | None = None,
         statistic: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset()),
         mode: str = "",
+        width: int = 0,
         inputs: tuple[torch.Tensor, ...] = (),
     ) -> None:
         tensors, values = tuple(outputs), []
@@ -196,7 +196,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
         operation = Operation(
-            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode
+            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode, width
         )
         self.operations.append(operation)
         if self.observer is not None and tensors:
@@ -245,7 +245,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         slot = {"shift": "shift", "scale": "scale", "concat": "token", "move": "token"}.get(kind, "opaque")
         slot = "negative_slope" if name == "_prelu_kernel" else slot
         found = [derived for derived in known.values() if isinstance(derived, axes.Derived)]
-        return tuple(Use(parameter, slot) for derived in found for parameter in sorted(derived.names))
+        return tuple(Use(name, slot, exact=derived.exact) for derived in found for name in sorted(derived.names))
 
     def _spread(self, changed: torch.Tensor) -> None:
         """After a write in place, every other view of the same storage holds a new value too."""

@@ -27,6 +27,7 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
     found: dict[str, Parameter] = {}
     names: dict[int, str] = {}
     storages: dict[tuple[Any, ...], str] = {}
+    layers = _layers(model)
     for name, tensor in model.named_parameters(remove_duplicate=False):
         if isinstance(tensor, torch.nn.parameter.UninitializedParameter):
             remedy = "Run the model once on a batch, so that its lazy layers know their shapes."
@@ -34,8 +35,19 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
         canonical = names.get(id(tensor)) or storages.setdefault(_identity(tensor, name), name)
         names[id(tensor)] = canonical
         shape, dtype = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
-        found[name] = Parameter(name, shape, dtype, tensor.requires_grad, None if canonical == name else canonical)
+        tied_to = None if canonical == name else canonical
+        found[name] = Parameter(name, shape, dtype, tensor.requires_grad, tied_to, layers[name])
     return found, names
+
+
+def _layers(model: torch.nn.Module) -> dict[str, str]:
+    """Parameter -> class in torch.nn of the module that holds it; "" for modules of the user's own."""
+    found = {}
+    for prefix, module in model.named_modules(remove_duplicate=False):
+        kinds = [kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules.")]
+        name = kinds[0].__name__ if kinds and kinds[0] is not torch.nn.Module else ""
+        found.update({f"{prefix}.{key}" if prefix else key: name for key in module._parameters})
+    return found
 
 
 def _identity(tensor: torch.Tensor, name: str) -> tuple[Any, ...]:
