@@ -34,12 +34,19 @@ class Net:
     layers: int = 0  # weighted operations in series
     branches: tuple[Branch, ...] = ()
     normed: bool = False  # whether there is any normalization
+    stacks: tuple[Stack, ...] = ()  # one for each stream
     readouts: tuple[tuple[str, int], ...] = ()  # weights that no other weight follows, with their number of outputs
 
     @property
     def streams(self) -> int:
         """Number of residual streams."""
         return len({branch.stream for branch in self.branches})
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the decoder, or of the longest stack if no stack is one; 1 without any."""
+        decoders = [stack.layers for stack in self.stacks if stack.kind == "decoder"]
+        return max(decoders or [stack.layers for stack in self.stacks] or [1])
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,8 @@ class _Facts:
         self.scales = {name: branch for branch in branches for name in branch.scales}
         self.leading = _leading(graph)
         normed = any(operation.kind == "norm" for operation in graph.operations)
-        self.net = Net(layers_in_series(graph), branches, normed, tuple(self._readouts()))
+        stacks = tuple(self.places.stacks.values())
+        self.net = Net(layers_in_series(graph), branches, normed, stacks, tuple(self._readouts()))
 
     def complete(self, role: Role) -> Role:
         """The role with what the structure of the model says about it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wellbegun.graph.follow import TRANSPARENT, is_linear
 from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation
 from wellbegun.graph.parts import Attention, attentions_of
-from wellbegun.graph.structure import Branch, ancestors, weights_before
+from wellbegun.graph.structure import Branch, ancestors, plain, weights_before
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,4 @@ def feeding(graph: ModelGraph, operation: Operation) -> Function | None:
 
 def source_of(graph: ModelGraph, operation: Operation) -> Operation | None:
     """What made the first input of an operation, before reshapes, casts and constant factors."""
-    value = operation.inputs[0] if operation.inputs else None
-    while value is not None and (producer := graph.producers.get(value)) is not None:
-        passes = producer.kind == "move" or (producer.kind == "pointwise" and is_linear(graph, producer))
-        if not passes or not producer.inputs:
-            return producer
-        value = producer.inputs[0]
-    return None
+    return graph.producers.get(plain(graph, operation.inputs[0])) if operation.inputs else None

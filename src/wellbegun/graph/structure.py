@@ -63,7 +63,7 @@ def _split(graph: ModelGraph, operation: Operation) -> tuple[int, int, set[int]]
     """(stream value, branch value, operations of the branch) of a sum; None if it is not residual."""
     if len(operation.inputs) != 2:
         return None
-    first, second = sorted(operation.inputs, key=lambda value: _made(graph, value))
+    first, second = sorted(operation.inputs, key=lambda value: _made(graph, plain(graph, value)))
     if (interior := _between(graph, first, second)) is not None:
         return (first, second, interior) if _weighted(graph, interior) else None
     return _projected(graph, first, second)
@@ -127,12 +127,16 @@ def _made(graph: ModelGraph, value: int) -> int:
 
 
 def plain(graph: ModelGraph, value: int) -> int:
-    """The value before any reshapes and copies."""
+    """The value before any reshapes, copies and constant factors."""
     producer = graph.producers.get(value)
-    while producer is not None and producer.kind == "move" and len(producer.inputs) == 1:
+    while producer is not None and len(producer.inputs) == 1 and _changes_nothing(graph, producer):
         value = producer.inputs[0]
         producer = graph.producers.get(value)
     return value
+
+
+def _changes_nothing(graph: ModelGraph, operation: Operation) -> bool:
+    return operation.kind == "move" or (operation.kind == "pointwise" and is_linear(graph, operation))
 
 
 def _weighted(graph: ModelGraph, indexes: Iterable[int]) -> bool:
