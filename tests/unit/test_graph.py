@@ -203,3 +203,19 @@ def test_biases_know_their_weight_and_scales_their_norm() -> None:
     assert not roles["plain"].scales_norm
     assert not roles["one_plus"].scales_norm  # 1 + w: ones would double it
     assert roles["a"].net.readouts == (("b", 2),)
+
+
+def test_a_stream_times_a_constant_is_still_residual() -> None:
+    for order in ((4, 3), (3, 4)):  # alpha x + f(x), f(x) + alpha x
+        found = graph(
+            ("linear", (0,), (1,), weight("a")),
+            ("pointwise", (1,), (2,), (), 1, relu),
+            ("linear", (2,), (3,), weight("b")),
+            ("pointwise", (0,), (4,), (), 0, lambda x: 1.5 * x),
+            ("add", order, (5,)),
+            outputs=(5,),
+            parameters={"a": (3, 3), "b": (3, 3)},
+        )
+        roles = roles_of(found)
+        assert (roles["b"].role, roles["b"].branch.layers) == ("residual_out", 2), order
+        assert roles["a"].branch is roles["b"].branch

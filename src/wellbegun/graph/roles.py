@@ -181,7 +181,9 @@ def _role(facts: _Facts, parameter: Parameter, uses: list[tuple[Operation, Use]]
     elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
         normed = use.slot == "scale" and use.exact and _follows_norm(facts.graph, operation)
-        role = Role(parameter, _DIRECT[use.slot], layout, operation.place, mode=operation.mode, scales_norm=normed)
+        computed = use.slot == "norm_scale" and not use.exact  # 1 + w: what w should be depends on the model
+        name = "multiplier" if computed else _DIRECT[use.slot]
+        role = Role(parameter, name, layout, operation.place, mode=operation.mode, scales_norm=normed)
     elif use.slot == "shift":
         role = _shift(parameter, operation)
     else:

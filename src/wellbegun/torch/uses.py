@@ -99,7 +99,8 @@ def norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) -> 
     found = []
     for position, slot in zip(slots, ("norm_scale", "norm_shift"), strict=True):
         derived = _derived(args[position], known) if position is not None and len(args) > position else None
-        found += [Use(parameter, slot) for parameter in sorted(derived.names)] if derived else []
+        if derived:
+            found += [Use(parameter, slot, exact=derived.exact) for parameter in sorted(derived.names)]
     return tuple(found)
 
 
