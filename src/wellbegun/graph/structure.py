@@ -136,7 +136,9 @@ def plain(graph: ModelGraph, value: int) -> int:
 
 
 def _changes_nothing(graph: ModelGraph, operation: Operation) -> bool:
-    return operation.kind == "move" or (operation.kind == "pointwise" and is_linear(graph, operation))
+    if operation.kind == "pointwise":
+        return operation.root == operation.inputs[0] and is_linear(graph, operation)
+    return operation.kind == "move"
 
 
 def _weighted(graph: ModelGraph, indexes: Iterable[int]) -> bool:
