@@ -122,3 +122,100 @@ def test_tables_positions_and_shared_readouts() -> None:
     roles = roles_of(found)
     assert (roles["e"].role, roles["e"].shared_readout, roles["e"].zero_rows) == ("embedding", True, (0,))
     assert (roles["pos"].role, roles["b"].role) == ("positional", "bias")
+
+
+def transformer(*, cross: bool = False) -> ModelGraph:
+    """Attention and a perceptron on a stream; with `cross`, a second stream that attends to the first."""
+    steps: list[tuple] = []
+    parameters: dict[str, tuple[int, ...]] = {}
+
+    def linear(name: str, value: int, out: int = 4) -> int:
+        parameters[name] = (out, 4)
+        steps.append(("linear", (value,), (len(steps) + 2,), weight(name)))
+        return len(steps) + 1
+
+    def step(kind: str, *values: int, function=None) -> int:
+        steps.append((kind, values, (len(steps) + 2,), (), values[0] if function else None, function))
+        return len(steps) + 1
+
+    def attend(name: str, x: int, memory: int) -> int:
+        q, k, v = (linear(f"{name}.{part}", value) for part, value in (("q", x), ("k", memory), ("v", memory)))
+        return step("add", x, linear(f"{name}.o", step("attention", q, k, v)))
+
+    def feed(name: str, x: int) -> int:
+        hidden = step("pointwise", linear(f"{name}.in", x), function=relu)
+        return step("add", x, linear(f"{name}.out", hidden))
+
+    x = 0
+    for block in range(2):
+        x = feed(f"enc{block}", attend(f"enc{block}", x, x))
+    outputs: tuple[int, ...] = (x,)
+    if cross:
+        y, memory = 1, x
+        for block in range(3):
+            y = feed(f"dec{block}", attend(f"dec{block}.cross", attend(f"dec{block}", y, y), memory))
+        outputs = (y,)
+    return graph(*steps, outputs=outputs, parameters=parameters)
+
+
+def test_blocks_of_a_stack_are_counted_by_self_attention() -> None:
+    roles = roles_of(transformer())
+    stack = roles["enc1.q"].stack
+    assert stack is not None
+    assert (stack.kind, stack.layers, stack.other, stack.width) == ("alone", 2, 0, 4)
+    assert [roles[f"enc{i}.{part}"].block for i in range(2) for part in ("q", "o", "in", "out")] == [0] * 4 + [1] * 4
+    assert [roles[name].depth for name in ("enc0.q", "enc0.o", "enc0.in", "enc0.out", "enc1.q")] == [0, 1, 2, 3, 4]
+    assert roles["enc0.out"].fed_by is relu
+    assert roles["enc0.in"].fed_by is None
+
+
+def test_a_stack_that_attends_to_another_is_its_decoder() -> None:
+    roles = roles_of(transformer(cross=True))
+    encoder, decoder = roles["enc0.q"].stack, roles["dec0.q"].stack
+    assert encoder is not None
+    assert decoder is not None
+    assert (encoder.kind, encoder.layers, encoder.other) == ("encoder", 2, 3)
+    assert (decoder.kind, decoder.layers, decoder.other) == ("decoder", 3, 2)
+    for part in ("q", "k", "v", "o"):  # keys and values of the encoder's output belong to the decoder
+        role = roles[f"dec1.cross.{part}"]
+        assert (role.stack, role.block, role.branch.index) == (decoder, 1, 4), part
+    assert roles["enc1.out"].stack == encoder  # though only cross-attention reads it
+    assert (roles["dec2.out"].branch.count, roles["dec2.out"].block) == (9, 2)
+
+
+def test_biases_know_their_weight_and_scales_their_norm() -> None:
+    found = graph(
+        ("linear", (0,), (1,), (*weight("a"), Use("a.bias", "bias"))),
+        ("move", (1,), (2,)),
+        ("shift", (2,), (3,), (Use("later", "shift"),)),
+        ("norm", (3,), (4,)),
+        ("scale", (4,), (5,), (Use("gamma", "scale"),)),
+        ("scale", (5,), (6,), (Use("plain", "scale"),)),
+        ("norm", (6,), (7,)),
+        ("scale", (7,), (8,), (Use("one_plus", "scale", exact=False),)),
+        ("linear", (8,), (9,), weight("b")),
+        outputs=(9,),
+        parameters={"a": (3, 3), "b": (2, 3), **dict.fromkeys(("a.bias", "later", "gamma", "plain", "one_plus"), (3,))},
+    )
+    roles = roles_of(found)
+    assert [roles[name].beside.parameter.name for name in ("a.bias", "later")] == ["a", "a"]
+    assert roles["gamma"].scales_norm
+    assert not roles["plain"].scales_norm
+    assert not roles["one_plus"].scales_norm  # 1 + w: ones would double it
+    assert roles["a"].net.readouts == (("b", 2),)
+
+
+def test_a_stream_times_a_constant_is_still_residual() -> None:
+    for order in ((4, 3), (3, 4)):  # alpha x + f(x), f(x) + alpha x
+        found = graph(
+            ("linear", (0,), (1,), weight("a")),
+            ("pointwise", (1,), (2,), (), 1, relu),
+            ("linear", (2,), (3,), weight("b")),
+            ("pointwise", (0,), (4,), (), 0, lambda x: 1.5 * x),
+            ("add", order, (5,)),
+            outputs=(5,),
+            parameters={"a": (3, 3), "b": (3, 3)},
+        )
+        roles = roles_of(found)
+        assert (roles["b"].role, roles["b"].branch.layers) == ("residual_out", 2), order
+        assert roles["a"].branch is roles["b"].branch

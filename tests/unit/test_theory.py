@@ -8,7 +8,7 @@ import torch
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.theory import ACTIVATIONS, activation_of, identify
+from wellbegun.theory import ACTIVATIONS, activation_of, frequency, identify
 from wellbegun.theory.activations import ACTIVATION_ALIASES
 
 # E phi, E phi^2, E phi'^2 to 8 digits: 25-digit quadrature with mpmath, made outside this project
@@ -157,3 +157,9 @@ def test_names_and_aliases() -> None:
     assert activation_of("leaky_relu(slope=0.5)")(np.array([-2.0]))[0] == -1
     with pytest.raises(ArgumentError, match="moments: q must be"):
         wb.moments("relu", q=0)
+
+
+def test_frequency_of_a_sine() -> None:
+    assert [frequency(lambda x, w=w: np.sin(w * x)) for w in (1.0, 30.0, -0.5)] == [1.0, 30.0, -0.5]
+    for other in (np.tanh, np.cos, lambda x: x, lambda x: np.sin(x) + 1, lambda x: 2 * np.sin(x), np.exp):
+        assert frequency(other) is None

@@ -4,6 +4,7 @@ from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.pairs import Layer, can_mirror, layers_of
 from wellbegun.graph.roles import Net, Role, roles_of
+from wellbegun.graph.stacks import Stack
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Operation",
     "Parameter",
     "Role",
+    "Stack",
     "Use",
     "branches_of",
     "can_mirror",

@@ -47,6 +47,7 @@ class Parameter:
     tied_to: str | None = None  # canonical name, if this is another name of the same storage
     owners: tuple[str, ...] = ()  # class names of the module that holds it: its own, then those it inherits from
     set_by: str | None = None  # the computed tensor whose assignment sets this one: an original of a parametrization
+    layer: str = ""  # kind of the framework's own layer that holds it (Linear, LSTM, ...), if one does
 
     @property
     def owner(self) -> str:
@@ -63,6 +64,7 @@ class Use:
     layout: Layout | None = None
     gates: int = 1  # stacked matrices in a recurrent weight
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table
+    exact: bool = True  # whether the parameter itself is used, and not something computed from it, like 1 + w
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Operation:
     root: int | None = None  # pointwise: the value that `function` starts from
     function: Function | None = field(default=None, compare=False, repr=False)
     mode: str = ""  # recurrent: lstm, gru, rnn_tanh, rnn_relu
+    width: int = 0  # matmul and attention: number of terms in the product of two values
 
     @property
     def place(self) -> str:

@@ -1,7 +1,8 @@
 """What a weight does inside attention, gated units and experts: query, key, value, gate, up, down, router."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from wellbegun.graph.follow import TRANSPARENT, is_linear, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
@@ -19,17 +20,39 @@ _NAMES = {  # what one weight feeds -> its role; a fused projection feeds severa
     frozenset({"up"}): "up",
     frozenset({"gate", "up"}): "gate_up",
 }
+QKV = frozenset({"query", "key", "value", "query_key", "key_value"})  # of which one weight may hold several
+_PARTS = {name: parts for parts, name in _NAMES.items()}
+
+
+class Attention(NamedTuple):
+    """The values that one attention reads and makes, and the width of its heads."""
+
+    query: int | None
+    key: int | None
+    value: int | None
+    output: int
+    width: int
+
+
+def joined(names: Iterable[str]) -> str | None:
+    """The role of a weight whose slices have these roles, if they make one.
+
+    >>> joined(["query", "key_value"])
+    'query_key_value'
+    """
+    parts = [_PARTS.get(name, frozenset()) for name in names]
+    return _NAMES.get(frozenset().union(*parts)) if all(parts) else None
 
 
 def parts_of(graph: ModelGraph) -> Mapping[int, str]:
     """Weighted operation -> its part, for those that have one."""
     feeds: dict[int, set[str]] = {}
     found: dict[int, str] = {}
-    for query, key, value, output in _attentions(graph):
-        for name, start in (("query", query), ("key", key), ("value", value)):
+    for attention in attentions_of(graph):
+        for name, start in zip(("query", "key", "value"), attention[:3], strict=True):
             for operation in weights_before(graph, start, functions=name != "value") if start is not None else ():
                 feeds.setdefault(operation.index, set()).add(name)
-        found.update((operation.index, "attention_out") for operation in _next_weights(graph, output))
+        found.update((operation.index, "attention_out") for operation in _next_weights(graph, attention.output))
     for operation in graph.operations:
         if operation.kind == "gate" and len(operation.inputs) == 2:
             found.update(_gate(graph, operation, feeds))
@@ -40,20 +63,20 @@ def parts_of(graph: ModelGraph) -> Mapping[int, str]:
 
 
 # ---------------------------------------------------------------------- attention
-def _attentions(graph: ModelGraph) -> Iterator[tuple[int | None, int | None, int | None, int]]:
-    """(query, key, value, output) values of every attention, built in or written by hand."""
+def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
+    """Every attention, built in or written by hand."""
     for operation in graph.operations:
         if operation.kind == "attention" and operation.inputs:
             query, *rest = operation.inputs
             key = rest[0] if rest else query  # equal inputs are listed once
-            yield query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0]
+            yield Attention(query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0], operation.width)
         if operation.kind == "softmax":
             scores, mixing = _product_before(graph, operation), _product_after(graph, operation)
             if scores is not None and mixing is not None:
                 query, key = scores.inputs[0], scores.inputs[-1]
                 weights = _product_input(graph, mixing, operation)
                 value = next((given for given in mixing.inputs if given != weights), None)
-                yield query, key, value, mixing.outputs[0]
+                yield Attention(query, key, value, mixing.outputs[0], scores.width)
 
 
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:

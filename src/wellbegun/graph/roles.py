@@ -1,11 +1,13 @@
 """What each parameter does in its model, found from the graph and not from names."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wellbegun.graph.follow import Meeting, meetings
-from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.parts import parts_of
+from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.parts import QKV, joined, parts_of
+from wellbegun.graph.stacks import Stack, feeding, innermost, places_of, source_of
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.layout import Layout
 
@@ -32,11 +34,19 @@ class Net:
     layers: int = 0  # weighted operations in series
     branches: tuple[Branch, ...] = ()
     normed: bool = False  # whether there is any normalization
+    stacks: tuple[Stack, ...] = ()  # one for each stream
+    readouts: tuple[tuple[str, int], ...] = ()  # weights that no other weight follows, with their number of outputs
 
     @property
     def streams(self) -> int:
         """Number of residual streams."""
         return len({branch.stream for branch in self.branches})
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the decoder, or of the longest stack if no stack is one; 1 without any."""
+        decoders = [stack.layers for stack in self.stacks if stack.kind == "decoder"]
+        return max(decoders or [stack.layers for stack in self.stacks] or [1])
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,13 @@ class Role:
     mode: str = ""  # recurrent kind
     zero_rows: tuple[int, ...] = ()
     shared_readout: bool = False  # a lookup table that is also the readout
+    depth: int = 0  # weighted operations in series before it
+    stack: Stack | None = None  # the stack of blocks that its branch belongs to
+    block: int = 0  # number of its block in the stack, from 0
+    head_width: int = 0  # of a query, key or value: width of a head, if known
+    fed_by: Function | None = field(default=None, compare=False, repr=False)  # nonlinearity that its input comes from
+    scales_norm: bool = False  # a multiplier: whether it multiplies what a normalization gives
+    beside: "Role | None" = field(default=None, repr=False)  # of a bias: the weight whose output it is added to
     branch: Branch | None = None  # the innermost residual branch it is in
     ends_branch: bool = False  # whether what it gives is added to the stream without another weight between
     operation: int = -1  # index of the operation that uses it first
@@ -63,11 +80,13 @@ class Role:
 def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
     """One role for each canonical parameter (tied names follow theirs)."""
     facts = _Facts(graph)
-    return {
+    found = {
         name: facts.complete(_role(facts, parameter, graph.uses_of(name)))
         for name, parameter in graph.parameters.items()
         if parameter.tied_to is None
     }
+    besides = {name: found.get(facts.weight_beside(role) or "") for name, role in found.items() if role.role == "bias"}
+    return {name: replace(role, beside=besides.get(name)) for name, role in found.items()}
 
 
 class _Facts:
@@ -77,11 +96,8 @@ class _Facts:
         self.graph = graph
         self.parts = parts_of(graph)
         branches = branches_of(graph)
-        normed = any(operation.kind == "norm" for operation in graph.operations)
-        self.net = Net(layers_in_series(graph), branches, normed)
-        self.innermost: dict[int, Branch] = {}
-        for branch in sorted(branches, key=lambda branch: -len(branch.interior)):
-            self.innermost.update(dict.fromkeys(branch.interior, branch))
+        self.places = places_of(graph, branches)
+        self.innermost = {**innermost(branches), **self.places.aside}
         self.ends = {index: branch for branch in branches for index in branch.ends}
         self.gammas = {name: branch for branch in branches for name in branch.gammas}
         self.scales = {name: branch for branch in branches for name in branch.scales}
@@ -89,10 +105,14 @@ class _Facts:
         self.timed = {
             self.innermost[i] for i, part in self.parts.items() if part == "time_step" and i in self.innermost
         }
+        normed = any(operation.kind == "norm" for operation in graph.operations)
+        stacks = tuple(self.places.stacks.values())
+        self.net = Net(layers_in_series(graph), branches, normed, stacks, tuple(self._readouts()))
 
     def complete(self, role: Role) -> Role:
         """The role with what the structure of the model says about it."""
         name, index = role.parameter.name, role.operation
+        role = self._placed(role)
         scaled = self.gammas.get(name) or self.scales.get(name)
         branch = self.ends.get(index) if index in self.ends else self.innermost.get(index)
         if role.role in ("norm_scale", "multiplier"):
@@ -109,6 +129,38 @@ class _Facts:
     def _on_table(self, index: int) -> bool:
         inputs = self.graph.operations[index].inputs
         return any(found.kind == "lookup" for value in inputs for found in weights_before(self.graph, value))
+
+    def _placed(self, role: Role) -> Role:
+        index, places = role.operation, self.places
+        if index < 0:
+            return role
+        operation = self.graph.operations[index]
+        branch = self.ends.get(index) or self.innermost.get(index)
+        return replace(
+            role,
+            depth=places.depth[index],
+            stack=places.stacks.get(branch.stream) if branch else None,
+            block=places.blocks.get(branch.add, 0) if branch else 0,
+            head_width=places.heads.get(index, 0),
+            fed_by=feeding(self.graph, operation) if operation.kind in WEIGHTED else None,
+        )
+
+    def weight_beside(self, role: Role) -> str | None:
+        """The weight whose output a bias is added to, in the same operation or right before."""
+        operation = self.graph.operations[role.operation]
+        made = source_of(self.graph, operation) if operation.kind == "shift" else operation
+        if made is None or made.kind not in WEIGHTED:
+            return None
+        return next((use.parameter for use in made.uses if use.slot in _WEIGHTS), None)
+
+    def _readouts(self) -> Iterator[tuple[str, int]]:
+        for operation, use in self.graph.uses():
+            last = (
+                operation.kind in WEIGHTED and operation.index not in self.leading and operation.index not in self.ends
+            )
+            if last and use.slot in _WEIGHTS and use.layout is not None:
+                shape = self.graph.parameters[use.parameter].shape
+                yield use.parameter, math.prod(n for n, axis in zip(shape, use.layout.axes, strict=True) if axis == "o")
 
 
 def _leading(graph: ModelGraph) -> frozenset[int]:
@@ -135,9 +187,14 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = Role(parameter, "embedding", use.layout, operation.place, zero_rows=padding, shared_readout=shared)
     elif weights:
         role = _weight(facts, parameter, operation, use)
+        if role.role in QKV and (whole := joined(facts.parts.get(o.index, "") for o, _ in weights)) is not None:
+            role = replace(role, role=whole)  # slices of one weight may be used by several operations
     elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
-        role = Role(parameter, _DIRECT[use.slot], layout, operation.place, mode=operation.mode)
+        normed = use.slot == "scale" and use.exact and _follows_norm(facts.graph, operation)
+        computed = use.slot == "norm_scale" and not use.exact  # 1 + w: what w should be depends on the model
+        name = "multiplier" if computed else _DIRECT[use.slot]
+        role = Role(parameter, name, layout, operation.place, mode=operation.mode, scales_norm=normed)
     elif use.slot == "shift":
         role = _shift(parameter, operation)
     else:
@@ -176,6 +233,11 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
         readers = graph.consumers.get(readers[0].outputs[0], ())
     cut = len(readers) == 1 and readers[0].kind == "split" and len(readers[0].outputs) == parts
     return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
+
+
+def _follows_norm(graph: ModelGraph, operation: Operation) -> bool:
+    before = source_of(graph, operation)
+    return before is not None and before.kind == "norm"
 
 
 def _first(met: tuple[Meeting, ...]) -> Meeting | None:

@@ -64,7 +64,7 @@ def _split(graph: ModelGraph, operation: Operation) -> tuple[int, int, set[int]]
     """(stream value, branch value, operations of the branch) of a sum; None if it is not residual."""
     if len(operation.inputs) != 2:
         return None
-    first, second = sorted(operation.inputs, key=lambda value: _made(graph, value))
+    first, second = sorted(operation.inputs, key=lambda value: _made(graph, plain(graph, value)))
     if (interior := _between(graph, first, second)) is not None:
         return (first, second, interior) if _weighted(graph, interior) else None
     return _projected(graph, first, second)
@@ -72,7 +72,7 @@ def _split(graph: ModelGraph, operation: Operation) -> tuple[int, int, set[int]]
 
 def _projected(graph: ModelGraph, first: int, second: int) -> tuple[int, int, set[int]] | None:
     """A sum whose stream passes a weight of its own, as where a residual net changes width."""
-    above_first, above_second = _ancestors(graph, first), _ancestors(graph, second)
+    above_first, above_second = ancestors(graph, first), ancestors(graph, second)
     common = above_first & above_second
     if not common:
         return None
@@ -109,7 +109,8 @@ def _between(graph: ModelGraph, start: int, end: int) -> set[int] | None:
     return reached
 
 
-def _ancestors(graph: ModelGraph, value: int) -> set[int]:
+def ancestors(graph: ModelGraph, value: int) -> set[int]:
+    """A value and every value it depends on."""
     found: set[int] = set()
     stack = [value]
     while stack:
@@ -127,12 +128,18 @@ def _made(graph: ModelGraph, value: int) -> int:
 
 
 def plain(graph: ModelGraph, value: int) -> int:
-    """The value before any reshapes and copies."""
+    """The value before any reshapes, copies and constant factors."""
     producer = graph.producers.get(value)
-    while producer is not None and producer.kind == "move" and len(producer.inputs) == 1:
+    while producer is not None and len(producer.inputs) == 1 and _changes_nothing(graph, producer):
         value = producer.inputs[0]
         producer = graph.producers.get(value)
     return value
+
+
+def _changes_nothing(graph: ModelGraph, operation: Operation) -> bool:
+    if operation.kind == "pointwise":
+        return operation.root == operation.inputs[0] and is_linear(graph, operation)
+    return operation.kind == "move"
 
 
 def _weighted(graph: ModelGraph, indexes: Iterable[int]) -> bool:

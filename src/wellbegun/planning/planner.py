@@ -50,7 +50,7 @@ def make_plan(
             problems.append(f"{name}: {error}")
     if problems:
         raise RuleError(_listed(problems))
-    return Plan(relinked(entries), chosen.full_name, number, graph.notes)
+    return Plan(relinked(entries), chosen.full_name, number, (*graph.notes, *chosen.notes(roles)))
 
 
 def _listed(problems: list[str]) -> str:

@@ -117,6 +117,21 @@ def identify(function: Function) -> tuple[str, float] | None:
     return None
 
 
+def frequency(function: Function) -> float | None:
+    """w, if the function is sin(w x); None if it is not.
+
+    >>> frequency(lambda x: np.sin(30 * x))
+    30.0
+    """
+    with np.errstate(all="ignore"):
+        slope = float(np.asarray(function(np.array([1e-6])), dtype=np.float64)[0]) * 1e6
+        if not math.isfinite(slope) or slope == 0:
+            return None
+        grid = np.linspace(-1, 1, 41) * 4 / abs(slope)  # a little more than one period
+        values = np.asarray(function(grid), dtype=np.float64)
+    return round(slope, 6) if np.allclose(values, np.sin(slope * grid), atol=1e-5) else None
+
+
 def _homogeneous(up: float, down: float) -> tuple[str, float] | None:
     if math.isclose(up, down, rel_tol=1e-6):
         return "linear", round(up, 6)

@@ -184,6 +184,13 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
+def terms(kind: str, name: str, args: Any) -> int:
+    """Number of terms in a product of two values: the width of a head, if it is the product of queries and keys."""
+    if kind not in ("matmul", "attention"):
+        return 0
+    return int(args[PRODUCTS[name][0] if name in PRODUCTS else 0].shape[-1])
+
+
 def kind_of(func: Any, roots: int = 1) -> str:
     """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands.
 

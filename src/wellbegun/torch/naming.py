@@ -12,6 +12,7 @@ from wellbegun.torch.computed import Computed, computed_of
 from wellbegun.torch.values import storage_of
 
 _Named = list[tuple[str, torch.Tensor]]
+_Owners = dict[str, tuple[tuple[str, ...], str]]  # path of a module -> its classes, and the framework layer it is
 
 
 def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
@@ -22,7 +23,7 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
             remedy = "Call initialize, which runs the batch first, or run the model once on a batch yourself."
             raise TraceError(f"model: parameter {name!r} is lazy and has no shape yet. {remedy}")
     canonical, tensors = _canonical(named), dict(named)
-    owners = {path: _classes(module) for path, module in model.named_modules(remove_duplicate=False)}
+    owners = {path: (_classes(module), _layer(module)) for path, module in model.named_modules(remove_duplicate=False)}
     computed = {name: found for found in computed_of(model) for name in found.originals}
     found: dict[str, Parameter] = {}
     known: dict[int, axes.Derived] = {}
@@ -40,13 +41,14 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
     return found, known
 
 
-def _parameter(name: str, tensor: torch.Tensor, owners: dict[str, tuple[str, ...]]) -> Parameter:
+def _parameter(name: str, tensor: torch.Tensor, owners: _Owners) -> Parameter:
     dtype = str(tensor.dtype).removeprefix("torch.")
     path = name.rpartition(".")[0]
-    return Parameter(name, tuple(tensor.shape), dtype, tensor.requires_grad, None, owners.get(path, ()))
+    classes, layer = owners.get(path, ((), ""))
+    return Parameter(name, tuple(tensor.shape), dtype, tensor.requires_grad, None, classes, layer=layer)
 
 
-def _visible(computed: Computed, owners: dict[str, tuple[str, ...]]) -> Parameter:
+def _visible(computed: Computed, owners: _Owners) -> Parameter:
     """The tensor that a module computes, as if it were a parameter of that module."""
     found = _parameter(computed.name, computed.like(), owners)
     return replace(found, trainable=any(target.requires_grad for target in computed.targets()))
@@ -56,6 +58,12 @@ def _classes(module: torch.nn.Module) -> tuple[str, ...]:
     """Names of the class of a module and of those it inherits from, up to torch.nn.Module."""
     bases = (base for base in type(module).__mro__[1:] if issubclass(base, torch.nn.Module))
     return (type(module).__name__, *(base.__name__ for base in bases if base is not torch.nn.Module))
+
+
+def _layer(module: torch.nn.Module) -> str:
+    """The framework's own class that a module is; "" for modules of the user's own."""
+    kinds = [kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules.")]
+    return kinds[0].__name__ if kinds and kinds[0] is not torch.nn.Module else ""
 
 
 # ---------------------------------------------------------------------- one memory, several names

@@ -207,9 +207,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             found = tuple(replace(use, slot="bias") if self._one_each(use, signals[0]) else use for use in found)
         statistic = self._statistics(name, kind, signals)
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
-        self._append(
-            kind, name, signals, outputs, found, root=root, expression=expression, statistic=statistic, inputs=inputs
-        )
+        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs}
+        self._append(kind, name, signals, outputs, found, width=aten.terms(kind, name, args), **shown)
         self._keep_picked(func, args, operands, outputs)
 
     def _append(
@@ -224,6 +223,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         expression: Expression | None = None,
         statistic: Statistic = _NO_STATISTIC,
         mode: str = "",
+        width: int = 0,
         inputs: tuple[torch.Tensor, ...] = (),
     ) -> None:
         tensors, values = tuple(outputs), []
@@ -238,7 +238,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
         operation = Operation(
-            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode
+            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode, width
         )
         if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
             self._integers.add(operation.index)

@@ -126,7 +126,7 @@ def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]
     shifted = _derived(args[0], known) if name.startswith(("addcmul", "addcdiv")) else None
     found = [(derived, slot) for derived in known.values() if isinstance(derived, axes.Derived)]
     found = [(derived, "shift" if derived is shifted else slot) for derived, slot in found]
-    return tuple(Use(parameter, slot) for derived, slot in found for parameter in sorted(derived.names))
+    return tuple(Use(name, slot, exact=derived.exact) for derived, slot in found for name in sorted(derived.names))
 
 
 _SLOTS = {"shift": "shift", "scale": "scale", "concat": "token", "move": "token", "attention": "shift"}
@@ -137,7 +137,8 @@ def _norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) ->
     found = []
     for position, slot in zip(slots, ("norm_scale", "norm_shift"), strict=True):
         derived = _derived(args[position], known) if position is not None and len(args) > position else None
-        found += [Use(parameter, slot) for parameter in sorted(derived.names)] if derived else []
+        if derived:
+            found += [Use(parameter, slot, exact=derived.exact) for parameter in sorted(derived.names)]
     return tuple(found)
 
 

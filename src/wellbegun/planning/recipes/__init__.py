@@ -7,10 +7,18 @@ from wellbegun._arguments import known
 from wellbegun.planning.recipes.auto import AUTO
 from wellbegun.planning.recipes.base import KEEP, Choice, Recipe, lineage
 from wellbegun.planning.recipes.classic import CLASSIC
+from wellbegun.planning.recipes.frameworks import TORCH
+from wellbegun.planning.recipes.others import PPO, SIREN
+from wellbegun.planning.recipes.residual import DEEPNORM, FIXUP, REZERO, SKIPINIT, TFIXUP
+from wellbegun.planning.recipes.transformers import BERT, GPT2, LLAMA, MEGATRON, OLMO, T5
+from wellbegun.planning.recipes.vision import CONVNEXT, DCGAN, MAE, RESNET, VIT, VIT_NLHB
 
 __all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_of"]
 
-_ALL = (AUTO, CLASSIC)
+_LANGUAGE = (GPT2, MEGATRON, LLAMA, OLMO, BERT, T5)
+_VISION = (VIT, VIT_NLHB, MAE, CONVNEXT, RESNET, DCGAN)
+_RESIDUAL = (FIXUP, SKIPINIT, REZERO, DEEPNORM, TFIXUP)
+_ALL = (AUTO, CLASSIC, TORCH, *_LANGUAGE, *_VISION, *_RESIDUAL, SIREN, PPO)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {recipe.full_name: recipe for recipe in _ALL} | {recipe.name: recipe for recipe in _ALL}
 )

@@ -68,6 +68,12 @@ class Recipe(NamedTuple):
         present = {general for role in roles.values() for general in lineage(role.role)}
         return tuple(need for need in self.needs if need not in present)
 
+    def notes(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
+        """What to say of the roles that are missing."""
+        return tuple(
+            f"{self.full_name} expects a role {need}, which this model has none of" for need in self.missing(roles)
+        )
+
 
 def lineage(role: str) -> tuple[str, ...]:
     """A role and the more general ones it stands under.

@@ -70,6 +70,8 @@ def _slope(role: Role) -> Choice:
 
 
 def _multiplier(role: Role) -> Choice:
+    if role.scales_norm:
+        return Choice(ones(), "scale of a normalization written by hand starts at 1", _NORM)
     return Choice(KEEP, f"multiplies a signal outside a built-in norm ({role.place}): kept as constructed")
 
 

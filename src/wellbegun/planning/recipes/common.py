@@ -1,0 +1,143 @@
+"""What named recipes share: tables of roles, sizes as published code reads them, and choices that say nothing new."""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from wellbegun.graph import Role
+from wellbegun.planning.recipes.base import GENERAL, KEEP, Choice, Chooser
+from wellbegun.planning.recipes.classic import CLASSIC
+from wellbegun.schemes import (
+    Scheme,
+    fan_in_uniform,
+    normal,
+    ones,
+    truncated_normal,
+    uniform,
+    xavier_normal,
+    xavier_uniform,
+    zeros,
+)
+
+ATTENTION = frozenset({"query", "key", "value", "query_key", "key_value", "query_key_value", "attention_out"})
+_FUSED = {"query_key_value": 3, "query_key": 2, "key_value": 2, "gate_up": 2}
+
+
+def always(scheme: Scheme | str, reason: str, source: str = "") -> Chooser:
+    """The same choice for every parameter of a role."""
+    return lambda role: Choice(scheme, reason, source)
+
+
+# ---------------------------------------------------------------------- sizes
+class Sizes(NamedTuple):
+    """A matrix or kernel as stored: `inputs` are those of one group, `window` is the size of the kernel."""
+
+    outputs: int
+    inputs: int
+    window: int
+
+
+def sizes(role: Role) -> Sizes:
+    """Sizes of one expert of a weight, without any account of groups and strides: how published code counts."""
+    assert role.layout is not None
+    size = dict.fromkeys("oik", 1)
+    for axis, length in zip(role.layout.axes, role.parameter.shape, strict=True):
+        size[axis] = size.get(axis, 1) * length
+    return Sizes(size["o"], size["i"], size["k"])
+
+
+def parts(role: Role) -> int:
+    """How many matrices are stacked in a fused projection: by its layout, or by what it feeds."""
+    sections = role.layout.sections if role.layout else None
+    if sections is None:
+        return _FUSED.get(role.role, 1)
+    return sections if isinstance(sections, int) else len(sections)
+
+
+def fan_in(role: Role) -> int:
+    """Terms summed into one output, as published code counts."""
+    found = sizes(role)
+    return found.inputs * found.window
+
+
+def table_width(role: Role) -> int:
+    """Length of one entry of a table."""
+    shape = role.parameter.shape
+    return (role.layout.canonical_shape(shape) if role.layout else shape)[-1]
+
+
+# ---------------------------------------------------------------------- schemes
+def xavier(role: Role, *, gain: float = 1.0, stacked: bool = False, distribution: str = "uniform") -> Scheme:
+    """Xavier with the fans of the stored matrix: of each projection that is fused in it, or of the whole stack."""
+    found = sizes(role)
+    fan_out = found.outputs * found.window / (1 if stacked else parts(role))
+    named = xavier_uniform(gain=gain) if distribution == "uniform" else xavier_normal(gain=gain)
+    assert role.layout is not None
+    own = set(role.layout.section_fans(role.parameter.shape))
+    if own == {(fan_in(role), fan_out)}:
+        return named
+    std = gain * math.sqrt(2 / (fan_in(role) + fan_out))
+    return normal(std=std) if distribution == "normal" else uniform(-std * math.sqrt(3), std * math.sqrt(3))
+
+
+def linear_default(role: Role, fan: int) -> Scheme:
+    """U(-1/sqrt(fan), 1/sqrt(fan))."""
+    if role.layout is not None and "i" in role.layout.axes:
+        own = {fans.fan_in for fans in role.layout.section_fans(role.parameter.shape)}
+        if own == {fan}:
+            return fan_in_uniform()
+    return uniform(-(fan**-0.5), fan**-0.5)
+
+
+def clipped(std: float, times: float) -> Scheme:
+    """Normal cut at +-times std, of std before the cut."""
+    return truncated_normal(std=std, low=-times, high=times)
+
+
+def within_two(std: float) -> Scheme:
+    """torch's trunc_normal_ with its default bounds +-2 in units of the weight, which cut nothing of a small std."""
+    return truncated_normal(std=std, bounds="absolute")
+
+
+# ---------------------------------------------------------------------- roles
+def zero(role: Role) -> Choice:
+    """Zeros."""
+    return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
+
+
+def one(role: Role) -> Choice:
+    """Ones, for the scale of a normalization."""
+    return Choice(ones(), "scale of a normalization starts at 1")
+
+
+def multiplier(role: Role) -> Choice:
+    """Ones behind a normalization; anything else that multiplies stays."""
+    if role.scales_norm:
+        return one(role)
+    return Choice(KEEP, f"multiplies a signal outside a norm ({role.place}): the recipe does not speak of it; kept")
+
+
+def _unsaid(name: str) -> Chooser:
+    def choose(role: Role) -> Choice:
+        found = CLASSIC.choices[name](role)
+        return found._replace(reason=f"the recipe does not speak of it, so as {CLASSIC.full_name}: {found.reason}")
+
+    return choose
+
+
+UNSAID: Mapping[str, Chooser] = MappingProxyType(
+    {
+        name: _unsaid(name)
+        for name in CLASSIC.choices
+        if name not in GENERAL or name == "recurrent_projection"  # more special roles follow the recipe's own
+    }
+)
+PLAIN: Mapping[str, Chooser] = MappingProxyType(
+    {**UNSAID, "bias": zero, "norm_scale": one, "norm_shift": zero, "multiplier": multiplier}
+)
+
+
+def table(**own: Chooser) -> dict[str, Chooser]:
+    """Choices of a recipe: its own, and zero biases, unit norms and classic@1 for all it does not speak of."""
+    return {**PLAIN, **own}
