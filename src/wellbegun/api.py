@@ -118,8 +118,8 @@ def initialize(
 
     Args:
         model, batch, recipe, rules, exclude, only, frozen, seed: As for `plan`.
-        calibrate: Whether recipes that state targets are corrected by measurement on the batch, if one is given. The
-            corrected laws are in the plan, which needs no batch to be carried out again.
+        calibrate: Whether recipes that state targets are corrected by measurement on the batch, if it is data and not a
+            shape. The corrected laws are in the plan, which needs no batch to be carried out again.
         loss, chance: As for `check`.
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
         progress: Called as progress(done, all, name) before each parameter is filled.
@@ -137,7 +137,7 @@ def initialize(
     adapter.materialize(model, batch)
     graph, decided = _decide(model, batch, recipe, asked, frozen, seed)
     ledger = apply(model, decided, threads=threads, progress=progress)
-    if calibrate and batch is not None:
+    if calibrate:
         first, decided = decided, adapter.calibrate(model, graph, decided, batch)
         ledger = adapter.apply_plan(model, decided, threads=threads, before=first)
     return Result(decided, ledger, check(model, batch, loss=loss, chance=chance))

@@ -1,5 +1,6 @@
 """PyTorch: what is written is the plan, exactly once, whatever the dtype, strides and storage."""
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ from wellbegun.errors import ArgumentError, RuleError
 from wellbegun.fill import fill
 from wellbegun.planning import Plan
 from wellbegun.storage import plan_from_json, plan_to_json
+
+classic_plan = functools.partial(wb.plan, recipe="classic")
+classic_initialize = functools.partial(wb.initialize, recipe="classic")
 
 if "torch_models" not in sys.modules:
     _spec = importlib.util.spec_from_file_location("torch_models", Path(__file__).with_name("torch_models.py"))
@@ -40,7 +44,7 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
 def test_every_parameter_is_written_with_the_stream_of_its_name(dtype: torch.dtype) -> None:
     model = poison(models.Hybrid().to(dtype))
-    result = wb.initialize(model, (4, 1, 8, 8), seed=7, rules=[("conv.bias", "normal(std=0.1)")])
+    result = classic_initialize(model, (4, 1, 8, 8), seed=7, rules=[("conv.bias", "normal(std=0.1)")])
     assert set(result.ledger.counts().items()) == {("filled", 17), ("kept", 0), ("tied", 0), ("loaded", 0)}
     name = str(dtype).removeprefix("torch.")
     for parameter_name, parameter in model.named_parameters():
@@ -54,10 +58,10 @@ def test_every_parameter_is_written_with_the_stream_of_its_name(dtype: torch.dty
 
 def test_the_same_seed_gives_the_same_model_and_another_does_not() -> None:
     first, second, third = (models.Hybrid() for _ in range(3))
-    plan = wb.initialize(first, (4, 1, 8, 8), seed=1).plan
-    wb.initialize(second, (2, 1, 8, 8), seed=1, threads=1)
+    plan = classic_initialize(first, (4, 1, 8, 8), seed=1).plan
+    classic_initialize(second, (2, 1, 8, 8), seed=1, threads=1)
     assert equal(state(first), state(second))
-    wb.initialize(third, (4, 1, 8, 8), seed=2)
+    classic_initialize(third, (4, 1, 8, 8), seed=2)
     assert not equal(state(first), state(third))
     wb.apply(third, plan_from_json(plan_to_json(plan)))  # a plan from disk replays bit for bit
     assert equal({k: v for k, v in state(first).items() if "running" not in k and "num" not in k},
@@ -69,7 +73,7 @@ def test_the_same_seed_gives_the_same_model_and_another_does_not() -> None:
 def test_inserting_a_layer_changes_no_other_layer() -> None:
     short, long = models.Named("first", "last"), models.Named("first", "extra", "middle", "last")
     for model in (short, long):
-        wb.initialize(model, (4, 16), seed=3)
+        classic_initialize(model, (4, 16), seed=3)
     for name in ("first.weight", "first.bias"):
         assert torch.equal(short.get_parameter(name), long.get_parameter(name))
     # `last` changed its role from neither: both are readouts before a relu
@@ -93,7 +97,7 @@ def test_strided_and_shared_storage() -> None:
     plain.w = nn.Parameter(plain.w.detach().contiguous())
     assert model.w.stride() != plain.w.stride()
     for one in (model, plain):
-        wb.initialize(one, (2, 4, 8, 8), seed=0)
+        classic_initialize(one, (2, 4, 8, 8), seed=0)
     assert torch.equal(model.conv.weight, plain.conv.weight)
     assert torch.equal(model.w, plain.w)
     assert model.conv.weight.is_contiguous(memory_format=torch.channels_last)
@@ -108,7 +112,7 @@ def test_tied_weights_once_padding_zero_frozen_and_excluded_untouched() -> None:
         model.up.weight.fill_(0.5)
         model.down.bias.fill_(0.25)
     tokens = {"tokens": torch.randint(0, 30, (2, 12))}
-    result = wb.initialize(model, tokens, exclude=["down.bias"], seed=0)
+    result = classic_initialize(model, tokens, exclude=["down.bias"], seed=0)
     outcomes = {record.name: record.outcome for record in result.ledger.records}
     assert outcomes["head.weight"] == "tied"
     assert outcomes["embed.weight"] == "filled"
@@ -135,21 +139,21 @@ def test_storage_shared_without_being_the_same_object_is_tied() -> None:
 
     model = Shared()
     assert model.a.weight is not model.b.weight
-    assert wb.plan(model, (2, 4), seed=0)["b.weight"].action == "tie"
+    assert classic_plan(model, (2, 4), seed=0)["b.weight"].action == "tie"
 
 
 def test_a_model_that_fails_is_left_as_it_was() -> None:
     model = models.Hybrid()
     before = state(model)
     with pytest.raises(RuleError, match="matches a parameter"):
-        wb.initialize(model, (4, 1, 8, 8), rules=[("nothing.*", "zeros")], seed=0)
+        classic_initialize(model, (4, 1, 8, 8), rules=[("nothing.*", "zeros")], seed=0)
     with pytest.raises(RuleError, match="conv.bias: he_normal"):
-        wb.initialize(model, (4, 1, 8, 8), rules=[("*.bias", "he_normal")], seed=0)
+        classic_initialize(model, (4, 1, 8, 8), rules=[("*.bias", "he_normal")], seed=0)
     with pytest.raises(ArgumentError, match="shape of 'fc.weight'|one for each parameter"):
-        wb.apply(model, wb.plan(nn.Linear(4, 4), (2, 4), seed=0))
-    plan = wb.plan(model, (4, 1, 8, 8), seed=0)
+        wb.apply(model, classic_plan(nn.Linear(4, 4), (2, 4), seed=0))
+    plan = classic_plan(model, (4, 1, 8, 8), seed=0)
     with pytest.raises(ArgumentError, match="parameters of this model"):
-        wb.apply(model, Plan((*plan.entries, *wb.plan(nn.Linear(4, 4), (2, 4), seed=0).entries), "classic@1", 0))
+        wb.apply(model, Plan((*plan.entries, *classic_plan(nn.Linear(4, 4), (2, 4), seed=0).entries), "classic@1", 0))
     with pytest.raises(ArgumentError, match=r"dtype of 'inline' must be 'torch.float64'; got 'float32'|torch.float64"):
         wb.apply(models.Hybrid().double(), plan)
     assert equal(state(model), before)
@@ -160,7 +164,7 @@ def test_other_devices_are_filled_in_bounded_pieces(monkeypatch: pytest.MonkeyPa
     from wellbegun.torch import weights
 
     direct, pieces = models.Hybrid(), poison(models.Hybrid())
-    plan = wb.plan(direct, (4, 1, 8, 8), rules=[("wide.weight", "orthogonal")], seed=0)
+    plan = classic_plan(direct, (4, 1, 8, 8), rules=[("wide.weight", "orthogonal")], seed=0)
     wb.apply(direct, plan)
     monkeypatch.setattr(weights, "_CHUNK", 50)
     for entry in plan.entries:
@@ -172,7 +176,7 @@ def test_other_devices_are_filled_in_bounded_pieces(monkeypatch: pytest.MonkeyPa
 
 def test_reprs_are_short_and_show_prints_everything(capsys: pytest.CaptureFixture[str]) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
-    result = wb.initialize(model, (2, 4), seed=0)
+    result = classic_initialize(model, (2, 4), seed=0)
     assert repr(result.plan) == "<Plan classic@1, seed 0: 4 to fill, 0 to keep, 0 to tie>"
     assert repr(result.ledger) == "<Ledger, seed 0: 4 filled, 0 kept, 0 tied, 0 loaded>"
     assert repr(result.health) == "<Health: healthy>"
@@ -181,14 +185,14 @@ def test_reprs_are_short_and_show_prints_everything(capsys: pytest.CaptureFixtur
     assert "he_normal()" in shown
     assert "4 filled; seed 0." in shown
     assert "Health: healthy" in shown
-    with pytest.raises(TypeError, match="show: found must be a Plan, Ledger, Health or Result"):
+    with pytest.raises(TypeError, match="show: found must be a Plan, PlanDiff, Explanation, Ledger, Health or Result"):
         wb.show(model)
 
 
 def test_autograd_notices_and_optimizers_go_on() -> None:
     model = nn.Linear(4, 4)
     version = model.weight._version
-    wb.initialize(model, (2, 4), seed=0)
+    classic_initialize(model, (2, 4), seed=0)
     assert model.weight._version > version
     assert model.weight.requires_grad
     assert model.weight.grad is None
@@ -197,14 +201,14 @@ def test_autograd_notices_and_optimizers_go_on() -> None:
 
 def test_progress_is_reported_for_each_parameter() -> None:
     seen: list[tuple[int, int, str]] = []
-    wb.initialize(nn.Linear(4, 4), (2, 4), seed=0, progress=lambda *step: seen.append(step))
+    classic_initialize(nn.Linear(4, 4), (2, 4), seed=0, progress=lambda *step: seen.append(step))
     assert seen == [(0, 2, "weight"), (1, 2, "bias")]
 
 
 def test_a_seed_is_drawn_and_recorded_if_none_is_given() -> None:
     first, second = nn.Linear(4, 4), nn.Linear(4, 4)
-    result = wb.initialize(first, (2, 4))
+    result = classic_initialize(first, (2, 4))
     assert 0 <= result.plan.seed < 2**64
     assert result.ledger.seed == result.plan.seed
-    wb.initialize(second, (2, 4), seed=result.plan.seed)
+    classic_initialize(second, (2, 4), seed=result.plan.seed)
     assert torch.equal(first.weight, second.weight)

@@ -87,6 +87,15 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
     return Call((_leaf(batch, "input0"),), {})
 
 
+def is_data(batch: Batch) -> bool:
+    """Whether a batch holds values of the user's, not only shapes of inputs to be made up."""
+    if isinstance(batch, Mapping):
+        return any(is_data(value) for value in batch.values())
+    if isinstance(batch, (tuple, list)):
+        return any(is_data(item) for item in batch)
+    return isinstance(batch, (torch.Tensor, np.ndarray))
+
+
 def _is_shape(value: Any) -> bool:
     return len(value) > 0 and all(isinstance(size, int) and not isinstance(size, bool) for size in value)
 

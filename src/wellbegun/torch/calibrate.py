@@ -14,7 +14,7 @@ import torch
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, roles_of
 from wellbegun.laws import Constant, Given, RowSums
 from wellbegun.planning import Entry, Plan, relinked
-from wellbegun.torch.batch import Batch, call_of, place
+from wellbegun.torch.batch import Batch, call_of, is_data, place
 from wellbegun.torch.probe import rms
 from wellbegun.torch.trace import parameters_of, preserved, record
 
@@ -26,9 +26,12 @@ LARGEST = 1e4  # factors beyond it, or below its inverse, are a sign of somethin
 
 
 def calibrate(model: torch.nn.Module, graph: ModelGraph, plan: Plan, batch: Batch) -> Plan:
-    """The plan with laws scaled so that every target is met on the batch. The model is filled as planned already."""
+    """The plan with laws scaled so that every target is met on the batch. The model is filled as planned already.
+
+    Made-up inputs are not measured: the plan then depends on the model and the seed alone.
+    """
     targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
-    if not targets:
+    if not targets or not is_data(batch):
         return plan
     parameters, names = parameters_of(model)
     call = place(call_of(batch, model), model)
