@@ -1,9 +1,10 @@
 """The first value of every parameter of a neural network: the right law, at the right scale, exactly once."""
 
-from wellbegun.api import Result, apply, check, initialize, plan, show
+import importlib
+import typing
+
 from wellbegun.fill import fill
 from wellbegun.layout import Fans, Layout
-from wellbegun.planning import Rule
 from wellbegun.schemes import (
     constant,
     delta_orthogonal,
@@ -30,6 +31,14 @@ from wellbegun.schemes import (
     zeros,
 )
 from wellbegun.theory import gain, moments
+
+if typing.TYPE_CHECKING:
+    from wellbegun.api import Result, apply, check, initialize, plan, show
+    from wellbegun.planning import Rule
+
+# imported when first used: planning costs more to import than schemes, laws and fill together
+_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "show"), "wellbegun.api")
+_LATER["Rule"] = "wellbegun.planning"
 
 glorot_normal = xavier_normal
 glorot_uniform = xavier_uniform
@@ -79,3 +88,15 @@ __all__ = [
     "xavier_uniform",
     "zeros",
 ]
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'wellbegun' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_LATER[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
