@@ -1,4 +1,4 @@
-"""Write the generated tables of the README, or with --check say whether they are up to date.
+"""Write the generated tables of README.md and docs/engine.md, or with --check say whether they are up to date.
 
 Usage: python docs/tables.py [--check]
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from wellbegun.schemes import cards
 from wellbegun.theory import moments
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 FIGURES = Path(__file__).parent / "figures"
 GAINS = ("linear", "relu", "leaky_relu(0.2)", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "sin")
 
@@ -76,26 +76,96 @@ def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
-TABLES = {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table}
+def rates_table() -> str:
+    found = json.loads((FIGURES / "fill_rates.json").read_text())
+    lines = [
+        "| dtype | threads | law | M values/s | × torch | × NumPy | of writes | of Philox alone | efficiency |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rates"]:
+        ratios = [_ratio(row["ratios"].get(peer)) for peer in ("torch", "NumPy PCG64")]
+        shares = [f"{row['of_writes']:.0%}", f"{row['of_words']:.0%}", f"{row['efficiency']:.0%}"]
+        lines.append(
+            f"| {row['dtype']} | {row['threads']} | {row['law']} | {row['rate']:,.0f} | {' | '.join(ratios + shares)} |"
+        )
+    return "\n".join(lines)
+
+
+def regions_table() -> str:
+    found = json.loads((FIGURES / "fill_rates.json").read_text())["regions"]
+    lines = ["| part | share of the values | time of the whole | time / values |", "|---|---|---|---|"]
+    for row in found["rows"]:
+        lines.append(f"| {row['part']} | {row['share']:.5f} | {row['of_whole']:.5f} | {row['per_value']:.2f} |")
+    return "\n".join(lines)
+
+
+def orthogonal_table() -> str:
+    """From `python benchmarks/orthogonal.py --json docs/figures/orthogonal.json`."""
+    rows = json.loads((FIGURES / "orthogonal.json").read_text())["times"]
+    lines = [
+        "| shape | method | seconds | × torch | max error of WᵀW | kurtosis / Haar's | KS |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        shape = " × ".join(map(str, row["shape"]))
+        numbers = f"{row['seconds']:.4f} | {row['ratio']:.1f} | {row['error']:.1e}"
+        lines.append(f"| {shape} | {row['method']} | {numbers} | {row['kurtosis_ratio']:.4f} | {row['ks']:.4f} |")
+    return "\n".join(lines)
+
+
+def coefficients_table() -> str:
+    """From `python benchmarks/fit_coefficients.py --json docs/figures/coefficients.json`."""
+    lines = ["| table | degrees | minimax | rounded | evaluated |", "|---|---|---|---|---|"]
+    for row in json.loads((FIGURES / "coefficients.json").read_text()):
+        degrees = row["degrees"]
+        shown = "shipped" if degrees is None else f"{degrees[0]}/{degrees[1]}" if degrees[1] else f"{degrees[0]}"
+        numbers = [f"{row[key]:.1e}" if row.get(key) is not None else "" for key in ("minimax", "rounded", "evaluated")]
+        lines.append(f"| {row['table']} | {shown} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+def quality_table() -> str:
+    """From `python benchmarks/quality.py --json docs/figures/quality.json`."""
+    found = json.loads((FIGURES / "quality.json").read_text())
+    lines = ["| test | sample | values | statistic | p |", "|---|---|---|---|---|"]
+    for row in found["rows"]:
+        lines.append(f"| {row['test']} | {row['sample']} | {row['n']:,} | {row['statistic']:.4g} | {row['p']:.3f} |")
+    return "\n".join(lines)
+
+
+TABLES = {
+    "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},
+    "docs/engine.md": {
+        "rates": rates_table,
+        "regions": regions_table,
+        "orthogonal": orthogonal_table,
+        "coefficients": coefficients_table,
+        "quality": quality_table,
+    },
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    text = README.read_text()
-    made = text
-    for name, table in TABLES.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        made, count = re.subn(pattern, lambda m, t=table: m.group(1) + t() + "\n" + m.group(2), made, flags=re.DOTALL)
-        if count != 1:
-            print(f"README.md has {count} places for the table {name!r}; expected 1")
-            return 2
+    stale = []
+    for document, tables in TABLES.items():
+        text = made = (ROOT / document).read_text()
+        for name, table in tables.items():
+            pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+            found = re.compile(pattern, flags=re.DOTALL)
+            made, count = found.subn(lambda m, t=table: m.group(1) + t() + "\n" + m.group(2), made)
+            if count != 1:
+                print(f"{document} has {count} places for the table {name!r}; expected 1")
+                return 2
+        if made != text:
+            stale.append(document)
+            if not check:
+                (ROOT / document).write_text(made)
     if check:
-        print("up to date" if made == text else "README.md is out of date; run: python docs/tables.py")
-        return int(made != text)
-    README.write_text(made)
-    return 0
+        print(f"{', '.join(stale)} out of date; run: python docs/tables.py" if stale else "up to date")
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":

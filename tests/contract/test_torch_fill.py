@@ -12,7 +12,7 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, RuleError
-from wellbegun.fill import fill
+from wellbegun.fill import Job, fill
 from wellbegun.planning import Plan
 from wellbegun.storage import plan_from_json, plan_to_json
 
@@ -170,7 +170,9 @@ def test_other_devices_are_filled_in_bounded_pieces(monkeypatch: pytest.MonkeyPa
     for entry in plan.entries:
         order = entry.layout.canonical
         values = pieces.get_parameter(entry.name).detach().permute(order)
-        weights._through_host(values, entry, 0, tuple(entry.shape[axis] for axis in order), 1)
+        shape = tuple(entry.shape[axis] for axis in order)
+        job = Job(0, entry.stream, shape, tuple((0, size) for size in shape), entry.dtype, 1)
+        weights._through_host(values, entry.law, job)
     assert all(torch.equal(a, b) for a, b in zip(direct.parameters(), pieces.parameters(), strict=True))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "reference", "compiled")
 COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before kernels are worth compiling
-KERNEL_FROM = 1 << 7  # below it a kernel call costs no less than the reference
+KERNEL_FROM = 1 << 7  # below it a kernel that may yet have to be compiled is not worth it
 STREAM_FROM = 1 << 25  # bytes of a destination that is written past the caches, because it would not stay in them
 _PIECE = 1 << 18  # elements a thread takes at once
 

@@ -37,6 +37,7 @@ from wellbegun.laws import (
 from wellbegun.laws.composite import Half
 from wellbegun.streams import stream_key, substream
 
+PIECE = 1 << 20  # elements of a constant that a thread writes at once
 TILE = 1 << 15  # elements drawn at once for a destination that is not contiguous
 
 
@@ -69,7 +70,16 @@ def write(law: Law, out: Array, job: Job) -> None:
 
 # ---------------------------------------------------------------------- independent entries
 def _constant(law: Constant, out: Array, job: Job) -> None:
-    out[...] = _store(np.array([law.value]), job)[0]
+    value = _store(np.array([law.value]), job)[0]
+    if not out.flags.c_contiguous or out.size < 2 * PIECE:
+        out[...] = value
+        return
+    flat = out.reshape(-1)
+
+    def paint(start: int) -> None:
+        flat[start : start + PIECE] = value
+
+    engines.parallel(paint, range(0, flat.size, PIECE), job.threads)
 
 
 def _independent(law: Law, out: Array, job: Job) -> None:

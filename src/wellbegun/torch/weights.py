@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -16,6 +15,7 @@ from wellbegun.planning import Entry, Ledger, Plan, settle
 from wellbegun.streams import stream_key, substream
 from wellbegun.torch import device
 from wellbegun.torch.computed import Computed, assign, computed_of, visible
+from wellbegun.torch.shards import local_part
 
 _CHUNK = 1 << 24  # elements copied at once to a device that cannot be written directly
 Progress = Callable[[int, int, str], None]  # (done, all, name)
@@ -85,24 +85,25 @@ def _check(plan: Plan, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _write(tensor: torch.Tensor, entry: Entry, seed: int, threads: int) -> None:
+    """Fill what this process holds of a parameter: all of it, or its shard."""
     assert entry.law is not None  # `_check` has seen to both
     assert entry.layout is not None
+    local, bounds = local_part(tensor, entry.name)
     order = entry.layout.canonical
+    values, region = (local.permute(order), tuple(bounds[axis] for axis in order)) if order else (local, bounds)
     shape = tuple(entry.shape[axis] for axis in order)
-    values = tensor.detach().permute(order) if order else tensor.detach()
-    if values.device.type == "cpu" and values.layout == torch.strided:
-        _into(_array(values), entry.law, seed, entry, shape, tuple((0, size) for size in shape), threads)
-    elif values.layout == torch.strided:
-        if device.reachable(values) and device.drawable(entry.law, values.device, entry.dtype):
-            region = tuple((0, size) for size in shape)
-            device.draw(entry.law, values, Job(seed, entry.stream, shape, region, entry.dtype, threads))
-        else:
-            _through_host(values, entry, seed, shape, threads)
-    else:
+    job = Job(seed, entry.stream, shape, region, entry.dtype, threads)
+    if values.layout != torch.strided:
         raise TraceError(
             f"initialize: parameter {entry.name!r} has layout {values.layout}; only strided ones can be filled."
         )
-    torch._C._autograd._unsafe_set_version_counter((tensor,), (tensor._version + 1,))
+    if values.device.type == "cpu":
+        write(entry.law, _array(values), job)
+    elif device.reachable(values) and device.drawable(entry.law, values.device, entry.dtype):
+        device.draw(entry.law, values, job)
+    else:
+        _through_host(values, entry.law, job)
+    torch._C._autograd._unsafe_set_version_counter((local,), (local._version + 1,))
 
 
 def _array(values: torch.Tensor) -> Array:
@@ -110,21 +111,16 @@ def _array(values: torch.Tensor) -> Array:
     return values.view(torch.uint16).numpy() if values.dtype == torch.bfloat16 else values.numpy()
 
 
-def _into(out: Array, law: Law, seed: int, entry: Entry, shape: tuple[int, ...], region: Any, threads: int) -> None:
-    write(law, out, Job(seed, entry.stream, shape, region, entry.dtype, threads))
-
-
-def _through_host(values: torch.Tensor, entry: Entry, seed: int, shape: tuple[int, ...], threads: int) -> None:
+def _through_host(values: torch.Tensor, law: Law, job: Job) -> None:
     """Fill on the host in pieces along the first axis and copy: bounded memory, except for laws that couple entries."""
-    assert entry.law is not None
-    first = shape[0] if shape else 1
+    first = values.shape[0] if values.ndim else 1
     each = max(1, _CHUNK * first // max(values.numel(), 1))
-    if entry.law.couples or not shape:
+    if law.couples or not values.ndim:
         each = max(first, 1)
     for start in range(0, max(first, 1), each):
-        stop = min(start + each, max(first, 1))
-        region = ((start, stop), *((0, size) for size in shape[1:])) if shape else ()
-        part = values[start:stop] if shape else values
+        part = values[start : start + each] if values.ndim else values
         host = torch.empty(part.shape, dtype=part.dtype)
-        _into(_array(host), entry.law, seed, entry, shape, region, threads)
+        (base, _), *rest = job.region or ((0, 0),)
+        region = ((base + start, base + start + len(part)), *rest) if values.ndim else ()
+        write(law, _array(host), replace(job, region=region))
         part.copy_(host)
