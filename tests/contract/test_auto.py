@@ -280,3 +280,27 @@ def test_readouts_of_many_and_few_classes_start_at_chance() -> None:
         loss = float(functional.cross_entropy(model(X), target).detach())
         assert loss < 1.08 * math.log(classes), classes
         assert float(model(X).detach().std()) > 0.05  # and not by saying nothing
+
+
+def test_sines_of_coordinate_nets_oscillate() -> None:
+    """sin(30 a) is meant to turn: phases of variance 9 and 1, not the linear start of sin(a) in a deep net."""
+
+    class Siren(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(2, 256), nn.Linear(256, 256), nn.Linear(256, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.phases = [30 * self.a(x)]
+            self.phases.append(30 * self.b(torch.sin(self.phases[0])))
+            return self.c(torch.sin(self.phases[1]))
+
+    grid = torch.linspace(-1, 1, 40)
+    x = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), -1).reshape(-1, 2)
+    model = Siren()
+    wb.initialize(model, x, seed=0)
+    model(x)
+    first = model.phases[0] - 30 * model.a.bias
+    assert float(first.detach().pow(2).mean().sqrt()) == pytest.approx(3, rel=0.05)
+    assert float(model.phases[1].detach().pow(2).mean().sqrt()) == pytest.approx(1, rel=0.05)
+    assert float((30 * model.a.bias).detach().abs().max()) == pytest.approx(math.pi, rel=0.05)

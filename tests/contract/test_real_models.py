@@ -325,6 +325,38 @@ def test_models_of_hugging_face(name: str, hf: Any) -> None:
         assert health.codes == ()
 
 
+# A contrastive model multiplies similarities by exp(2.66) whatever its weights are: random pairs cost more than chance
+LOUD = {"clip"}
+
+
+def started(model: nn.Module, batch: Any, **options: Any) -> None:
+    """auto@1: every parameter accounted for, healthy forward and backward, first loss near chance."""
+    result = wb.initialize(model, batch, seed=0, **options)
+    assert set(dict(model.named_parameters(remove_duplicate=False))) <= {entry.name for entry in result.plan.entries}
+    assert all(torch.isfinite(tensor).all() for tensor in model.parameters())
+    loud = result.health.codes == ("W501",)
+    assert result.health.codes == () or loud
+    loss = result.health.statistics.loss
+    if not loud and loss.chance is not None:
+        assert loss.value < 1.12 * loss.chance  # of a few dozen random labels, and with few classes
+
+
+@pytest.mark.parametrize("name", HAND)
+def test_auto_starts_models_written_by_hand_well(name: str) -> None:
+    build, batch, _ = HAND[name]
+    torch.manual_seed(0)
+    started(build(), batch)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_auto_starts_models_of_hugging_face_well(name: str, hf: Any) -> None:
+    torch.manual_seed(0)
+    model, batch = REAL[name][0](hf)
+    started(model, batch, exclude=UNUSED.get(name, ()))
+    assert (wb.check(model, batch).codes == ("W501",)) == (name in LOUD)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["gpt2", "llama", "mixtral", "bert", "t5", "vit", "whisper", "mamba"])
 def test_the_plan_on_meta_is_the_plan_on_memory(name: str, hf: Any) -> None:

@@ -122,11 +122,14 @@ def _finiteness(statistics: Statistics) -> list[Finding]:
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
-    """Weighted operations whose output must carry signal: not the readout, and no branch that starts silent."""
+    """Weighted operations whose output must carry signal: not the readout, no branch that starts silent, and none that
+    nothing comes into, as where a decoder starts from zeros."""
     return [
         operation
         for operation in statistics.operations
-        if operation.role != "readout" and not (operation.ends_branch and operation.rms == 0)
+        if operation.role != "readout"
+        and operation.input_rms > 0
+        and not (operation.ends_branch and operation.rms == 0)
     ]
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from wellbegun.graph import Layer, ModelGraph, Role, can_mirror, layers_of
-from wellbegun.theory import Function, Operating, centred, is_odd, moments, odd_part, operating_point
+from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
+_COORDINATES = 1.5  # frequency from which a sine is taken for that of a coordinate net
+_FIRST_PHASE = 9.0  # variance of the phase in its first layer: the bandwidth of photographs
 _OFFSETS = (0.0, 1.0)  # 1 makes functions of degree above 1 nearly linear
 
 
@@ -22,6 +24,7 @@ class Series:
     offset: float  # of both members of a mirrored pair
     mean: float  # of its outputs, which the readers have to cancel; 0 where they need not
     reason: str
+    spread: float = 0.0  # largest bias, where biases are random
 
 
 def series_of(
@@ -48,6 +51,8 @@ def _in_normed_branch(role: Role) -> bool:
 
 def _series(graph: ModelGraph, layer: Layer, role: Role, points: "Points") -> Series | None:
     function, depth = layer.function, role.net.layers
+    if (rate := frequency(function)) is not None and rate > _COORDINATES:
+        return _sine(layer, role, rate)
     name = role.met.name if role.met is not None and role.met.name else "this function"
     if is_odd(function):
         point = points.of(function, depth, None)
@@ -64,6 +69,18 @@ def _series(graph: ModelGraph, layer: Layer, role: Role, points: "Points") -> Se
             reason = f"units in mirrored pairs: the next layer sees {name}(a) - {name}(-a), nearly linear in a"
             return Series(layer, point, True, offset, 0.0, reason)
     return None
+
+
+def _sine(layer: Layer, role: Role, rate: float) -> Series:
+    """sin(rate a): a coordinate net, whose sines are meant to oscillate.
+
+    The phase has variance 9 in the first layer, with random offsets, and 1 after it.
+    """
+    q = _FIRST_PHASE if role.depth == 0 else 1.0
+    second = (1 - math.exp(-2 * q)) / 2
+    point = Operating(q / rate**2, second, q * (1 + math.exp(-2 * q)) / 2 / second)
+    reason = f"feeds a sine of frequency {rate:g}: phases of variance {q:g}"
+    return Series(layer, point, False, 0.0, 0.0, reason, math.pi / rate if role.depth == 0 else 0.0)
 
 
 _GRID = np.linspace(-6, 6, 97)

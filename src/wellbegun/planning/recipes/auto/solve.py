@@ -9,7 +9,7 @@ from wellbegun.graph.follow import TRANSPARENT, is_linear
 from wellbegun.laws import Mirrored, Orthogonal
 from wellbegun.planning.recipes.auto.plain import Points, Series, series_of
 from wellbegun.planning.recipes.base import KEEP, Choice
-from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, variance_scaling
+from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.linked import row_sums
 
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
@@ -17,6 +17,7 @@ _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120
 _DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232; Saxe et al. 2014, arXiv:1312.6120"
 _RESIDUAL = "Radford et al. 2019; De, Smith 2020, arXiv:2002.10444"
 _DEEPNORM = "Wang et al. 2022, arXiv:2203.00555"
+_SIREN = "Sitzmann et al. 2020, arXiv:2006.09661; measured for this recipe"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 
 
@@ -189,6 +190,9 @@ def _biases(graph: ModelGraph, roles: Mapping[str, Role], choices: dict[str, Cho
     if found.offset and own is not None and own in roles and own not in choices:
         reason = f"offset {found.offset:g} makes mirrored pairs nearly linear"
         choices[own] = Choice(constant(found.offset), reason, _LL)
+    if found.spread and own is not None and own in roles and own not in choices:
+        reason = f"offsets of the phases: +-pi / {math.pi / found.spread:g}"
+        choices[own] = Choice(uniform(-found.spread, found.spread), reason, _SIREN)
     if not found.mean:
         return
     for reader in found.layer.readers:
