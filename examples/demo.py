@@ -1,4 +1,4 @@
-"""The main job on real data: six ways to initialize three networks, looked at before training and then trained.
+"""The main job on real data: seven ways to initialize three networks, looked at before training and then trained.
 
 Data: scikit-learn's digits, 1,797 scanned handwritten digits of 8x8 pixels, shipped with the package.
 Usage: make demo, or python examples/demo.py [--quick] [--out FOLDER]
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich import box
@@ -29,15 +30,17 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "hybrid relu/tanh/sigmoid MLP": HybridMLP,
     "LSTM over rows": RowLSTM,
 }
-# name -> rules that replace wellbegun's own choice; None leaves the framework's default
-CANDIDATES: dict[str, list[tuple[str, str]] | None] = {
+# name -> arguments for wellbegun.initialize; None leaves the framework's default
+CANDIDATES: dict[str, dict[str, Any] | None] = {
     "framework default": None,
-    "naive normal(0.01)": [("*", "normal(std=0.01)"), ("*bias*", "zeros")],
-    "zeros": [("*", "zeros")],
-    "Xavier everywhere": [("*weight*", "xavier_normal"), ("*bias*", "zeros")],
-    "He everywhere": [("*weight*", "he_normal"), ("*bias*", "zeros")],
-    "wellbegun's plan": [],
+    "naive normal(0.01)": {"rules": [("*", "normal(std=0.01)"), ("*bias*", "zeros")]},
+    "zeros": {"rules": [("*", "zeros")]},
+    "Xavier everywhere": {"rules": [("*weight*", "xavier_normal"), ("*bias*", "zeros")]},
+    "He everywhere": {"rules": [("*weight*", "he_normal"), ("*bias*", "zeros")]},
+    "wellbegun classic": {"recipe": "classic"},
+    "wellbegun auto": {},
 }
+OURS = "wellbegun auto"
 RATES = (3e-4, 1e-3, 3e-3)
 CHANCE = 2.302585092994046  # ln 10
 
@@ -84,9 +87,9 @@ def build(network: str, candidate: str, data: Digits) -> nn.Module:
     """The network with this initialization; the same numbers every time."""
     torch.manual_seed(0)
     model = NETWORKS[network]()
-    rules = CANDIDATES[candidate]
-    if rules is not None:
-        wb.apply(model, wb.plan(model, data.train_images[:64], rules=rules, seed=0))
+    options = CANDIDATES[candidate]
+    if options is not None:
+        wb.initialize(model, data.train_images[:64], seed=0, **options)
     return model
 
 
@@ -200,14 +203,16 @@ def plot(outcomes: list[Outcome], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    styles = dict(zip(CANDIDATES, ("#7f7f7f", "#d62728", "#000000", "#ff7f0e", "#1f77b4", "#2ca02c"), strict=True))
+    styles = dict(
+        zip(CANDIDATES, ("#7f7f7f", "#d62728", "#000000", "#ff7f0e", "#1f77b4", "#9467bd", "#2ca02c"), strict=True)
+    )
     figure, axes = pyplot.subplots(3, 3, figsize=(15, 11), constrained_layout=True)
     for column, network in enumerate(NETWORKS):
         rows = axes[:, column]
         rows[0].set_title(network, fontweight="bold")
         for outcome in (outcome for outcome in outcomes if outcome.network == network):
             look = {"color": styles[outcome.candidate], "label": outcome.candidate, "marker": ".", "linewidth": 1.6}
-            look["linewidth"] = 2.8 if outcome.candidate == "wellbegun's plan" else 1.6
+            look["linewidth"] = 2.8 if outcome.candidate == OURS else 1.6
             look["linestyle"] = "--" if outcome.candidate == "zeros" else "-"
             layers = range(1, len(outcome.signal) + 1)
             rows[0].plot(layers, [max(value, 1e-20) for value in outcome.signal], **look)
@@ -223,7 +228,7 @@ def plot(outcomes: list[Outcome], path: Path) -> None:
         rows[2].axhline(CHANCE, color="#999999", linestyle=":", linewidth=1)
         rows[2].set(xlabel="training step, at each one's best rate", ylabel="loss (dotted: chance)", ylim=(0, 3))
     axes[0, 0].legend(loc="lower left", fontsize=8)
-    figure.suptitle("The same three networks on scanned digits, initialized in six ways", fontsize=14)
+    figure.suptitle("The same three networks on scanned digits, initialized in seven ways", fontsize=14)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
@@ -261,7 +266,7 @@ def main() -> None:
     written = [picture, table]
     for factory in NETWORKS.values():
         file = f"plan-{factory.__name__}.json"
-        written.append(save_plan(wb.plan(factory(), data.train_images[:64], seed=0), arguments.out / file))
+        written.append(save_plan(wb.initialize(factory(), data.train_images[:64], seed=0).plan, arguments.out / file))
     sizes = f"{len(data.train_images)} training and {len(data.test_images)} test digits"
     console.print(f"{sizes}; {time.perf_counter() - start:.0f} s. Wrote:")
     for path in written:

@@ -17,7 +17,7 @@ def test_the_demo_runs_and_names_its_files(tmp_path: Path) -> None:
     )
     assert found.returncode == 0, found.stderr
     outcomes = json.loads((tmp_path / "demo.json").read_text())
-    assert len(outcomes) == 18
+    assert len(outcomes) == 21
     for path in tmp_path.iterdir():
         assert path.name in found.stdout
     assert (tmp_path / "demo.png").stat().st_size > 50_000
@@ -26,7 +26,7 @@ def test_the_demo_runs_and_names_its_files(tmp_path: Path) -> None:
         assert "W301" in by_name[network, "zeros"]["findings"]
         assert set(by_name[network, "zeros"]["signal"]) == {0.0}
         assert {"W101", "W201"} & set(by_name[network, "naive normal(0.01)"]["findings"])
-        assert by_name[network, "wellbegun's plan"]["findings"] == []
+        assert by_name[network, "wellbegun auto"]["findings"] == []
     deep = by_name["plain conv net, 30 layers", "framework default"]
     assert "W201" in deep["findings"]
     assert deep["gradient"][0] < 1e-6 * deep["gradient"][-1]

@@ -94,32 +94,34 @@ class _Gauge:
         if name is None or entry is None or entry.relative:
             return
         shift = self._shift(operation, output)
-        if entry.role == "readout" and len(self.graph.uses_of(name)) == 1:
-            self._centre(name, operation, output)
         if name not in self.factors:
             assert entry.target is not None
-            factor = _factor(entry.target, rms(output - shift) if shift is not None else rms(output))
-            self.factors[name] = min(factor, GROW) if name in self.centred else factor
+            size = rms(output if shift is None else output - shift)
+            if entry.role == "readout" and len(self.graph.uses_of(name)) == 1 and shift is None:
+                size = max(self._centre(name, operation, output), min(size, entry.target) / GROW)
+            self.factors[name] = _factor(entry.target, size)
         if self.factors[name] != 1.0:
             output.mul_(self.factors[name])
             if shift is not None:
                 output.add_(shift, alpha=1 - self.factors[name])
 
-    def _centre(self, weight: str, operation: Operation, output: torch.Tensor) -> None:
-        """Cancel what all samples have in common: it only moves the first loss, and hides how they differ."""
+    def _centre(self, weight: str, operation: Operation, output: torch.Tensor) -> float:
+        """Cancel what all samples have in common: it only moves the first loss, and hides how they differ. The RMS of
+        what is left."""
         name = next((use.parameter for use in operation.uses if use.slot == "bias"), None)
         entry = self.biases.get(name) if name is not None else None
         if name is None or entry is None or entry.action != "fill" or entry.law != Constant(0.0):
-            return
+            return rms(output)
         if output.is_complex():  # laws of given numbers are real
-            return
+            return rms(output)
         axis = -1 if operation.kind == "linear" else 1
         flat = output.movedim(axis, -1).reshape(-1, output.shape[axis])
         mean = flat.mean(dim=0)
         if len(flat) < SAMPLES or rms(flat - mean) < SHARE * rms(flat):
-            return
+            return rms(output)
         output.sub_(mean if axis == -1 else mean.reshape(-1, *[1] * (output.ndim - 2)))
         self.centred[weight] = name, mean.double().cpu()
+        return rms(output)
 
     def _shift(self, operation: Operation, output: torch.Tensor) -> torch.Tensor | None:
         """A bias that does not scale with the weight, shaped to be added to the output."""

@@ -5,11 +5,11 @@ from types import MappingProxyType
 
 from wellbegun.graph import Role
 from wellbegun.planning.recipes.base import KEEP, Choice, Chooser
-from wellbegun.schemes import by_section, constant, normal, ones, orthogonal, zeros
+from wellbegun.schemes import constant, normal, ones, orthogonal, zeros
 
 _GPT2 = "Radford et al. 2019; measured for this recipe"
+_MEASURED = "measured for this recipe on digits by rows and on text"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
-_GERS = "Gers et al. 2000; Jozefowicz et al. 2015"
 _HE = "He et al. 2015, arXiv:1502.01852"
 _NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
 _INPUT_GAIN = {"lstm": 2.0, "gru": 1.4, "rnn_tanh": 1.0, "rnn_relu": 1.0}
@@ -45,10 +45,8 @@ def _recurrent(role: Role) -> Choice:
 
 
 def _recurrent_bias(role: Role) -> Choice:
-    if role.mode == "lstm":
-        scheme = by_section(zeros(), ones(), zeros(), zeros())
-        return Choice(scheme, "gates i, f, g, o: forget bias 1 keeps the memory open", _GERS)
-    return _zero(role)
+    more = "; learns faster than a forget bias of 1, which is for memories over hundreds of steps"
+    return Choice(zeros(), f"biases of a recurrent layer start at 0{more if role.mode == 'lstm' else ''}", _MEASURED)
 
 
 def _zero(role: Role) -> Choice:
