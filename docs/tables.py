@@ -133,7 +133,25 @@ def quality_table() -> str:
     return "\n".join(lines)
 
 
+def recipes_table() -> str:
+    """From `python benchmarks/recipes.py --steps 40 --json docs/figures/recipes.json`."""
+    rows = json.loads((FIGURES / "recipes.json").read_text())["rows"]
+    lines = ["| network | default | classic | auto | published |", "|---|---|---|---|---|"]
+    for row in rows:
+        others = [name for name in row if name not in ("network", "default", "classic", "auto")]
+        best = min(row[name]["score"] for name in ("default", "classic", "auto", *others))
+        cells = [_score(row[name], best) for name in ("default", "classic", "auto")]
+        cells.append(", ".join(f"{_score(row[name], best)} ({name})" for name in others))
+        lines.append(f"| {row['network']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _score(row: dict, best: float) -> str:
+    return f"**{row['score']:.2f}**" if row["score"] == best else f"{row['score']:.2f}"
+
+
 TABLES = {
+    "docs/auto.md": {"recipes": recipes_table},
     "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},
     "docs/engine.md": {
         "rates": rates_table,
