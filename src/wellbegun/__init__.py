@@ -30,7 +30,7 @@ from wellbegun.schemes import (
     xavier_uniform,
     zeros,
 )
-from wellbegun.theory import gain, moments
+from wellbegun.theory import edge_of_chaos, gain, moments
 
 if typing.TYPE_CHECKING:
     from wellbegun.api import Result, apply, check, initialize, plan, show
@@ -57,6 +57,7 @@ __all__ = [
     "constant",
     "delta_orthogonal",
     "dirac",
+    "edge_of_chaos",
     "eye",
     "fan_in_uniform",
     "fill",
