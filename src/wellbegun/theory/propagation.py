@@ -85,7 +85,7 @@ class Series(NamedTuple):
     even: float
     odd: float
 
-    def __call__(self, c: Array | float) -> Array:
+    def __call__(self, c: Array | float | list[float]) -> Array:
         """The average for normals of correlation c in [-1, 1]."""
         c = np.asarray(c, np.float64)
         far = np.abs(c) ** _REST
@@ -201,9 +201,10 @@ def _overlap(signal: Signal, kernel: Series, variance: float, second: float) -> 
     ends = np.clip([c - apart, c + apart], -1, 1)
     low, high = (float(value) for value in kernel(ends))
     rise = abs(high - low) / second if second else 0.0
-    scattered = signal.scatter > _STEP
-    overlap = (low + high) / 2 if scattered else float(kernel(c))
-    return overlap, rise / max(float(ends[1] - ends[0]), 1e-9), rise / 2 if scattered else 0.0
+    contrast = rise / max(float(ends[1] - ends[0]), 1e-9)
+    around = min(signal.scatter, 1 - abs(c))  # the same on both sides, or the mean would move
+    overlap = float(np.mean(kernel(np.array([c - around, c + around]))))
+    return overlap, contrast, contrast * signal.scatter
 
 
 def _pairs(
