@@ -17,7 +17,7 @@ def prediction_table(found: Predictions) -> list["RenderableType"]:
     columns: list[Column] = [("operation", FOLD), ("RMS", right), ("measured", right), ("noise", right)]
     columns += [("correlation", right), ("measured", right), ("gradient", right), ("measured", right), ("", FOLD)]
     table = new_table(f"Predicted and measured, {found.recipe}", columns)
-    for row in found:
+    for row in (row for row in found if row.kind != "move" or row.flagged):
         table.add_row(*map(safe, (row.place, *_cells(row), _verdict(row))))
     known = sum(row.second.predicted is not None for row in found)
     off = len(found.flagged)

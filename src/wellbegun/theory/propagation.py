@@ -30,7 +30,8 @@ class Signal(NamedTuple):
     `overlap / second` is the correlation of two inputs. Where units come in mirrored pairs, `twin` is E x y of the two
     members for one sample, `cross` for two different ones. `normal`: a weight made it, and no function has bent it.
     Samples need not be equally large: `spread` is the relative standard deviation of their second moments, `scatter`
-    the standard deviation of the correlation among pairs.
+    the standard deviation of the correlation among pairs, and `between` the share of spread^2 that is between samples
+    (the rest is between positions, which the two samples of a pair have in common).
     """
 
     second: float = 1.0
@@ -41,6 +42,7 @@ class Signal(NamedTuple):
     normal: bool = False
     spread: float = 0.0
     scatter: float = 0.0
+    between: float = 1.0
 
     @property
     def correlation(self) -> float | None:
@@ -146,11 +148,11 @@ def _coefficients(found: Samples) -> Array:
     return coefficients
 
 
-def _product(low: Samples, high: Samples) -> Series:
-    """The series for samples that have one of two variances, each as often."""
+def _product(low: Samples, high: Samples, between: float = 1.0) -> Series:
+    """The series for samples that have one of two variances, each as often, and independently in so many pairs."""
     first = _coefficients(low)
     second = first if high is low else _coefficients(high)
-    products = ((first + second) / 2) ** 2
+    products = between * ((first + second) / 2) ** 2 + (1 - between) * (first**2 + second**2) / 2
     whole = float(low.weight @ low.value**2 + high.weight @ high.value**2) / 2
     rest = max(whole - float(np.sum(first**2 + second**2)) / 2, 0.0)
     even, odd = float(products[-128::2].sum()), float(products[-127::2].sum())
@@ -180,11 +182,11 @@ def through_function(signal: Signal, function: Function) -> Bent:
     growth = _log_ratio(*seconds) / math.log((1 + apart) / (1 - apart))
     mean = sum(float(s.weight @ s.value) for s in (low, high)) / 2
     slope = sum(float(s.weight @ s.slope**2) / max(q, 1e-300) for s, q in zip((low, high), sizes, strict=True)) / 2
-    kernel = _product(low, high)
+    kernel = _product(low, high, signal.between)
     overlap, contrast, scatter = _overlap(signal, kernel, variance, second)
     spread = abs(seconds[1] - seconds[0]) / 2 / second if second and signal.spread else 0.0
     twin, cross, twin_slope = _pairs(signal, function, kernel, variance)
-    out = Signal(second, mean, overlap, twin, cross, False, spread, scatter)
+    out = Signal(second, mean, overlap, twin, cross, False, spread, scatter, signal.between)
     return Bent(out, growth, contrast, slope, twin_slope)
 
 
@@ -196,7 +198,11 @@ def _overlap(signal: Signal, kernel: Series, variance: float, second: float) -> 
     """(E phi(x) phi(y), how a difference in correlation is multiplied, scatter of the new correlation)"""
     if signal.overlap is None:
         return None, 0.0, 0.0
-    c = _clip((signal.overlap - signal.mean**2) / variance) if variance else 0.0
+    alike = ((1 - signal.spread) ** 0.5 + (1 + signal.spread) ** 0.5) ** 2 / 4 if signal.spread < 1 else 0.5
+    alike = signal.between * alike + 1 - signal.between
+    c = (
+        _clip((signal.overlap - signal.mean**2) / variance / alike) if variance else 0.0
+    )  # of samples made equally large
     apart = max(signal.scatter, _STEP)
     ends = np.clip([c - apart, c + apart], -1, 1)
     low, high = (float(value) for value in kernel(ends))
@@ -260,6 +266,7 @@ def affine(signal: Signal, factor: float, shift: float = 0.0) -> Signal:
         signal.normal,
         signal.spread * kept,
         signal.scatter * kept,
+        signal.between,
     )
 
 
@@ -285,7 +292,7 @@ def through_weight(signal: Signal, weight: Weight) -> Signal:
     first = n * weight.mean * mean
     twin = -out if weight.outputs_mirrored else None
     cross = -shared if weight.outputs_mirrored and shared is not None else None
-    return Signal(out, first, shared, twin, cross, True, signal.spread, signal.scatter)
+    return Signal(out, first, shared, twin, cross, True, signal.spread, signal.scatter, signal.between)
 
 
 def plus_bias(signal: Signal, mean: float, variance: float) -> Signal:
@@ -316,7 +323,17 @@ def plus(x: Signal, y: Signal, sign: float = 1.0) -> Signal:
     parts = (x.second / second, y.second / second) if second else (0.5, 0.5)
     spread = parts[0] * x.spread + parts[1] * y.spread  # both parts are as large where a sample is large
     scatter = parts[0] * x.scatter + parts[1] * y.scatter
-    return Signal(second, x.mean + sign * y.mean, overlap, None, None, x.normal and y.normal, spread, scatter)
+    return Signal(
+        second,
+        x.mean + sign * y.mean,
+        overlap,
+        None,
+        None,
+        x.normal and y.normal,
+        spread,
+        scatter,
+        max(x.between, y.between),
+    )
 
 
 def times(x: Signal, y: Signal) -> Signal:
@@ -327,7 +344,14 @@ def times(x: Signal, y: Signal) -> Signal:
     """
     overlap = None if x.overlap is None or y.overlap is None else x.overlap * y.overlap
     scatter = x.scatter + y.scatter
-    return Signal(x.second * y.second, x.mean * y.mean, overlap, spread=x.spread + y.spread, scatter=scatter)
+    return Signal(
+        x.second * y.second,
+        x.mean * y.mean,
+        overlap,
+        spread=x.spread + y.spread,
+        scatter=scatter,
+        between=max(x.between, y.between),
+    )
 
 
 def normalized(signal: Signal, *, centred: bool) -> Signal:

@@ -54,7 +54,9 @@ class _Meter:
     def _look(self, value: int, tensor: torch.Tensor, axis: int) -> None:
         self._axes[value] = axis
         if tensor.is_floating_point() and tensor.ndim > 1 and tensor.numel():
-            self.values[value] = measured(tensor.detach(), axis)
+            found = measured(tensor.detach(), axis)
+            if math.isfinite(found.signal.second):  # memory may be read before all of it is written
+                self.values[value] = found
 
     def settle(self) -> None:
         """Autograd attaches its node after the dispatcher returns, so it is looked up at the next operation."""
@@ -76,8 +78,8 @@ class _Meter:
 
 
 def measure(model: torch.nn.Module, batch: Batch = None) -> tuple[ModelGraph, Measurement]:
-    """The graph of one pass, the moments of every value on a batch, and of the gradients that a random signal at the last hidden weight sends
-    back. Nothing about the model changes.
+    """The graph of one pass, the moments of every value on a batch, and those of the gradients that a random signal at
+    the last hidden weight sends back. Nothing about the model changes.
 
     Raises:
         ArgumentError: the model is on the meta device.
@@ -139,8 +141,8 @@ def measured(tensor: torch.Tensor, axis: int) -> Measured:
         one, two = x[..., : units // 2], x[..., units // 2 :]
         twin = float((one * two).mean())
         cross = float(_between(one, two).mean()) if samples > 1 else None
-    spread, scatter = _unequal(x, second)
-    signal = Signal(second, float(x.mean()), overlap, twin, cross, False, spread, scatter)
+    spread, scatter, between = _unequal(x, second)
+    signal = Signal(second, float(x.mean()), overlap, twin, cross, False, spread, scatter, between)
     return Measured(signal, tuple(tensor.shape), units, _error(squares) / second if second else 0.0, contrast)
 
 
@@ -162,14 +164,17 @@ def _error(units: torch.Tensor) -> float:
     return float(units.std()) / math.sqrt(n) * (1 + 10 / n)
 
 
-def _unequal(x: torch.Tensor, second: float) -> tuple[float, float]:
+def _unequal(x: torch.Tensor, second: float) -> tuple[float, float, float]:
     """Relative standard deviation of second moments among samples and positions, and standard deviation of correlations
-    among pairs, less what so few units make by chance."""
+    among pairs, less what so few units make by chance; share of the first that is between samples."""
     units = x.shape[2]
     sizes = (x * x).mean(dim=2)
     if not second or sizes.numel() < 2:
-        return 0.0, 0.0
-    spread = float(sizes.var()) / second**2 - 2 / units
+        return 0.0, 0.0, 1.0
+    chance = 2 / units
+    spread = float(sizes.var()) / second**2 - chance
+    samples = float(sizes.var(dim=0).mean()) / second**2 - chance if len(sizes) > 1 else spread
+    between = min(max(samples / spread, 0.0), 1.0) if spread > 0 else 1.0
     step = max(x.shape[1] // _POSITIONS, 1)
     some = x[:_SAMPLES, ::step].movedim(1, 0)
     some = some / some.pow(2).mean(dim=2, keepdim=True).sqrt().clamp_min(1e-300)
@@ -177,6 +182,6 @@ def _unequal(x: torch.Tensor, second: float) -> tuple[float, float]:
     off = ~torch.eye(gram.shape[1], dtype=torch.bool, device=gram.device)
     c = gram[:, off]
     if c.numel() < 2:
-        return math.sqrt(max(spread, 0.0)), 0.0
+        return math.sqrt(max(spread, 0.0)), 0.0, between
     scatter = float(c.var()) - float((1 - c.mean() ** 2).clamp_min(0) ** 2) / units
-    return math.sqrt(max(spread, 0.0)), math.sqrt(max(scatter, 0.0))
+    return math.sqrt(max(spread, 0.0)), math.sqrt(max(scatter, 0.0)), between

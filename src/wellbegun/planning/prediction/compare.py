@@ -142,7 +142,7 @@ class _Walk:
         far = near = None
         try:
             far = self.forward.step(operation, self.chain)
-            near = self.forward.step(operation, self.known) if self.measurement.values else far
+            near = self._near(operation, far)
         except Unpredictable as why:
             reason = str(why)
             for output in operation.outputs:
@@ -161,6 +161,17 @@ class _Walk:
             operation.index, operation.place, operation.kind, names[0] if names else "", second, correlation, mean,
             None, reason,
         )  # fmt: skip
+
+    def _near(self, operation: Operation, far: Step) -> Step:
+        """A step from what was measured."""
+        if not self.measurement.values:
+            return far
+        try:
+            return self.forward.step(operation, self.known)
+        except Unpredictable:
+            if operation.kind != "move":
+                raise
+            return replace(far, judged=False)  # parts that are alike in theory differ a little
 
     def _advance(
         self, operation: Operation, value: int, far: Step, near: Step, seen: Measured | None

@@ -24,7 +24,7 @@ _SAME = frozenset(  # reorder entries, or give them another name
     {"view", "_unsafe_view", "reshape", "t", "transpose", "permute", "unsqueeze", "squeeze", "clone", "contiguous",
      "_to_copy", "_reshape_copy", "flip", "roll", "alias", "copy_", "view_copy", "movedim", "swapaxes", "lift_fresh"}
 )  # fmt: skip
-_PARTS = frozenset({"slice", "select", "narrow", "expand", "repeat", "index", "index_select"})
+_PADDING = frozenset({"slice", "copy_", "alias"})  # how a layer pads its input with parts of it
 _LAYERED = {"native_layer_norm": True, "_fused_rms_norm": False, "rms_norm": False}  # name -> takes the mean away
 
 
@@ -101,7 +101,9 @@ class Forward:
         if is_linear(self.graph, operation):
             at_zero, at_one = np.asarray(operation.function(np.array([0.0, 1.0])), np.float64)
             factor = float(at_one - at_zero)
-            return Step(affine(given[0], factor, float(at_zero)), slope=factor**2, twin_slope=factor**2)
+            judged = operation.name != "copy_"  # into memory that may be half written
+            moved = affine(given[0], factor, float(at_zero))
+            return Step(moved, judged=judged, slope=factor**2, twin_slope=factor**2)
         if not given[0].normal:
             raise Unpredictable("a function of a value that is not normal")
         bent = through_function(given[0], operation.function)
@@ -162,13 +164,12 @@ class Forward:
             raise Unpredictable("a parameter or constant that stands for a signal")
         if any(abs(other.second - first.second) > 1e-9 * first.second for other in given):
             raise Unpredictable("put together from different values")
-        if operation.name in _PARTS:
+        readers = self.graph.consumers.get(operation.outputs[0], ())
+        if operation.name == "alias" or (operation.name == "slice" and all(r.name in _PADDING for r in readers)):
             return Step(first._replace(twin=None, cross=None), judged=False)
         if operation.name not in _SAME:
             raise Unpredictable(f"{operation.name} changes values or leaves some out")
         before, after = self.shapes.get(operation.inputs[0]), self.shapes.get(operation.outputs[0])
-        if len(given) > 1:
-            return Step(first, judged=False)
         if before is not None and after is not None and before[:1] != after[:1]:
             if product(before) != product(after):
                 raise Unpredictable(f"{operation.name} changes values or leaves some out")
