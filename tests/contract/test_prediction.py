@@ -1,4 +1,4 @@
-"""Theory beside real networks: within the noise of finite width at every operation, and off where something is wrong."""
+"""Theory beside real networks: within the noise of finite width everywhere, and off where something is wrong."""
 
 import dataclasses
 from collections.abc import Callable
@@ -45,9 +45,8 @@ def test_deep_plain_nets(act: Callable[[], nn.Module], recipe: str) -> None:
     gradients = [row.gradient for row in found if row.gradient is not None]
     assert len(gradients) == 20  # all but the readout
     assert all(len(quantity.deviations) == 2 for quantity in gradients)
-    assert worst(found, "second") > 0.3  # the noise is no excuse for everything
-    one = max(row.second.error for row in found if row.second.error is not None)
-    assert one < 0.6
+    assert worst(found, "second") > 0.1  # the noise is no excuse for everything
+    assert all(row.second.error is not None and row.second.error < 0.3 for row in found.rows[:-1])
 
 
 def test_a_wrong_scale_is_flagged_where_it_is() -> None:
@@ -56,9 +55,11 @@ def test_a_wrong_scale_is_flagged_where_it_is() -> None:
     with torch.no_grad():
         model[10].weight.mul_(1.3)
     found = wb.predict(model, plan, x)
-    first = found.flagged[0]
+    first = next(row for row in found if row.second.flagged)
     assert first.parameter == "10.weight"
     assert abs(first.second.deviations[0]) > 5
+    one_step = [row.parameter for row in found if row.second.deviations and abs(row.second.deviations[0]) > 5]
+    assert one_step == ["10.weight"]  # what follows agrees with what came in
     entries = tuple(
         dataclasses.replace(entry, law=entry.law.scaled(1.3)) if entry.role == "hidden" and entry.law else entry
         for entry in plan.entries

@@ -91,7 +91,7 @@ class Series(NamedTuple):
         """The average for normals of correlation c in [-1, 1]."""
         c = np.asarray(c, np.float64)
         far = np.abs(c) ** _REST
-        total = np.polynomial.polynomial.polyval(c, self.products) + far * (self.even + np.sign(c) * self.odd)
+        total = c[..., None] ** np.arange(_TERMS) @ self.products + far * (self.even + np.sign(c) * self.odd)
         return np.asarray(total, np.float64)
 
 
@@ -182,7 +182,7 @@ def through_function(signal: Signal, function: Function) -> Bent:
     growth = _log_ratio(*seconds) / math.log((1 + apart) / (1 - apart))
     mean = sum(float(s.weight @ s.value) for s in (low, high)) / 2
     slope = sum(float(s.weight @ s.slope**2) / max(q, 1e-300) for s, q in zip((low, high), sizes, strict=True)) / 2
-    kernel = _product(low, high, signal.between)
+    kernel = _product(low, high, signal.between * min(signal.spread / apart, 1.0) ** 2)
     overlap, contrast, scatter = _overlap(signal, kernel, variance, second)
     spread = abs(seconds[1] - seconds[0]) / 2 / second if second and signal.spread else 0.0
     twin, cross, twin_slope = _pairs(signal, function, kernel, variance)
