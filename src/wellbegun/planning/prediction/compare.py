@@ -181,12 +181,15 @@ class _Walk:
         noise = _worst(self.noise[source] for source in sources if source in self.noise)
         before = _worst(self.error[source] for source in sources if source in self.error)
         own = _own(seen) if seen is not None and near.judged else (0.0, 0.0)
-        if not near.exact:
+        if near.judged and not near.exact:
             scale = max(abs(near.growth), 0.0) ** 2, near.contrast**2
             own = own[0] + scale[0] * before[0], own[1] + scale[1] * before[1]
         total = noise[0] * far.growth**2 + own[0], noise[1] * far.contrast**2 + own[1]
         self.chain[value], self.noise[value] = far.signal, total
-        self.known[value], self.error[value] = near.signal, _worst([before] if operation.kind == "move" else [])
+        self.known[value], self.error[value] = (
+            near.signal,
+            _worst([before] if operation.kind == "move" and near.judged else []),
+        )
         if seen is None:
             return Quantity(far.signal.second), Quantity(far.signal.correlation, relative=False)
         self._take(value, far, near, seen)
@@ -206,7 +209,7 @@ class _Walk:
         paired = near.signal.twin is not None
         twin, cross = (seen.signal.twin, seen.signal.cross) if paired else (None, None)
         self.known[value] = seen.signal._replace(normal=near.signal.normal, twin=twin, cross=cross)
-        self.error[value] = _worst([_own(seen), self.error[value]])
+        self.error[value] = _worst([_own(seen), self.error[value]]) if near.judged else (0.0, 0.0)
         if far.signal.overlap is None:  # nothing to count on from: begin anew
             self.chain[value] = self.chain[value]._replace(
                 overlap=seen.signal.overlap, cross=cross, scatter=seen.signal.scatter
