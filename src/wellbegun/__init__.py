@@ -30,14 +30,14 @@ from wellbegun.schemes import (
     xavier_uniform,
     zeros,
 )
-from wellbegun.theory import gain, moments
+from wellbegun.theory import edge_of_chaos, gain, moments
 
 if typing.TYPE_CHECKING:
-    from wellbegun.api import Result, apply, check, initialize, plan, show
+    from wellbegun.api import Result, apply, check, initialize, plan, predict, show
     from wellbegun.planning import Rule
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
-_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "show"), "wellbegun.api")
+_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "predict", "show"), "wellbegun.api")
 _LATER["Rule"] = "wellbegun.planning"
 
 glorot_normal = xavier_normal
@@ -57,6 +57,7 @@ __all__ = [
     "constant",
     "delta_orthogonal",
     "dirac",
+    "edge_of_chaos",
     "eye",
     "fan_in_uniform",
     "fill",
@@ -78,6 +79,7 @@ __all__ = [
     "ones",
     "orthogonal",
     "plan",
+    "predict",
     "rademacher",
     "show",
     "sparse",

@@ -9,7 +9,8 @@ from wellbegun._arguments import message
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.planning import Explanation, Ledger, Overrides, Plan, PlanDiff, make_plan, overrides_of
+from wellbegun.planning import Explanation, Ledger, Overrides, Plan, PlanDiff, Predictions, make_plan, overrides_of
+from wellbegun.planning.prediction import predict as predict_graph
 from wellbegun.storage import load_rules
 
 
@@ -199,8 +200,44 @@ def check(
     return examine(_torch().probe(model, batch, loss, chance=chance))
 
 
-def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health) -> None:
-    """Print a plan, what `plan.diff` or `plan.explain` found, a ledger, health or result as tables.
+def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
+    """What theory says about every operation of a model filled by this plan, beside what is measured on the batch.
+
+    Second moment, mean and correlation of two inputs behind every operation, and the second moment of the gradient at
+    every weight that a random signal at the last hidden one sends back. Nothing about the model changes.
+
+    Args:
+        model: As for `plan`, filled by the plan: a model that holds other values is what the comparison shows.
+        plan: The plan that filled it.
+        batch: As for `plan`, with two samples or more on the first axis.
+    Returns:
+        `Predictions`: `.rows`, each with `second`, `correlation` and `gradient` (`.predicted`, `.measured` and
+        `.expected`, one step from what was measured before), standard errors from how much units differ, and `reason`
+        where theory does not say; `.flagged` are the rows that are more than 5 standard errors off.
+    Raises:
+        ArgumentTypeError: no plan. ArgumentError: the model holds no values. TraceError: it failed.
+    Strengths: tells a weight of the wrong size, or an operation that does something else than it seems to.
+    Weaknesses: a theory of many independent units. Attention, pools, recurrent layers and batch normalization are
+        measured only, and so is what a plan keeps.
+    Source: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232.
+
+    >>> import torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64))
+    >>> found = initialize(model, (32, 64), recipe="classic", seed=0).plan
+    >>> predict(model, found, torch.randn(32, 64)).flagged
+    ()
+    >>> _ = torch.nn.init.normal_(model[2].weight)
+    >>> [row.place for row in predict(model, found, torch.randn(32, 64)).flagged]
+    ['2 (linear)']
+    """
+    if not isinstance(plan, Plan):
+        raise ArgumentTypeError(message("predict", "plan", "a Plan", type(plan).__name__))
+    graph, measurement = _torch().measure(model, batch)
+    return predict_graph(graph, plan, measurement)
+
+
+def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predictions) -> None:
+    """Print a plan, what `plan.diff` or `plan.explain` found, a ledger, health, predictions or a result as tables.
 
     Raises:
         ArgumentTypeError: anything else.
@@ -212,7 +249,7 @@ def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health) -> Non
     from wellbegun.reports import print_tables
 
     items = (found.plan, found.ledger, found.health) if isinstance(found, Result) else (found,)
-    if not all(isinstance(item, (Plan, PlanDiff, Explanation, Ledger, Health)) for item in items):
-        allowed = "a Plan, PlanDiff, Explanation, Ledger, Health or Result"
+    if not all(isinstance(item, (Plan, PlanDiff, Explanation, Ledger, Health, Predictions)) for item in items):
+        allowed = "a Plan, PlanDiff, Explanation, Ledger, Health, Predictions or Result"
         raise ArgumentTypeError(message("show", "found", allowed, type(found).__name__))
     print_tables(items)

@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wellbegun.health import Health
-from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff
+from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
 from wellbegun.reports.plans import diff_table, explanation_table
+from wellbegun.reports.predictions import prediction_table
 from wellbegun.reports.text import health_table, ledger_line, plan_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Shown = Plan | PlanDiff | Explanation | Ledger | Health
+Shown = Plan | PlanDiff | Explanation | Ledger | Health | Predictions
 
 
 def tables(item: Shown) -> list["RenderableType"]:
@@ -22,6 +23,8 @@ def tables(item: Shown) -> list["RenderableType"]:
         return diff_table(item)
     if isinstance(item, Explanation):
         return explanation_table(item)
+    if isinstance(item, Predictions):
+        return prediction_table(item)
     return health_table(item) if isinstance(item, Health) else [ledger_line(item)]
 
 

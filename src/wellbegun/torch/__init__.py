@@ -3,9 +3,10 @@
 from wellbegun.torch.batch import InputSpec
 from wellbegun.torch.calibrate import calibrate
 from wellbegun.torch.lazy import materialize
+from wellbegun.torch.measure import measure
 from wellbegun.torch.probe import probe
 from wellbegun.torch.saving import save_weights
 from wellbegun.torch.trace import trace
 from wellbegun.torch.weights import apply_plan
 
-__all__ = ["InputSpec", "apply_plan", "calibrate", "materialize", "probe", "save_weights", "trace"]
+__all__ = ["InputSpec", "apply_plan", "calibrate", "materialize", "measure", "probe", "save_weights", "trace"]

@@ -1,0 +1,127 @@
+"""The edge of chaos: where gradients neither grow nor fade with depth, and how far two inputs stay apart."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from wellbegun._arguments import message, real
+from wellbegun.errors import ArgumentError
+from wellbegun.theory.activations import Function
+from wellbegun.theory.gains import activation_of
+from wellbegun.theory.propagation import series
+from wellbegun.theory.quadrature import sample
+
+_GRID = np.geomspace(1e-4, 100, 61)  # of q
+
+
+class Edge(NamedTuple):
+    """Std of weights times sqrt(fan_in), and the variance of pre-activations it settles at."""
+
+    weight_std: float
+    q: float
+
+
+class FixedPoint(NamedTuple):
+    """Where a deep network settles: variance q of pre-activations, correlation c of two inputs, and chi = dc'/dc at 1.
+
+    `depth_scale` is the number of layers over which a difference from c shrinks by e; inf on the edge of chaos.
+    """
+
+    q: float
+    c: float
+    chi: float
+    depth_scale: float
+
+
+def edge_of_chaos(activation: str | Function, *, bias_std: float = 0.0) -> Edge:
+    """Weight std (for fan_in weights: std / sqrt(fan_in)) that puts a deep network on the edge of chaos.
+
+    Formula: sigma_w^2 E phi'(sqrt(q) z)^2 = 1 and q = sigma_w^2 E phi(sqrt(q) z)^2 + bias_std^2; the smallest such q.
+    Without bias it is sigma_w = 1 / |phi'(0)| at q = 0 if phi(0) = 0, and any q (1 is returned) for ReLU and the like.
+
+    Args:
+        activation: A built-in name, or any elementwise function of a NumPy array.
+        bias_std: Standard deviation of the biases, >= 0.
+    Raises:
+        ArgumentError: there is none, as for ReLU with a bias. UnknownNameError, ArgumentTypeError: as `moments`.
+    Use: `normal(std=found.weight_std / math.sqrt(fan_in))` for weights and `normal(std=bias_std)` for biases.
+    Source: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232.
+
+    >>> found = edge_of_chaos("tanh", bias_std=0.2)
+    >>> round(found.weight_std, 4), round(found.q, 3)
+    (1.3041, 0.512)
+    >>> round(edge_of_chaos("relu").weight_std ** 2, 9)
+    2.0
+    """
+    bias = real("edge_of_chaos", "bias_std", bias_std, minimum=0)
+    function = activation_of(activation) if isinstance(activation, str) else activation
+
+    def excess(q: float) -> float:
+        second, slope = _averages(function, q)
+        return q - second / slope - bias**2 if slope > 0 else math.nan
+
+    values = np.array([excess(float(q)) for q in _GRID])
+    if bias == 0 and np.all(np.abs(values) < 1e-9 * _GRID):  # positively homogeneous
+        return Edge(_averages(function, 1.0)[1] ** -0.5, 1.0)
+    at_zero = _at_zero(function)
+    if bias == 0 and at_zero is not None:
+        return Edge(1 / at_zero, 0.0)
+    for left, right, low, high in zip(_GRID[:-1], _GRID[1:], values[:-1], values[1:], strict=True):
+        if math.isfinite(low) and math.isfinite(high) and low < 0 <= high:
+            from scipy.optimize import brentq  # loaded on use, as all of SciPy
+
+            q = float(brentq(excess, left, right, xtol=1e-14))
+            return Edge(_averages(function, q)[1] ** -0.5, q)
+    remedy = "Use a smaller bias_std, or the second-moment gain: wellbegun.gain(activation)."
+    raise ArgumentError(message("edge_of_chaos", "activation", "one with an edge of chaos", activation, remedy))
+
+
+def fixed_point(activation: str | Function, weight_std: float, bias_std: float = 0.0) -> FixedPoint:
+    """Where variance and correlation settle for these weights and biases, by iterating the maps.
+
+    Formula: q -> sigma_w^2 E phi^2 + sigma_b^2, then c -> (sigma_w^2 E phi(x) phi(y) + sigma_b^2) / q, started at 0.9.
+    Source: Schoenholz et al. 2017, arXiv:1611.01232.
+    Raises:
+        ArgumentError: the variance does not settle between 1e-6 and 1e6.
+
+    >>> settled = fixed_point("tanh", 1.2, 0.3)                    # ordered: all inputs become equal
+    >>> settled.chi < 1, round(settled.c, 6)
+    (True, 1.0)
+    """
+    function = activation_of(activation) if isinstance(activation, str) else activation
+    w, b = real("fixed_point", "weight_std", weight_std, minimum=0, exclusive=True) ** 2, bias_std**2
+    q = 1.0
+    for _ in range(500):
+        before, q = q, w * _averages(function, q)[0] + b
+        if not 1e-6 < q < 1e6:
+            raise ArgumentError(message("fixed_point", "weight_std", "one at which the variance settles", weight_std))
+        if abs(q - before) < 1e-13 * q:
+            break
+    kernel = series(function, 0.0, math.sqrt(q))
+    chi = w * _averages(function, q)[1]
+    c = 0.9
+    for _ in range(20000):
+        before, c = c, (w * float(kernel(c)) + b) / q
+        if abs(c - before) < 1e-14:
+            break
+    c = min(c, 1.0)
+    near = chi if c > 1 - 1e-6 else w * float(kernel(c + 1e-5) - kernel(c - 1e-5)) / 2e-5 / q
+    scale = -1 / math.log(near) if 0 < near < 1 - 1e-12 else math.inf
+    return FixedPoint(q, c, chi, scale)
+
+
+def _averages(function: Function, q: float) -> tuple[float, float]:
+    """E phi^2 and E phi'^2 at variance q."""
+    spread = math.sqrt(q)
+    found = sample(lambda z: function(spread * z), owner="edge_of_chaos")
+    return float(found.weight @ found.value**2), float(found.weight @ found.slope**2) / q
+
+
+def _at_zero(function: Function) -> float | None:
+    """|phi'(0)|, if phi(0) = 0 and both sides have the same slope."""
+    step = 1e-5
+    low, middle, high = np.asarray(function(np.array([-step, 0.0, step])), np.float64) / step
+    if abs(middle) > 1e-12 or abs(low + high) > 1e-3 * abs(high) or high == 0:
+        return None
+    return float(abs(high - low) / 2)
