@@ -6,7 +6,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wellbegun.health import Health, OperationStats, hidden_operations
-from wellbegun.laws import Constant, Law, Normal, Orthogonal, Sections, TruncatedNormal, Uniform, ZeroRows
+from wellbegun.laws import (
+    Constant,
+    Given,
+    Law,
+    Mirrored,
+    Normal,
+    Orthogonal,
+    RowSums,
+    Sections,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
 from wellbegun.planning import Entry, Ledger, Plan
 from wellbegun.schemes import Card
 from wellbegun.theory import ActivationMoments
@@ -94,11 +106,18 @@ def law_text(law: Law | None) -> str:
         return f"N({law.location:g}, {law.scale:.4g}²) in [{law.low:.4g}, {law.high:.4g}]"
     if isinstance(law, Orthogonal):
         blocks = f" × {law.blocks}" if law.blocks > 1 else ""
-        return f"orthogonal, gain {law.gain:g}{blocks}"
+        return f"orthogonal, gain {law.gain:.4g}{blocks}"
     if isinstance(law, Sections):
         return ", ".join(f"{size}: {law_text(part)}" for size, part in law.parts)
     if isinstance(law, ZeroRows):
         return f"{law_text(law.law)}, row {', '.join(map(str, law.rows))} = 0"
+    if isinstance(law, Mirrored):
+        sides = " and ".join(["outputs"] * law.outputs + ["inputs"] * bool(law.inputs))
+        return f"{law_text(law.law)}, {sides} ±"
+    if isinstance(law, RowSums):
+        return f"{law.factor:.4g} × row sums of {law.stream}"
+    if isinstance(law, Given):
+        return f"{len(law.values)} given numbers"
     return repr(law)
 
 
