@@ -1,8 +1,11 @@
 """PyTorch: parametrizations, shared memory, lazy layers, compiled models, precisions; what looking leaves behind."""
 
 import functools
+import importlib.util
 import random
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,44 +16,18 @@ from torch.nn.utils import parametrizations, parametrize
 import wellbegun as wb
 from wellbegun.errors import RuleError, TraceError
 from wellbegun.planning import Ledger, Plan
-from wellbegun.torch import trace
 from wellbegun.torch.lazy import materialize
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
 classic_initialize = functools.partial(wb.initialize, recipe="classic")
 
 
-def drawn(*shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-
-
-class Of(nn.Module):
-    """A model made of a function: modules, and shapes of parameters by name."""
-
-    def __init__(self, function, **parts) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            made = nn.Parameter(torch.zeros(part)) if isinstance(part, tuple) else part
-            setattr(self, name, made)
-
-    def forward(self, *inputs: torch.Tensor):
-        return self.function(self, *inputs)
-
-
-def uses(model: nn.Module, batch) -> dict[str, tuple[str, str]]:
-    """The first use of each parameter: its slot, and the letters of its axes."""
-    found: dict[str, tuple[str, str]] = {}
-    for _, use in trace(model, batch).uses():
-        found.setdefault(use.parameter, (use.slot, use.layout.axes if use.layout else ""))
-    return found
-
-
-def fans(model: nn.Module, batch) -> dict[str, float]:
-    """fan_in of every parameter that has one."""
-    plan = classic_plan(model, batch, seed=0)
-    layouts = {entry.name: (entry.layout, entry.shape) for entry in plan.entries if entry.layout is not None}
-    return {n: layout.section_fans(shape)[0].fan_in for n, (layout, shape) in layouts.items() if "i" in layout.axes}
+if "torch_models" not in sys.modules:
+    _spec = importlib.util.spec_from_file_location("torch_models", Path(__file__).with_name("torch_models.py"))
+    sys.modules["torch_models"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["torch_models"])
+_models = sys.modules["torch_models"]
+Of, drawn, fans, uses = _models.Of, _models.drawn, _models.fans, _models.uses
 
 
 # ---------------------------------------------------------------------- parametrizations

@@ -1,8 +1,44 @@
-"""Models the torch tests share."""
+"""Models and helpers the torch tests share."""
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+import wellbegun as wb
+from wellbegun.torch import trace
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+class Of(nn.Module):
+    """A model made of a function: modules, and shapes of parameters by name."""
+
+    def __init__(self, function, **parts) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            made = nn.Parameter(torch.zeros(part)) if isinstance(part, tuple) else part
+            setattr(self, name, made)
+
+    def forward(self, *inputs: torch.Tensor):
+        return self.function(self, *inputs)
+
+
+def uses(model: nn.Module, batch) -> dict[str, tuple[str, str]]:
+    """The first use of each parameter: its slot, and the letters of its axes."""
+    found: dict[str, tuple[str, str]] = {}
+    for _, use in trace(model, batch).uses():
+        found.setdefault(use.parameter, (use.slot, use.layout.axes if use.layout else ""))
+    return found
+
+
+def fans(model: nn.Module, batch) -> dict[str, float]:
+    """fan_in of every parameter that has one."""
+    plan = wb.plan(model, batch, recipe="classic", seed=0)
+    layouts = {entry.name: (entry.layout, entry.shape) for entry in plan.entries if entry.layout is not None}
+    return {n: layout.section_fans(shape)[0].fan_in for n, (layout, shape) in layouts.items() if "i" in layout.axes}
 
 
 class Hybrid(nn.Module):
