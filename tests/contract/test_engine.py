@@ -243,6 +243,7 @@ def test_empty_and_tiny() -> None:
     for shape in [(), (0,), (3, 0), (1, 1), (1, 7)]:
         for law in (Normal(0, 1), Uniform(0, 1), TruncatedNormal(0, 1, -2, 2), Constant(2)):
             drawn = fill(law, shape, seed=0)
+            fill(law, shape, seed=0, out=np.empty(shape, np.float32, order="F"))
             assert drawn.shape == shape
             assert np.isfinite(drawn).all()
 

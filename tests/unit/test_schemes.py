@@ -249,3 +249,14 @@ def test_docstrings_are_complete(name: str) -> None:
     assert "Shapes:" in text
     options = [p for p in inspect.signature(SCHEMES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
     assert all(f"{option.name}:" in text for option in options)
+
+
+def test_sections_with_equal_schemes_are_still_sections_where_the_law_knows_its_shape() -> None:
+    two = wb.Layout("oi", sections=2)
+    assert by_section(wb.eye(), wb.eye())((6, 3), seed=0, layout=two).tolist() == [*np.eye(3).tolist()] * 2
+    w = by_section(*[wb.orthogonal(method="structured")] * 2)((128, 64), seed=0, layout=two)
+    assert np.allclose(w[:64] @ w[:64].T, np.eye(64), atol=1e-5)
+    assert np.abs(w[:64] - w[64:]).max() > 0.1
+    assert by_section(wb.zeros(), wb.zeros()).law((4,), layout=wb.Layout("o", sections=2)) == wb.zeros().law(
+        (4,), layout="o"
+    )

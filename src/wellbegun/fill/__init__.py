@@ -102,6 +102,8 @@ def _destination(out: Array, shape: tuple[int, ...], dtype: str) -> Array:
 
 def _overlaps(out: Array) -> bool:
     """Whether elements may share memory: from the smallest stride up, each must step over all that lies below it."""
+    if out.size == 0:
+        return False
     covered = out.itemsize
     for stride, size in sorted(
         (abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True) if size > 1

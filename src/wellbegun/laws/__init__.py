@@ -24,6 +24,7 @@ from wellbegun.laws.linked import RowSums
 from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
 
 __all__ = [
+    "INDEPENDENT",
     "LAWS",
     "SMALLEST_MASS",
     "Constant",
@@ -48,11 +49,12 @@ __all__ = [
     "law_from_dict",
 ]
 
-_INDEPENDENT = (Constant, Uniform, Normal, TruncatedNormal, Rademacher, LogUniform)
+# every entry for itself, whatever the shape
+INDEPENDENT = (Constant, Uniform, Normal, TruncatedNormal, Rademacher, LogUniform)
 _MATRICES = (Orthogonal, Eye, Dirac, DeltaOrthogonal)
 LAWS: Mapping[str, type[Law]] = {
     law.__name__: law
-    for law in (*_INDEPENDENT, *_MATRICES, Sections, ZeroRows, Repeat, Sparse, Mirrored, RowSums, Given)
+    for law in (*INDEPENDENT, *_MATRICES, Sections, ZeroRows, Repeat, Sparse, Mirrored, RowSums, Given)
 }
 
 

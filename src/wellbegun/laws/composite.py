@@ -97,8 +97,9 @@ class ZeroRows(_Wrapper):
         set_field(self, "rows", tuple(sorted({integer("ZeroRows", "rows", row) for row in self.rows})))
 
     def fits(self, shape: tuple[int, ...]) -> None:
-        if not shape or (self.rows and self.rows[-1] >= shape[0]):
-            raise ArgumentError(message("ZeroRows", "shape", f"one that has row {self.rows[-1]}", shape))
+        last = self.rows[-1] if self.rows else 0
+        if not shape or (self.rows and last >= shape[0]):
+            raise ArgumentError(message("ZeroRows", "shape", f"one that has row {last}", shape))
         self.law.fits(shape)
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentTypeError, LayoutError
-from wellbegun.laws import Law, Sections
+from wellbegun.laws import INDEPENDENT, Law, Sections
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
 
@@ -22,9 +22,8 @@ class SectionScheme(Scheme):
             raise LayoutError(message(self.spelling, "layout", allowed, layout))
         plain = Layout(layout.axes, layout.groups, layout.stride, None, layout.transposed)
         laws = [scheme._law((size, *shape[1:]), plain) for size, scheme in zip(sizes, self.schemes, strict=True)]
-        return (
-            laws[0] if len(set(laws)) == 1 and not laws[0].couples else Sections(tuple(zip(sizes, laws, strict=True)))
-        )
+        whole = len(set(laws)) == 1 and isinstance(laws[0], INDEPENDENT)
+        return laws[0] if whole else Sections(tuple(zip(sizes, laws, strict=True)))
 
 
 def by_section(*schemes: Scheme) -> SectionScheme:
