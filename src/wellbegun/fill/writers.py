@@ -150,11 +150,11 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
 
 
 def _bounded(values: Array, gain: float, job: Job) -> Array:
-    """Entries are at most `gain`; rounding must not push them beyond."""
+    """Entries are at most `gain`; rounding must not push them beyond. Changes `values`, which nobody else has."""
     if job.dtype in REAL_OF:
         return values.astype(job.dtype, copy=False)
     low, high = inside(-gain, gain, job.dtype)
-    return cast(np.clip(values, low, high), job.dtype)
+    return cast(np.clip(values, low, high, out=values), job.dtype)
 
 
 def _structured(law: Orthogonal, out: Array, job: Job) -> None:

@@ -191,8 +191,18 @@ def _inject(
 
 # ---------------------------------------------------------------------- statistics
 def _norm(tensor: torch.Tensor) -> float:
+    """Length of all entries as one vector; in single precision, which is several times as fast, where that is safe."""
+    if tensor.dtype in (torch.float32, torch.bfloat16, torch.float16):
+        found = float(torch.linalg.vector_norm(tensor, dtype=torch.float32))
+        if 1e-12 < found < 1e15:  # no square that matters has left the range
+            return found
     kind = torch.complex128 if tensor.is_complex() else torch.float64
     return float(torch.linalg.vector_norm(tensor, dtype=kind))
+
+
+def _finite(tensor: torch.Tensor, norm: float) -> bool:
+    """Whether every entry is; the norm tells, unless squares overflow."""
+    return math.isfinite(norm) or bool(torch.isfinite(tensor).all())
 
 
 def rms(tensor: torch.Tensor) -> float:
@@ -222,13 +232,14 @@ def _parameter(role: Role, tensor: torch.Tensor, gradient: torch.Tensor | None) 
         rows = _units(tensor, role)
         units = len(rows)
         distinct, locked = _twins(rows, None if gradient is None else _units(gradient, role))
+    size, slope = _norm(tensor.detach()), None if gradient is None else _norm(gradient)
     return ParameterStats(
         role.parameter.name,
         role.role,
-        rms(tensor.detach()),
-        bool(torch.isfinite(tensor).all()),
-        None if gradient is None else _norm(gradient),
-        gradient is None or bool(torch.isfinite(gradient).all()),
+        size / math.sqrt(max(tensor.numel(), 1)),
+        _finite(tensor, size),
+        slope,
+        gradient is None or slope is None or _finite(gradient, slope),
         units,
         distinct,
         locked,
@@ -246,8 +257,14 @@ def _units(tensor: torch.Tensor, role: Role) -> torch.Tensor:
     return torch.view_as_real(rows.resolve_conj()).flatten(1) if rows.is_complex() else rows
 
 
+_COLUMNS = 64  # looked at first when rows are compared
+
+
 def _twins(rows: torch.Tensor, gradients: torch.Tensor | None) -> tuple[int, int]:
     """Number of different rows, and of rows that equal another one both in weights and in gradients."""
+    some = rows[:, :: max(1, rows.shape[1] // _COLUMNS)]
+    if len(torch.unique(_hash(some))) == len(rows):  # rows that differ in a few columns need no further look
+        return len(rows), 0
     keys = _hash(rows)
     distinct = len(torch.unique(keys))
     if gradients is None or distinct == len(keys):
