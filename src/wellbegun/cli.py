@@ -174,12 +174,15 @@ def init_command(
         if not out.parent.is_dir():
             raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
         built = load_model(model)
-        if plan is None:
-            decided = api.plan(built, batch, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
-        else:
-            decided = load_plan(plan)
-        ledger = _apply(built, decided)
-        health = api.check(built, batch, **_loss(targets))
+        known = None if plan is None else load_plan(plan)
+        with _filling() as progress:
+            if known is None:
+                options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
+                found = api.initialize(built, batch, progress=progress, **options, **_loss(targets))
+                decided, ledger, health = found.plan, found.ledger, found.health
+            else:
+                decided, ledger = known, api.apply(built, known, progress=progress)
+                health = api.check(built, batch, **_loss(targets))
         from wellbegun.torch import save_weights
 
         _write(lambda found, path: save_weights(built, found, path), decided, out)
@@ -230,8 +233,9 @@ def gain_command(
         _show(gain_table(activation, found))
 
 
-def _apply(model: Any, plan: Plan) -> Any:
-    """Fill with a progress bar on the terminal's error stream, gone when done."""
+@contextmanager
+def _filling() -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on the terminal's error stream, gone when done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = TextColumn("filling"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}", markup=False)
@@ -241,7 +245,7 @@ def _apply(model: Any, plan: Plan) -> Any:
         def progress(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, name=name)
 
-        return api.apply(model, plan, progress=progress)
+        yield progress
 
 
 def _loss(targets: Any) -> dict[str, Any]:

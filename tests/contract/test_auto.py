@@ -304,3 +304,19 @@ def test_sines_of_coordinate_nets_oscillate() -> None:
     assert float(first.detach().pow(2).mean().sqrt()) == pytest.approx(3, rel=0.05)
     assert float(model.phases[1].detach().pow(2).mean().sqrt()) == pytest.approx(1, rel=0.05)
     assert float((30 * model.a.bias).detach().abs().max()) == pytest.approx(math.pi, rel=0.05)
+
+
+def test_a_run_that_leaves_the_traced_way_is_told() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(64, 32), nn.Linear(32, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            runs[0] += 1
+            x = torch.relu(self.a(x))
+            return self.b(x if runs[0] == 1 else x.sin())
+
+    runs = [0]
+    notes = wb.initialize(Two(), X, seed=0).plan.notes
+    assert any("left the traced way" in note for note in notes)

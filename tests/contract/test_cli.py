@@ -209,6 +209,19 @@ def test_init_writes_weights_plan_and_seed(folder: Path) -> None:
     load_model(expected, str(folder / "w.safetensors"))
 
 
+def test_init_corrects_by_a_batch_of_data(folder: Path) -> None:
+    batch = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)) * 5
+    torch.save(batch, folder / "batch.pt")
+    data = json.loads(run("init", "net.py:mlp", "-i", "batch.pt", "-s", "7", "-o", "w.safetensors", "-f", "json"))
+    assert data["healthy"]
+    with safe_open(folder / "w.safetensors", "pt") as file:
+        plan = plan_from_json(file.metadata()["wellbegun.plan"])
+    assert plan == wb.initialize(torch.nn.Sequential(*_mlp()), batch, seed=7).plan
+    assert plan["0.weight"].factor == pytest.approx(0.2, rel=0.1)
+    again = json.loads(run("init", "net.py:mlp", "-i", "64,64", "-s", "7", "-o", "w.safetensors", "-f", "json"))
+    assert again["operations"][0]["rms"] != data["operations"][0]["rms"]
+
+
 def test_init_draws_prints_and_records_a_seed(folder: Path) -> None:
     seeds = set()
     for _ in range(2):

@@ -38,7 +38,11 @@ def calibrate(model: torch.nn.Module, graph: ModelGraph, plan: Plan, batch: Batc
     gauge = _Gauge(graph, plan, dict(model.named_parameters()), targets)
     with preserved(model):
         record(model, call, parameters, names, gauge, grad=False)
-    return corrected(plan, gauge.factors, gauge.means())
+    found = corrected(plan, gauge.factors, gauge.means())
+    if not gauge.strayed:
+        return found
+    note = f"The measured correction ends before {gauge.strayed}, where the run on the batch left the traced way."
+    return replace(found, notes=(*found.notes, note))
 
 
 def corrected(plan: Plan, factors: Mapping[str, float], means: Mapping[str, tuple[float, ...]]) -> Plan:
@@ -64,6 +68,7 @@ class _Gauge:
     ) -> None:
         self.graph, self.tensors, self.targets = graph, tensors, targets
         self.factors: dict[str, float] = {}
+        self.strayed = ""  # where the pass took another way than the trace
         self.centred: dict[str, tuple[str, torch.Tensor]] = {}  # weight -> its bias, and the mean it cancels
         self.biases = {entry.name: entry for entry in plan.entries}
         roles = roles_of(graph)
@@ -80,9 +85,12 @@ class _Gauge:
     def __call__(
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
     ) -> None:
+        if self.strayed:
+            return
         traced = self.graph.operations[operation.index] if operation.index < len(self.graph.operations) else None
         if traced is None or traced.name != operation.name:
-            return  # the pass took another way than the trace; what was measured so far stands
+            self.strayed = operation.place  # what was measured so far stands
+            return
         if operation.kind in WEIGHTED:
             self._weight(operation, outputs[0])
         elif operation.index in self.sums and len(inputs) == 2:
