@@ -36,7 +36,7 @@ Inputs = Annotated[
         "--input", "-i", help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz or .pt file; repeat for more inputs."
     ),
 ]
-RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as classic or classic@1.")]
+RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as auto, classic, gpt2 or classic@1.")]
 RuleTexts = Annotated[
     list[str] | None, typer.Option("--rule", "-r", help="'pattern=scheme', such as 'head.*=zeros'; later ones win.")
 ]

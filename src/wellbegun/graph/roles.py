@@ -38,11 +38,6 @@ class Net:
     readouts: tuple[tuple[str, int], ...] = ()  # weights that no other weight follows, with their number of outputs
 
     @property
-    def streams(self) -> int:
-        """Number of residual streams."""
-        return len({branch.stream for branch in self.branches})
-
-    @property
     def blocks(self) -> int:
         """Blocks of the decoder, or of the longest stack if no stack is one; 1 without any."""
         decoders = [stack.layers for stack in self.stacks if stack.kind == "decoder"]

@@ -1,7 +1,7 @@
 """auto@1 for weights: from what comes in and what should go out to the gain of an orthogonal matrix."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
@@ -116,30 +116,25 @@ def readout_rms(role: Role) -> float:
 # ---------------------------------------------------------------------- what comes in
 def incoming(graph: ModelGraph, operation: Operation, points: Points) -> float:
     """E x^2 of the input of an operation, if every weight before it gives unit RMS."""
-    if not operation.inputs:
-        return 1.0
-    found = 1.0
-    for producer in _before(graph, operation.inputs[0]):
-        if producer.kind == "pointwise" and producer.function is not None:
-            return found * points.second(producer.function)
-        if producer.kind == "gate":
-            for value in producer.inputs:
-                for step in _before(graph, value):
-                    if step.kind == "pointwise" and step.function is not None:
-                        found *= points.second(step.function)
-            return found
-    return found
+    producer = _behind(graph, operation.inputs[0]) if operation.inputs else None
+    if producer is None or producer.kind != "gate":
+        return _second(producer, points)
+    return math.prod(_second(_behind(graph, value), points) for value in producer.inputs)
 
 
-def _before(graph: ModelGraph, value: int) -> Iterator[Operation]:
+def _second(step: Operation | None, points: Points) -> float:
+    return 1.0 if step is None or step.function is None else points.second(step.function)
+
+
+def _behind(graph: ModelGraph, value: int) -> Operation | None:
     """The first operation behind reshapes, pools and linear functions."""
     producer = graph.producers.get(value)
     while producer is not None and producer.inputs:
         passes = producer.kind in TRANSPARENT - {"norm", "add", "concat"}
         if not passes and not (producer.kind == "pointwise" and is_linear(graph, producer)):
-            yield producer
-            return
+            return producer
         producer = graph.producers.get(producer.inputs[0])
+    return None
 
 
 # ---------------------------------------------------------------------- schemes
