@@ -10,6 +10,7 @@ demo: $(STAMP)
 	$(BIN)/python examples/demo.py $(DEMO_ARGS)
 
 test: $(STAMP)
+	scripts/browser
 	scripts/check
 
 check: test

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
 
@@ -23,6 +23,8 @@ class Finding:
     bound: float
     why: str
     remedy: str
+    source: str = ""  # where the bound comes from
+    severity: Literal["unhealthy", "note"] = "unhealthy"  # a note is worth knowing and makes no model unhealthy
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +42,8 @@ class Health:
 
     @property
     def healthy(self) -> bool:
-        """No findings."""
-        return not self.findings
+        """No findings but notes."""
+        return all(finding.severity == "note" for finding in self.findings)
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -17,6 +17,10 @@ class OperationStats:
     finite: bool  # whether its whole output is
     gradient: float | None = None  # norm of the loss gradient at its output; None if none arrives
     ends_branch: bool = False  # whether the output is added to a residual stream, and may start at zero
+    mean: float | None = None  # of its output
+    dead: float | None = None  # share of units whose activation is flat on the whole batch
+    saturated: float | None = None  # share of entries at which the activation is flat
+    correlation: float | None = None  # mean correlation of two samples' outputs; 1 is rank collapse
 
 
 @dataclass(frozen=True)

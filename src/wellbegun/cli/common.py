@@ -1,0 +1,125 @@
+"""What all commands share: the application, options, messages, progress."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from wellbegun import __version__
+from wellbegun.errors import ModelError, WellbegunError
+from wellbegun.planning import Overrides
+from wellbegun.storage import load_rules
+
+app = typer.Typer(
+    help="The first value of every parameter of a neural network: plan it, write it, check it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console = Console(highlight=False)
+Format = Literal["table", "json"]
+
+ModelText = Annotated[str, typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", "-i", help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz or .pt file; repeat for more inputs."
+    ),
+]
+RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as auto, classic, gpt2 or classic@1.")]
+RuleTexts = Annotated[
+    list[str] | None, typer.Option("--rule", "-r", help="'pattern=scheme', such as 'head.*=zeros'; later ones win.")
+]
+RuleFile = Annotated[
+    Path | None, typer.Option("--rules", help="TOML file with a table for each rule; --rule adds later ones.")
+]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Glob of parameters to plan; all others are left.")]
+Excludes = Annotated[list[str] | None, typer.Option("--exclude", "-x", help="Glob of parameters to leave as they are.")]
+Frozen = Annotated[Literal["keep", "fill"], typer.Option("--frozen", help="What to do with frozen parameters.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")
+]
+Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json.")]
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """Our errors become one message and exit status 2."""
+    try:
+        yield
+    except WellbegunError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", style="red", markup=False)
+        raise typer.Exit(2) from error
+
+
+def asked_rules(
+    file: Path | None, texts: list[str] | None, exclude: list[str] | None, only: list[str] | None
+) -> Overrides:
+    """What the options --rules, --rule, --exclude and --only say together."""
+    pairs = []
+    for text in texts or []:
+        pattern, equals, scheme = text.partition("=")
+        if not equals or not pattern or not scheme:
+            raise ModelError(f"rule: expected 'pattern=scheme', such as 'head.*=zeros'; got {text!r}.")
+        pairs.append((pattern.strip(), scheme.strip()))
+    start = Overrides() if file is None else load_rules(file)
+    return start.then(pairs, exclude or (), only or None)
+
+
+def show(parts: Any) -> None:
+    """Print tables and lines."""
+    for part in parts:
+        console.print(part)
+
+
+@contextmanager
+def filling() -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on the terminal's error stream, gone when done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = TextColumn("filling"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}", markup=False)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("fill", name="")
+
+        def progress(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, name=name)
+
+        yield progress
+
+
+def loss_of(targets: Any) -> dict[str, Any]:
+    """Cross-entropy against given integer targets; a loss made up by `check` without them."""
+    if targets is None:
+        return {}
+    import math
+
+    import torch
+    from torch.nn import functional
+
+    labels = torch.as_tensor(targets)
+    if labels.dtype.is_floating_point:
+        return {"loss": lambda output: functional.mse_loss(output.float(), labels.to(output.device).float())}
+    classes = int(labels.max()) + 1
+    return {
+        "loss": lambda out: functional.cross_entropy(out, labels.long().to(out.device)),
+        "chance": math.log(max(classes, 2)),
+    }
+
+
+def write(save: Callable[[Any, Path], object], what: Any, path: Path) -> None:
+    """Save something; what the system refuses is a message."""
+    try:
+        save(what, path)
+    except OSError as error:
+        raise ModelError(f"out: cannot write {str(path)!r}: {error.strerror or error}.") from error
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit(0)

@@ -1,0 +1,153 @@
+"""Commands on a model: plan, init, check."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wellbegun import api
+from wellbegun._arguments import known
+from wellbegun._loading import load_batch, load_model
+from wellbegun.cli.common import (
+    Excludes,
+    Formats,
+    Frozen,
+    Inputs,
+    ModelText,
+    Only,
+    RecipeName,
+    RuleFile,
+    RuleTexts,
+    Seed,
+    app,
+    asked_rules,
+    console,
+    filling,
+    loss_of,
+    messages,
+    show,
+    write,
+)
+from wellbegun.errors import ModelError
+from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
+from wellbegun.reports import diff_table, tables, to_json
+from wellbegun.storage import load_plan, save_plan
+
+
+@app.command("plan")
+def plan_command(
+    model: ModelText,
+    input: Inputs = None,
+    recipe: RecipeName = "auto",
+    rule: RuleTexts = None,
+    rules: RuleFile = None,
+    exclude: Excludes = None,
+    only: Only = None,
+    frozen: Frozen = "keep",
+    seed: Seed = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="NAME", help="Show everything about this parameter instead.")
+    ] = None,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff", metavar="B", help="Show instead where recipe B (same rules), or a plan's JSON, differs."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
+    format: Formats = "table",
+) -> None:
+    """Show what every parameter would get, and why. Writes nothing into the model."""
+    with messages():
+        if explain is not None and diff is not None:
+            raise ModelError("plan: give --explain or --diff, not both.")
+        other = None if diff is None else _recipe_or_plan(diff)
+        asked = asked_rules(rules, rule, exclude, only)
+        batch, _ = load_batch(input or [])
+        built = load_model(model)
+
+        def decide(name: str, number: int | None) -> Plan:
+            return api.plan(built, batch, recipe=name, rules=asked, frozen=frozen, seed=number)
+
+        found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
+        shown: Plan | PlanDiff | Explanation = found
+        if explain is not None:
+            shown = found.explain(explain)
+        if other is not None:
+            shown = found.diff(other if isinstance(other, Plan) else decide(other, found.seed))
+        if out is not None:
+            write(save_plan, found, out)
+    if format == "json":
+        print(to_json(shown.to_dict()))
+    else:
+        show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown))
+        if out is not None:
+            console.print(f"Plan written to {out}", markup=False)
+
+
+def _recipe_or_plan(text: str) -> str | Plan:
+    """What --diff compares with."""
+    if text in RECIPES:
+        return text
+    if text.endswith(".json") or Path(text).is_file():
+        return load_plan(text)
+    return known("diff", "recipe (or a plan's JSON file)", text, RECIPES)
+
+
+@app.command("init")
+def init_command(
+    model: ModelText,
+    out: Annotated[Path, typer.Option("--out", "-o", help="safetensors file for weights, plan and seed.")],
+    input: Inputs = None,
+    recipe: RecipeName = "auto",
+    rule: RuleTexts = None,
+    rules: RuleFile = None,
+    exclude: Excludes = None,
+    only: Only = None,
+    frozen: Frozen = "keep",
+    seed: Seed = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
+    ] = None,
+    format: Formats = "table",
+) -> None:
+    """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
+    with messages():
+        if plan is not None and (rule or rules or exclude or only or seed is not None):
+            raise ModelError("init: --plan says everything; leave out --rule, --rules, --exclude, --only and --seed.")
+        asked = asked_rules(rules, rule, exclude, only)
+        batch, targets = load_batch(input or [])
+        if not out.parent.is_dir():
+            raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
+        built = load_model(model)
+        known = None if plan is None else load_plan(plan)
+        with filling() as progress:
+            if known is None:
+                options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
+                found = api.initialize(built, batch, progress=progress, **options, **loss_of(targets))
+                decided, ledger, health = found.plan, found.ledger, found.health
+            else:
+                decided, ledger = known, api.apply(built, known, progress=progress)
+                health = api.check(built, batch, **loss_of(targets))
+        from wellbegun.torch import save_weights
+
+        write(lambda found, path: save_weights(built, found, path), decided, out)
+    if format == "json":
+        print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
+    else:
+        show([*tables(ledger), *tables(health)])
+        console.print(f"Weights, plan and seed {decided.seed} written to {out}", markup=False)
+    raise typer.Exit(0 if health.healthy else 1)
+
+
+@app.command("check")
+def check_command(model: ModelText, input: Inputs = None, format: Formats = "table") -> None:
+    """Measure a model as its factory made it: signal, gradient, symmetry, first loss. Exit status 1 if unhealthy."""
+    with messages():
+        batch, targets = load_batch(input or [])
+        health = api.check(load_model(model), batch, **loss_of(targets))
+    if format == "json":
+        print(to_json(health.to_dict()))
+    else:
+        show(tables(health))
+    raise typer.Exit(0 if health.healthy else 1)

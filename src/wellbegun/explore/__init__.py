@@ -1,0 +1,1 @@
+"""A page on which the schemes can be tried and seen."""

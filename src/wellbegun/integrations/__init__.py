@@ -1,0 +1,1 @@
+"""Health for training tools: TensorBoard, Weights & Biases, Lightning, transformers."""

@@ -1,0 +1,1 @@
+"""Train several initializations briefly and compare them, with the spread."""

@@ -1,0 +1,1 @@
+"""Health in the tests of a project: assertions and a pytest fixture."""
