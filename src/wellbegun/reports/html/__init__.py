@@ -1,0 +1,5 @@
+"""Reports as one HTML file: no network, light and dark, phone and print."""
+
+from wellbegun.reports.html.page import CHARTS, TABLES, asset, page, template
+
+__all__ = ["CHARTS", "TABLES", "asset", "page", "template"]
