@@ -33,11 +33,11 @@ from wellbegun.schemes import (
 from wellbegun.theory import edge_of_chaos, gain, moments
 
 if typing.TYPE_CHECKING:
-    from wellbegun.api import Result, apply, check, initialize, plan, predict, show
+    from wellbegun.api import Result, apply, check, initialize, plan, predict, report, show
     from wellbegun.planning import Rule
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
-_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "predict", "show"), "wellbegun.api")
+_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "predict", "report", "show"), "wellbegun.api")
 _LATER["Rule"] = "wellbegun.planning"
 
 glorot_normal = xavier_normal
@@ -81,6 +81,7 @@ __all__ = [
     "plan",
     "predict",
     "rademacher",
+    "report",
     "show",
     "sparse",
     "truncated_normal",

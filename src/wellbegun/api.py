@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, SupportsIndex
 
 from wellbegun._arguments import message
-from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
 from wellbegun.planning import Explanation, Ledger, Overrides, Plan, PlanDiff, Predictions, make_plan, overrides_of
@@ -253,3 +254,81 @@ def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predi
         allowed = "a Plan, PlanDiff, Explanation, Ledger, Health, Predictions or Result"
         raise ArgumentTypeError(message("show", "found", allowed, type(found).__name__))
     print_tables(items)
+
+
+def report(
+    *found: Any,
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+    before: Health | Result | None = None,
+    model: Any = None,
+) -> Path | str:
+    """One HTML file that says whether a model is ready to train, and shows why.
+
+    The file is complete: it needs no network, opens on a phone and in the dark, and prints. It holds a verdict, findings
+    with remedies, charts of signal and gradient by depth, theory beside measurement, weights against their laws and the
+    plan as a table that sorts and searches.
+
+    Args:
+        found: What to show, at most one of each: a Result, a Plan, a Ledger, a Health, Predictions.
+        path: File to write; an existing one is replaced once the new one is complete. None returns the text.
+        title: Heading of the page.
+        before: Health of the model before it was initialized, which the charts show beside that of now.
+        model: The model that the plan filled: histograms of its weights are shown beside their laws.
+    Returns:
+        The path of the file, or its text if no path was given.
+    Raises:
+        ArgumentTypeError: something that cannot be shown. ArgumentError: two of a kind, nothing to show, or a model
+        without a plan. OSError: the file cannot be written.
+    Cost: 0.6 MB of text, some 100 bytes for each parameter, and a second at most.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    >>> text = report(initialize(model, (16, 8), seed=0), model=model)
+    >>> "Ready to train" in text and "http-equiv" in text
+    True
+    """
+    from wellbegun import __version__
+    from wellbegun.reports.html import document
+    from wellbegun.storage import write_text
+
+    contents = _contents(found, before, model)
+    text = document(contents, title or "How this model begins", __version__)
+    return text if path is None else write_text(path, text)
+
+
+_KINDS: dict[type, str] = {Plan: "plan", Ledger: "ledger", Health: "health", Predictions: "predictions"}
+
+
+def _contents(found: Iterable[Any], before: Any, model: Any) -> Any:
+    """What a report shows, checked."""
+    from wellbegun.reports.html import Contents
+
+    items = [
+        part
+        for item in found
+        for part in ((item.plan, item.ledger, item.health) if isinstance(item, Result) else (item,))
+    ]
+    allowed = "a Result, Plan, Ledger, Health or Predictions"
+    parts: dict[str, Any] = {}
+    for item in items:
+        kind = _KINDS.get(type(item))
+        if kind is None:
+            raise ArgumentTypeError(message("report", "found", allowed, type(item).__name__))
+        if kind in parts:
+            raise ArgumentError(message("report", "found", "at most one of each", f"two of {type(item).__name__}"))
+        parts[kind] = item
+    if not parts:
+        raise ArgumentError(message("report", "found", allowed, "nothing"))
+    if before is not None:
+        side = before.health if isinstance(before, Result) else before
+        if not isinstance(side, Health):
+            raise ArgumentTypeError(message("report", "before", "a Health or a Result", type(before).__name__))
+        if "health" not in parts:
+            raise ArgumentError(message("report", "before", "given with the Health of now", "no Health"))
+        parts["before"] = side
+    if model is not None:
+        if "plan" not in parts:
+            raise ArgumentError(message("report", "model", "given with the Plan that filled it", "no Plan"))
+        parts["histograms"] = _torch().histograms(model, parts["plan"])
+    return Contents(**parts)

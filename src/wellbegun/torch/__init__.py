@@ -2,6 +2,7 @@
 
 from wellbegun.torch.batch import InputSpec
 from wellbegun.torch.calibrate import calibrate
+from wellbegun.torch.histograms import histograms
 from wellbegun.torch.lazy import materialize
 from wellbegun.torch.measure import measure
 from wellbegun.torch.probe import probe
@@ -9,4 +10,14 @@ from wellbegun.torch.saving import save_weights
 from wellbegun.torch.trace import trace
 from wellbegun.torch.weights import apply_plan
 
-__all__ = ["InputSpec", "apply_plan", "calibrate", "materialize", "measure", "probe", "save_weights", "trace"]
+__all__ = [
+    "InputSpec",
+    "apply_plan",
+    "calibrate",
+    "histograms",
+    "materialize",
+    "measure",
+    "probe",
+    "save_weights",
+    "trace",
+]

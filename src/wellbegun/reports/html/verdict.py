@@ -1,0 +1,80 @@
+"""The one sentence at the top, and what to do next."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wellbegun.health import Finding, Health
+from wellbegun.planning import Plan, Predictions
+from wellbegun.reports.html.parts import plural, shown
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a reader in a hurry takes along."""
+
+    kind: Literal["good", "bad", "note"]
+    badge: str
+    sentence: str
+    next: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def sign(self) -> str:
+        """A shape beside the colour."""
+        return {"good": "✓", "bad": "✗", "note": "i"}[self.kind]
+
+
+def health_verdict(health: Health, before: Health | None = None) -> Verdict:
+    """Whether the model is ready to train."""
+    faults = [finding for finding in health.findings if finding.severity == "unhealthy"]
+    notes = len(health.findings) - len(faults)
+    also = [text for text in (_before(before), _loss(health)) if text]
+    if faults:
+        first = faults[0]
+        more = f", and {plural(len(faults) - 1, 'more finding')}" if len(faults) > 1 else ""
+        sentence = f"Not ready to train: {first.title} at {first.place}{more}."
+        return Verdict("bad", "unhealthy", sentence, f"Next, for {first.code}: {_remedy(first)}", tuple(also))
+    count = len(health.statistics.operations)
+    kept = f"signal and gradient stay within their bounds through {plural(count, 'weighted operation')}"
+    told = f" {plural(notes, 'note')} below." if notes else ""
+    return Verdict("good", "healthy", f"Ready to train: {kept}.", f"Next: train it.{told}", tuple(also))
+
+
+def _remedy(finding: Finding) -> str:
+    return finding.remedy if finding.remedy.endswith(".") else f"{finding.remedy}."
+
+
+def _before(before: Health | None) -> str:
+    if before is None:
+        return ""
+    state = "healthy" if before.healthy else f"unhealthy ({', '.join(before.codes)})"
+    return f"Before, it was {state}."
+
+
+def _loss(health: Health) -> str:
+    loss = health.statistics.loss
+    if loss is None:
+        return ""
+    chance = f"; guessing gives {shown(loss.chance)}" if loss.chance is not None else ""
+    return f"First loss {shown(loss.value)}{chance} ({loss.description})."
+
+
+def prediction_verdict(found: Predictions) -> Verdict:
+    """Whether the model is what its plan says."""
+    known = sum(row.second.predicted is not None for row in found)
+    off = len(found.flagged)
+    if off:
+        first = found.flagged[0]
+        sentence = f"The model differs from its plan: {plural(off, 'operation')} off, the first at {first.place}."
+        return Verdict("bad", "differs", sentence, "Next: look at what that operation computes and at its weight.")
+    sentence = f"The model does what its plan says: {known} of {plural(len(found), 'operation')} as predicted."
+    return Verdict("good", "as predicted", sentence, "Next: train it.")
+
+
+def plan_verdict(plan: Plan) -> Verdict:
+    """What a plan would do."""
+    filled = sum(entry.action == "fill" for entry in plan.entries)
+    sentence = (
+        f"A plan for {plural(len(plan), 'parameter')}: {filled:,} to fill by {plan.recipe} from seed {plan.seed}."
+    )
+    return Verdict("note", "plan", sentence, "Next: wb.apply(model, plan), then wb.check(model, batch).")
