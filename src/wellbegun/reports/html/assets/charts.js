@@ -107,7 +107,7 @@ const Charts = (() => {
   function powers([low, high]) {
     const [from, to] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
     const step = Math.max(1, Math.ceil((to - from) / 6));
-    return d3.range(from, to + 1, step).map((power) => Number(`1e${power}`));
+    return d3.range(Math.ceil(from / step) * step, to + 1, step).map((power) => Number(`1e${power}`)); // 1 is one of them
   }
 
   /** Smallest and largest value to show; on a log scale 0 stands at the bottom edge, inf and nan at the top. */
@@ -155,7 +155,8 @@ const Charts = (() => {
           Plot.gridY({ ticks: log ? powers(domain) : 5, stroke: "var(--line)", strokeOpacity: 1 }),
           ...(spec.bounds ?? []).flatMap((b) => [
             Plot.ruleY([b.value], { stroke: "var(--strong-line)", strokeDasharray: "1 3", strokeWidth: 1.5 }),
-            Plot.text([b], { x: last, y: "value", text: "text", textAnchor: "end", dy: b.below ? 9 : -8, fill: "var(--muted)" }),
+            Plot.text([b], { x: last, y: "value", text: "text", textAnchor: "end", dy: b.below ? 9 : -8,
+              fill: "var(--muted)", stroke: "var(--ground)", strokeWidth: 4 }),
           ]),
           ...marks,
         ],
@@ -188,7 +189,7 @@ const Charts = (() => {
         width, height: width < 480 ? 240 : 300, marginLeft: 52, marginRight: 16, marginBottom: 42, ariaLabel: spec.label,
         style: { background: "none", color: "var(--text)", fontSize: "12px", fontFamily: "inherit" },
         x: { label: "value", ticks: width < 480 ? 4 : 8, tickFormat: tick },
-        y: { label: "share of values", percent: true, ticks: 5, grid: false },
+        y: { label: "share of values, %", percent: true, ticks: 5, grid: false },
         marks: [
           Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 5 }),
           Plot.rectY(bins, { x1: "low", x2: "high", y: "share", fill: colour(0), fillOpacity: 0.35, stroke: colour(0), inset: 0 }),

@@ -13,7 +13,12 @@ const Tables = (() => {
 
   /** Columns with a value for each row; repeated texts are stored once. */
   function decoded(columns) {
-    return columns.map((c) => ({ ...c, cells: c.texts ? c.at.map((i) => c.texts[i]) : c.cells }));
+    return columns.map((c) => {
+      const cells = c.texts ? c.at.map((i) => c.texts[i]) : c.cells;
+      const length = c.kind === "number" ? 0 : (c.texts ?? cells).reduce((most, text) => Math.max(most, text.length), 0);
+      const width = length > 60 ? "long" : length > 18 ? "middle" : "";
+      return { ...c, cells, style: `${{ number: "right", code: "code" }[c.kind] ?? ""} ${width}`.trim() };
+    });
   }
 
   /** Numbers by size, then "inf" and "nan", then nothing; texts as people count (block 2 before block 10). */
@@ -155,7 +160,7 @@ const Tables = (() => {
         const label = make("button", { type: "button", class: "unfold", "aria-expanded": String(open) },
           make("span", { "aria-hidden": "true" }), cell.textContent);
         label.addEventListener("click", () => this.unfold(key, head, item));
-        cell.replaceChildren(label, ` ${item.length} ${this.noun}s`);
+        cell.replaceChildren(label, make("span", { class: "count" }, `${item.length} ${this.noun}s`));
       });
       return open ? [head, ...item.map((row) => this.line(row, null, "member"))] : [head];
     }
@@ -174,7 +179,7 @@ const Tables = (() => {
         const text = Array.isArray(rows) ? summary(column, rows) : shown(column, rows);
         const cell = index === 0 ? make("th", { role: "rowheader", scope: "row" }) : make("td", { role: "cell" });
         cell.dataset.title = column.title;
-        cell.className = { number: "right", code: "code", name: "code" }[column.kind] ?? "";
+        cell.className = column.style;
         cell.textContent = text;
         if (text === "") cell.classList.add("empty");
         if (index === 0 && dress) dress(cell);
