@@ -33,12 +33,18 @@ from wellbegun.schemes import (
 from wellbegun.theory import edge_of_chaos, gain, moments
 
 if typing.TYPE_CHECKING:
-    from wellbegun.api import Result, apply, check, initialize, plan, predict, show
+    from wellbegun.api import Result, apply, check, initialize, plan, predict, race, show
     from wellbegun.planning import Rule
+    from wellbegun.race.results import Race
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
-_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "predict", "show"), "wellbegun.api")
-_LATER["Rule"] = "wellbegun.planning"
+_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "predict", "race", "show"), "wellbegun.api")
+_LATER |= {"Race": "wellbegun.race.results", "Rule": "wellbegun.planning"}
+
+# the function `race` has the name of the package that holds its parts; importing a package sets the name once, so it is
+# imported here (it is empty) and its name taken away again
+importlib.import_module("wellbegun.race")
+globals().pop("race", None)
 
 glorot_normal = xavier_normal
 glorot_uniform = xavier_uniform
@@ -50,6 +56,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Fans",
     "Layout",
+    "Race",
     "Result",
     "Rule",
     "apply",
@@ -80,6 +87,7 @@ __all__ = [
     "orthogonal",
     "plan",
     "predict",
+    "race",
     "rademacher",
     "show",
     "sparse",
