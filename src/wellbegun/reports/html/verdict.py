@@ -5,6 +5,7 @@ from typing import Literal
 
 from wellbegun.health import Finding, Health
 from wellbegun.planning import Plan, Predictions
+from wellbegun.race.results import Race
 from wellbegun.reports.html.parts import plural, shown
 
 
@@ -24,11 +25,11 @@ class Verdict:
         return {"good": "✓", "bad": "✗", "note": "i"}[self.kind]
 
 
-def health_verdict(health: Health, before: Health | None = None) -> Verdict:
+def health_verdict(health: Health, before: Health | None = None, theory: Predictions | None = None) -> Verdict:
     """Whether the model is ready to train."""
     faults = [finding for finding in health.findings if finding.severity == "unhealthy"]
     notes = len(health.findings) - len(faults)
-    also = [text for text in (_before(before), _loss(health)) if text]
+    also = [text for text in (_before(before), _loss(health), _theory(theory)) if text]
     if faults:
         first = faults[0]
         more = f", and {plural(len(faults) - 1, 'more finding')}" if len(faults) > 1 else ""
@@ -57,6 +58,23 @@ def _loss(health: Health) -> str:
         return ""
     chance = f"; guessing gives {shown(loss.chance)}" if loss.chance is not None else ""
     return f"First loss {shown(loss.value)}{chance} ({loss.description})."
+
+
+def _theory(found: Predictions | None) -> str:
+    return "" if found is None or not found.flagged else prediction_verdict(found).sentence
+
+
+def race_verdict(race: Race) -> Verdict:
+    """Who learns fastest, and whether that is certain."""
+    named = race.verdict.startswith(race.candidates)  # a name stays as it is written
+    sentence = (race.verdict if named else race.verdict[:1].upper() + race.verdict[1:]) + "."
+    if not race.standings or not race.standings[0].steps:
+        return Verdict("bad", "no result", sentence, "Next: look at the errors of the trials below.")
+    first = race.standings[0]
+    use = f"{first.candidate} with {first.best_optimizer} at rate {first.best_rate:g}"
+    if race.winner is None:
+        return Verdict("note", "undecided", sentence, f"Next: race with more seeds, or take {use}.")
+    return Verdict("good", "decided", sentence, f"Next: train {use}.")
 
 
 def prediction_verdict(found: Predictions) -> Verdict:

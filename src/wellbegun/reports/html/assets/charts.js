@@ -131,7 +131,8 @@ const Charts = (() => {
     const off = (v) => typeof v === "string" || (log && v !== null && v <= 0);
     legend(block, spec.series.map((s) => s.name));
     const render = reader(block, spec.label);
-    const dots = spec.xs.length <= 80;
+    const dense = spec.xs.length <= 80, every = Math.ceil(spec.xs.length / 12);
+    const marked = (at, i) => dense || at % every === Math.floor((every * (i + 0.5)) / spec.series.length); // a few on long lines
     return responsive(block, (width) => {
       const narrow = width < 480;
       const rows = (s) => spec.xs.map((x, i) => ({ x, y: put(s.values[i]), off: off(s.values[i]), low: put(s.low?.[i]), high: put(s.high?.[i]) }));
@@ -140,7 +141,7 @@ const Charts = (() => {
         return [
           ...(s.low ? [Plot.areaY(points, { x: "x", y1: "low", y2: "high", fill: colour(i), fillOpacity: 0.18 })] : []),
           Plot.line(points, { x: "x", y: "y", stroke: colour(i), strokeWidth: 2, strokeDasharray: DASHES[i % 7] }),
-          ...(dots ? [Plot.dot(points.filter((p) => !p.off), { x: "x", y: "y", fill: colour(i), symbol: SYMBOLS[i % 7], r: spec.xs.length > 30 ? 2.5 : 3.5 })] : []),
+          Plot.dot(points.filter((p, at) => !p.off && marked(at, i)), { x: "x", y: "y", fill: colour(i), symbol: SYMBOLS[i % 7], r: spec.xs.length > 30 && dense ? 2.5 : 3.5 }),
           Plot.dot(points.filter((p) => p.off), { x: "x", y: "y", stroke: colour(i), symbol: "times", r: 4, strokeWidth: 2 }),
         ];
       });
@@ -155,7 +156,7 @@ const Charts = (() => {
           Plot.gridY({ ticks: log ? powers(domain) : 5, stroke: "var(--line)", strokeOpacity: 1 }),
           ...(spec.bounds ?? []).flatMap((b) => [
             Plot.ruleY([b.value], { stroke: "var(--strong-line)", strokeDasharray: "1 3", strokeWidth: 1.5 }),
-            Plot.text([b], { x: last, y: "value", text: "text", textAnchor: "end", dy: b.below ? 9 : -8,
+            Plot.text([b], { x: last, y: "value", text: "text", textAnchor: "end", dy: -8,
               fill: "var(--muted)", stroke: "var(--ground)", strokeWidth: 4 }),
           ]),
           ...marks,
