@@ -134,9 +134,9 @@ const Tables = (() => {
     draw() {
       const items = this.items();
       const rows = items.reduce((sum, item) => sum + item.length, 0);
-      const of = rows < this.count ? ` of ${this.count.toLocaleString("en")}` : "";
+      const all = plural(this.count, this.noun);
       const lines = this.grouped && items.length < rows ? ` in ${plural(items.length, "line")}` : "";
-      this.status.textContent = rows ? plural(rows, this.noun).replace(/ /, `${of} `) + lines : `No ${this.noun} says that.`;
+      this.status.textContent = rows ? (rows < this.count ? `${rows.toLocaleString("en")} of ${all}` : all) + lines : `No ${this.noun} says that.`;
       this.body.replaceChildren(...items.slice(0, this.most).flatMap((item) => this.lines(item)));
       const hidden = items.length - this.most;
       this.more.hidden = hidden <= 0;
