@@ -46,7 +46,7 @@ class Pool:
             with joblib.parallel_config(backend=self.backend):
                 yield
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Trial]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Trial, None, None]:
         """Every trial of every job."""
         waiting, strikes = list(jobs), Counter[Job]()
         while crowd := [job for job in waiting if strikes[job] < ALONE]:

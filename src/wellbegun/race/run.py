@@ -1,5 +1,6 @@
 """The race itself: which trials to run, and when to stop some."""
 
+import os
 import statistics
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -25,7 +26,7 @@ def run(
     *,
     jobs: int | None = None,
     backend: str | None = None,
-    resume: str | Path | None = None,
+    resume: str | os.PathLike[str] | None = None,
     progress: bool | Progress = True,
 ) -> Race:
     """Every trial of a race, over joblib; see `wellbegun.race`."""
