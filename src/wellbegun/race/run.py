@@ -15,7 +15,7 @@ from wellbegun.race.results import Race
 from wellbegun.race.settings import Settings
 from wellbegun.race.statistics import area, ceiling_of
 from wellbegun.race.store import Store
-from wellbegun.race.work import Arm, Job, pack
+from wellbegun.race.work import Arm, Job
 
 Entry = tuple[str, Arm]  # candidate, and its optimizer and rate
 SPLIT = 4  # jobs for each worker, at least: fewer would leave workers idle at the end
@@ -36,7 +36,7 @@ def run(
     entries = [(name, arm) for name in kit.candidates for arm in settings.arms]
     order = [(name, *arm, seed) for name, arm in entries for seed in settings.seeds]
     interrupted = False
-    pool = Pool(pack(kit), settings.arrays, jobs, backend)
+    pool = Pool(kit, settings.arrays, jobs, backend)
     with shown(progress) as tell:
         try:
             _climb(settings, entries, store, pool, tell)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from wellbegun.errors import ArgumentError
 from wellbegun.race.data import Data
 from wellbegun.race.entrants import Candidate, Tools
 from wellbegun.race.records import Status, Trial
@@ -69,6 +70,12 @@ def pack(kit: Kit) -> bytes:
         cloudpickle.register_pickle_by_value(module)
     try:
         return bytes(cloudpickle.dumps(kit))
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        remedy = "Open files, locks and connections cannot; make them inside the functions, or use jobs=1."
+        raise ArgumentError(
+            f"race: build, candidates, loss, metric and optimizers must be such that they can be sent to a worker; "
+            f"got {type(error).__name__}: {error}. {remedy}"
+        ) from error
     finally:
         for module in added:
             cloudpickle.unregister_pickle_by_value(module)
@@ -99,7 +106,9 @@ _KITS: dict[str, Kit] = {}  # the last one a worker has read
 _ONE_AT_A_TIME = threading.Lock()  # random states are global: threads of one process take turns
 
 
-def _unpacked(packed: bytes) -> Kit:
+def _unpacked(packed: bytes | Kit) -> Kit:
+    if isinstance(packed, Kit):  # this process is the worker
+        return packed
     key = hashlib.blake2b(packed, digest_size=16).hexdigest()
     if key not in _KITS:
         _KITS.clear()
@@ -107,7 +116,7 @@ def _unpacked(packed: bytes) -> Kit:
     return _KITS[key]
 
 
-def run_job(packed: bytes, arrays: dict[str, Any], job: Job, parent: int) -> list[Trial]:
+def run_job(packed: bytes | Kit, arrays: dict[str, Any], job: Job, parent: int) -> list[Trial]:
     """Every trial of a job. What the user's functions raise makes a trial "failed"."""
     if os.getpid() != parent and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
