@@ -158,4 +158,5 @@ def _constants(code: Any) -> list[str]:
 
 
 def digest(data: Any) -> str:
+    """A short fingerprint of plain data."""
     return hashlib.blake2b(json.dumps(data, sort_keys=True, default=repr).encode(), digest_size=6).hexdigest()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wellbegun.race.records import Trial
-from wellbegun.race.work import Job, run_job
+from wellbegun.race.work import Job, Kit, pack, run_job
 
 ALONE = 2  # times a job may be under way when a worker dies, before its trials run one at a time
 ATTEMPTS = 2  # times a trial may kill its worker while nothing else runs
@@ -24,7 +24,7 @@ class Pool:
     tasks again itself.
     """
 
-    def __init__(self, packed: bytes, arrays: dict[str, Any], jobs: int | None, backend: str | None) -> None:
+    def __init__(self, kit: Kit, arrays: dict[str, Any], jobs: int | None, backend: str | None) -> None:
         import joblib
         from joblib.parallel import get_active_backend
 
@@ -33,7 +33,7 @@ class Pool:
         self.backend = backend
         with self._configured():
             self.workers = int(joblib.effective_n_jobs(self.n_jobs))
-        self._given = packed, arrays
+        self._given = (kit if self.n_jobs == 1 else pack(kit)), arrays
 
     @contextmanager
     def _configured(self) -> Iterator[None]:
@@ -46,7 +46,7 @@ class Pool:
             with joblib.parallel_config(backend=self.backend):
                 yield
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Trial]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Trial, None, None]:
         """Every trial of every job."""
         waiting, strikes = list(jobs), Counter[Job]()
         while crowd := [job for job in waiting if strikes[job] < ALONE]:
@@ -100,5 +100,5 @@ class Pool:
         yield Trial(job.candidate, optimizer, rate, job.seed, (), "failed", None, 0.0, error)
 
 
-def _run(packed: bytes, arrays: dict[str, Any], job: Job, parent: int) -> tuple[Job, list[Trial]]:
+def _run(packed: bytes | Kit, arrays: dict[str, Any], job: Job, parent: int) -> tuple[Job, list[Trial]]:
     return job, run_job(packed, arrays, job, parent)

@@ -13,7 +13,7 @@ def shown(progress: bool | Progress) -> Iterator[Progress]:
     if callable(progress):
         yield progress
     elif not progress or not sys.stderr.isatty():
-        yield lambda done, total, name: None
+        yield lambda *_: None
     else:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

@@ -90,14 +90,14 @@ class Standing:
 class Paired:
     """Two candidates on the same seeds: mean difference of their areas, first minus second, with its interval.
 
-    Below 0 the first is better. Both candidates of a pair had the same batches in the same order, and models built from
-    the same random state. On each seed a candidate counts at the optimizer and rate that were best for it on the
-    *other* seeds, so that choosing among rates flatters nobody (one seed alone: on that seed).
+    Below 0 the first is better. On each seed both candidates had the same batches in the same order, and models built
+    from the same random state. Each counts at its own best optimizer and rate.
 
     Args:
         first, second: The candidates.
         difference: Mean of area(first) - area(second) over the seeds that both have.
-        low, high: Student's t interval of that mean; infinite for one seed.
+        low, high: Interval of that mean, which allows for the choice of the rate (see
+            `wellbegun.race.statistics.paired`); infinite for one seed.
         wins: Seeds on which the first has the smaller area.
         trials: Seeds compared.
         confidence: Of the interval.

@@ -16,6 +16,7 @@ from wellbegun.race.statistics import Table, paired, standings
 
 __all__ = ["Paired", "Race", "Standing", "Trial"]
 
+
 @dataclass(frozen=True, repr=False)
 class Race(Displayed):
     """Candidates trained briefly from several seeds: who learns fastest, and how certain that is.
@@ -111,10 +112,10 @@ class Race(Displayed):
         if len(self.standings) == 1:
             return f"{first.candidate} ran alone"
         if self.winner is not None:
-            return f"{first.candidate} wins: every difference to it is outside the 95 % interval of chance"
+            return f"{first.candidate} wins: the 95 % interval of its lead over every other candidate leaves 0 out"
         rivals = [pair for pair in self.pairs if pair.first == first.candidate and not pair.high < 0]
         close = ", ".join(pair.second for pair in rivals)
-        return f"no certain winner: {first.candidate} is ahead, but not beyond doubt of {close}"
+        return f"no certain winner: {first.candidate} is ahead, but by too little to be sure against {close}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""

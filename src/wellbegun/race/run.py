@@ -1,5 +1,6 @@
 """The race itself: which trials to run, and when to stop some."""
 
+import os
 import statistics
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from wellbegun.race.results import Race
 from wellbegun.race.settings import Settings
 from wellbegun.race.statistics import area, ceiling_of
 from wellbegun.race.store import Store
-from wellbegun.race.work import Arm, Job, pack
+from wellbegun.race.work import Arm, Job
 
 Entry = tuple[str, Arm]  # candidate, and its optimizer and rate
 SPLIT = 4  # jobs for each worker, at least: fewer would leave workers idle at the end
@@ -25,7 +26,7 @@ def run(
     *,
     jobs: int | None = None,
     backend: str | None = None,
-    resume: str | Path | None = None,
+    resume: str | os.PathLike[str] | None = None,
     progress: bool | Progress = True,
 ) -> Race:
     """Every trial of a race, over joblib; see `wellbegun.race`."""
@@ -35,7 +36,7 @@ def run(
     entries = [(name, arm) for name in kit.candidates for arm in settings.arms]
     order = [(name, *arm, seed) for name, arm in entries for seed in settings.seeds]
     interrupted = False
-    pool = Pool(pack(kit), settings.arrays, jobs, backend)
+    pool = Pool(kit, settings.arrays, jobs, backend)
     with shown(progress) as tell:
         try:
             _climb(settings, entries, store, pool, tell)

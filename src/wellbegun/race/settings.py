@@ -57,8 +57,8 @@ class Settings:
         loss = "the given loss" if kit.loss is not None else _loss_name(self.data)
         tested = f", {len(self.data.test_targets)} to test on" if self.data.test_targets is not None else ""
         return (
-            f"{' × '.join(counts)}, {', '.join(kit.optimizers)}, {_count(kit.steps, 'step')} of {kit.batch_size} samples"
-            f"{', halving' if self.prune else ''}; {self.model} on {self.data.name} "
+            f"{' × '.join(counts)}, {', '.join(kit.optimizers)}, {_count(kit.steps, 'step')} "
+            f"of {kit.batch_size} samples{', halving' if self.prune else ''}; {self.model} on {self.data.name} "
             f"({len(self.data.targets)} samples{tested}); {loss}"
             f"{'' if chance is None else f', by chance {chance:.3g}'}"
         )

@@ -18,7 +18,7 @@ class Store:
 
     def __init__(self, fingerprint: Mapping[str, Any], description: str, chance: float | None, path: Path | None):
         self.trials: dict[tuple[str, str, float, int], Trial] = {}
-        self._race = {"settings": dict(fingerprint), "description": description}
+        self._settings, self._description = dict(fingerprint), description
         self._chance, self._path = chance, path
         self._next = 0.0
         if path is not None:
@@ -28,7 +28,7 @@ class Store:
 
     def _load(self, path: Path) -> None:
         race = Race.load(path)
-        wanted: dict[str, Any] = self._race["settings"]
+        wanted = self._settings
         differing = [name for name in {**wanted, **race.settings} if wanted.get(name) != race.settings.get(name)]
         if differing:
             shown = "; ".join(f"{n}: {_change(race.settings.get(n), wanted.get(n))}" for n in differing)
@@ -56,7 +56,7 @@ class Store:
     def race(self, order: Iterable[tuple[str, str, float, int]], *, interrupted: bool) -> Race:
         """The race so far, its trials in this order."""
         trials = tuple(self.trials[key] for key in order if key in self.trials)
-        return Race.of(trials, self._chance, **self._race, interrupted=interrupted)
+        return Race.of(trials, self._chance, self._description, interrupted=interrupted, settings=self._settings)
 
 
 def _change(old: Any, new: Any) -> str:

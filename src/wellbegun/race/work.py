@@ -11,11 +11,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from wellbegun.errors import ArgumentError
 from wellbegun.race.data import Data
 from wellbegun.race.entrants import Candidate, Tools
 from wellbegun.race.records import Status, Trial
@@ -69,6 +70,12 @@ def pack(kit: Kit) -> bytes:
         cloudpickle.register_pickle_by_value(module)
     try:
         return bytes(cloudpickle.dumps(kit))
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        remedy = "Open files, locks and connections cannot; make them inside the functions, or use jobs=1."
+        raise ArgumentError(
+            f"race: build, candidates, loss, metric and optimizers must be such that they can be sent to a worker; "
+            f"got {type(error).__name__}: {error}. {remedy}"
+        ) from error
     finally:
         for module in added:
             cloudpickle.unregister_pickle_by_value(module)
@@ -99,7 +106,9 @@ _KITS: dict[str, Kit] = {}  # the last one a worker has read
 _ONE_AT_A_TIME = threading.Lock()  # random states are global: threads of one process take turns
 
 
-def _unpacked(packed: bytes) -> Kit:
+def _unpacked(packed: bytes | Kit) -> Kit:
+    if isinstance(packed, Kit):  # this process is the worker
+        return packed
     key = hashlib.blake2b(packed, digest_size=16).hexdigest()
     if key not in _KITS:
         _KITS.clear()
@@ -107,7 +116,7 @@ def _unpacked(packed: bytes) -> Kit:
     return _KITS[key]
 
 
-def run_job(packed: bytes, arrays: dict[str, Any], job: Job, parent: int) -> list[Trial]:
+def run_job(packed: bytes | Kit, arrays: dict[str, Any], job: Job, parent: int) -> list[Trial]:
     """Every trial of a job. What the user's functions raise makes a trial "failed"."""
     if os.getpid() != parent and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -123,35 +132,34 @@ def run_job(packed: bytes, arrays: dict[str, Any], job: Job, parent: int) -> lis
 def _trials(kit: Kit, data: Data, job: Job) -> Iterator[Trial]:
     course = kit.course(data, job.steps)
     models = _models(kit, course, job)
-    for optimizer, rate in job.arms:
-        known: dict[str, Any] = {"candidate": job.candidate, "optimizer": optimizer, "rate": rate, "seed": job.seed}
-        start, error = time.perf_counter(), _Failure()
-        with error.caught():
-            model, findings = next(models)
-            start = time.perf_counter()  # training alone: the first values are the same for every rate
-            losses, diverged, metric = _trained(kit, data, course, model, optimizer, rate, job.seed)
-            status: Status = "diverged" if diverged else "done" if job.steps == kit.steps else "stopped"
-            seconds = time.perf_counter() - start
-            yield Trial(**known, losses=losses, status=status, metric=metric, seconds=seconds, findings=findings)
-            continue
-        models = _models(kit, course, job)  # what raised is finished
-        seconds = time.perf_counter() - start
-        yield Trial(**known, losses=(), status="failed", metric=None, seconds=seconds, error=error.text)
-
-
-class _Failure:
-    """What went wrong in the user's part, in one line."""
-
-    text = ""
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
+    for arm in job.arms:
+        start = time.perf_counter()
         try:
-            yield
+            yield _trial(kit, data, course, job, arm, *next(models))
         except Exception as error:  # the user's model, candidate, loss or metric: the trial fails, the race goes on
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f" ({os.path.basename(place.filename)}, line {place.lineno})"
-            self.text = f"{type(error).__name__}: {error}{where}"
+            seconds = time.perf_counter() - start
+            yield Trial(job.candidate, *arm, job.seed, (), "failed", None, seconds, _told(error))
+            models = _models(kit, course, job)  # what raised is finished
+
+
+def _told(error: Exception) -> str:
+    """What went wrong in the user's part, and where, in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}, line {place.lineno})"
+
+
+def _trial(kit: Kit, data: Data, course: Any, job: Job, arm: Arm, model: Any, findings: tuple[str, ...]) -> Trial:
+    """Train this model; the time is that of the training alone, as the first values are the same for every arm."""
+    from wellbegun.torch.training import evaluate, optimizer_of, train
+
+    start = time.perf_counter()
+    losses, diverged = train(model, course, optimizer_of(kit.optimizers[arm[0]], model, arm[1]), job.seed)
+    seconds = time.perf_counter() - start
+    metric = None
+    if not diverged and data.test_inputs is not None and data.test_targets is not None:
+        metric = evaluate(model, data.test_inputs, data.test_targets, kit.metric)
+    status: Status = "diverged" if diverged else "done" if job.steps == kit.steps else "stopped"
+    return Trial(job.candidate, *arm, job.seed, tuple(losses), status, metric, seconds, findings=findings)
 
 
 def _models(kit: Kit, course: Any, job: Job) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -182,16 +190,3 @@ def _ready(kit: Kit, course: Any, job: Job) -> tuple[Any, tuple[str, ...]]:
     model, health = kit.candidates[job.candidate].prepare(model, batch, job.seed, kit.tools, judged)
     wrong = (finding.code for finding in health.findings if finding.severity != "note")
     return model, tuple(dict.fromkeys(wrong))
-
-
-def _trained(
-    kit: Kit, data: Data, course: Any, model: Any, optimizer: str, rate: float, seed: int
-) -> tuple[tuple[float, ...], bool, float | None]:
-    """Losses, whether they diverged, and the metric."""
-    from wellbegun.torch.training import evaluate, optimizer_of, train
-
-    losses, diverged = train(model, course, optimizer_of(kit.optimizers[optimizer], model, rate), seed)
-    metric = None
-    if not diverged and data.test_inputs is not None and data.test_targets is not None:
-        metric = evaluate(model, data.test_inputs, data.test_targets, kit.metric)
-    return tuple(losses), diverged, metric

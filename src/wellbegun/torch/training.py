@@ -1,5 +1,6 @@
 """Short trainings that repeat: the same seed gives the same batches, dropout masks and losses on the same machine."""
 
+import functools
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,10 +51,10 @@ class Course:
 
 
 OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": lambda parameters, rate, **fast: torch.optim.SGD(parameters, rate, **fast),
-    "momentum": lambda parameters, rate, **fast: torch.optim.SGD(parameters, rate, momentum=0.9, **fast),
-    "adam": lambda parameters, rate, **fast: torch.optim.Adam(parameters, rate, **fast),
-    "adamw": lambda parameters, rate, **fast: torch.optim.AdamW(parameters, rate, **fast),
+    "sgd": torch.optim.SGD,
+    "momentum": functools.partial(torch.optim.SGD, momentum=0.9),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
 }
 
 
@@ -61,8 +62,8 @@ OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
 def seeded(seed: int) -> Iterator[None]:
     """Random states of torch, NumPy and Python from a seed, one thread for torch; all is as before at the end."""
     states, threads = (random.getstate(), np.random.get_state()), torch.get_num_threads()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=list(devices)):
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=devices):
         torch.set_num_threads(1)  # a sum over threads would depend on how many there are
         restart(seed)
         try:
@@ -159,7 +160,7 @@ def train(
         if not math.isfinite(losses[-1]) or losses[-1] > DIVERGED * max(losses[0], course.chance or 0.0):
             return losses, True
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     return losses, False
 
@@ -172,9 +173,7 @@ def evaluate(
     model.eval()
     try:
         with torch.no_grad():
-            parts = [
-                _main_output(forward(model, picked(inputs, index))).detach() for index in _chunks(len(targets))
-            ]
+            parts = [_main_output(forward(model, picked(inputs, index))).detach() for index in _chunks(len(targets))]
     finally:
         model.train(training)
     output = torch.cat(parts)
@@ -223,5 +222,7 @@ def built(build: Callable[[], Any], seed: int) -> torch.nn.Module:
     restart(seed)
     model = build()
     if not isinstance(model, torch.nn.Module):
-        raise ArgumentTypeError(message("race", "build", "a function that returns a torch module", type(model).__name__))
+        raise ArgumentTypeError(
+            message("race", "build", "a function that returns a torch module", type(model).__name__)
+        )
     return model
