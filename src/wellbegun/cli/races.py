@@ -7,7 +7,7 @@ import typer
 
 from wellbegun import api
 from wellbegun._loading import load_object
-from wellbegun.cli.common import Formats, app, console, messages, show, write
+from wellbegun.cli.common import Formats, Html, app, console, folder_of, messages, show, write, write_report, written
 from wellbegun.errors import ModelError
 from wellbegun.race.files import check_path
 from wellbegun.race.results import Race
@@ -64,6 +64,7 @@ def race_command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write all trials to this .parquet or .csv.")
     ] = None,
+    html: Html = None,
     format: Formats = "table",
 ) -> None:
     """Train initializations of a model against each other, briefly, on your data: who learns fastest, how certainly.
@@ -71,6 +72,7 @@ def race_command(
     Ctrl-C shows what is done, keeps it where --resume or --out say, and exits with status 130.
     """
     with messages():
+        folder_of("race: --html", html)
         if out is not None:
             check_path(out, "out")
         found = api.race(
@@ -88,12 +90,14 @@ def race_command(
         )
         if out is not None:
             write(Race.save, found, out)
+        write_report(html, found, title=f"Race of {build}")
     if format == "json":
         print(to_json(found.to_dict()))
     else:
         show(tables(found))
         for path in dict.fromkeys(path for path in (resume, out) if path is not None):
             console.print(f"Trials written to {path}", markup=False)
+    written("Report", html, format)
     raise typer.Exit(INTERRUPTED if found.interrupted else 0)
 
 

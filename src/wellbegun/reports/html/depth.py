@@ -102,7 +102,7 @@ def _figure(
         text += " Crosses at the bottom edge are exactly 0."
     kinds = [role for role, count in Counter(roles).items() if count > 2]
     parts = {"all": list(range(len(roles)))}
-    if len(roles) > CROWDED and len(set(roles)) > 1:
+    if len(roles) > CROWDED and len(kinds) > 1:
         parts |= {role: [i for i, own in enumerate(roles) if own == role] for role in kinds}
     figures = {}
     for name, places in parts.items():

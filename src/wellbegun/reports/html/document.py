@@ -48,7 +48,7 @@ def _sections(contents: Contents) -> Iterable[Section]:
 def _verdict(contents: Contents) -> Verdict:
     """Of the most telling thing there is."""
     if contents.health is not None:
-        return health_verdict(contents.health, contents.before, contents.predictions)
+        return health_verdict(contents.health, contents.before, contents.predictions, contents.race)
     if contents.race is not None:
         return race_verdict(contents.race)
     if contents.predictions is not None:

@@ -136,13 +136,13 @@ def _standings(race: Race) -> list[Column]:
         Column("candidate", [s.candidate for s in found]),
         Column("area", [s.area for s in found], "number", f"median area under the loss curve, {unit}: lower is faster"),
         Column("middle half", [f"{shown(s.spread[0])} to {shown(s.spread[1])}" for s in found], "text", "of the seeds"),
-        Column("best final loss", [s.best_final for s in found], "number"),
+        Column("final loss", [s.best_final for s in found], "number", "lowest over optimizers and rates"),
         Column(
             "converged, %", [100 * s.converged for s in found], "number", "share of its trials that did not diverge"
         ),
         Column("metric", [s.metric for s in found], "number"),
-        Column("best rate", [s.best_rate for s in found], "number"),
-        Column("best optimizer", [s.best_optimizer for s in found]),
+        Column("rate", [s.best_rate for s in found], "number", "where its area is lowest"),
+        Column("optimizer", [s.best_optimizer for s in found], "text", "where its area is lowest"),
         Column("seconds", [s.seconds for s in found], "number", "median time of a trial"),
         Column("steps", [s.steps for s in found], "number", "steps the area covers"),
         Column("findings", [" ".join(s.findings) for s in found], "text", "of the health check before the first step"),

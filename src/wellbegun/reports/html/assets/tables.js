@@ -8,7 +8,8 @@ const Tables = (() => {
     node.append(...children);
     return node;
   };
-  const masked = (text) => String(text).replace(/\d+/g, "*");
+  const NUMBER = /\d+(?:\.\d+)?(?:e[-+]?\d+)?/g;
+  const masked = (text) => text.replace(NUMBER, "*");
   const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
   /** Columns with a value for each row; repeated texts are stored once. */
@@ -29,8 +30,8 @@ const Tables = (() => {
     return rank(a) - rank(b) || (rank(a) === 0 ? a - b : order.compare(a ?? "", b ?? ""));
   }
 
-  /** One text for the cells of several rows. */
-  function summary(column, rows) {
+  /** One text for the cells of several rows; numbers that differ become * in the names, and a range elsewhere. */
+  function summary(column, rows, names) {
     const values = rows.map((row) => column.cells[row]);
     if (values.every((value) => value === values[0])) return shown(column, rows[0]);
     if (column.kind === "number") {
@@ -39,7 +40,16 @@ const Tables = (() => {
       return `${Charts.show(Math.min(...numbers))} to ${Charts.show(Math.max(...numbers))}`;
     }
     const common = masked(values[0]);
-    return values.every((value) => masked(value) === common) ? common : `${new Set(values).size} different`;
+    if (!values.every((value) => masked(value) === common)) return `${new Set(values).size} different`;
+    if (column === names) return common;
+    const numbers = values.map((value) => value.match(NUMBER)); // ranges of those that differ
+    let place = 0;
+    return common.replace(/\*/g, () => {
+      const seen = numbers.map((found) => found[place]);
+      place += 1;
+      const [low, high] = [Math.min(...seen), Math.max(...seen)];
+      return low === high ? seen[0] : `${Charts.show(low)}…${Charts.show(high)}`;
+    });
   }
 
   const shown = (column, row) => {
@@ -176,7 +186,7 @@ const Tables = (() => {
     line(rows, dress = null, kind = "") {
       const row = make("tr", { role: "row", ...(kind && { class: kind }) });
       this.columns.forEach((column, index) => {
-        const text = Array.isArray(rows) ? summary(column, rows) : shown(column, rows);
+        const text = Array.isArray(rows) ? summary(column, rows, this.columns[0]) : shown(column, rows);
         const cell = index === 0 ? make("th", { role: "rowheader", scope: "row" }) : make("td", { role: "cell" });
         cell.dataset.title = column.title;
         cell.className = column.style;
