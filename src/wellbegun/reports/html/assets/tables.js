@@ -43,12 +43,11 @@ const Tables = (() => {
     if (!values.every((value) => masked(value) === common)) return `${new Set(values).size} different`;
     if (column === names) return common;
     const numbers = values.map((value) => value.match(NUMBER)); // ranges of those that differ
-    let place = 0;
-    return common.replace(/\*/g, () => {
-      const seen = numbers.map((found) => found[place]);
-      place += 1;
+    const between = values[0].split(NUMBER);
+    return between.reduce((text, piece, place) => {
+      const seen = numbers.map((found) => found[place - 1]);
       const [low, high] = [Math.min(...seen), Math.max(...seen)];
-      return low === high ? seen[0] : `${Charts.show(low)}…${Charts.show(high)}`;
+      return text + (low === high ? seen[0] : `${Charts.show(low)}…${Charts.show(high)}`) + piece;
     });
   }
 
