@@ -11,10 +11,12 @@ SENSITIVITY = 100.0  # largest, and inverse of the least, relative change of the
 EQUAL_SHARE = 0.5  # share of a layer's units that may be copies which never part
 HALF = 65504.0  # largest float16
 UNDERFLOW = 0.5  # share of a weight's gradient that may vanish in float16
+BLOWN_UP = 1e6  # growth in one operation that is taken for the origin of inf or nan
 LOSS_RATIO = 1.5  # largest first loss, in units of chance
 LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys
 ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)
 DEAD = 0.5  # share of units that may be dead, of those that standard normal input leaves alive
+ALL_DEAD = 0.95  # share of dead units above which no chance counts
 SATURATED = 0.7  # share of entries that may be flat, of those that standard normal input leaves steep
 UPDATE_RANGE = 1e4  # largest ratio of relative updates between two weights
 
@@ -106,7 +108,7 @@ CATALOGUE: dict[str, Check] = {
     "W302": Check(
         "twins",
         "two parameters hold the same random numbers, as a copied layer or a repeated seed leaves them",
-        _ONE,
+        "wb.initialize(model, batch, only=[{names}])",
         "torch.nn.TransformerEncoder copies its layer, and its documentation asks to initialize again",
         "note",
     ),
@@ -133,7 +135,7 @@ CATALOGUE: dict[str, Check] = {
     "W501": Check(
         "first loss far above chance",
         "a model that knows nothing should be no worse than guessing; the first steps only undo confident errors",
-        "wb.initialize(model, batch, only=[{parameter!r}], rules=[({parameter!r}, 'zeros')])",
+        _ONE,
         "Karpathy 2019, A Recipe for Training Neural Networks (verify loss at init); " + _MEASURED,
     ),
     "W601": Check(

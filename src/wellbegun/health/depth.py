@@ -27,6 +27,7 @@ class Point:
     ratio: float | None  # RMS in units of what came into its stretch; None: scales do not matter there
     gradient: float | None  # in units of its RMS, or of what came into its stretch
     least: float  # bound of the ratio
+    stretch: float | None = None  # what came into its stretch: equal for points of the same one
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
@@ -50,9 +51,7 @@ def points_of(statistics: Statistics) -> list[Point]:
     """What is judged, in order of execution."""
     hidden = [o for o in hidden_operations(statistics) if o.branch is None]
     start = hidden[0].input_rms if hidden else 0.0
-    streamed = {stream.index for stream in statistics.streams}
-    lost = [o for o in hidden_operations(statistics) if o.branch is not None and o.branch not in streamed]
-    found = [_of_operation(o, start) for o in (*hidden, *lost)]
+    found = [_of_operation(o, start) for o in hidden]
     found += [_of_stream(stream, statistics) for stream in statistics.streams if stream.rms > 0]
     return sorted(found, key=lambda point: point.index)
 
@@ -60,7 +59,9 @@ def points_of(statistics: Statistics) -> list[Point]:
 def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
-    return Point(o.index, o.place, o.parameter, o.rms / origin if origin else None, gradient, _least(o.renormed))
+    return Point(
+        o.index, o.place, o.parameter, o.rms / origin if origin else None, gradient, _least(o.renormed), origin
+    )
 
 
 def _least(renormed: bool) -> float:
@@ -75,7 +76,7 @@ def _of_stream(stream: StreamStats, statistics: Statistics) -> Point:
     scale = stream.rms if stream.renormed else stream.start_rms or 1.0
     gradient = None if stream.gradient is None else stream.gradient * scale
     ratio = None if stream.normed or not stream.start_rms else stream.rms / stream.start_rms
-    return Point(stream.index, place, name, ratio, gradient, _least(stream.renormed))
+    return Point(stream.index, place, name, ratio, gradient, _least(stream.renormed), stream.start_rms)
 
 
 # ---------------------------------------------------------------------- forward
@@ -84,18 +85,22 @@ def signal(statistics: Statistics) -> list[Finding]:
     scaled = [(point, point.ratio) for point in points_of(statistics) if point.ratio is not None]
     found = []
     if scaled:
-        ratios = [ratio for _, ratio in scaled]
-        points = [point for point, _ in scaled]
-        if any(ratio < point.least for point, ratio in scaled):
-            found.append(_first(points, ratios, "W101", min(p.least for p, r in scaled if r < p.least), shrinks=True))
-        if max(ratios) > SIGNAL_RANGE:
-            found.append(_first(points, ratios, "W102", SIGNAL_RANGE, shrinks=False))
+        low = min(scaled, key=lambda pair: pair[1] / pair[0].least)
+        high = max(scaled, key=lambda pair: pair[1])
+        if low[1] < low[0].least:
+            found.append(_first(scaled, low[0], "W101", low[0].least))
+        if high[1] > SIGNAL_RANGE:
+            found.append(_first(scaled, high[0], "W102", SIGNAL_RANGE))
     return [*found, *_collapse(statistics), *_faint(statistics), *_sensitivity(statistics)]
 
 
-def _first(points: Sequence[Point], ratios: Sequence[float], code: str, bound: float, *, shrinks: bool) -> Finding:
-    """The step that does most of it; if none does, the first place beyond the bound."""
+def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound: float) -> Finding:
+    """The step of the stretch that does most of it; if none does, the first place beyond the bound."""
+    shrinks = bound < 1
     sign = -1.0 if shrinks else 1.0
+    points, ratios = zip(
+        *((p, r) for p, r in scaled if p.stretch == worst.stretch and p.index <= worst.index), strict=True
+    )
     heights = [sign * math.log(max(ratio, _LEAST)) for ratio in ratios]
     extreme = max(range(len(heights)), key=heights.__getitem__)
     steps = [now - before for now, before in zip(heights, [0.0, *heights], strict=False)][: extreme + 1]

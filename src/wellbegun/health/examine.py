@@ -1,7 +1,10 @@
 """Statistics -> findings: every check but those of signal and gradient by depth, which are in `depth`."""
 
 import math
+
 from wellbegun.health.catalogue import (
+    ALL_DEAD,
+    BLOWN_UP,
     DEAD,
     ENTROPY,
     EQUAL_SHARE,
@@ -37,14 +40,22 @@ def _finiteness(statistics: Statistics) -> list[Finding]:
             return [finding("W401", f"parameter {parameter.name}", math.nan, 0.0, parameter.name)]
     for operation in statistics.operations:
         if not operation.finite:
-            return [finding("W401", f"output of {operation.place}", math.nan, 0.0, operation.parameter)]
+            return [_blown_up(f"output of {operation.place}", statistics, math.nan)]
     if statistics.loss is not None and not math.isfinite(statistics.loss.value):
-        last = statistics.operations[-1].parameter if statistics.operations else ""
-        return [finding("W401", "loss", statistics.loss.value, 0.0, last)]
+        return [_blown_up("loss", statistics, statistics.loss.value)]
     for parameter in statistics.parameters:
         if not parameter.gradient_finite:
             return [finding("W401", f"gradient of {parameter.name}", math.nan, 0.0, parameter.name)]
     return []
+
+
+def _blown_up(what: str, statistics: Statistics, value: float) -> Finding:
+    """The place is the first operation that enlarges the signal a million times, or gives what is not finite."""
+    for o in statistics.operations:
+        if not o.finite or o.rms > BLOWN_UP * o.input_rms:
+            detail = f"{what} is not finite; the signal has RMS {o.input_rms:.3g} before this place and {o.rms:.3g} behind it"
+            return finding("W401", o.place, value, 0.0, o.parameter, detail=detail)
+    return finding("W401", what, value, 0.0)
 
 
 # ---------------------------------------------------------------------- symmetry
@@ -52,15 +63,22 @@ def _symmetry(statistics: Statistics) -> list[Finding]:
     found = [
         finding("W301", f"parameter {parameter.name}", _copies(parameter), EQUAL_SHARE, parameter.name)
         for parameter in statistics.parameters
-        if parameter.units > 1 and _copies(parameter) > EQUAL_SHARE
+        if parameter.units > 1 and parameter.finite and _copies(parameter) > EQUAL_SHARE
     ]
-    for parameter in statistics.parameters:
-        if parameter.twin and parameter.trainable:
-            stays = "get the same gradient too, so they never part" if parameter.twin_beside else "hold equal numbers"
-            place, detail = f"parameter {parameter.name}", f"it and {parameter.twin} {stays}"
-            severity: Severity = "unhealthy" if parameter.twin_beside else "note"
-            found.append(finding("W302", place, 1.0, 0.0, parameter.name, detail=detail, severity=severity))
-    return found
+    return [*found, *_twins(statistics, beside=True), *_twins(statistics, beside=False)]
+
+
+def _twins(statistics: Statistics, *, beside: bool) -> list[Finding]:
+    """Equal tensors: those that stay equal, or those that only start so."""
+    twins = [p for p in statistics.parameters if p.twin and p.trainable and p.twin_beside == beside]
+    if not twins:
+        return []
+    first, names = twins[0], tuple(p.name for p in twins)
+    stays = "get the same gradient too, so they never part" if beside else "hold equal numbers, and part when trained"
+    detail = f"it and {first.twin} {stays}"
+    severity: Severity = "unhealthy" if beside else "note"
+    place, count = f"parameter {first.name}", float(len(twins))
+    return [finding("W302", place, count, 0.0, names=names, detail=detail, more=len(twins) - 1, severity=severity)]
 
 
 def _copies(parameter: ParameterStats) -> float:
@@ -77,9 +95,14 @@ def _loss(statistics: Statistics) -> list[Finding]:
     if loss is None or loss.chance is None or loss.value <= LOSS_RATIO * loss.chance:
         return []
     last = [*readouts(statistics), *statistics.operations[-1:]]
-    name = last[0].parameter if last else ""
-    detail = f"the output has RMS {statistics.output_rms:.3g}; its last weight is {name}" if name else ""
-    return [finding("W501", "loss", loss.value / loss.chance, LOSS_RATIO, name, detail=detail)]
+    detail = f"the output has RMS {statistics.output_rms:.3g}"
+    if not last:
+        return [finding("W501", "loss", loss.value / loss.chance, LOSS_RATIO, detail=detail)]
+    name, tied = last[0].parameter, last[0].role == "embedding"
+    rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
+    detail += f" behind {last[0].place}" + (", whose weight is the embedding" if tied else "")
+    remedy = f"wb.initialize(model, batch, only=[{name!r}], rules=[({name!r}, {rule!r})])"
+    return [finding("W501", "loss", loss.value / loss.chance, LOSS_RATIO, name, detail=detail, remedy=remedy)]
 
 
 def _attention(statistics: Statistics) -> list[Finding]:
@@ -123,14 +146,14 @@ def _dead_bound(operation: OperationStats) -> float:
     """Share of dead units that chance does not explain: with nearly equal samples, a ReLU is off for half the units."""
     usual, units = operation.flat or 0.0, max(operation.units, 1)
     chance = usual ** (operation.entries if (operation.correlation or 0.0) < 0.5 else 1)
-    return max(_between(usual, DEAD), chance + 4 * math.sqrt(chance * (1 - chance) / units))
+    return min(max(_between(usual, DEAD), chance + 4 * math.sqrt(chance * (1 - chance) / units)), ALL_DEAD)
 
 
 # ---------------------------------------------------------------------- range, gradients, updates
 def _range(statistics: Statistics) -> list[Finding]:
     found = []
     values = [(o.largest, o.place, o.parameter) for o in statistics.operations if o.largest is not None]
-    values += [(p.largest, f"parameter {p.name}", p.name) for p in statistics.parameters]
+    values += [(p.largest, f"parameter {p.name}", p.name) for p in statistics.parameters if p.largest is not None]
     beyond = [one for one in values if one[0] > HALF]
     if beyond:
         size, place, name = beyond[0]

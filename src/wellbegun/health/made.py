@@ -18,12 +18,15 @@ def finding(
     detail: str = "",
     severity: Severity | None = None,
     whole: bool = False,
+    remedy: str = "",
 ) -> Finding:
-    """`names`: parameters that the remedy is for; `more`: how many places share the fault; `whole`: the model does."""
+    """`names`: parameters that the remedy is for; `more`: how many places share the fault; `whole`: the model does; `remedy`: another
+    than the catalogue's."""
     check = CATALOGUE[code]
     parameter = parameter or (names[0] if names else "")
     listed = ", ".join(map(repr, names or (parameter,)))
-    remedy = WHOLE if whole or not parameter else check.remedy.format(parameter=parameter, names=listed)
+    if not remedy:
+        remedy = WHOLE if whole or not parameter else check.remedy.format(parameter=parameter, names=listed)
     detail = "; ".join(filter(None, (detail, f"and {more} more" if more > 0 else "")))
     return Finding(
         code,

@@ -55,7 +55,7 @@ class StreamStats:
 
 @dataclass(frozen=True)
 class AttentionStats:
-    """One attention, built in or written by hand; of at most 4 samples, 4 heads and 64 queries."""
+    """One attention, built in or written by hand; of at most 2 samples, 4 heads and 32 queries."""
 
     index: int
     place: str
@@ -81,7 +81,7 @@ class ParameterStats:
     ends_branch: bool = False  # whether its output is added to a residual stream
     gradient_rms: float | None = None
     update: float | None = None  # RMS of its gradient / RMS of its values: relative change by a step of rate 1
-    largest: float = 0.0  # largest magnitude
+    largest: float | None = None  # largest magnitude; None where its norm is within float16's range
     underflow: float | None = None  # share of its gradient that is not zero but would be in float16, of 4096 entries
     trainable: bool = True
     used: bool = True  # whether the forward pass reads it

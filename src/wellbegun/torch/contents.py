@@ -9,6 +9,7 @@ from wellbegun.graph import WEIGHTED, ModelGraph, Role
 from wellbegun.health import ParameterStats
 from wellbegun.torch.tensors import finite, largest, norm, some_entries, twins
 
+HALF_RANGE = 65504.0  # largest float16
 _LEAST = 2.0**-24  # smallest float16 above zero
 _ENTRIES = 4096  # of a gradient that are looked at for underflow
 _RANDOM = 16  # least entries of which it can be said that they look random
@@ -67,7 +68,7 @@ def _parameter(
         role.ends_branch,
         gradient_rms=None if slope is None else slope / root,
         update=slope / size if slope is not None and size else None,
-        largest=largest(tensor.detach()) if size > 1 else size,
+        largest=None if size < HALF_RANGE else largest(tensor.detach()),
         underflow=None if gradient is None else _underflow(gradient),
         twin=twin[0],
         twin_beside=twin[1],
@@ -110,8 +111,9 @@ def _equal_tensors(
     for name in roles:
         tensor = tensors[name].detach()
         if tensor.numel() >= _RANDOM and not tensor.is_complex() and tensor.is_floating_point():
-            key = tuple(some_entries(tensor, 8)[:8].double().tolist())
-            groups.setdefault((tuple(tensor.shape), key), []).append(name)
+            key = tuple(some_entries(tensor, 8)[:8].tolist())
+            if len(set(key)) > 2:  # no constant
+                groups.setdefault((tuple(tensor.shape), key), []).append(name)
     found: dict[str, tuple[str, bool]] = {}
     for names in groups.values():
         for position, name in enumerate(names[1:], 1):

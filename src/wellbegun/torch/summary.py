@@ -133,7 +133,7 @@ def _stream(
     renormed: bool,
 ) -> StreamStats | None:
     operation, seen = graph.operations[branch.add], watch.sums.get(branch.add)
-    ends = [index for index in branch.ends if index in named]
+    ends = [index for index in branch.ends or sorted(branch.interior) if index in named]
     if seen is None or not ends or branch.value not in operation.inputs or len(operation.inputs) != 2:
         return None
     position = operation.inputs.index(branch.value)

@@ -8,12 +8,12 @@ import torch
 
 from wellbegun.graph import WEIGHTED, Operation
 from wellbegun.torch.aten import Attended
+from wellbegun.torch.contents import HALF_RANGE
 from wellbegun.torch.recorder import Observer
 from wellbegun.torch.scores import Scores, of_attention, of_softmax
 from wellbegun.torch.tensors import finite, largest, norm, rough_rms, sample
 
 _SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonlinearities start from
-HALF_RANGE = 65504.0  # largest float16
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Watch:
     def __call__(
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
     ) -> None:
+        """One operation of the forward pass."""
         self.settle()
         output = outputs[0]
         if operation.kind == "softmax" and inputs:
