@@ -401,7 +401,7 @@ bad("embeddings N(0, 1) tied to the head", "W501")(lambda: (Tied(), tokens(8, 12
 bad("GPT-2 with N(0, 1) embeddings", "W501")(
     lambda: changed(lambda: hugging("gpt2", 64), lambda m: m.transformer.wte.weight.normal_())
 )
-bad("T5 with a head of its own of std 1", "W501")(
+bad("T5 with a head of std 1", "W501")(
     lambda: changed(lambda: hugging("t5", 64, tie_word_embeddings=False), lambda m: m.lm_head.weight.normal_())
 )
 bad("readout times 100", "W501")(lambda: layer(10, 100.0))

@@ -3,7 +3,7 @@
 from wellbegun.health.catalogue import CATALOGUE, FAMILIES
 from wellbegun.health.depth import hidden_operations
 from wellbegun.health.examine import examine
-from wellbegun.health.findings import Finding, Health
+from wellbegun.health.findings import Finding, Health, known_codes
 from wellbegun.health.statistics import (
     AttentionStats,
     LossStats,
@@ -26,4 +26,5 @@ __all__ = [
     "StreamStats",
     "examine",
     "hidden_operations",
+    "known_codes",
 ]

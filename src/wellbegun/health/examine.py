@@ -30,8 +30,13 @@ def examine(statistics: Statistics) -> Health:
         found += [*_attention(statistics), *_activations(statistics), *_range(statistics)]
         found += [*_cut_off(statistics), *_updates(statistics)]
     found += _symmetry(statistics)
-    order = {severity: position for position, severity in enumerate(("unhealthy", "note"))}
-    return Health(tuple(sorted(found, key=lambda one: order[one.severity])), statistics)
+    return Health(tuple(sorted(found, key=_rank)), statistics)
+
+
+def _rank(found: Finding) -> tuple[bool, int]:
+    """Causes first: equal, cut-off, dead units and large logits make signals and gradients vanish. Notes last."""
+    order = ("W4", "W3", "W8", "W7", "W6", "W101", "W102", "W2", "W1", "W5")
+    return found.severity == "note", next(i for i, start in enumerate(order) if found.code.startswith(start))
 
 
 def _finiteness(statistics: Statistics) -> list[Finding]:
@@ -53,7 +58,7 @@ def _blown_up(what: str, statistics: Statistics, value: float) -> Finding:
     """The place is the first operation that enlarges the signal a million times, or gives what is not finite."""
     for o in statistics.operations:
         if not o.finite or o.rms > BLOWN_UP * o.input_rms:
-            detail = f"{what} is not finite; the signal has RMS {o.input_rms:.3g} before this place and {o.rms:.3g} behind it"
+            detail = f"{what} is not finite; the signal has RMS {o.input_rms:.3g} before and {o.rms:.3g} behind"
             return finding("W401", o.place, value, 0.0, o.parameter, detail=detail)
     return finding("W401", what, value, 0.0)
 
@@ -95,14 +100,14 @@ def _loss(statistics: Statistics) -> list[Finding]:
     if loss is None or loss.chance is None or loss.value <= LOSS_RATIO * loss.chance:
         return []
     last = [*readouts(statistics), *statistics.operations[-1:]]
-    detail = f"the output has RMS {statistics.output_rms:.3g}"
+    ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
     if not last:
-        return [finding("W501", "loss", loss.value / loss.chance, LOSS_RATIO, detail=detail)]
+        return [finding("W501", "loss", ratio, LOSS_RATIO, detail=detail)]
     name, tied = last[0].parameter, last[0].role == "embedding"
     rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
-    detail += f" behind {last[0].place}" + (", whose weight is the embedding" if tied else "")
+    detail += ", and the weight behind it is the embedding" if tied else ""
     remedy = f"wb.initialize(model, batch, only=[{name!r}], rules=[({name!r}, {rule!r})])"
-    return [finding("W501", "loss", loss.value / loss.chance, LOSS_RATIO, name, detail=detail, remedy=remedy)]
+    return [finding("W501", last[0].place, ratio, LOSS_RATIO, name, detail=detail, remedy=remedy)]
 
 
 def _attention(statistics: Statistics) -> list[Finding]:

@@ -65,7 +65,7 @@ class Health:
         Raises:
             UnknownNameError: a code that does not exist.
         """
-        allowed = {known("health", "code", code, CATALOGUE) for code in ([allow] if isinstance(allow, str) else allow)}
+        allowed = known_codes([allow] if isinstance(allow, str) else allow)
         return Health(tuple(f for f in self.findings if f.code not in allowed), self.statistics)
 
     def assert_healthy(self, allow: Iterable[str] = ()) -> None:
@@ -117,6 +117,15 @@ class Health:
         bad = sum(finding.severity == "unhealthy" for finding in self.findings)
         plain = {name: float(value) for name, value in found.items() if value is not None}
         return {"healthy": float(self.healthy), "findings": float(bad), **plain}
+
+
+def known_codes(codes: Iterable[str]) -> frozenset[str]:
+    """These codes, if all exist.
+
+    Raises:
+        UnknownNameError: one does not.
+    """
+    return frozenset(known("health", "code", code, CATALOGUE) for code in codes)
 
 
 def _scalars(statistics: Statistics) -> Iterable[tuple[str, float | None]]:

@@ -20,8 +20,8 @@ def finding(
     whole: bool = False,
     remedy: str = "",
 ) -> Finding:
-    """`names`: parameters that the remedy is for; `more`: how many places share the fault; `whole`: the model does; `remedy`: another
-    than the catalogue's."""
+    """`names`: parameters that the remedy is for; `more`: how many other places share the fault; `whole`: the remedy
+    is for the whole model; `remedy`: another than the catalogue's."""
     check = CATALOGUE[code]
     parameter = parameter or (names[0] if names else "")
     listed = ", ".join(map(repr, names or (parameter,)))

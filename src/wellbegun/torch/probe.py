@@ -59,9 +59,9 @@ def probe(
         value, stats = _loss(result, loss, chance)
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
         gradients = _backward(value, trained)
-        injected = _readout_is_silent(graph, roles, watch) and _inject(graph, roles, watch, trained)
-        jacobian, sensitivity = (None, None) if injected else _jacobian(graph, roles, watch, _main_output(result))
         tensors = visible(model)
+        injected = _readout_is_silent(graph, roles, watch, tensors) and _inject(graph, roles, watch, trained)
+        jacobian, sensitivity = (None, None) if injected else _jacobian(graph, roles, watch, _main_output(result))
         known = {name: gradients.get(name) for name in trained}
         contents = parameter_stats(graph, roles, tensors, known, _wanted(graph, result, loss))
     came_in = watch.first_input
@@ -149,12 +149,14 @@ def _backward(value: torch.Tensor, trained: dict[str, torch.nn.Parameter]) -> di
     return dict(zip(trained, found, strict=True))
 
 
-def _readout_is_silent(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch) -> bool:
+def _readout_is_silent(
+    graph: ModelGraph, roles: Mapping[str, Role], watch: Watch, tensors: Mapping[str, torch.Tensor]
+) -> bool:
     """A readout that starts at zero passes no gradient back at the first step, which says nothing about the rest."""
-    pairs = [(operation.index, role.role) for operation, role in weights(graph, roles)]
-    readouts = [index for index, role in pairs if role == "readout"]
-    hidden = [index for index, role in pairs if role != "readout"]
-    silent = all(watch.forward[index].rms == 0 for index in readouts)
+    pairs = [(operation.index, role) for operation, role in weights(graph, roles)]
+    readouts = [role.parameter.name for _, role in pairs if role.role == "readout"]
+    hidden = [index for index, role in pairs if role.role != "readout"]
+    silent = not any(bool(tensors[name].any()) for name in readouts)
     return bool(readouts and hidden) and silent and not any(watch.gradients.get(index) for index in hidden)
 
 
