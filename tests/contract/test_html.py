@@ -183,7 +183,11 @@ def test_a_phone_never_scrolls_sideways(look: Any, name: str) -> None:
 def test_paper_has_no_controls(look: Any) -> None:
     page = look("mended")
     page.emulate_media(media="print", color_scheme="light")
-    assert page.locator("button:visible, input:visible").count() == 0
+    page.set_viewport_size({"width": 794, "height": 1123})  # A4
+    assert page.locator(".copy:visible, .more:visible, input:visible, select:visible").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794
+    assert texts(page, "[data-table=plan] thead th")[:3] == ["parameter", "shape", "role"]
+    assert "*.bias" in texts(page, "[data-table=plan] tbody th")[1]
     assert page.locator(".chart svg:visible").count() >= 4
 
 
