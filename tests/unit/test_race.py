@@ -54,7 +54,7 @@ def test_a_candidate_stands_at_its_best_rate_and_the_best_comes_first() -> None:
 
 
 def test_one_lucky_or_lost_seed_does_not_decide() -> None:
-    """The median over the seeds chooses the rate: a mean would let one divergence outweigh, a minimum one lucky seed."""
+    """The median over seeds chooses the rate: a mean would let one divergence outweigh, a minimum one lucky seed."""
     steady = [trial("a", [loss], seed, 0.01) for seed, loss in enumerate((1.0, 1.1, 1.2, 1.1, 4.0))]
     lucky = [trial("a", [loss], seed, 0.1) for seed, loss in enumerate((0.1, 2.0, 2.0, 2.0, 2.0))]
     (found,) = standings([*steady, *lucky], 10.0)

@@ -21,7 +21,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def race_command(
     build: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory; makes a fresh model."),
+        typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory."),
     ],
     data: Annotated[
         str,
