@@ -8,6 +8,7 @@ Each race runs in a process of its own, from its start to the table, so that imp
 import argparse
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,10 +19,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from timing import machine
 from torch import nn
 
 import wellbegun as wb
+from timing import machine
 
 SOURCES = Path(__file__).parents[1] / "src"
 CANDIDATES = {
@@ -52,7 +53,7 @@ MODELS = {"MLP, 3 layers of 128": small, "plain MLP, 50 layers of 128": deep}
 def contest(model: str, path: str, jobs: int, steps: int, prune: str | None) -> None:
     """What runs in a process of its own: tells each trial on a line, and the race at the end."""
 
-    def tell(done: int, total: int, name: str) -> None:
+    def tell(done: int, total: int, _: str) -> None:
         print(f"{done}/{total}", flush=True)
 
     found = wb.race(
@@ -84,32 +85,48 @@ def wait(process: "subprocess.Popen[str]", trials: int | None = None) -> str:
     return line
 
 
+class Clock:
+    """Time of the wall and of processors: on a shared machine the second says more."""
+
+    def __init__(self) -> None:
+        self.begin, self.used = time.perf_counter(), self._used()
+
+    @staticmethod
+    def _used() -> float:
+        found = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return found.ru_utime + found.ru_stime
+
+    def read(self) -> dict[str, float]:
+        spent = {"seconds": time.perf_counter() - self.begin, "processor seconds": self._used() - self.used}
+        return {**spent, "load": os.getloadavg()[0]}
+
+
 def losses(path: Path) -> dict[Any, tuple[float, ...]]:
     return {trial.key: trial.losses for trial in wb.Race.load(path).trials}
 
 
 def measured(model: str, folder: Path, steps: int, note: Any) -> dict[str, Any]:
     """Undisturbed with one and two workers, pruned, with a worker killed, with Ctrl-C and the same call again."""
-    found: dict[str, Any] = {"model": model, "load": os.getloadavg()[0]}
+    found: dict[str, Any] = {"model": model}
     for name, options in (("two workers", {}), ("one worker", {"jobs": 1}), ("halving", {"prune": "halving"})):
         note(f"{model}: {name}")
-        begin = time.perf_counter()
+        clock = Clock()
         last = json.loads(wait(start(model, folder / f"{name}.csv", steps=steps, **options)))
-        found[name] = {"seconds": time.perf_counter() - begin, "verdict": last["verdict"]}
+        found[name] = {**clock.read(), "verdict": last["verdict"]}
     whole = losses(folder / "two workers.csv")
     found["one worker"]["same losses"] = losses(folder / "one worker.csv") == whole
 
     note(f"{model}: kill -9 of a worker")
-    begin = time.perf_counter()
+    clock = Clock()
     process = start(model, folder / "killed.csv", steps=steps)
     wait(process, len(whole) // 3)
     os.kill(children(process.pid)[0], signal.SIGKILL)
     wait(process)
     same = losses(folder / "killed.csv") == whole
-    found["kill -9 of a worker"] = {"seconds": time.perf_counter() - begin, "same losses": same}
+    found["kill -9 of a worker"] = {**clock.read(), "same losses": same}
 
     note(f"{model}: Ctrl-C, then the same call")
-    begin = time.perf_counter()
+    clock = Clock()
     process = start(model, folder / "stopped.csv", steps=steps)
     wait(process, len(whole) // 3)
     pressed = time.perf_counter()
@@ -118,19 +135,20 @@ def measured(model: str, folder: Path, steps: int, note: Any) -> dict[str, Any]:
     stop, kept = time.perf_counter() - pressed, len(losses(folder / "stopped.csv"))
     wait(start(model, folder / "stopped.csv", steps=steps))
     same = losses(folder / "stopped.csv") == whole
-    both = {"seconds": time.perf_counter() - begin, "same losses": same}
+    both = {**clock.read(), "same losses": same}
     found["Ctrl-C and again"] = {**both, "seconds to stop": stop, "trials kept": kept, "trials": len(whole)}
     return found
 
 
 def shown(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="6 candidates × 4 rates × 3 seeds on digits, 100 steps of 128, seconds", title_justify="left")
+    table = Table(title="6 candidates × 4 rates × 3 seeds on digits, seconds (of processors)", title_justify="left")
     names = ("two workers", "one worker", "halving", "kill -9 of a worker", "Ctrl-C and again")
     for name in ("model", *names):
         table.add_column(name, justify="left" if name == "model" else "right")
     for row in rows:
-        cells = [f"{row[n]['seconds']:.1f}{'' if row[n].get('same losses', True) else ' (differs)'}" for n in names]
-        table.add_row(row["model"], *cells)
+        cells = [f"{row[n]['seconds']:.1f} ({row[n]['processor seconds']:.1f})" for n in names]
+        same = ["" if row[n].get("same losses", True) else " differs" for n in names]
+        table.add_row(row["model"], *map(str.__add__, cells, same))
     return table
 
 
@@ -151,7 +169,7 @@ def main() -> None:
             rows.append(measured(model, Path(folder), steps, status.update))
     console.print(shown(rows))
     if asked.json:
-        figures = {"machine": machine(), "steps": steps, "load at the end": os.getloadavg()[0], "races": rows}
+        figures = {"machine": machine(), "steps": steps, "races": rows}
         asked.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
