@@ -206,7 +206,7 @@ def test_the_gradient_gets_lost_behind_the_layer_that_loses_it() -> None:
 
 
 def test_gradients_behind_a_normalization_count_in_units_of_the_signal() -> None:
-    small = (operation(0, 0.01, 30.0, renormed=True, start_rms=0.01), operation(1, 1.0, 0.3), operation(2, 1.0, 0.3))
+    small = (operation(0, 0.01, 31.0, renormed=True, start_rms=0.01), operation(1, 1.0, 0.3), operation(2, 1.0, 0.3))
     assert examine(replace(GOOD, operations=small)).healthy
     assert examine(replace(GOOD, operations=tuple(replace(o, renormed=False, start_rms=1.0) for o in small))).codes == (
         "W202",
@@ -252,14 +252,10 @@ def test_scalars_are_flat_finite_names() -> None:
 def test_the_catalogue_is_whole() -> None:
     assert {code[:2] for code in CATALOGUE} == set(FAMILIES)
     for code, check in CATALOGUE.items():
-        remedy = check.remedy.format(parameter="fc.weight", names="'fc.weight'")
-        compile(remedy, code, "exec")  # it can be pasted
+        compile(check.remedy.format(parameter="fc.weight", names="'fc.weight'"), code, "exec")  # it can be pasted
         assert check.severity in ("unhealthy", "note")
-    assert all(
-        isinstance(v, float) and v > 0
-        for k, v in vars(bounds).items()
-        if k.isupper() and k[0] != "_" and k not in ("CATALOGUE", "FAMILIES")
-    )
+    names = {name for name in vars(bounds) if name.isupper() and not name.startswith("_")} - {"CATALOGUE", "FAMILIES"}
+    assert all(getattr(bounds, name) > 0 for name in names)
 
 
 def test_gradients_that_all_vanish() -> None:
