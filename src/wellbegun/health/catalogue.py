@@ -76,13 +76,13 @@ CATALOGUE: dict[str, Check] = {
     "W201": Check(
         "vanishing gradient",
         "the first layers learn more than a hundred times slower than the last, whatever the learning rate",
-        _ALL,
+        _ONE,
         "Glorot and Bengio 2010; Schoenholz et al. 2017, arXiv:1611.01232; " + _MEASURED,
     ),
     "W202": Check(
         "exploding gradient",
         "the first layers get gradients over a hundred times larger than the last: no learning rate fits both",
-        _ALL,
+        _ONE,
         "Glorot and Bengio 2010; Schoenholz et al. 2017, arXiv:1611.01232; " + _MEASURED,
     ),
     "W203": Check(

@@ -49,7 +49,7 @@ class Health(Displayed):
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Codes of what makes it unhealthy, in order, each once; none if it is healthy."""
+        """Codes of what makes it unhealthy, by number, each once; none if it is healthy."""
         return self._codes("unhealthy")
 
     @property
@@ -58,7 +58,7 @@ class Health(Displayed):
         return self._codes("note")
 
     def _codes(self, severity: Severity) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(finding.code for finding in self.findings if finding.severity == severity))
+        return tuple(sorted({finding.code for finding in self.findings if finding.severity == severity}))
 
     def without(self, allow: Iterable[str]) -> "Health":
         """The same without the findings of these codes.

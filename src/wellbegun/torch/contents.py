@@ -11,6 +11,7 @@ from wellbegun.torch.tensors import finite, largest, norm, some_entries, twins
 
 HALF_RANGE = 65504.0  # largest float16
 _LEAST = 2.0**-24  # smallest float16 above zero
+_FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
 _ENTRIES = 4096  # of a gradient that are looked at for underflow
 _RANDOM = 16  # least entries of which it can be said that they look random
 Gradients = Mapping[str, torch.Tensor | None]
@@ -69,7 +70,7 @@ def _parameter(
         gradient_rms=None if slope is None else slope / root,
         update=slope / size if slope is not None and size else None,
         largest=None if size < HALF_RANGE else largest(tensor.detach()),
-        underflow=None if gradient is None else _underflow(gradient),
+        underflow=None if gradient is None or slope is None or slope > _FAR * root else _underflow(gradient),
         twin=twin[0],
         twin_beside=twin[1],
         **facts,  # type: ignore[arg-type]
