@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -122,20 +122,50 @@ def run_job(packed: bytes | Kit, arrays: dict[str, Any], job: Job, parent: int) 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     from wellbegun.torch.training import seeded
 
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, interrupts_between_steps() as between:
         kit = _unpacked(packed)
         with seeded(job.seed):
-            return list(_trials(kit, Data(**arrays), job))
+            return list(_trials(kit, Data(**arrays), job, between))
+
+
+@contextmanager
+def interrupts_between_steps() -> Iterator[Callable[[], None]]:
+    """Ctrl-C is kept back until the function that is given is called, or the block ends.
+
+    An exception that arises within torch's own code, where hooks and dispatch modes call Python, ends the process. A
+    second Ctrl-C does not wait.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    mine = threading.current_thread() is threading.main_thread() and before is signal.default_int_handler
+    pressed: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if pressed:
+            signal.default_int_handler(number, frame)
+        pressed.append(number)
+
+    def between() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    if mine:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield between
+        between()
+    finally:
+        if mine:
+            signal.signal(signal.SIGINT, before)
 
 
 # ---------------------------------------------------------------------- trials
-def _trials(kit: Kit, data: Data, job: Job) -> Iterator[Trial]:
+def _trials(kit: Kit, data: Data, job: Job, between: Callable[[], None]) -> Iterator[Trial]:
     course = kit.course(data, job.steps)
     models = _models(kit, course, job)
     for arm in job.arms:
         start = time.perf_counter()
         try:
-            yield _trial(kit, data, course, job, arm, *next(models))
+            yield _trial(kit, data, course, job, arm, between, *next(models))
         except Exception as error:  # the user's model, candidate, loss or metric: the trial fails, the race goes on
             seconds = time.perf_counter() - start
             yield Trial(job.candidate, *arm, job.seed, (), "failed", None, seconds, _told(error))
@@ -148,12 +178,14 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}, line {place.lineno})"
 
 
-def _trial(kit: Kit, data: Data, course: Any, job: Job, arm: Arm, model: Any, findings: tuple[str, ...]) -> Trial:
+def _trial(
+    kit: Kit, data: Data, course: Any, job: Job, arm: Arm, between: Any, model: Any, findings: tuple[str, ...]
+) -> Trial:
     """Train this model; the time is that of the training alone, as the first values are the same for every arm."""
     from wellbegun.torch.training import evaluate, optimizer_of, train
 
     start = time.perf_counter()
-    losses, diverged = train(model, course, optimizer_of(kit.optimizers[arm[0]], model, arm[1]), job.seed)
+    losses, diverged = train(model, course, optimizer_of(kit.optimizers[arm[0]], model, arm[1]), job.seed, between)
     seconds = time.perf_counter() - start
     metric = None
     if not diverged and data.test_inputs is not None and data.test_targets is not None:

@@ -144,17 +144,23 @@ def optimizer_of(kind: Any, model: torch.nn.Module, rate: float) -> torch.optim.
 
 
 def train(
-    model: torch.nn.Module, course: Course, optimizer: torch.optim.Optimizer, seed: int
+    model: torch.nn.Module,
+    course: Course,
+    optimizer: torch.optim.Optimizer,
+    seed: int,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[list[float], bool]:
     """Loss before each update, and whether it diverged: then training ends at once.
 
-    The order of the batches and the random states that dropout draws from depend on the seed alone.
+    The order of the batches and the random states that dropout draws from depend on the seed alone. `between` is called
+    before each step.
     """
     restart(seed)
     model.train()
     losses: list[float] = []
     order = batches(len(course.targets), course.batch_size, seed)
     for _, index in zip(range(course.steps), order, strict=False):
+        between()
         loss = loss_at(model, course, index)
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]) or losses[-1] > DIVERGED * max(losses[0], course.chance or 0.0):
