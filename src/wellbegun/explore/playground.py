@@ -1,0 +1,280 @@
+"""Every combination the page can show, measured: scheme, activation, depth, width, scale.
+
+Schemes that differ only in scale draw the same numbers from one stream, times a factor. So each kind of draw is made
+once, and all its gains (std * sqrt(width)) go through the network side by side.
+"""
+
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.explore.expected import curves
+from wellbegun.explore.networks import (
+    HOMOGENEOUS,
+    SLOPES,
+    Backward,
+    Forward,
+    backward,
+    flat_below,
+    forward,
+    inputs,
+    layers,
+)
+from wellbegun.health.findings import GRADIENT_RANGE, SIGNAL_RANGE
+from wellbegun.schemes import (
+    constant,
+    fan_in_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    mirrored,
+    normal,
+    orthogonal,
+    uniform,
+    xavier_normal,
+    xavier_uniform,
+    zeros,
+)
+from wellbegun.schemes.base import Scheme
+
+DEPTHS = (2, 5, 10, 20, 30, 50)
+WIDTHS = (16, 64, 256)
+SCALES = (0.25, 0.5, 0.5**0.5, 1.0, 2**0.5, 2.0, 4.0)
+LAYERS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # whose distributions are kept
+VALUES = 4096  # entries of the batch that are measured in each layer, at any width
+BINS = 25
+REACH = {"tanh": 1.0, "sigmoid": 1.0}  # half the width of the histogram of what is handed on; 3 for the others
+SATURATED = 0.9  # share of flat entries at which the page says so, where check has no finding of its own
+# what is found, as bits
+W101, W102, W201, W202, W301, FLAT_UNITS = (1 << bit for bit in range(6))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A scheme a learner can pick, and the unit draw it is a multiple of."""
+
+    key: str
+    label: str
+    scheme: Scheme
+    kind: str
+    family: str  # which guide explains it
+
+    def gain(self, width: int) -> float:
+        """RMS of the weights, in units of those of the kind."""
+        return _rms(self.scheme, width) / _rms(KINDS[self.kind], width)
+
+
+def _rms(scheme: Scheme, width: int) -> float:
+    found = scheme.law((width, width)).moments((width, width))
+    return math.sqrt(found.variance + found.mean**2)
+
+
+KINDS = {
+    "normal": lecun_normal(),
+    "uniform": lecun_uniform(),
+    "orthogonal": orthogonal(),
+    "mirrored": mirrored(orthogonal()),
+    "constant": constant(1.0),
+}
+CHOICES = (
+    Choice("zeros", "Zeros", zeros(), "constant", "zero"),
+    Choice("constant", "Constant 0.01", constant(0.01), "constant", "zero"),
+    Choice("small", "Naive normal, std 0.01", normal(std=0.01), "normal", "naive"),
+    Choice("large", "Naive normal, std 1", normal(std=1.0), "normal", "naive"),
+    Choice("naive_uniform", "Naive uniform, ±0.05", uniform(-0.05, 0.05), "uniform", "naive"),
+    Choice("fan_in_uniform", "Uniform, ±1/√n", fan_in_uniform(), "uniform", "naive"),
+    Choice("xavier_normal", "Xavier normal", xavier_normal(), "normal", "xavier"),
+    Choice("xavier_uniform", "Xavier uniform", xavier_uniform(), "uniform", "xavier"),
+    Choice("he_normal", "He normal", he_normal(), "normal", "he"),
+    Choice("he_uniform", "He uniform", he_uniform(), "uniform", "he"),
+    Choice("lecun_normal", "LeCun normal", lecun_normal(), "normal", "lecun"),
+    Choice("lecun_uniform", "LeCun uniform", lecun_uniform(), "uniform", "lecun"),
+    Choice("orthogonal", "Orthogonal", orthogonal(), "orthogonal", "orthogonal"),
+    Choice("mirrored", "Mirrored orthogonal", mirrored(orthogonal()), "mirrored", "orthogonal"),
+)
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of networks that differ in gain only. First axis of all arrays: the gain.
+
+    Gradients are laid out as `triples`: for each depth its layers in order; `gradient` is log10 of their RMS in units
+    of the last layer's.
+    """
+
+    gains: Array
+    handed: Array  # log10 of the RMS handed on, by layer
+    gradient: Array  # by depth and layer
+    flat: Array  # share of entries, by layer
+    dead: Array  # share of units flat for every sample, by layer
+    alike: Array  # mean cosine of two samples' sums, by layer
+    shape: Array  # histograms of what is handed on, at LAYERS
+    gradient_shape: Array  # histograms of |gradient|, for each depth at its LAYERS
+    found: Array  # bits, by depth
+    extreme: Array  # log10 of the ratio that decided, by depth: signal and gradient
+
+
+def gains_of(kind: str, width: int, choices: Iterable[Choice] = CHOICES) -> Array:
+    """All gains the choices of one kind need, at any scale, without repetition."""
+    found = {round(choice.gain(width) * scale, 9) for choice in choices if choice.kind == kind for scale in SCALES}
+    return np.array(sorted(found))
+
+
+def measure(kind: str, activation: str, width: int, gains: Array, *, depth: int = 50, seed: int = 0) -> Measured:
+    """Send samples forward and a gradient back through one network for each gain.
+
+    Args:
+        kind: A key of `KINDS`.
+        activation: A name of `SLOPES`.
+        width: Units of every layer; even for mirrored ones.
+        gains: Factors of the kind's weights.
+        depth: Layers of the deepest network; shorter ones end at those `DEPTHS` that are smaller.
+
+    >>> he = measure("normal", "relu", 64, np.array([2**0.5]), depth=5)
+    >>> bool(abs(he.handed[0, 4]) < 0.15), int(he.found[0, 1])
+    (True, 0)
+    """
+    depths = [each for each in DEPTHS if each <= depth]
+    weights = layers(KINDS[kind], depth, width, seed=seed)
+    # where phi(s x) = s phi(x), one network tells of all: layer l of another has gain ** l times its signal
+    alike = activation in HOMOGENEOUS and kind != "constant"
+    run = np.ones(1) if alike else gains
+    grown = np.log10(gains)[:, None] if alike else np.zeros((len(gains), 1))
+    passed = forward(weights, activation, inputs(VALUES // width, width, seed=seed), run)
+    half = [Forward(p.sums, p.handed, p.slopes[:, : max(VALUES // width // 2, 8)]) for p in passed]
+    ratios, shapes = _gradients(backward(weights, half, run, depths, seed=seed), depths, grown)
+    flat, dead = _flatness(passed, activation)
+    level = np.arange(1, depth + 1)
+    sums = np.stack([_log_rms(p.sums) for p in passed], axis=1) + grown * level
+    found, extreme = _verdicts(kind, gains, sums, ratios, flat, depths)
+    reach = REACH.get(activation, 3.0)
+    every = np.ones((len(gains), 1))
+    return Measured(
+        gains,
+        np.stack([_log_rms(p.handed) for p in passed], axis=1) + grown * level,
+        np.concatenate(ratios, axis=1),
+        flat * every,
+        dead * every,
+        np.stack([_alike(p.sums) for p in passed], axis=1) * every,
+        np.stack(
+            [
+                _histogram(passed[at - 1].handed * 10 ** (grown * at)[:, :, None], -reach, reach, BINS)
+                for at in LAYERS
+                if at <= depth
+            ],
+            axis=1,
+        ),
+        shapes,
+        found,
+        extreme,
+    )
+
+
+def _log_rms(values: Array) -> Array:
+    largest = np.abs(values).max(axis=(1, 2), keepdims=True)
+    with np.errstate(divide="ignore"):
+        mean = np.mean((values / np.where(largest > 0, largest, 1)) ** 2, axis=(1, 2))
+        return np.asarray(0.5 * np.log10(mean) + np.log10(largest[:, 0, 0]))
+
+
+def _flatness(passed: Sequence[Forward], activation: str) -> tuple[Array, Array]:
+    flat = [np.abs(p.slopes) < flat_below(activation) for p in passed]
+    return np.stack([f.mean(axis=(1, 2)) for f in flat], 1), np.stack([f.all(axis=1).mean(axis=1) for f in flat], 1)
+
+
+def _alike(sums: Array) -> Array:
+    size = np.abs(sums).max(axis=(1, 2), keepdims=True)
+    scaled = sums / np.where(size > 0, size, 1)
+    length = np.sqrt(np.einsum("gsn,gsn->gs", scaled, scaled))[:, :, None]
+    unit = scaled / np.where(length > 0, length, 1)
+    total, samples = unit.sum(axis=1), sums.shape[1]
+    return np.asarray(((total**2).sum(axis=1) - (length[:, :, 0] > 0).sum(axis=1)) / (samples * (samples - 1)))
+
+
+def _histogram(values: Array, low: float, high: float, bins: int) -> Array:
+    """Shares for each network (first axis); what lies beyond the ends is counted in the last bins."""
+    count = len(values)
+    inside = np.clip((values.reshape(count, -1) - low) * (bins / (high - low)), 0, bins - 1).astype(np.intp)
+    inside += bins * np.arange(count)[:, None]
+    return np.bincount(inside.ravel(), minlength=count * bins).reshape(count, bins) / inside.shape[1]
+
+
+def _gradients(back: Sequence[Backward], depths: Sequence[int], grown: Array) -> tuple[list[Array], Array]:
+    """For each depth: log ratios (gain, layer); and all histograms (gain, depth and layer, bin)."""
+    ratios, shapes = [], []
+    for end in depths:
+        rows = [layer.log_rms[_row(depths, end, index)] for index, layer in enumerate(back[:end])]
+        logs = np.stack(rows, axis=1)
+        last = np.where(np.isfinite(logs[:, -1]), logs[:, -1], 0.0)
+        ratios.append(logs - last[:, None] + grown * np.arange(end - 1, -1, -1))
+        for at in LAYERS:
+            if at <= end:
+                factor = np.where(np.isfinite(ratios[-1][:, at - 1]), ratios[-1][:, at - 1], -300.0).clip(-300, 300)
+                unit = np.abs(back[at - 1].gradient[_row(depths, end, at - 1)])
+                shapes.append(_histogram(unit * 10 ** factor[:, None, None], 0.0, 3.0, BINS // 2 + 1))
+    return ratios, np.stack(shapes, axis=1)
+
+
+def _row(depths: Sequence[int], end: int, index: int) -> int:
+    """Where the depth `end` stands among those that reach layer `index`."""
+    return [depth for depth in depths if depth > index].index(end)
+
+
+def _verdicts(
+    kind: str, gains: Array, sums: Array, ratios: Sequence[Array], flat: Array, depths: Sequence[int]
+) -> tuple[Array, Array]:
+    """The findings of `wellbegun check` for each network and depth, as bits, and the ratios that decided."""
+    found = np.zeros((len(gains), len(depths)), np.uint8)
+    extreme = np.zeros((len(gains), len(depths), 2))
+    signal, gradient = math.log10(SIGNAL_RANGE), math.log10(GRADIENT_RANGE)
+    for at, (depth, ratio) in enumerate(zip(depths, ratios, strict=True)):
+        low, high = sums[:, :depth].min(axis=1), sums[:, :depth].max(axis=1)
+        first, largest = ratio[:, 0], ratio.max(axis=1)
+        bits = W101 * (low < -signal) + W102 * (high > signal) + W201 * (first < -gradient) + W202 * (largest > gradient)
+        bits = bits + FLAT_UNITS * (flat[:, :depth].max(axis=1) > SATURATED)
+        found[:, at] = bits + (W301 if kind == "constant" else 0)
+        extreme[:, at, 0] = np.where(-low > high, low, high)
+        extreme[:, at, 1] = np.where(largest > gradient, largest, first)
+    return found, extreme
+
+
+def groups(widths: Sequence[int] = WIDTHS, activations: Sequence[str] = tuple(SLOPES)) -> list[tuple[str, str, int]]:
+    """What is measured, in the order of the data: kind, activation, width."""
+    return list(itertools.product(KINDS, activations, widths))
+
+
+def measure_all(progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS) -> list[Measured]:
+    """All groups, two at a time or as many as there are processors.
+
+    Cost: about 20 s of one processor for the widths of the page.
+    """
+    todo = groups(widths)
+
+    def one(group: tuple[str, str, int]) -> Measured:
+        kind, activation, width = group
+        return measure(kind, activation, width, gains_of(kind, width))
+
+    found: list[Measured | None] = [None] * len(todo)
+    heavy = sorted(range(len(todo)), key=lambda index: -todo[index][2])  # the widest first: they take longest
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+        for done, (index, result) in enumerate(zip(heavy, pool.map(lambda i: one(todo[i]), heavy), strict=True), 1):
+            found[index] = result
+            if progress is not None:
+                progress(done, len(todo), " ".join(map(str, todo[index])))
+    return [result for result in found if result is not None]
+
+
+def theory_of(activation: str, kind: str, gains: Array, depth: int = 50) -> tuple[Array, Array] | None:
+    """Theory's curves for all gains, (gain, layer) each; None where it says nothing: equal weights."""
+    if kind == "constant":
+        return None
+    found = curves(activation, gains, depth, mirrored=kind == "mirrored")
+    return np.array([each.handed for each in found]), np.array([each.gradient for each in found])
