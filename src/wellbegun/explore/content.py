@@ -11,11 +11,11 @@ from wellbegun._typing import Array
 from wellbegun.explore import lessons, packing, training
 from wellbegun.explore.networks import SLOPES, inner, layers
 from wellbegun.explore.playground import (
+    BINS,
     CHOICES,
     DEPTHS,
     KINDS,
     LAYERS,
-    REACH,
     SCALES,
     WIDTHS,
     Choice,
@@ -24,12 +24,11 @@ from wellbegun.explore.playground import (
     gains_of,
     groups,
     measure_all,
+    range_of,
     theory_of,
 )
-from wellbegun.health.findings import CATALOGUE, GRADIENT_RANGE, SIGNAL_RANGE
 from wellbegun.laws.distribution import distribution
 from wellbegun.reports.text import law_text
-from wellbegun.schemes import cards
 from wellbegun.theory import gain, moments
 
 WEIGHT_BINS = 49  # of the histogram of weights, over +-4 of their RMS
@@ -68,25 +67,19 @@ def content(progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS)
 # ---------------------------------------------------------------------- the playground
 def play(widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
     """What can be picked, and which record of the packed arrays shows it."""
-    by_name = {card.name: card for card in cards()}
     start, starts = 0, {}
     for kind, activation, width in groups(widths):
         starts[f"{kind} {activation} {width}"] = start
         start += len(gains_of(kind, width))
     choices = []
     for choice in CHOICES:
-        card = by_name[choice.scheme.spelling.partition("(")[0]]
         rows = {str(width): rows_of(choice, width) for width in widths}
         laws = {str(width): [_scaled_text(choice, width, scale) for scale in SCALES] for width in widths}
         choices.append(
             {
                 "key": choice.key,
                 "label": choice.label,
-                "family": choice.family,
                 "kind": choice.kind,
-                "call": f"wb.{choice.scheme.spelling}",
-                "formula": card.formula,
-                "use": card.use,
                 "rows": rows,
                 "laws": laws,
                 "std": {str(width): _std(choice, width) for width in widths},
@@ -99,10 +92,9 @@ def play(widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
         "widths": list(widths),
         "scales": SCALES,
         "layers": LAYERS,
+        "bins": BINS,
         "starts": starts,
         "weights": {f"{kind} {width}": weights(kind, width) for kind in KINDS for width in widths},
-        "bounds": {"signal": SIGNAL_RANGE, "gradient": GRADIENT_RANGE},
-        "titles": {code: title for code, (title, _, _) in CATALOGUE.items()},
     }
 
 
@@ -125,7 +117,7 @@ def _activation(name: str) -> dict[str, Any]:
     found = moments(name)
     return {
         "name": name,
-        "reach": REACH.get(name, 3.0),
+        "range": range_of(name),
         "gain": gain(name),
         "second": found.second,
         "slope": found.slope,

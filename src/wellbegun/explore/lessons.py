@@ -97,8 +97,8 @@ SLOPES_BELOW = (0.0, 0.01, 0.1, 0.25, 0.5, 1.0)
 
 def halves(depth: int = 30, width: int = 256) -> list[dict[str, Any]]:
     """For each slope below zero: what is left of a normal signal, the gain that makes up for it, and both by depth."""
-    sample = fill(Normal(0.0, 1.0), (20000,), seed=0, name="explore.halves", dtype="float64")
-    edges = np.linspace(-4, 4, 49)
+    sample = fill(Normal(0.0, 1.0), (200_000,), seed=0, name="explore.halves", dtype="float64")
+    edges = np.linspace(-49 / 12, 49 / 12, 50)  # one bar stands around 0
     found = []
     for slope in SLOPES_BELOW:
         name = f"leaky_relu({slope})"
@@ -113,9 +113,11 @@ def halves(depth: int = 30, width: int = 256) -> list[dict[str, Any]]:
             curves[key] = _hundredths(mean_square(passed))
         after = np.histogram(phi(sample), edges)[0] / len(sample)
         left = moments(name)
-        found.append({"slope": slope, "second": left.second, "gain": left.gain, "after": after.tolist(), **curves})
+        found.append(
+            {"slope": slope, "second": left.second, "gain": left.gain, "after": after.round(5).tolist(), **curves}
+        )
     before = np.histogram(sample, edges)[0] / len(sample)
-    return [{"edges": edges.tolist(), "before": before.tolist()}, *found]
+    return [{"edges": edges.round(5).tolist(), "before": before.round(5).tolist()}, *found]
 
 
 def _run(scheme: Scheme, phi: Any, depth: int, width: int) -> list[Array]:
@@ -159,9 +161,11 @@ def tension(width: int = 256) -> list[dict[str, Any]]:
     for factor in TENSIONS:
         scaled = np.clip(sums * factor, -4.99, 4.99)
         shares = np.histogram(scaled, edges)[0] / len(sums)
+        out = np.histogram(np.tanh(scaled), np.linspace(-1, 1, 42))[0] / len(sums)
         slope = 1 - np.tanh(sums * factor) ** 2
         straight, flat = float(np.mean(slope > 0.95)), float(np.mean(slope < 0.05))
-        found.append({"factor": factor, "shares": np.round(shares, 5).tolist(), "straight": straight, "flat": flat})
+        shown = {"shares": np.round(shares, 5).tolist(), "out": np.round(out, 5).tolist()}
+        found.append({"factor": factor, **shown, "straight": straight, "flat": flat})
     return found
 
 

@@ -26,19 +26,26 @@ HOMOGENEOUS = ("linear", "relu", "leaky_relu(0.2)")  # phi(s x) = s phi(x) for s
 Function = Callable[[Array], Array]
 
 
+def _single(x: Array) -> Array:
+    """In single precision, as slopes are kept; far out nothing changes any more."""
+    return np.clip(x, -1e4, 1e4).astype(np.float32)
+
+
 def _bell(x: Array) -> Array:
     """sigmoid', exact in both tails."""
-    low = np.exp(-np.abs(x))
+    low = np.exp(-np.abs(_single(x)))
     return low / (1 + low) ** 2
 
 
 def _gelu_slope(x: Array) -> Array:
     from scipy.special import ndtr
 
+    x = _single(x)
     return ndtr(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 
 def _silu_slope(x: Array) -> Array:
+    x = _single(x)
     gate = activation_of("sigmoid")(x)
     return gate * (1 + x * (1 - gate))
 

@@ -51,7 +51,7 @@ def histograms(values: Array) -> Array:
 
 
 def pack(arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """"fields": name -> [offset in bytes, shape, "i2" or "u1"], and "data", the text. Low bytes of int16 stand first,
+    """ "fields": name -> [offset in bytes, shape, "i2" or "u1"], and "data", the text. Low bytes of int16 stand first,
     then all high bytes."""
     fields, parts, at = {}, [], 0
     for name, array in arrays.items():

@@ -50,7 +50,7 @@ SCALES = (0.25, 0.5, 0.5**0.5, 1.0, 2**0.5, 2.0, 4.0)
 LAYERS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # whose distributions are kept
 VALUES = 4096  # entries of the batch that are measured in each layer, at any width
 BINS = 25
-REACH = {"tanh": 1.0, "sigmoid": 1.0}  # half the width of the histogram of what is handed on; 3 for the others
+RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # of the histogram of what is handed on; +-3 for the others
 SATURATED = 0.9  # share of flat entries at which the page says so, where check has no finding of its own
 # what is found, as bits
 W101, W102, W201, W202, W301, FLAT_UNITS = (1 << bit for bit in range(6))
@@ -64,7 +64,6 @@ class Choice:
     label: str
     scheme: Scheme
     kind: str
-    family: str  # which guide explains it
 
     def gain(self, width: int) -> float:
         """RMS of the weights, in units of those of the kind."""
@@ -84,20 +83,20 @@ KINDS = {
     "constant": constant(1.0),
 }
 CHOICES = (
-    Choice("zeros", "Zeros", zeros(), "constant", "zero"),
-    Choice("constant", "Constant 0.01", constant(0.01), "constant", "zero"),
-    Choice("small", "Naive normal, std 0.01", normal(std=0.01), "normal", "naive"),
-    Choice("large", "Naive normal, std 1", normal(std=1.0), "normal", "naive"),
-    Choice("naive_uniform", "Naive uniform, ±0.05", uniform(-0.05, 0.05), "uniform", "naive"),
-    Choice("fan_in_uniform", "Uniform, ±1/√n", fan_in_uniform(), "uniform", "naive"),
-    Choice("xavier_normal", "Xavier normal", xavier_normal(), "normal", "xavier"),
-    Choice("xavier_uniform", "Xavier uniform", xavier_uniform(), "uniform", "xavier"),
-    Choice("he_normal", "He normal", he_normal(), "normal", "he"),
-    Choice("he_uniform", "He uniform", he_uniform(), "uniform", "he"),
-    Choice("lecun_normal", "LeCun normal", lecun_normal(), "normal", "lecun"),
-    Choice("lecun_uniform", "LeCun uniform", lecun_uniform(), "uniform", "lecun"),
-    Choice("orthogonal", "Orthogonal", orthogonal(), "orthogonal", "orthogonal"),
-    Choice("mirrored", "Mirrored orthogonal", mirrored(orthogonal()), "mirrored", "orthogonal"),
+    Choice("zeros", "Zeros", zeros(), "constant"),
+    Choice("constant", "Constant 0.01", constant(0.01), "constant"),
+    Choice("small", "Naive normal, std 0.01", normal(std=0.01), "normal"),
+    Choice("large", "Naive normal, std 1", normal(std=1.0), "normal"),
+    Choice("naive_uniform", "Naive uniform, ±0.05", uniform(-0.05, 0.05), "uniform"),
+    Choice("fan_in_uniform", "Uniform, ±1/√n", fan_in_uniform(), "uniform"),
+    Choice("xavier_normal", "Xavier normal", xavier_normal(), "normal"),
+    Choice("xavier_uniform", "Xavier uniform", xavier_uniform(), "uniform"),
+    Choice("he_normal", "He normal", he_normal(), "normal"),
+    Choice("he_uniform", "He uniform", he_uniform(), "uniform"),
+    Choice("lecun_normal", "LeCun normal", lecun_normal(), "normal"),
+    Choice("lecun_uniform", "LeCun uniform", lecun_uniform(), "uniform"),
+    Choice("orthogonal", "Orthogonal", orthogonal(), "orthogonal"),
+    Choice("mirrored", "Mirrored orthogonal", mirrored(orthogonal()), "mirrored"),
 )
 Progress = Callable[[int, int, str], None]
 
@@ -128,7 +127,16 @@ def gains_of(kind: str, width: int, choices: Iterable[Choice] = CHOICES) -> Arra
     return np.array(sorted(found))
 
 
-def measure(kind: str, activation: str, width: int, gains: Array, *, depth: int = 50, seed: int = 0) -> Measured:
+def measure(
+    kind: str,
+    activation: str,
+    width: int,
+    gains: Array,
+    *,
+    depth: int = 50,
+    seed: int = 0,
+    weights: Sequence[Array] | None = None,
+) -> Measured:
     """Send samples forward and a gradient back through one network for each gain.
 
     Args:
@@ -137,45 +145,51 @@ def measure(kind: str, activation: str, width: int, gains: Array, *, depth: int 
         width: Units of every layer; even for mirrored ones.
         gains: Factors of the kind's weights.
         depth: Layers of the deepest network; shorter ones end at those `DEPTHS` that are smaller.
+        weights: `layers(KINDS[kind], depth, width, seed=seed)`, where they are drawn already.
 
     >>> he = measure("normal", "relu", 64, np.array([2**0.5]), depth=5)
     >>> bool(abs(he.handed[0, 4]) < 0.15), int(he.found[0, 1])
     (True, 0)
     """
     depths = [each for each in DEPTHS if each <= depth]
-    weights = layers(KINDS[kind], depth, width, seed=seed)
+    weights = layers(KINDS[kind], depth, width, seed=seed) if weights is None else weights
     # where phi(s x) = s phi(x), one network tells of all: layer l of another has gain ** l times its signal
     alike = activation in HOMOGENEOUS and kind != "constant"
     run = np.ones(1) if alike else gains
     grown = np.log10(gains)[:, None] if alike else np.zeros((len(gains), 1))
     passed = forward(weights, activation, inputs(VALUES // width, width, seed=seed), run)
     half = [Forward(p.sums, p.handed, p.slopes[:, : max(VALUES // width // 2, 8)]) for p in passed]
-    ratios, shapes = _gradients(backward(weights, half, run, depths, seed=seed), depths, grown)
-    flat, dead = _flatness(passed, activation)
-    level = np.arange(1, depth + 1)
-    sums = np.stack([_log_rms(p.sums) for p in passed], axis=1) + grown * level
-    found, extreme = _verdicts(kind, gains, sums, ratios, flat, depths)
-    reach = REACH.get(activation, 3.0)
-    every = np.ones((len(gains), 1))
+    ratios, gradient_shapes = _gradients(backward(weights, half, run, depths, seed=seed), depths, grown)
+    level, every = grown * np.arange(1, depth + 1), np.ones((len(gains), 1))
+    flat, dead = (share * every for share in _flatness(passed, activation))
+    found, extreme = _verdicts(kind, gains, _stacked(_log_rms, passed, "sums") + level, ratios, flat, depths)
     return Measured(
-        gains,
-        np.stack([_log_rms(p.handed) for p in passed], axis=1) + grown * level,
-        np.concatenate(ratios, axis=1),
-        flat * every,
-        dead * every,
-        np.stack([_alike(p.sums) for p in passed], axis=1) * every,
-        np.stack(
-            [
-                _histogram(passed[at - 1].handed * 10 ** (grown * at)[:, :, None], -reach, reach, BINS)
-                for at in LAYERS
-                if at <= depth
-            ],
-            axis=1,
-        ),
-        shapes,
-        found,
-        extreme,
+        gains=gains,
+        handed=_stacked(_log_rms, passed, "handed") + level,
+        gradient=np.concatenate(ratios, axis=1),
+        flat=flat,
+        dead=dead,
+        alike=_stacked(_alike, passed, "sums") * every,
+        shape=_shapes(passed, grown, range_of(activation)),
+        gradient_shape=gradient_shapes,
+        found=found,
+        extreme=extreme,
     )
+
+
+def range_of(activation: str) -> tuple[float, float]:
+    """What the histograms of what is handed on cover."""
+    return RANGES.get(activation, (-3.0, 3.0))
+
+
+def _stacked(what: Callable[[Array], Array], passed: Sequence[Forward], field: str) -> Array:
+    return np.stack([what(getattr(each, field)) for each in passed], axis=1)
+
+
+def _shapes(passed: Sequence[Forward], grown: Array, ends: tuple[float, float]) -> Array:
+    kept = [at for at in LAYERS if at <= len(passed)]
+    scaled = ((passed[at - 1].handed, 10 ** (grown * at)[:, :, None]) for at in kept)
+    return np.stack([_histogram(handed * factor, *ends, BINS) for handed, factor in scaled], axis=1)
 
 
 def _log_rms(values: Array) -> Array:
@@ -195,8 +209,9 @@ def _alike(sums: Array) -> Array:
     scaled = sums / np.where(size > 0, size, 1)
     length = np.sqrt(np.einsum("gsn,gsn->gs", scaled, scaled))[:, :, None]
     unit = scaled / np.where(length > 0, length, 1)
+    unit[..., 0] += (length == 0)[..., 0]  # samples that all became 0 are equal
     total, samples = unit.sum(axis=1), sums.shape[1]
-    return np.asarray(((total**2).sum(axis=1) - (length[:, :, 0] > 0).sum(axis=1)) / (samples * (samples - 1)))
+    return np.asarray(((total**2).sum(axis=1) - samples) / (samples * (samples - 1)))
 
 
 def _histogram(values: Array, low: float, high: float, bins: int) -> Array:
@@ -238,7 +253,9 @@ def _verdicts(
     for at, (depth, ratio) in enumerate(zip(depths, ratios, strict=True)):
         low, high = sums[:, :depth].min(axis=1), sums[:, :depth].max(axis=1)
         first, largest = ratio[:, 0], ratio.max(axis=1)
-        bits = W101 * (low < -signal) + W102 * (high > signal) + W201 * (first < -gradient) + W202 * (largest > gradient)
+        bits = (
+            W101 * (low < -signal) + W102 * (high > signal) + W201 * (first < -gradient) + W202 * (largest > gradient)
+        )
         bits = bits + FLAT_UNITS * (flat[:, :depth].max(axis=1) > SATURATED)
         found[:, at] = bits + (W301 if kind == "constant" else 0)
         extreme[:, at, 0] = np.where(-low > high, low, high)
@@ -252,24 +269,27 @@ def groups(widths: Sequence[int] = WIDTHS, activations: Sequence[str] = tuple(SL
 
 
 def measure_all(progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS) -> list[Measured]:
-    """All groups, two at a time or as many as there are processors.
+    """All groups, with as many threads as there are processors, up to four.
 
-    Cost: about 20 s of one processor for the widths of the page.
+    Cost: about 15 s of one processor for the widths of the page.
     """
-    todo = groups(widths)
+    found: dict[tuple[str, str, int], Measured] = {}
+    total = len(groups(widths))
 
-    def one(group: tuple[str, str, int]) -> Measured:
-        kind, activation, width = group
-        return measure(kind, activation, width, gains_of(kind, width))
-
-    found: list[Measured | None] = [None] * len(todo)
-    heavy = sorted(range(len(todo)), key=lambda index: -todo[index][2])  # the widest first: they take longest
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
-        for done, (index, result) in enumerate(zip(heavy, pool.map(lambda i: one(todo[i]), heavy), strict=True), 1):
-            found[index] = result
+    def draw_and_measure(kind: str, width: int) -> None:
+        weights = layers(KINDS[kind], max(DEPTHS), width)
+        for activation in SLOPES:
+            group = kind, activation, width
+            found[group] = measure(*group, gains_of(kind, width), weights=weights)
             if progress is not None:
-                progress(done, len(todo), " ".join(map(str, todo[index])))
-    return [result for result in found if result is not None]
+                progress(len(found), total, f"{kind} weights, {activation}, width {width}")
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+        # the widest first: they take longest
+        jobs = [pool.submit(draw_and_measure, kind, width) for width in sorted(widths, reverse=True) for kind in KINDS]
+        for job in jobs:
+            job.result()
+    return [found[group] for group in groups(widths)]
 
 
 def theory_of(activation: str, kind: str, gains: Array, depth: int = 50) -> tuple[Array, Array] | None:

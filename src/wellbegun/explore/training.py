@@ -56,7 +56,10 @@ STARTS = {
 }
 
 
-def spirals(samples: int = 240) -> tuple[Array, Array]:
+RATES = (0.005, 0.01, 0.015)
+
+
+def spirals(samples: int = 200) -> tuple[Array, Array]:
     """Two arms of a spiral and which of them a point is on.
 
     >>> x, y = spirals(10)
@@ -70,14 +73,14 @@ def spirals(samples: int = 240) -> tuple[Array, Array]:
     return np.stack([along * np.cos(angle), along * np.sin(angle)], axis=1) * 1.7 + noise, arm
 
 
-def course(scheme: Scheme, *, depth: int = 10, width: int = 32, steps: int = 200, rate: float = 0.01) -> dict[str, Any]:
+def course(scheme: Scheme, *, depth: int = 10, width: int = 32, steps: int = 300) -> dict[str, Any]:
     """Train a deep tanh network on the spirals with momentum; loss, and how far the weights went from their start.
 
     Returns:
         "step", "loss" (mean cross-entropy), "moved": the length of the way in units of the start's length, and the
         "rate" of the three tried that ended lowest.
     """
-    found = [_one_course(scheme, depth, width, steps, each) for each in (rate, 5 * rate, 25 * rate)]
+    found = [_one_course(scheme, depth, width, steps, rate) for rate in RATES]
     return min(found, key=lambda one: one["loss"][-1] if np.isfinite(one["loss"][-1]) else np.inf)
 
 
