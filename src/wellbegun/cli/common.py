@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from wellbegun import __version__
+from wellbegun import __version__, api
 from wellbegun.errors import ModelError, WellbegunError
 from wellbegun.planning import Overrides
 from wellbegun.storage import load_rules
@@ -42,6 +42,9 @@ Excludes = Annotated[list[str] | None, typer.Option("--exclude", "-x", help="Glo
 Frozen = Annotated[Literal["keep", "fill"], typer.Option("--frozen", help="What to do with frozen parameters.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")
+]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write a report for the browser to this file.")
 ]
 Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json.")]
 
@@ -116,6 +119,24 @@ def write(save: Callable[[Any, Path], object], what: Any, path: Path) -> None:
         save(what, path)
     except OSError as error:
         raise ModelError(f"out: cannot write {str(path)!r}: {error.strerror or error}.") from error
+
+
+def folder_of(option: str, path: Path | None) -> None:
+    """Whether there is a folder for a file, before the work is done that it is to hold."""
+    if path is not None and not path.parent.is_dir():
+        raise ModelError(f"{option}: there is no folder {str(path.parent)!r}.")
+
+
+def write_report(path: Path | None, *found: Any, **options: Any) -> None:
+    """What --html asks for."""
+    if path is not None:
+        write(lambda items, target: api.report(*items, path=target, **options), found, path)
+
+
+def written(what: str, path: Path | None, format: Format) -> None:
+    """Say where something is; JSON on the standard output stays JSON."""
+    if path is not None:
+        (console if format == "table" else Console(stderr=True)).print(f"{what} written to {path}", markup=False)
 
 
 @app.callback(invoke_without_command=True)

@@ -12,6 +12,7 @@ from wellbegun.cli.common import (
     Excludes,
     Formats,
     Frozen,
+    Html,
     Inputs,
     ModelText,
     Only,
@@ -21,12 +22,14 @@ from wellbegun.cli.common import (
     Seed,
     app,
     asked_rules,
-    console,
     filling,
+    folder_of,
     loss_of,
     messages,
     show,
     write,
+    write_report,
+    written,
 )
 from wellbegun.errors import ModelError
 from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
@@ -55,12 +58,14 @@ def plan_command(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
+    html: Html = None,
     format: Formats = "table",
 ) -> None:
     """Show what every parameter would get, and why. Writes nothing into the model."""
     with messages():
         if explain is not None and diff is not None:
             raise ModelError("plan: give --explain or --diff, not both.")
+        folder_of("plan: --html", html)
         other = None if diff is None else _recipe_or_plan(diff)
         asked = asked_rules(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
@@ -77,12 +82,13 @@ def plan_command(
             shown = found.diff(other if isinstance(other, Plan) else decide(other, found.seed))
         if out is not None:
             write(save_plan, found, out)
+        write_report(html, found, title=f"Plan for {model}")
     if format == "json":
         print(to_json(shown.to_dict()))
     else:
         show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown))
-        if out is not None:
-            console.print(f"Plan written to {out}", markup=False)
+        written("Plan", out, format)
+    written("Report", html, format)
 
 
 def _recipe_or_plan(text: str) -> str | Plan:
@@ -109,6 +115,7 @@ def init_command(
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
     ] = None,
+    html: Html = None,
     format: Formats = "table",
 ) -> None:
     """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
@@ -119,8 +126,10 @@ def init_command(
         batch, targets = load_batch(input or [])
         if not out.parent.is_dir():
             raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
+        folder_of("init: --html", html)
         built = load_model(model)
         known = None if plan is None else load_plan(plan)
+        before = None if html is None else api.check(built, batch, **loss_of(targets))
         with filling() as progress:
             if known is None:
                 options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
@@ -132,22 +141,27 @@ def init_command(
         from wellbegun.torch import save_weights
 
         write(lambda found, path: save_weights(built, found, path), decided, out)
+        write_report(html, decided, ledger, health, before=before, model=built, title=f"How {model} begins")
     if format == "json":
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
     else:
         show([*tables(ledger), *tables(health)])
-        console.print(f"Weights, plan and seed {decided.seed} written to {out}", markup=False)
+        written(f"Weights, plan and seed {decided.seed}", out, format)
+    written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)
 
 
 @app.command("check")
-def check_command(model: ModelText, input: Inputs = None, format: Formats = "table") -> None:
+def check_command(model: ModelText, input: Inputs = None, html: Html = None, format: Formats = "table") -> None:
     """Measure a model as its factory made it: signal, gradient, symmetry, first loss. Exit status 1 if unhealthy."""
     with messages():
+        folder_of("check: --html", html)
         batch, targets = load_batch(input or [])
         health = api.check(load_model(model), batch, **loss_of(targets))
+        write_report(html, health, title=f"How {model} begins")
     if format == "json":
         print(to_json(health.to_dict()))
     else:
         show(tables(health))
+    written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from wellbegun._display import Displayed
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
 
 SIGNAL_RANGE = 100.0  # largest growth or shrinkage between the input of the first hidden layer and any other's output
@@ -28,7 +29,7 @@ class Finding:
 
 
 @dataclass(frozen=True, repr=False)
-class Health:
+class Health(Displayed):
     """Findings and the statistics they come from. Healthy means: forward, backward and finiteness all are.
 
     `wellbegun.show(health)` prints it.

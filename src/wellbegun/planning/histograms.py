@@ -11,7 +11,7 @@ from wellbegun.laws import Law
 from wellbegun.laws.distribution import distribution
 from wellbegun.planning.plan import Entry
 
-BINS = 48
+BINS = 8, 48  # fewest and most; in between twice the cube root of the number of values (Rice's rule)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def _edges(finite: Array) -> Array:
         reach = (high - low) / 2 or abs(low) / 2 or 0.5
         bins = 9 if high > low else 5
         return np.linspace(low - reach, high + reach, bins + 1)
-    return np.linspace(low, high, BINS + 1)
+    bins = int(np.clip(2 * np.cbrt(finite.size), *BINS))
+    return np.linspace(low, high, bins + 1)
 
 
 def _expected(entry: Entry, edges: Array) -> tuple[float, ...] | None:

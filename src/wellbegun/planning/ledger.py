@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from wellbegun._display import Displayed
 from wellbegun.errors import RuleError
 from wellbegun.planning.plan import Plan
 
@@ -20,7 +21,7 @@ class Record:
 
 
 @dataclass(frozen=True, repr=False)
-class Ledger:
+class Ledger(Displayed):
     """What happened to every parameter. `wellbegun.show(ledger)` prints it."""
 
     records: tuple[Record, ...]

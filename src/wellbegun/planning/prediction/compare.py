@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from wellbegun._display import Displayed
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, roles_of
 from wellbegun.planning.plan import Plan
 from wellbegun.planning.prediction.backward import Backward, Sent
@@ -69,7 +70,7 @@ class Row:
 
 
 @dataclass(frozen=True, repr=False)
-class Predictions:
+class Predictions(Displayed):
     """A row for every operation, in order of execution. `wellbegun.show` prints them."""
 
     rows: tuple[Row, ...]

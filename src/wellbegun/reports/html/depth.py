@@ -1,15 +1,17 @@
 """Signal and gradient by depth, after and before."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from wellbegun.health import Health, OperationStats, hidden_operations
 from wellbegun.health.findings import GRADIENT_RANGE, SIGNAL_RANGE
 from wellbegun.reports.html.page import template
-from wellbegun.reports.html.parts import Figure, Section, lines
+from wellbegun.reports.html.parts import Figure, Section, choices, lines
 from wellbegun.reports.html.tables import Column, table_block, table_data
 
+CROWDED = 12  # operations from which on roles can be looked at alone
 AXIS = "weighted operation, from input to output"
 # field of OperationStats -> title, what to look for
 SHARES = {
@@ -32,7 +34,7 @@ def depth_section(now: Health, before: Health | None = None) -> Section | None:
         return None
     sides = {"now": now} if before is None else {"before": before, "now": now}
     figures = [_signal(sides), _gradient(sides), *_shares(sides)]
-    data = {figure.id: figure.spec for figure in figures}
+    data = {figure.id: figure.data for figure in figures}
     table = table_data("Signal and gradient by depth", "operation", _columns(sides))
     body = template(
         "sections.html",
@@ -94,13 +96,21 @@ def _gradient(sides: _Sides) -> Figure:
 def _figure(
     id: str, title: str, text: str, value: str, series: dict[str, list[Any]], sides: _Sides, bounds: dict[float, str]
 ) -> Figure:
-    labels = _labels(sides)
+    """Of all operations; in a deep model of several roles also of each role alone, which repeats less."""
+    labels, roles = _labels(sides), _roles(sides)
     if any(0.0 in values for values in series.values()):
         text += " Crosses at the bottom edge are exactly 0."
-    count = len(labels)
-    padded = {name: values + [None] * (count - len(values)) for name, values in series.items()}
-    xs = [float(number) for number in range(1, count + 1)]
-    return lines(id, title, text, axis=AXIS, value=value, series=padded, xs=xs, labels=labels, bounds=bounds)
+    kinds = [role for role, count in Counter(roles).items() if count > 2]
+    parts = {"all": list(range(len(roles)))}
+    if len(roles) > CROWDED and len(kinds) > 1:
+        parts |= {role: [i for i, own in enumerate(roles) if own == role] for role in kinds}
+    figures = {}
+    for name, places in parts.items():
+        chosen = {side: [values[i] if i < len(values) else None for i in places] for side, values in series.items()}
+        xs = [float(i + 1) for i in places]
+        own = [labels[i] for i in places]
+        figures[name] = lines(id, title, text, axis=AXIS, value=value, series=chosen, xs=xs, labels=own, bounds=bounds)
+    return choices(figures, "Role")
 
 
 def _shares(sides: _Sides) -> list[Figure]:
@@ -128,10 +138,17 @@ def _values(health: Health, value: Callable[[OperationStats], float | None]) -> 
     return [value(o) if o.finite else math.nan for o in health.statistics.operations]
 
 
+def _longer(sides: _Sides) -> tuple[OperationStats, ...]:
+    """Operations of the deeper model; usually both are one."""
+    return max((side.statistics.operations for side in sides.values()), key=len)
+
+
 def _labels(sides: _Sides) -> list[str]:
-    """What each place is: by the longer of both models, which are usually one."""
-    operations = max((side.statistics.operations for side in sides.values()), key=len)
-    return [f"{number}. {o.parameter or o.place}, {o.role}" for number, o in enumerate(operations, 1)]
+    return [f"{number}. {o.parameter or o.place}, {o.role}" for number, o in enumerate(_longer(sides), 1)]
+
+
+def _roles(sides: _Sides) -> list[str]:
+    return [operation.role for operation in _longer(sides)]
 
 
 def _columns(sides: _Sides) -> list[Column]:

@@ -1,31 +1,17 @@
 """Found things -> one HTML document."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from wellbegun.health import Health
-from wellbegun.planning import Ledger, Plan, Predictions
-from wellbegun.planning.histograms import Histogram
+from wellbegun.reports.html.contents import Contents
 from wellbegun.reports.html.depth import depth_section
 from wellbegun.reports.html.findings import findings_section
 from wellbegun.reports.html.page import CHARTS, TABLES, asset, page, template
 from wellbegun.reports.html.parts import Section
 from wellbegun.reports.html.plans import ledger_section, outcome_text, plan_section
+from wellbegun.reports.html.races import race_section
 from wellbegun.reports.html.theory import theory_section
-from wellbegun.reports.html.verdict import Verdict, health_verdict, plan_verdict, prediction_verdict
+from wellbegun.reports.html.verdict import Verdict, health_verdict, plan_verdict, prediction_verdict, race_verdict
 from wellbegun.reports.html.weights import weights_section
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a report is about; at least one of them."""
-
-    plan: Plan | None = None
-    ledger: Ledger | None = None
-    health: Health | None = None
-    before: Health | None = None
-    predictions: Predictions | None = None
-    histograms: Sequence[Histogram] = ()
 
 
 def document(contents: Contents, title: str, version: str) -> str:
@@ -51,6 +37,7 @@ def _sections(contents: Contents) -> Iterable[Section]:
         contents.health and findings_section(contents.health),
         contents.health and depth_section(contents.health, contents.before),
         contents.predictions and theory_section(contents.predictions),
+        contents.race and race_section(contents.race),
         weights_section(contents.histograms),
         contents.plan and plan_section(contents.plan, contents.ledger),
         ledger_section(contents.ledger) if contents.ledger and not contents.plan else None,
@@ -61,7 +48,9 @@ def _sections(contents: Contents) -> Iterable[Section]:
 def _verdict(contents: Contents) -> Verdict:
     """Of the most telling thing there is."""
     if contents.health is not None:
-        return health_verdict(contents.health, contents.before)
+        return health_verdict(contents.health, contents.before, contents.predictions, contents.race)
+    if contents.race is not None:
+        return race_verdict(contents.race)
     if contents.predictions is not None:
         return prediction_verdict(contents.predictions)
     if contents.plan is not None:

@@ -1,7 +1,7 @@
 """What every section is made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from wellbegun.reports.html.page import template
@@ -23,17 +23,28 @@ class Section:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart: its data has the form that `assets/charts.js` reads."""
+    """A chart, or several of which one is shown: the data have the form that `assets/charts.js` reads."""
 
     id: str
     title: str
     text: str  # what to look for, in a sentence or two
-    spec: Mapping[str, Any]
+    data: Any  # a spec, or a list of them
+    options: tuple[str, ...] = ()  # names of those in the list
+    asks: str = ""  # label of the choice
+    facts: bool = False  # whether the specs have texts to stand beside the chart
 
     @property
     def body(self) -> "Markup":
         """Where it is drawn."""
         return template("figure.html", figure=self)
+
+
+def choices(figures: Mapping[str, Figure], asks: str) -> Figure:
+    """The same figure in several ways, with a list to choose from; the first is shown."""
+    first = next(iter(figures.values()))
+    if len(figures) == 1:
+        return first
+    return replace(first, data=[figure.data for figure in figures.values()], options=tuple(figures), asks=asks)
 
 
 def lines(
@@ -68,7 +79,7 @@ def lines(
         {"name": name, "values": [short(v) for v in values], **_band((bands or {}).get(name))}
         for name, values in series.items()
     ]
-    limits = [{"value": bound, "text": said, "below": bound < 1} for bound, said in (bounds or {}).items()]
+    limits = [{"value": bound, "text": said} for bound, said in (bounds or {}).items()]
     vertical = {"title": value, "log": log, **({"domain": domain} if domain else {})}
     spec = {"kind": "lines", "label": f"{title}.", "xs": xs, "labels": labels, "x": {"title": axis}, "y": vertical}
     return Figure(id, title, text, {**spec, "series": found, "bounds": limits})

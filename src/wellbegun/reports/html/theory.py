@@ -6,8 +6,10 @@ from typing import Any
 from wellbegun.planning import Predictions
 from wellbegun.planning.prediction import Quantity, Row
 from wellbegun.reports.html.page import template
-from wellbegun.reports.html.parts import Figure, Section, lines, plural
+from wellbegun.reports.html.parts import Figure, Section, choices, lines, plural
 from wellbegun.reports.html.tables import Column, table_block, table_data
+
+CROWDED = 60
 
 
 def theory_section(found: Predictions) -> Section | None:
@@ -15,7 +17,15 @@ def theory_section(found: Predictions) -> Section | None:
     rows = [row for row in found if row.kind != "move" or row.flagged]
     if not rows:
         return None
+    weighted = [row for row in rows if row.parameter]
     figures = _figures(rows)
+    if len(rows) > CROWDED and weighted:  # a line through hundreds of unlike operations is no line
+        fewer = {figure.id: figure for figure in _figures(weighted)}
+        figures = [
+            choices({"weighted ones": fewer[f.id], "all": f}, "Operations")
+            if f.id in fewer and f.id != "theory-gradient" else f
+            for f in figures
+        ]  # fmt: skip
     table = table_data("Predicted and measured", "operation", _columns(rows))
     known = sum(row.second.predicted is not None for row in found)
     intro = (
@@ -26,7 +36,7 @@ def theory_section(found: Predictions) -> Section | None:
         "sections.html", intro=intro, figures=figures, notes=(), table=table_block("predictions"),
         folded="All numbers, operation by operation",
     )  # fmt: skip
-    data = {figure.id: figure.spec for figure in figures}
+    data = {figure.id: figure.data for figure in figures}
     return Section("theory", "Theory beside measurement", body, {**data, "predictions": table}, charts=True)
 
 
@@ -56,7 +66,7 @@ def _figure(
         "measured": [_plain(quantity.measured, root) for quantity in quantities],
         "theory": [_plain(quantity.predicted, root) for quantity in quantities],
     }
-    if all(v is None for values in series.values() for v in values):
+    if all(value is None for value in series["theory"]):
         return None
     labels = [f"{row.index}. {row.place}" + (" (off)" if row.flagged else "") for row in rows]
     low = min((v for values in series.values() for v in values if v is not None), default=0.0)

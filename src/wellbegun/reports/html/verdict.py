@@ -5,6 +5,7 @@ from typing import Literal
 
 from wellbegun.health import Finding, Health
 from wellbegun.planning import Plan, Predictions
+from wellbegun.race.results import Race
 from wellbegun.reports.html.parts import plural, shown
 
 
@@ -24,11 +25,13 @@ class Verdict:
         return {"good": "✓", "bad": "✗", "note": "i"}[self.kind]
 
 
-def health_verdict(health: Health, before: Health | None = None) -> Verdict:
+def health_verdict(
+    health: Health, before: Health | None = None, theory: Predictions | None = None, race: Race | None = None
+) -> Verdict:
     """Whether the model is ready to train."""
     faults = [finding for finding in health.findings if finding.severity == "unhealthy"]
     notes = len(health.findings) - len(faults)
-    also = [text for text in (_before(before), _loss(health)) if text]
+    also = [text for text in (_before(before), _loss(health), _theory(theory), _race(race)) if text]
     if faults:
         first = faults[0]
         more = f", and {plural(len(faults) - 1, 'more finding')}" if len(faults) > 1 else ""
@@ -59,15 +62,36 @@ def _loss(health: Health) -> str:
     return f"First loss {shown(loss.value)}{chance} ({loss.description})."
 
 
+def _theory(found: Predictions | None) -> str:
+    return "" if found is None or not found.flagged else prediction_verdict(found).sentence
+
+
+def _race(race: Race | None) -> str:
+    return "" if race is None else f"Race: {race.verdict}."
+
+
+def race_verdict(race: Race) -> Verdict:
+    """Who learns fastest, and whether that is certain."""
+    named = race.verdict.startswith(race.candidates)  # a name stays as it is written
+    sentence = (race.verdict if named else race.verdict[:1].upper() + race.verdict[1:]) + "."
+    if not race.standings or not race.standings[0].steps:
+        return Verdict("bad", "no result", sentence, "Next: look at the errors of the trials below.")
+    first = race.standings[0]
+    use = f"{first.candidate} with {first.best_optimizer} at rate {first.best_rate:g}"
+    if race.winner is None:
+        return Verdict("note", "undecided", sentence, f"Next: race with more seeds, or take {use}.")
+    return Verdict("good", "decided", sentence, f"Next: train {use}.")
+
+
 def prediction_verdict(found: Predictions) -> Verdict:
     """Whether the model is what its plan says."""
     known = sum(row.second.predicted is not None for row in found)
     off = len(found.flagged)
     if off:
-        first = found.flagged[0]
-        sentence = f"The model differs from its plan: {plural(off, 'operation')} off, the first at {first.place}."
-        return Verdict("bad", "differs", sentence, "Next: look at what that operation computes and at its weight.")
-    sentence = f"The model does what its plan says: {known} of {plural(len(found), 'operation')} as predicted."
+        sentence = f"Theory and measurement differ at {off} of {plural(len(found), 'operation')}, first at"
+        sentence = f"{sentence} {found.flagged[0].place}."
+        return Verdict("note", "differs", sentence, "Next: see whether its weight and what it computes are as planned.")
+    sentence = f"Measured as theory says: {known} of {plural(len(found), 'operation')} predicted, none of them off."
     return Verdict("good", "as predicted", sentence, "Next: train it.")
 
 

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from wellbegun.planning.histograms import Histogram
-from wellbegun.reports.html.page import template
-from wellbegun.reports.html.parts import Section, shown
+from wellbegun.reports.html.parts import Figure, Section, shown
 from wellbegun.reports.text import law_text
+
+TEXT = (
+    "Bars: values counted in the model. Dashed line: what the law of the plan puts into each bin. "
+    "The first, middle and last parameter of every role."
+)
 
 
 def weights_section(histograms: Sequence[Histogram]) -> Section | None:
@@ -14,8 +18,9 @@ def weights_section(histograms: Sequence[Histogram]) -> Section | None:
     if not histograms:
         return None
     specs = [_spec(found) for found in histograms]
-    body = template("weights.html", id="histograms", histograms=histograms)
-    return Section("weights", "Weights against their laws", body, {"histograms": specs}, charts=True)
+    options = tuple(f"{found.name} ({found.role})" for found in histograms)
+    figure = Figure("histograms", "Values, counted", TEXT, specs, options, "Parameter", facts=True)
+    return Section("weights", "Weights against their laws", figure.body, {figure.id: specs}, charts=True)
 
 
 def _spec(found: Histogram) -> dict[str, Any]:

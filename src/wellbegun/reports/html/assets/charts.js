@@ -107,7 +107,7 @@ const Charts = (() => {
   function powers([low, high]) {
     const [from, to] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
     const step = Math.max(1, Math.ceil((to - from) / 6));
-    return d3.range(from, to + 1, step).map((power) => Number(`1e${power}`));
+    return d3.range(Math.ceil(from / step) * step, to + 1, step).map((power) => Number(`1e${power}`)); // 1 is one of them
   }
 
   /** Smallest and largest value to show; on a log scale 0 stands at the bottom edge, inf and nan at the top. */
@@ -131,7 +131,8 @@ const Charts = (() => {
     const off = (v) => typeof v === "string" || (log && v !== null && v <= 0);
     legend(block, spec.series.map((s) => s.name));
     const render = reader(block, spec.label);
-    const dots = spec.xs.length <= 80;
+    const dense = spec.xs.length <= 80, every = Math.ceil(spec.xs.length / 12);
+    const marked = (at, i) => dense || at % every === Math.floor((every * (i + 0.5)) / spec.series.length); // a few on long lines
     return responsive(block, (width) => {
       const narrow = width < 480;
       const rows = (s) => spec.xs.map((x, i) => ({ x, y: put(s.values[i]), off: off(s.values[i]), low: put(s.low?.[i]), high: put(s.high?.[i]) }));
@@ -140,7 +141,7 @@ const Charts = (() => {
         return [
           ...(s.low ? [Plot.areaY(points, { x: "x", y1: "low", y2: "high", fill: colour(i), fillOpacity: 0.18 })] : []),
           Plot.line(points, { x: "x", y: "y", stroke: colour(i), strokeWidth: 2, strokeDasharray: DASHES[i % 7] }),
-          ...(dots ? [Plot.dot(points.filter((p) => !p.off), { x: "x", y: "y", fill: colour(i), symbol: SYMBOLS[i % 7], r: spec.xs.length > 30 ? 2.5 : 3.5 })] : []),
+          Plot.dot(points.filter((p, at) => !p.off && marked(at, i)), { x: "x", y: "y", fill: colour(i), symbol: SYMBOLS[i % 7], r: spec.xs.length > 30 && dense ? 2.5 : 3.5 }),
           Plot.dot(points.filter((p) => p.off), { x: "x", y: "y", stroke: colour(i), symbol: "times", r: 4, strokeWidth: 2 }),
         ];
       });
@@ -155,7 +156,8 @@ const Charts = (() => {
           Plot.gridY({ ticks: log ? powers(domain) : 5, stroke: "var(--line)", strokeOpacity: 1 }),
           ...(spec.bounds ?? []).flatMap((b) => [
             Plot.ruleY([b.value], { stroke: "var(--strong-line)", strokeDasharray: "1 3", strokeWidth: 1.5 }),
-            Plot.text([b], { x: last, y: "value", text: "text", textAnchor: "end", dy: b.below ? 9 : -8, fill: "var(--muted)" }),
+            Plot.text([b], { x: last, y: "value", text: "text", textAnchor: "end", dy: -8,
+              fill: "var(--muted)", stroke: "var(--ground)", strokeWidth: 4 }),
           ]),
           ...marks,
         ],
@@ -188,7 +190,7 @@ const Charts = (() => {
         width, height: width < 480 ? 240 : 300, marginLeft: 52, marginRight: 16, marginBottom: 42, ariaLabel: spec.label,
         style: { background: "none", color: "var(--text)", fontSize: "12px", fontFamily: "inherit" },
         x: { label: "value", ticks: width < 480 ? 4 : 8, tickFormat: tick },
-        y: { label: "share of values", percent: true, ticks: 5, grid: false },
+        y: { label: "share of values, %", percent: true, ticks: 5, grid: false },
         marks: [
           Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 5 }),
           Plot.rectY(bins, { x1: "low", x2: "high", y: "share", fill: colour(0), fillOpacity: 0.35, stroke: colour(0), inset: 0 }),

@@ -23,7 +23,7 @@ for (const select of document.querySelectorAll("[data-choice]")) {
     const fresh = Charts.element("div", { class: "chart" }); // a chart has its own listeners
     figure.querySelector(".chart").replaceWith(fresh);
     const facts = figure.querySelector(".facts");
-    facts?.replaceChildren(...spec.facts.flatMap(([name, text]) => [Charts.element("dt", {}, name), Charts.element("dd", {}, text)]));
+    if (facts) facts.replaceChildren(...spec.facts.flatMap(([name, text]) => [Charts.element("dt", {}, name), Charts.element("dd", {}, text)]));
     if (spec.kind === "bars" && spec.expected) Charts.legend(fresh, ["counted", "law"], true);
     Charts.draw(fresh, spec);
   };

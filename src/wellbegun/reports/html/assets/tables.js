@@ -8,12 +8,18 @@ const Tables = (() => {
     node.append(...children);
     return node;
   };
-  const masked = (text) => String(text).replace(/\d+/g, "*");
+  const NUMBER = /\d+(?:\.\d+)?(?:e[-+]?\d+)?/g;
+  const masked = (text) => text.replace(NUMBER, "*");
   const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
   /** Columns with a value for each row; repeated texts are stored once. */
   function decoded(columns) {
-    return columns.map((c) => ({ ...c, cells: c.texts ? c.at.map((i) => c.texts[i]) : c.cells }));
+    return columns.map((c) => {
+      const cells = c.texts ? c.at.map((i) => c.texts[i]) : c.cells;
+      const length = c.kind === "number" ? 0 : (c.texts ?? cells).reduce((most, text) => Math.max(most, text.length), 0);
+      const width = length > 60 ? "long" : length > 18 ? "middle" : "";
+      return { ...c, cells, style: `${{ number: "right", code: "code" }[c.kind] ?? ""} ${width}`.trim() };
+    });
   }
 
   /** Numbers by size, then "inf" and "nan", then nothing; texts as people count (block 2 before block 10). */
@@ -24,8 +30,8 @@ const Tables = (() => {
     return rank(a) - rank(b) || (rank(a) === 0 ? a - b : order.compare(a ?? "", b ?? ""));
   }
 
-  /** One text for the cells of several rows. */
-  function summary(column, rows) {
+  /** One text for the cells of several rows; numbers that differ become * in the names, and a range elsewhere. */
+  function summary(column, rows, names) {
     const values = rows.map((row) => column.cells[row]);
     if (values.every((value) => value === values[0])) return shown(column, rows[0]);
     if (column.kind === "number") {
@@ -34,7 +40,15 @@ const Tables = (() => {
       return `${Charts.show(Math.min(...numbers))} to ${Charts.show(Math.max(...numbers))}`;
     }
     const common = masked(values[0]);
-    return values.every((value) => masked(value) === common) ? common : `${new Set(values).size} different`;
+    if (!values.every((value) => masked(value) === common)) return `${new Set(values).size} different`;
+    if (column === names) return common;
+    const numbers = values.map((value) => value.match(NUMBER)); // ranges of those that differ
+    const between = values[0].split(NUMBER);
+    return between.reduce((text, piece, place) => {
+      const seen = numbers.map((found) => found[place - 1]);
+      const [low, high] = [Math.min(...seen), Math.max(...seen)];
+      return text + (low === high ? seen[0] : `${Charts.show(low)}…${Charts.show(high)}`) + piece;
+    });
   }
 
   const shown = (column, row) => {
@@ -129,9 +143,9 @@ const Tables = (() => {
     draw() {
       const items = this.items();
       const rows = items.reduce((sum, item) => sum + item.length, 0);
-      const of = rows < this.count ? ` of ${this.count.toLocaleString("en")}` : "";
+      const all = plural(this.count, this.noun);
       const lines = this.grouped && items.length < rows ? ` in ${plural(items.length, "line")}` : "";
-      this.status.textContent = rows ? plural(rows, this.noun).replace(/ /, `${of} `) + lines : `No ${this.noun} says that.`;
+      this.status.textContent = rows ? (rows < this.count ? `${rows.toLocaleString("en")} of ${all}` : all) + lines : `No ${this.noun} says that.`;
       this.body.replaceChildren(...items.slice(0, this.most).flatMap((item) => this.lines(item)));
       const hidden = items.length - this.most;
       this.more.hidden = hidden <= 0;
@@ -155,7 +169,7 @@ const Tables = (() => {
         const label = make("button", { type: "button", class: "unfold", "aria-expanded": String(open) },
           make("span", { "aria-hidden": "true" }), cell.textContent);
         label.addEventListener("click", () => this.unfold(key, head, item));
-        cell.replaceChildren(label, ` ${item.length} ${this.noun}s`);
+        cell.replaceChildren(label, make("span", { class: "count" }, `${item.length} ${this.noun}s`));
       });
       return open ? [head, ...item.map((row) => this.line(row, null, "member"))] : [head];
     }
@@ -171,10 +185,10 @@ const Tables = (() => {
     line(rows, dress = null, kind = "") {
       const row = make("tr", { role: "row", ...(kind && { class: kind }) });
       this.columns.forEach((column, index) => {
-        const text = Array.isArray(rows) ? summary(column, rows) : shown(column, rows);
+        const text = Array.isArray(rows) ? summary(column, rows, this.columns[0]) : shown(column, rows);
         const cell = index === 0 ? make("th", { role: "rowheader", scope: "row" }) : make("td", { role: "cell" });
         cell.dataset.title = column.title;
-        cell.className = { number: "right", code: "code", name: "code" }[column.kind] ?? "";
+        cell.className = column.style;
         cell.textContent = text;
         if (text === "") cell.classList.add("empty");
         if (index === 0 && dress) dress(cell);
