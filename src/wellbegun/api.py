@@ -180,9 +180,10 @@ def check(
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
 ) -> Health:
-    """Measure a model at initialization, however it was initialized: one forward and one backward pass.
+    """Measure a model, however it was initialized: signal, gradient, symmetry, range, first loss, attention.
 
-    Nothing about the model changes: weights, buffers, gradients, modes and random states are as before.
+    Nothing about the model changes: weights, buffers, gradients, modes, hooks and random states are as before. It is
+    measured in the mode it is in, and under the autocast that is on.
 
     Args:
         model, batch: As for `plan`; the batch should look like real data.
@@ -190,15 +191,20 @@ def check(
             cross-entropy against random labels if the output has classes, else a squared error.
         chance: What that loss is for a model that knows nothing, if it should be judged.
     Returns:
-        A `Health`: `.healthy`, `.findings` with code, place, value, bound and remedy, and `.statistics`.
+        A `Health`: `.healthy`, `.findings` with code, place, value, bound, reason, source and a remedy to paste,
+        `.codes`, `.notes`, `.statistics`, `.scalars()` for logging and `.assert_healthy()` for tests. Notes are
+        findings that stop no training; they make no model unhealthy.
     Raises:
         TraceError: the model failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
+    Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute.
+    Source: each finding names its own; `wellbegun.health.CATALOGUE` lists all codes.
 
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
     >>> _ = torch.nn.init.zeros_(model[0].weight)
-    >>> "W301" in check(model, torch.ones(2, 8)).codes      # equal units
-    True
+    >>> found = check(model, torch.randn(32, 8)).findings[0]
+    >>> found.code, found.title, found.remedy
+    ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
     return examine(_torch().probe(model, batch, loss, chance=chance))
 
@@ -345,7 +351,7 @@ def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predi
     """
     from wellbegun.reports import print_tables
 
-    items = _parts(found) if isinstance(found, Result) else (found,)
+    items = (found.plan, found.ledger, found.health) if isinstance(found, Result) else (found,)
     if not all(isinstance(item, (Plan, PlanDiff, Explanation, Ledger, Health, Predictions, Race)) for item in items):
         allowed = "a Plan, PlanDiff, Explanation, Ledger, Health, Predictions, Race or Result"
         raise ArgumentTypeError(message("show", "found", allowed, type(found).__name__))
@@ -359,23 +365,19 @@ def report(
     before: Health | Result | None = None,
     model: Any = None,
 ) -> Path | str:
-    """One HTML file that says whether a model is ready to train, and shows why.
-
-    The file is complete: no network, readable on a phone, in the dark and on paper. Verdict, findings with remedies,
-    charts of signal and gradient by depth, theory beside measurement, weights against their laws, loss curves of a
-    race, and the plan as a table that sorts and searches.
+    """One HTML file that says whether a model is ready to train, and shows why: no network, phone, dark, paper.
 
     Args:
         found: What to show, at most one of each: a Result, a Plan, a Ledger, a Health, Predictions, a Race.
         path: File to write; an existing one is replaced once the new one is complete. None returns the text.
         title: Heading of the page.
-        before: Health of the model before it was initialized, which the charts show beside that of now.
-        model: The model that the plan filled: histograms of its weights are shown beside their laws.
+        before: Health before initialization, which the charts show beside that of now.
+        model: The model that the plan filled: histograms of its weights stand beside their laws.
     Returns:
         The path of the file, or its text if no path was given.
     Raises:
-        ArgumentTypeError: something that cannot be shown. ArgumentError: two of a kind, nothing to show, or a model
-        without a plan. OSError: the file cannot be written.
+        ArgumentTypeError: something that cannot be shown. ArgumentError: two of a kind, nothing, or a model without its
+        plan. OSError: the file cannot be written.
     Cost: 0.6 MB of text, some 100 bytes for each parameter, and a second at most.
 
     >>> from torch import nn
@@ -388,13 +390,11 @@ def report(
     from wellbegun.reports.html import contents_of, document
     from wellbegun.storage import write_text
 
-    items = [part for item in found for part in (_parts(item) if isinstance(item, Result) else (item,))]
+    items = [
+        p for item in found for p in ((item.plan, item.ledger, item.health) if isinstance(item, Result) else (item,))
+    ]
     contents = contents_of(items, before.health if isinstance(before, Result) else before, with_model=model is not None)
     if model is not None:
         contents = replace(contents, histograms=_torch().histograms(model, contents.plan))
     text = document(contents, title or "How this model begins", __version__)
     return text if path is None else write_text(path, text)
-
-
-def _parts(result: Result) -> tuple[Plan, Ledger, Health]:
-    return result.plan, result.ledger, result.health

@@ -82,6 +82,19 @@ def large_plan(count: int = 10_000) -> Plan:
     return Plan(entries, "test@1", 0)
 
 
+class Encoder(nn.Module):
+    """Three blocks of attention with a residual stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True, norm_first=True)
+        self.blocks = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.head = nn.Linear(32, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.blocks(x).mean(1))
+
+
 class Evil(nn.Module):
     """A module and a parameter whose names are markup, and a bad weight, so that a finding names it."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 import wellbegun as wb
 
@@ -20,7 +20,7 @@ if "html_reports" not in sys.modules:
     assert _spec.loader is not None
     sys.modules["html_reports"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["html_reports"])
-from html_reports import CLOSING, DEPTH, EVIL, Evil, large_plan, mended, race
+from html_reports import CLOSING, DEPTH, EVIL, Encoder, Evil, large_plan, mended, race
 
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -48,6 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "mended": wb.report(result, theory, before=before, model=model, path=folder / "mended.html", title="Digits"),
         "broken": wb.report(before, path=folder / "broken.html"),
         "evil": wb.report(plan, bad, model=evil, path=folder / "evil.html", title=EVIL),
+        "encoder": wb.report(wb.check(Encoder(), torch.randn(8, 6, 32)), path=folder / "encoder.html"),
         "race": wb.report(race(), path=folder / "race.html"),
         "large": wb.report(large_plan(), path=folder / "large.html"),
     }
@@ -101,9 +102,10 @@ def status(page: Page, table: str) -> str:
 # ---------------------------------------------------------------------- the whole page
 def test_the_verdict_comes_first_and_says_what_to_do(look: Any) -> None:
     page = look("broken")
-    assert page.locator("h1 + .verdict .sentence").inner_text().startswith("Not ready to train: vanishing signal at ")
+    assert page.locator("h1 + .verdict .sentence").inner_text().startswith("Not ready to train: vanishing ")
     assert "unhealthy" in page.locator(".verdict .badge").inner_text()
-    assert page.locator(".verdict .next").inner_text().startswith("Next, for W101: ")
+    first = mended()[1].findings[0]
+    assert page.locator(".verdict .next").inner_text() == f"Next, for {first.code}: {first.remedy}"
     page = look("mended")
     assert page.title() == "Digits"
     assert f"through {DEPTH} weighted operations" in page.locator(".sentence").inner_text()
@@ -124,7 +126,7 @@ def test_every_fact_of_a_finding_is_there_and_its_remedy_can_be_copied(look: Any
         )
         assert all(part in shown for part in (*parts, finding.source)), shown
     page.get_by_role("button", name=f"Copy the remedy for {findings[0].code}").click()
-    page.wait_for_function("document.querySelector('.copy + [role=status]').textContent !== ''")
+    expect(page.locator(".copy + [role=status]").first).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == findings[0].remedy
 
 
@@ -220,16 +222,16 @@ def test_the_plan_sorts_by_keyboard_and_says_so(look: Any) -> None:
 
 
 def test_the_plan_is_searched_and_the_count_is_announced(look: Any) -> None:
-    page, plan = look("mended"), mended()[2].plan
-    total = len(plan)
+    page, total = look("mended"), len(mended()[2].plan)
+    search = page.locator("[data-table=plan]").get_by_label("Search parameters")
     assert status(page, "plan").startswith(f"{total} parameters in ")
-    page.get_by_label("Search parameters").fill("readout 98")
+    search.fill("readout 98")
     assert status(page, "plan") == f"1 of {total} parameters"
     assert texts(page, "[data-table=plan] tbody th") == [f"{2 * DEPTH - 2}.weight"]
-    page.get_by_label("Search parameters").fill("nowhere at all")
+    search.fill("nowhere at all")
     assert status(page, "plan") == "No parameter says that."
     assert page.locator("[data-table=plan] tbody tr").count() == 0
-    page.get_by_label("Search parameters").fill("")
+    search.fill("")
     assert status(page, "plan").startswith(f"{total} parameters in ")
     assert page.locator("[data-table=plan] [role=status]").count() == 1
 
@@ -293,6 +295,22 @@ def test_charts_hold_every_operation_before_and_now(look: Any) -> None:
     assert drawn["Values, counted"]["marks"] > 10
     broken = charts(look("broken"))
     assert all(len(chart["lines"]) == 1 for chart in broken)
+
+
+def test_attention_and_the_residual_stream_are_shown(look: Any) -> None:
+    page = look("encoder")
+    choice = page.locator("#signal-figure select")
+    assert choice.locator("option").all_inner_texts()[:2] == ["layers and residual sums", "all weighted operations"]
+    chart = page.locator("#signal-figure .chart")
+    chart.focus()
+    page.keyboard.press("Home")
+    assert chart.locator(".tip").inner_text().startswith("sum behind blocks.layers.0.self_attn.out_proj")
+    before = page.locator("#signal-figure g[aria-label=dot] path, #signal-figure g[aria-label=dot] circle").count()
+    choice.select_option("all weighted operations")
+    after = page.locator("#signal-figure g[aria-label=dot] path, #signal-figure g[aria-label=dot] circle").count()
+    assert before == 6 < after
+    page.locator("summary", has_text="Attention").click()
+    assert status(page, "attentions") == "3 attentions"
 
 
 def test_values_are_read_by_keyboard_and_by_pointer(look: Any) -> None:
@@ -391,6 +409,7 @@ def test_the_page_holds_as_many_facts_as_the_json(look: Any) -> None:
     data = result.health.to_dict()
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     assert status(page, "operations") == f"{len(data['operations'])} operations"
+    assert status(page, "parameters") == f"{len(data['parameters'])} parameters"
     assert page.locator(".finding").count() == len(data["findings"])
     assert status(page, "plan").startswith(f"{len(result.plan.to_dict()['entries'])} parameters")
     shown = len([row for row in theory if row.kind != "move" or row.flagged])

@@ -133,7 +133,7 @@ def write_report(path: Path | None, *found: Any, **options: Any) -> None:
         write(lambda items, target: api.report(*items, path=target, **options), found, path)
 
 
-def written(what: str, path: Path | None, format: Format) -> None:
+def written(what: str, path: Path | None, format: str) -> None:
     """Say where something is; JSON on the standard output stays JSON."""
     if path is not None:
         (console if format == "table" else Console(stderr=True)).print(f"{what} written to {path}", markup=False)

@@ -4,8 +4,10 @@ One layer computes z = gain * W a_before and hands on a = phi(z); there are no b
 the gain go through one matrix product: their samples stand side by side.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -18,10 +20,11 @@ from wellbegun.laws import Normal
 from wellbegun.schemes import mirrored
 from wellbegun.schemes.base import Scheme
 from wellbegun.schemes.patterns import MirroredScheme
-from wellbegun.theory import activation_of
+from wellbegun.theory import activation_of, moments
 from wellbegun.theory.activations import SELU_ALPHA, SELU_SCALE
 
-FLAT = 0.05  # a unit is flat where its slope is below this share of the steepest: tanh beyond 2.18
+FLAT = 0.05  # an activation is flat where its slope is below this share of the usual one, as `wellbegun check` has it
+DEAD = 0.01  # a unit is dead if its slope is below this share for every sample
 HOMOGENEOUS = ("linear", "relu", "leaky_relu(0.2)")  # phi(s x) = s phi(x) for s > 0
 Function = Callable[[Array], Array]
 
@@ -75,9 +78,26 @@ def slope_of(activation: str) -> Function:
     return SLOPES[known("explore", "activation", activation, SLOPES)]
 
 
-def flat_below(activation: str) -> float:
-    """The slope below which a unit counts as flat."""
-    return FLAT * float(np.abs(slope_of(activation)(np.linspace(-8, 8, 1601))).max())
+@functools.cache
+def usual_slope(activation: str) -> float:
+    """RMS of the slope for standard normal sums.
+
+    >>> round(usual_slope("relu") ** 2, 9)
+    0.5
+    """
+    return math.sqrt(moments(activation).slope)
+
+
+@functools.cache
+def usually_flat(activation: str) -> float:
+    """Share of standard normal sums at which the activation is flat: half for ReLU.
+
+    >>> usually_flat("relu"), usually_flat("linear")
+    (0.5, 0.0)
+    """
+    normal = NormalDist()
+    sums = np.array([normal.inv_cdf((i + 0.5) / 200) for i in range(200)])
+    return float(np.mean(np.abs(slope_of(activation)(sums)) < FLAT * usual_slope(activation)))
 
 
 def inputs(samples: int, width: int, *, seed: int = 0) -> Array:

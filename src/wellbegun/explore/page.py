@@ -8,7 +8,7 @@ from wellbegun.errors import ModelError
 from wellbegun.explore.content import content
 from wellbegun.explore.lessons import COUNTS, FORMULAS, SLOPES_BELOW, STDS, TENSIONS
 from wellbegun.explore.playground import CHOICES, Progress
-from wellbegun.health.findings import CATALOGUE
+from wellbegun.health import CATALOGUE
 from wellbegun.reports.html import CHARTS, asset, page, template
 from wellbegun.schemes import cards
 
@@ -26,6 +26,8 @@ CHAPTERS = (
     ("choose", "Which for which", "Which scheme for which layer"),
     ("stable", "Stable signals", "Stable signals and gradients: what it is all for"),
 )
+# what `wellbegun check` can find in plain networks; the page tells these
+CODES = ("W101", "W102", "W103", "W201", "W202", "W301", "W401", "W501", "W701", "W702")
 # what the table of schemes shows: choice of the playground, its activation there
 TABLE = {
     "zeros": "relu",
@@ -159,7 +161,7 @@ def _chapters() -> dict[str, Any]:
         "tension_last": len(TENSIONS) - 1,
         "slopes": slopes,
         "table": table,
-        "findings": [(code, *entry) for code, entry in CATALOGUE.items()],
+        "findings": [(code, CATALOGUE[code].title, CATALOGUE[code].why) for code in CODES],
     }
 
 

@@ -16,17 +16,20 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.explore.expected import curves
 from wellbegun.explore.networks import (
+    DEAD,
+    FLAT,
     HOMOGENEOUS,
     SLOPES,
     Backward,
     Forward,
     backward,
-    flat_below,
     forward,
     inputs,
     layers,
+    usual_slope,
+    usually_flat,
 )
-from wellbegun.health.findings import GRADIENT_RANGE, SIGNAL_RANGE
+from wellbegun.health.catalogue import COLLAPSE, GRADIENT_RANGE, SATURATED, SIGNAL_RANGE
 from wellbegun.schemes import (
     constant,
     fan_in_uniform,
@@ -51,9 +54,8 @@ LAYERS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # whose distributions are 
 VALUES = 4096  # entries of the batch that are measured in each layer, at any width
 BINS = 25
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # of the histogram of what is handed on; +-3 for the others
-SATURATED = 0.9  # share of flat entries at which the page says so, where check has no finding of its own
-# what is found, as bits
-W101, W102, W201, W202, W301, FLAT_UNITS = (1 << bit for bit in range(6))
+# findings of `wellbegun check` as bits
+W101, W102, W201, W202, W301, W103, W702 = (1 << bit for bit in range(7))
 
 
 @dataclass(frozen=True)
@@ -154,26 +156,28 @@ def measure(
     depths = [each for each in DEPTHS if each <= depth]
     weights = layers(KINDS[kind], depth, width, seed=seed) if weights is None else weights
     # where phi(s x) = s phi(x), one network tells of all: layer l of another has gain ** l times its signal
-    alike = activation in HOMOGENEOUS and kind != "constant"
-    run = np.ones(1) if alike else gains
-    grown = np.log10(gains)[:, None] if alike else np.zeros((len(gains), 1))
+    shared = activation in HOMOGENEOUS and kind != "constant"
+    run = np.ones(1) if shared else gains
+    grown = np.log10(gains)[:, None] if shared else np.zeros((len(gains), 1))
     passed = forward(weights, activation, inputs(VALUES // width, width, seed=seed), run)
     half = [Forward(p.sums, p.handed, p.slopes[:, : max(VALUES // width // 2, 8)]) for p in passed]
     ratios, gradient_shapes = _gradients(backward(weights, half, run, depths, seed=seed), depths, grown)
     level, every = grown * np.arange(1, depth + 1), np.ones((len(gains), 1))
     flat, dead = (share * every for share in _flatness(passed, activation))
-    found, extreme = _verdicts(kind, gains, _stacked(_log_rms, passed, "sums") + level, ratios, flat, depths)
+    alike = _stacked(_alike, passed, "sums") * every
+    sums = _stacked(_log_rms, passed, "sums") + level
+    found = _findings(sums, ratios, depths) | _stuck(activation, flat, alike, depths)
     return Measured(
         gains=gains,
         handed=_stacked(_log_rms, passed, "handed") + level,
         gradient=np.concatenate(ratios, axis=1),
         flat=flat,
         dead=dead,
-        alike=_stacked(_alike, passed, "sums") * every,
+        alike=alike,
         shape=_shapes(passed, grown, range_of(activation)),
         gradient_shape=gradient_shapes,
-        found=found,
-        extreme=extreme,
+        found=np.full_like(found, W301) if kind == "constant" else found,  # the rest only follows from it
+        extreme=_extremes(sums, ratios, depths),
     )
 
 
@@ -200,8 +204,10 @@ def _log_rms(values: Array) -> Array:
 
 
 def _flatness(passed: Sequence[Forward], activation: str) -> tuple[Array, Array]:
-    flat = [np.abs(p.slopes) < flat_below(activation) for p in passed]
-    return np.stack([f.mean(axis=(1, 2)) for f in flat], 1), np.stack([f.all(axis=1).mean(axis=1) for f in flat], 1)
+    usual = usual_slope(activation)
+    flat = [(np.abs(p.slopes) < FLAT * usual).mean(axis=(1, 2)) for p in passed]
+    dead = [(np.abs(p.slopes) < DEAD * usual).all(axis=1).mean(axis=1) for p in passed]
+    return np.stack(flat, axis=1), np.stack(dead, axis=1)
 
 
 def _alike(sums: Array) -> Array:
@@ -243,24 +249,36 @@ def _row(depths: Sequence[int], end: int, index: int) -> int:
     return [depth for depth in depths if depth > index].index(end)
 
 
-def _verdicts(
-    kind: str, gains: Array, sums: Array, ratios: Sequence[Array], flat: Array, depths: Sequence[int]
-) -> tuple[Array, Array]:
-    """The findings of `wellbegun check` for each network and depth, as bits, and the ratios that decided."""
-    found = np.zeros((len(gains), len(depths)), np.uint8)
-    extreme = np.zeros((len(gains), len(depths), 2))
-    signal, gradient = math.log10(SIGNAL_RANGE), math.log10(GRADIENT_RANGE)
-    for at, (depth, ratio) in enumerate(zip(depths, ratios, strict=True)):
+def _findings(sums: Array, ratios: Sequence[Array], depths: Sequence[int]) -> Array:
+    """What `wellbegun check` finds of signal and gradient, as bits, for each network and depth."""
+    found = []
+    for depth, ratio in zip(depths, ratios, strict=True):
         low, high = sums[:, :depth].min(axis=1), sums[:, :depth].max(axis=1)
         first, largest = ratio[:, 0], ratio.max(axis=1)
-        bits = (
-            W101 * (low < -signal) + W102 * (high > signal) + W201 * (first < -gradient) + W202 * (largest > gradient)
-        )
-        bits = bits + FLAT_UNITS * (flat[:, :depth].max(axis=1) > SATURATED)
-        found[:, at] = bits + (W301 if kind == "constant" else 0)
-        extreme[:, at, 0] = np.where(-low > high, low, high)
-        extreme[:, at, 1] = np.where(largest > gradient, largest, first)
-    return found, extreme
+        forward_bits = W101 * (low < -math.log10(SIGNAL_RANGE)) + W102 * (high > math.log10(SIGNAL_RANGE))
+        back_bits = W201 * (first < -math.log10(GRADIENT_RANGE)) + W202 * (largest > math.log10(GRADIENT_RANGE))
+        found.append(forward_bits + back_bits)
+    return np.stack(found, axis=1).astype(np.uint8)
+
+
+def _stuck(activation: str, flat: Array, alike: Array, depths: Sequence[int]) -> Array:
+    """What it finds of saturation in any layer, and of collapse in the last one."""
+    limit = usually_flat(activation) + SATURATED * (1 - usually_flat(activation))
+    found = [
+        W702 * (flat[:, :depth] > limit).any(axis=1) + W103 * (1 - alike[:, depth - 1] < COLLAPSE) for depth in depths
+    ]
+    return np.stack(found, axis=1).astype(np.uint8)
+
+
+def _extremes(sums: Array, ratios: Sequence[Array], depths: Sequence[int]) -> Array:
+    """The log ratios that decide, for each network and depth: of the signal, and of the gradient."""
+    found = []
+    for depth, ratio in zip(depths, ratios, strict=True):
+        low, high = sums[:, :depth].min(axis=1), sums[:, :depth].max(axis=1)
+        largest = ratio.max(axis=1)
+        back = np.where(largest > math.log10(GRADIENT_RANGE), largest, ratio[:, 0])
+        found.append(np.stack([np.where(-low > high, low, high), back], axis=1))
+    return np.stack(found, axis=1)
 
 
 def groups(widths: Sequence[int] = WIDTHS, activations: Sequence[str] = tuple(SLOPES)) -> list[tuple[str, str, int]]:

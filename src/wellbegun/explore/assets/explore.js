@@ -170,13 +170,17 @@ const Explore = (() => {
   const beyond = (row) => row[0] + row[row.length - 1];
 
   // ------------------------------------------------------------------ the verdict
-  const BITS = { signalGone: 1, signalHuge: 2, gradientGone: 4, gradientHuge: 8, equal: 16, flat: 32 };
+  const BITS = { signalGone: 1, signalHuge: 2, gradientGone: 4, gradientHuge: 8, equal: 16, alike: 32, flat: 64 };
   const times = (x) => (x === 0 ? "0" : x > 1e30 ? "more than 1e30" : x < 1e-30 ? "less than 1e-30" : show(Number(x.toPrecision(2))));
 
   /** {kind, sign, title, why}: one plain sentence, and the reason with numbers. */
   function judge(net) {
-    const has = (bit) => (net.found & BITS[bit]) !== 0;
-    const bad = (title, why) => ({ kind: "bad", sign: "✕", title, why });
+    const has = (bit) => (net.found & BITS[bit]) !== 0, last = net.depth - 1;
+    const also = [
+      ...(has("flat") ? [`In some layer ${show(Number((100 * d3.max(net.flat)).toPrecision(2)))} % of all sums lie where the activation is flat.`] : []),
+      ...(has("alike") ? [`In layer ${net.depth} all inputs have become the same.`] : []),
+    ];
+    const bad = (title, ...why) => ({ kind: "bad", sign: "✕", title, why: [...why, ...also].join(" ") });
     if (has("equal")) {
       return net.choice.key === "zeros"
         ? bad("Symmetric and silent: this network cannot begin to learn.", "With zeros nothing gets through: the first layer’s gradient is 0, and all units of a layer are copies of each other.")
@@ -184,12 +188,15 @@ const Explore = (() => {
     }
     const signal = `The sums inside the layers ${has("signalHuge") ? "grow" : "shrink"} to ${times(net.signalRatio)} times what came in`;
     const gradient = `the first layer’s gradient is ${times(net.gradientRatio)} times the last layer’s`;
-    if (has("signalGone")) return bad(has("gradientGone") ? "Vanishing: signal and gradient fade away." : has("gradientHuge") ? "Vanishing signal, exploding gradient." : "Vanishing: the signal fades away.", `${signal}; ${gradient}. Healthy is within a factor of 100.`);
-    if (has("signalHuge")) return bad(has("gradientHuge") ? "Exploding: signal and gradient grow out of bounds." : "Exploding: the signal grows out of bounds.", `${signal}; ${gradient}. Healthy is within a factor of 100.`);
-    if (has("gradientGone")) return bad("Vanishing gradient: the first layers will hardly learn.", `The signal is fine, but ${gradient}. Healthy is within a factor of 100.`);
-    if (has("gradientHuge")) return bad("Exploding gradient: no learning rate fits all layers.", `The signal stays in range, but a gradient reaches ${times(net.gradientRatio)} times the last layer’s. Healthy is within a factor of 100.`);
-    if (has("flat")) return { kind: "note", sign: "!", title: "Saturated: the scales hold, but the units are stuck.", why: `In some layer ${show(100 * d3.max(net.flat))} % of all sums lie where the activation is flat, and little gets past them.` };
-    return { kind: "good", sign: "✓", title: "Healthy: signal and gradient keep their size.", why: `An RMS of 1 came in, and layer ${net.depth} hands on ${times(net.handed[net.depth - 1])}; ${gradient}. Everything stays within a factor of 100.` };
+    const healthy = "Healthy is within a factor of 100.";
+    if (has("signalGone")) return bad(has("gradientGone") ? "Vanishing: signal and gradient fade away." : has("gradientHuge") ? "Vanishing signal, exploding gradient." : "Vanishing: the signal fades away.", `${signal}; ${gradient}.`, healthy);
+    if (has("signalHuge")) return bad(has("gradientHuge") ? "Exploding: signal and gradient grow out of bounds." : "Exploding: the signal grows out of bounds.", `${signal}; ${gradient}.`, healthy);
+    if (has("gradientGone")) return bad("Vanishing gradient: the first layers will hardly learn.", `The signal keeps its size, but ${gradient}.`, healthy);
+    if (has("gradientHuge")) return bad("Exploding gradient: no learning rate fits all layers.", `The signal keeps its size, but a gradient reaches ${times(net.gradientRatio)} times the last layer’s.`, healthy);
+    if (has("flat")) return bad("Saturated: the units are stuck.", "Signal and gradient keep their size, but little gets past flat ground.");
+    if (has("alike")) return bad("Collapsed: the network sees no difference between inputs.", "Signal and gradient keep their size.");
+    const close = net.alike[last] > 0.95 ? ` One thing to know: at the end two different inputs have a cosine of ${show(Number(net.alike[last].toPrecision(3)))}, so the network can hardly tell them apart.` : "";
+    return { kind: "good", sign: "✓", title: "Healthy: signal and gradient keep their size.", why: `An RMS of 1 came in, and layer ${net.depth} hands on ${times(net.handed[last])}; ${gradient}. Everything stays within a factor of 100.${close}` };
   }
 
   /** How the std compares with the one the activation asks for. */
@@ -215,8 +222,6 @@ const Explore = (() => {
       element("p", {}, found.why),
       element("p", {}, `${net.choice.label} (${net.law}). ${advice(net, activation)}`),
     ];
-    const alike = net.alike[net.depth - 1];
-    if (found.kind === "good" && alike > 0.95) parts.push(element("p", {}, `One thing to know: at the end two different inputs have a cosine of ${show(Number(alike.toPrecision(3)))}, so the network can hardly tell them apart.`));
     if (other) parts.push(element("p", { class: "other" }, element("strong", {}, `${other.choice.label}: `), judge(other).title));
     block.replaceChildren(...parts);
   }

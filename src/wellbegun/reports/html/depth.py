@@ -1,50 +1,49 @@
-"""Signal and gradient by depth, after and before."""
+"""Signal and gradient by depth, after and before; what attention and the residual stream do."""
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wellbegun.health import Health, OperationStats, hidden_operations
-from wellbegun.health.findings import GRADIENT_RANGE, SIGNAL_RANGE
+from wellbegun.health.catalogue import GRADIENT_RANGE, SIGNAL_RANGE
+from wellbegun.health.depth import points_of
+from wellbegun.reports.html.operations import SHARES, attention_columns, operation_columns, parameter_columns
 from wellbegun.reports.html.page import template
-from wellbegun.reports.html.parts import Figure, Section, choices, lines
-from wellbegun.reports.html.tables import Column, table_block, table_data
+from wellbegun.reports.html.parts import Figure, Section, choices, lines, shown
+from wellbegun.reports.html.tables import table_block, table_data
 
 CROWDED = 12  # operations from which on roles can be looked at alone
-AXIS = "weighted operation, from input to output"
-# field of OperationStats -> title, what to look for
-SHARES = {
-    "dead": ("Dead units", "Share of units whose activation is flat on the whole batch: they learn nothing."),
-    "saturated": (
-        "Saturated entries",
-        "Share of entries at which the activation is flat: little gradient passes them.",
-    ),
-    "correlation": (
-        "Correlation of two samples",
-        "1 means that the network no longer tells its inputs apart (rank collapse).",
-    ),
-}
+NOTHING = 0.01  # shares below it need no chart
+AXIS = "from input to output"
+Sides = dict[str, Health]  # "before" and "now"
 
 
 def depth_section(now: Health, before: Health | None = None) -> Section | None:
     """Charts of signal and gradient, and what the batch showed of each operation; None for a model without any."""
-    operations = now.statistics.operations
-    if not operations:
+    statistics = now.statistics
+    if not statistics.operations:
         return None
     sides = {"now": now} if before is None else {"before": before, "now": now}
     figures = [_signal(sides), _gradient(sides), *_shares(sides)]
-    data = {figure.id: figure.data for figure in figures}
-    table = table_data("Signal and gradient by depth", "operation", _columns(sides))
+    tables = {
+        "operations": table_data("Weighted operations", "operation", operation_columns(now, before)),
+        "parameters": table_data("Parameters as measured", "parameter", parameter_columns(statistics.parameters)),
+    }
+    if statistics.attentions:
+        tables["attentions"] = table_data("Attention", "attention", attention_columns(statistics.attentions))
+    titles = {"operations": "Every weighted operation", "parameters": "Every parameter", "attentions": "Attention"}
     body = template(
-        "sections.html",
-        intro="",
+        "depth.html",
+        facts=[fact for fact in _facts(now) if fact[1]],
         figures=figures,
         notes=_notes(now),
-        table=table_block("operations"),
-        folded="All numbers, operation by operation",
+        tables={titles[name]: table_block(name) for name in tables},
     )
-    return Section("depth", "Signal and gradient by depth", body, {**data, "operations": table}, charts=True)
+    data = {figure.id: figure.data for figure in figures}
+    return Section("depth", "Signal and gradient by depth", body, {**data, **tables}, charts=True)
 
 
 def _notes(health: Health) -> list[str]:
@@ -54,127 +53,156 @@ def _notes(health: Health) -> list[str]:
     return [*([injected] if health.statistics.injected else []), *health.statistics.notes]
 
 
-def entering(health: Health) -> float:
-    """RMS of what comes into the first hidden layer: the unit of signals. 0 if there is none."""
-    return next((operation.input_rms for operation in hidden_operations(health.statistics)), 0.0)
+def _facts(health: Health) -> list[tuple[str, str]]:
+    """Of the model as a whole."""
+    found, loss = health.statistics, health.statistics.loss
+    chance = "" if loss is None or loss.chance is None else f", by chance {shown(loss.chance)}"
+    return [
+        ("first loss", "" if loss is None else f"{shown(loss.value)}{chance} ({loss.description})"),
+        ("RMS of the output", shown(found.output_rms)),
+        ("gain, first to last layer", "" if found.jacobian is None else f"{shown(found.jacobian)} (root mean square)"),
+        ("sensitivity", "" if found.sensitivity is None else f"{shown(found.sensitivity)} (change of the output for a "
+         "change of the first layer, both relative)"),
+        *((title.lower(), _none(health, field)) for field, (title, _) in SHARES.items()),
+        ("correlation of inputs", "" if found.input_correlation is None else shown(found.input_correlation)),
+    ]  # fmt: skip
 
 
-def last_gradient(health: Health) -> float:
-    """Norm of the gradient at the last hidden layer that one reaches: the unit of gradients. 0 if there is none."""
-    found = [o.gradient for o in hidden_operations(health.statistics) if o.gradient and math.isfinite(o.gradient)]
-    return found[-1] if found else 0.0
+def _none(health: Health, field: str) -> str:
+    """Said where there is nothing to draw."""
+    values = [value for o in health.statistics.operations if (value := getattr(o, field)) is not None]
+    if not values or max(map(abs, values)) >= NOTHING:
+        return ""
+    return "below 1 %" if any(values) else "none"
 
 
-_Sides = dict[str, Health]
+# ---------------------------------------------------------------------- what stands at each place
+@dataclass(frozen=True)
+class Spot:
+    """One place on the axis."""
+
+    label: str
+    signal: float | None
+    gradient: float | None
 
 
-def _signal(sides: _Sides) -> Figure:
-    units = {name: entering(side) for name, side in sides.items()}
-    relative = all(unit and math.isfinite(unit) for unit in units.values())
-    series = {
-        name: _values(side, lambda o, unit=units[name]: o.rms / unit if relative else o.rms)  # type: ignore[misc]
-        for name, side in sides.items()
-    }
-    text = "RMS of each output, in units of what enters the first layer. A level line is a signal that is kept."
+def _spots(health: Health, keep: Callable[[OperationStats], bool]) -> dict[int, Spot]:
+    """Weighted operations, by their number."""
+    hidden = hidden_operations(health.statistics)
+    start = next((o.input_rms for o in hidden), 0.0)
+    last = next((o.gradient for o in reversed(hidden) if o.gradient and math.isfinite(o.gradient)), 1.0)
+    found = {}
+    for number, o in enumerate(health.statistics.operations, 1):
+        unit = o.start_rms or start or 1.0
+        if keep(o):
+            label = f"{number}. {o.parameter or o.place}, {o.role}"
+            found[number] = Spot(label, _kept(o, o.rms / unit), _kept(o, o.gradient and o.gradient / last))
+    return found
+
+
+def _kept(o: OperationStats, value: float | None) -> float | None:
+    return value if o.finite else math.nan
+
+
+def _has_role(role: str, operation: OperationStats) -> bool:
+    return operation.role == role
+
+
+def _judged(health: Health) -> dict[int, Spot]:
+    """What findings are about: hidden layers outside branches, and the sums of residual streams."""
+    statistics = health.statistics
+    points = points_of(statistics)
+    sums = {stream.index: stream for stream in statistics.streams}
+    last = next((p.gradient for p in reversed(points) if p.gradient and math.isfinite(p.gradient)), 1.0)
+    found = {}
+    for point in points:
+        stream = sums.get(point.index)
+        label = (
+            f"{point.parameter or point.place}" if stream is None else f"sum behind {stream.parameter or stream.place}"
+        )
+        ratio = stream.rms / (stream.start_rms or 1.0) if point.ratio is None and stream is not None else point.ratio
+        found[point.index] = Spot(label, ratio, point.gradient and point.gradient / last)
+    return found
+
+
+def _views(sides: Sides) -> dict[str, dict[str, dict[int, Spot]]]:
+    """Ways to look at the same model -> for each side its places; the first is shown."""
+    roles = Counter(o.role for o in sides["now"].statistics.operations)
+    views: dict[str, Callable[[Health], dict[int, Spot]]] = {}
+    if sides["now"].statistics.streams:
+        views["layers and residual sums"] = _judged
+    views["all weighted operations"] = lambda health: _spots(health, lambda _: True)
+    kinds = [role for role, count in roles.items() if count > 2]
+    if sum(roles.values()) > CROWDED and len(kinds) > 1:
+        views |= {role: partial(_spots, keep=partial(_has_role, role)) for role in kinds}
+    return {name: {side: view(health) for side, health in sides.items()} for name, view in views.items()}
+
+
+# ---------------------------------------------------------------------- charts
+def _signal(sides: Sides) -> Figure:
+    text = (
+        "RMS of each output, in units of what comes in (behind a normalization: of what it gives). A level line is a "
+    )
+    text += "signal that is kept."
     bounds = {1 / SIGNAL_RANGE: "vanishing below", SIGNAL_RANGE: "exploding above"}
-    return _figure("signal", "Forward: the signal", text, "RMS ÷ input" if relative else "RMS", series, sides, bounds)
+    return _figure("signal", "Forward: the signal", text, "RMS ÷ input", sides, lambda spot: spot.signal, bounds)
 
 
-def _gradient(sides: _Sides) -> Figure:
-    units = {name: last_gradient(side) for name, side in sides.items()}
-    series = {
-        name: _values(side, lambda o, unit=units[name]: None if o.gradient is None else o.gradient / (unit or 1.0))  # type: ignore[misc]
-        for name, side in sides.items()
-    }
+def _gradient(sides: Sides) -> Figure:
     text = (
         "Norm of the loss gradient at each output, in units of that at the last hidden layer. Read from right to left."
     )
     bounds = {1 / GRADIENT_RANGE: "vanishing below", GRADIENT_RANGE: "exploding above"}
-    return _figure("gradient", "Backward: the gradient", text, "gradient ÷ last layer's", series, sides, bounds)
+    value = "gradient ÷ last layer's"
+    return _figure("gradient", "Backward: the gradient", text, value, sides, lambda spot: spot.gradient, bounds)
 
 
 def _figure(
-    id: str, title: str, text: str, value: str, series: dict[str, list[Any]], sides: _Sides, bounds: dict[float, str]
+    id: str,
+    title: str,
+    text: str,
+    value: str,
+    sides: Sides,
+    of: Callable[[Spot], float | None],
+    bounds: dict[float, str],
 ) -> Figure:
-    """Of all operations; in a deep model of several roles also of each role alone, which repeats less."""
-    labels, roles = _labels(sides), _roles(sides)
-    if any(0.0 in values for values in series.values()):
-        text += " Crosses at the bottom edge are exactly 0."
-    kinds = [role for role, count in Counter(roles).items() if count > 2]
-    parts = {"all": list(range(len(roles)))}
-    if len(roles) > CROWDED and len(kinds) > 1:
-        parts |= {role: [i for i, own in enumerate(roles) if own == role] for role in kinds}
     figures = {}
-    for name, places in parts.items():
-        chosen = {side: [values[i] if i < len(values) else None for i in places] for side, values in series.items()}
-        xs = [float(i + 1) for i in places]
-        own = [labels[i] for i in places]
-        figures[name] = lines(id, title, text, axis=AXIS, value=value, series=chosen, xs=xs, labels=own, bounds=bounds)
-    return choices(figures, "Role")
+    for name, view in _views(sides).items():
+        series, xs, labels = _aligned(view, of)
+        zero = any(v == 0 for values in series.values() for v in values)
+        note = " Crosses at the bottom edge are exactly 0." if zero else ""
+        figures[name] = lines(
+            id, title, text + note, axis=AXIS, value=value, series=series, xs=xs, labels=labels, bounds=bounds
+        )
+    return choices(figures, "Show")
 
 
-def _shares(sides: _Sides) -> list[Figure]:
-    """Charts of what was measured of units and samples, where it was."""
-    labels = _labels(sides)
-    xs = [float(number) for number in range(1, len(labels) + 1)]
-    found = []
+def _aligned(
+    view: dict[str, dict[int, Spot]], of: Callable[[Spot], float | None]
+) -> tuple[dict[str, list[Any]], list[float], list[str]]:
+    """Both sides over the same places."""
+    keys = sorted({key for spots in view.values() for key in spots})
+    series = {side: [of(spots[key]) if key in spots else None for key in keys] for side, spots in view.items()}
+    labels = [next(spots[key].label for spots in reversed(view.values()) if key in spots) for key in keys]
+    return series, [float(number) for number in range(1, len(keys) + 1)], labels
+
+
+def _shares(sides: Sides) -> Iterable[Figure]:
+    """Charts of what was measured of units and samples, at the places where it was; nothing is a fact, not a chart."""
+    spots = list(_spots(sides["now"], lambda _: True).values())
     for field, (title, text) in SHARES.items():
-        series = {name: _values(side, lambda o, field=field: getattr(o, field)) for name, side in sides.items()}  # type: ignore[misc]
-        if all(value is None for values in series.values() for value in values):
-            continue
-        low = min((v for values in series.values() for v in values if isinstance(v, float)), default=0.0)
-        padded = {name: values + [None] * (len(xs) - len(values)) for name, values in series.items()}
-        domain = (-1.0 if low < -0.05 else 0.0, 1.0)
-        found.append(
-            lines(
-                field, title, text, axis=AXIS, value="share" if field != "correlation" else "correlation",
-                series=padded, xs=xs, labels=labels, log=False, domain=domain,
-            )
-        )  # fmt: skip
-    return found
-
-
-def _values(health: Health, value: Callable[[OperationStats], float | None]) -> list[Any]:
-    return [value(o) if o.finite else math.nan for o in health.statistics.operations]
-
-
-def _longer(sides: _Sides) -> tuple[OperationStats, ...]:
-    """Operations of the deeper model; usually both are one."""
-    return max((side.statistics.operations for side in sides.values()), key=len)
-
-
-def _labels(sides: _Sides) -> list[str]:
-    return [f"{number}. {o.parameter or o.place}, {o.role}" for number, o in enumerate(_longer(sides), 1)]
-
-
-def _roles(sides: _Sides) -> list[str]:
-    return [operation.role for operation in _longer(sides)]
-
-
-def _columns(sides: _Sides) -> list[Column]:
-    """The statistics of the model as it is now, and those of before beside them."""
-    now, before = sides["now"], sides.get("before")
-    operations = now.statistics.operations
-    unit = entering(now)
-    columns = [
-        Column("operation", [o.place for o in operations], "code"),
-        Column("#", list(range(1, len(operations) + 1)), "number", "order of execution"),
-        Column("weight", [o.parameter for o in operations], "code"),
-        Column("role", [o.role for o in operations]),
-        Column("signal RMS", [o.rms for o in operations], "number"),
-        Column("× input", [o.rms / unit if unit and o.finite else None for o in operations], "number"),
-        Column("gradient norm", [o.gradient for o in operations], "number"),
-    ]
-    for field in ("mean", *SHARES):
-        values = [getattr(o, field) for o in operations]
-        if any(value is not None for value in values):
-            columns.append(Column(field, values, "number", SHARES.get(field, ("", "mean of the output"))[1]))
-    if before is not None:
-        old = {o.place: o for o in before.statistics.operations}
-        columns += [
-            Column("RMS before", [old[o.place].rms if o.place in old else None for o in operations], "number"),
-            Column(
-                "gradient before", [old[o.place].gradient if o.place in old else None for o in operations], "number"
-            ),
+        found = {name: [getattr(o, field) for o in side.statistics.operations] for name, side in sides.items()}
+        places = [
+            at for at in range(len(spots)) if any(values[at : at + 1] not in ([], [None]) for values in found.values())
         ]
-    return columns
+        series = {name: [(values[at : at + 1] or [None])[0] for at in places] for name, values in found.items()}
+        seen = [value for values in series.values() for value in values if value is not None]
+        if not seen or max(map(abs, seen)) < NOTHING:
+            continue
+        given: dict[str, Any] = {
+            "series": series,
+            "xs": [float(at + 1) for at in places],
+            "labels": [spots[at].label for at in places],
+            "domain": (-1.0 if min(seen) < -0.05 else 0.0, 1.0),
+        }
+        yield lines(field, title, text, axis=AXIS, value=title.lower(), log=False, **given)

@@ -56,4 +56,4 @@ def _verdict(contents: Contents) -> Verdict:
     if contents.plan is not None:
         return plan_verdict(contents.plan)
     assert contents.ledger is not None  # `wellbegun.report` asks for one of them
-    return Verdict("note", "ledger", outcome_text(contents.ledger), "Next: wb.check(model, batch).")
+    return Verdict("note", "ledger", outcome_text(contents.ledger), "Next:", "wb.show(wb.check(model, batch))")

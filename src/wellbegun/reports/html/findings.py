@@ -19,5 +19,7 @@ def measured(finding: Finding) -> str:
     """The value beside its bound."""
     if not math.isfinite(finding.value):
         return shown(finding.value)
+    if finding.bound == 0:  # nothing to compare with
+        return shown(finding.value)
     relation = "above" if finding.value > finding.bound else "below" if finding.value < finding.bound else "at"
     return f"{shown(finding.value)}, {relation} the bound of {shown(finding.bound)}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from wellbegun.health import Finding, Health
+from wellbegun.health import Health
 from wellbegun.planning import Plan, Predictions
 from wellbegun.race.results import Race
 from wellbegun.reports.html.parts import plural, shown
@@ -17,6 +17,7 @@ class Verdict:
     badge: str
     sentence: str
     next: str
+    code: str = ""  # what to paste
     also: tuple[str, ...] = ()
 
     @property
@@ -36,15 +37,11 @@ def health_verdict(
         first = faults[0]
         more = f", and {plural(len(faults) - 1, 'more finding')}" if len(faults) > 1 else ""
         sentence = f"Not ready to train: {first.title} at {first.place}{more}."
-        return Verdict("bad", "unhealthy", sentence, f"Next, for {first.code}: {_remedy(first)}", tuple(also))
+        return Verdict("bad", "unhealthy", sentence, f"Next, for {first.code}:", first.remedy, tuple(also))
     count = len(health.statistics.operations)
     kept = f"signal and gradient stay within their bounds through {plural(count, 'weighted operation')}"
     told = f" {plural(notes, 'note')} below." if notes else ""
-    return Verdict("good", "healthy", f"Ready to train: {kept}.", f"Next: train it.{told}", tuple(also))
-
-
-def _remedy(finding: Finding) -> str:
-    return finding.remedy if finding.remedy.endswith(".") else f"{finding.remedy}."
+    return Verdict("good", "healthy", f"Ready to train: {kept}.", f"Next: train it.{told}", also=tuple(also))
 
 
 def _before(before: Health | None) -> str:
@@ -101,4 +98,4 @@ def plan_verdict(plan: Plan) -> Verdict:
     sentence = (
         f"A plan for {plural(len(plan), 'parameter')}: {filled:,} to fill by {plan.recipe} from seed {plan.seed}."
     )
-    return Verdict("note", "plan", sentence, "Next: wb.apply(model, plan), then wb.check(model, batch).")
+    return Verdict("note", "plan", sentence, "Next:", "wb.apply(model, plan); wb.show(wb.check(model, batch))")
