@@ -72,7 +72,7 @@ def write(
         The path.
     Raises:
         ModelError: the file cannot be written; found before anything is measured.
-    Cost: about 20 s on two processors, 200 MB of memory; a file of about 1.7 MB.
+    Cost: about 20 s on two processors, 450 MB of memory; a file of about 1.7 MB.
 
     >>> write("no-such-folder/explore.html")
     Traceback (most recent call last):

@@ -232,21 +232,20 @@
         Plot.text([{}], { x: 14, y: -13.6, text: () => "random normal", fill: "var(--series-2)", textAnchor: "middle" }),
       ],
     }));
-    const ball = (key, centre) => {
-      const [a, b] = singular[key].circle[n];
-      return d3.range(0, 6.3, 0.05).map((t) => ({ x: centre + Math.min(a, 1.6) * Math.cos(t), y: b * Math.sin(t), key }));
-    };
-    const [ga, gb] = singular.gaussian.circle[n];
-    plot("figure-circle", `Image of a ball after ${many} layers: half axes ${round(ga, 2)} and ${round(gb, 2)} for random normal, 1 and 1 for orthogonal matrices.`, (width) => ({
-      height: Math.min(300, width * 0.5), aspectRatio: 1, marginLeft: 10,
-      x: { axis: null, domain: [-3.6, 3.6] }, y: { axis: null, domain: [-1.7, 1.7] },
-      marks: [
-        ...[["gaussian", -1.8, "var(--series-2)", "random normal"], ["orthogonal", 1.8, "var(--series-1)", "orthogonal"]].flatMap(([key, centre, colour, name]) => [
-          Plot.line(d3.range(0, 6.3, 0.05).map((t) => ({ x: centre + Math.cos(t), y: Math.sin(t) })), { x: "x", y: "y", stroke: "var(--line)", strokeDasharray: "3 3" }),
-          Plot.line(ball(key, centre), { x: "x", y: "y", stroke: colour, strokeWidth: 2.5, fill: colour, fillOpacity: 0.2 }),
-          Plot.text([{}], { x: centre, y: -1.55, text: () => name, fill: "var(--text)" }),
-        ]),
-      ],
+    const [ga, gb] = singular.gaussian.circle[n], larger = 1 / ga;
+    const shapes = [
+      { centre: -1.8, colour: "var(--series-2)", axes: [1, gb / ga], name: `random normal${Math.abs(ga - 1) > 0.05 ? `, drawn × ${round(larger, 2)}` : ""}` },
+      { centre: 1.8, colour: "var(--series-1)", axes: singular.orthogonal.circle[n], name: "orthogonal" },
+    ];
+    const ellipse = (centre, [a, b]) => d3.range(0, 6.3, 0.05).map((t) => ({ x: centre + a * Math.cos(t), y: b * Math.sin(t) }));
+    plot("figure-circle", `Image of a ball after ${many} layers: half axes ${round(ga, 2)} and ${round(gb, 2)} for random normal, 1 and 1 for orthogonal matrices.`, () => ({
+      height: undefined, aspectRatio: 1, marginLeft: 10, marginBottom: 10,
+      x: { axis: null, domain: [-3.6, 3.6] }, y: { axis: null, domain: [-1.6, 1.3] },
+      marks: shapes.flatMap(({ centre, colour, axes, name }) => [
+        Plot.line(ellipse(centre, [1, 1]), { x: "x", y: "y", stroke: "var(--line)", strokeDasharray: "3 3" }),
+        Plot.line(ellipse(centre, axes), { x: "x", y: "y", stroke: colour, strokeWidth: 2.5, fill: colour, fillOpacity: 0.2 }),
+        Plot.text([{}], { x: centre, y: -1.4, text: () => name, fill: "var(--text)" }),
+      ]),
     }));
     const logs = singular.gaussian.values[n], small = logs.filter((v) => v < -200).length;
     node("orthogonal-text").textContent = `After ${many} random normal ${many === 1 ? "matrix" : "matrices"}, ${small} of ${singular.width} directions have shrunk more than a hundredfold, and the strongest is ${logs.at(-1) <= logs[0] - 1500 ? "more than 1e15" : round(10 ** ((logs[0] - logs.at(-1)) / 100), 2)} times as long as the weakest. With orthogonal ones: none, and once.`;
