@@ -130,7 +130,7 @@ def main() -> None:
         )
     Console(width=150).print(table)
     good = [one for one in rows if one["good"]]
-    learned = [one for one in good if min(one["adam"] or math.inf, one["sgd"] or math.inf) < LEARNED]
+    learned = [one for one in good if any(one[name] is not None and one[name] < LEARNED for name in RATES)]
     print(f"{sum(one['right'] for one in good)} of {len(good)} good starts are called healthy, {len(learned)} learned.")
     bad = [one for one in rows if not one["good"]]
     print(f"{sum(one['right'] for one in bad)} of {len(bad)} bad starts are found.")

@@ -183,7 +183,11 @@ def test_a_phone_never_scrolls_sideways(look: Any, name: str) -> None:
 def test_paper_has_no_controls(look: Any) -> None:
     page = look("mended")
     page.emulate_media(media="print", color_scheme="light")
-    assert page.locator("button:visible, input:visible").count() == 0
+    page.set_viewport_size({"width": 794, "height": 1123})  # A4
+    assert page.locator(".copy:visible, .more:visible, input:visible, select:visible").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794
+    assert texts(page, "[data-table=plan] thead th")[:3] == ["parameter", "shape", "role"]
+    assert "*.bias" in texts(page, "[data-table=plan] tbody th")[1]
     assert page.locator(".chart svg:visible").count() >= 4
 
 
@@ -412,7 +416,9 @@ def test_the_page_holds_as_many_facts_as_the_json(look: Any) -> None:
     assert status(page, "parameters") == f"{len(data['parameters'])} parameters"
     assert page.locator(".finding").count() == len(data["findings"])
     assert status(page, "plan").startswith(f"{len(result.plan.to_dict()['entries'])} parameters")
-    shown = len([row for row in theory if row.kind != "move" or row.flagged])
+    shown = len([row for row in theory.to_dict()["rows"] if row["kind"] != "move" or row["flagged"]])
+    outcomes = page.locator("[data-table=plan] tbody tr td:last-child").all_inner_texts()
+    assert set(outcomes) == {record["outcome"] for record in result.ledger.to_dict()["records"]}
     assert status(page, "predictions") == f"{shown} operations"
     assert look("broken").locator(".finding").count() == len(before.to_dict()["findings"])
     page = look("race")

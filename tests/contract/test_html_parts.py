@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -183,6 +184,11 @@ def test_the_command_line_writes_reports(tmp_path: Path, monkeypatch: pytest.Mon
     assert json.loads(found.stdout)["healthy"] is True
     signal = Path("init.html").read_text().split('id="signal"')[1].split("</script>")[0]
     assert '"name":"before"' in signal, "init shows the model as its factory made it beside what became of it"
+    np.savez("data.npz", x=np.random.default_rng(0).normal(size=(64, 8)).astype("float32"), y=np.arange(64) % 4)
+    quick = "--rates", "1e-2", "--seeds", "1", "--steps", "2", "--jobs", "1", "-c", "he_normal", "-c", "default"
+    found = CliRunner().invoke(app, ["race", "html_net.py:build", "--data", "data.npz", *quick, "--html", "race.html"])
+    assert found.exit_code == 0, found.output
+    assert 'id="section-race"' in Path("race.html").read_text()
     found = CliRunner().invoke(app, ["check", *common, "--html", "no/x.html"])
     assert found.exit_code == 2
     assert "check: --html: there is no folder 'no'." in found.stderr

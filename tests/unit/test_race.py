@@ -54,7 +54,7 @@ def test_a_candidate_stands_at_its_best_rate_and_the_best_comes_first() -> None:
 
 
 def test_one_lucky_or_lost_seed_does_not_decide() -> None:
-    """The median over the seeds chooses the rate: a mean would let one divergence outweigh, a minimum one lucky seed."""
+    """The median over seeds chooses the rate: a mean would let one divergence outweigh, a minimum one lucky seed."""
     steady = [trial("a", [loss], seed, 0.01) for seed, loss in enumerate((1.0, 1.1, 1.2, 1.1, 4.0))]
     lucky = [trial("a", [loss], seed, 0.1) for seed, loss in enumerate((0.1, 2.0, 2.0, 2.0, 2.0))]
     (found,) = standings([*steady, *lucky], 10.0)
@@ -115,15 +115,15 @@ def share(hits: Iterable[bool]) -> float:
 def test_intervals_hold_the_truth_as_often_as_they_say(seeds: int) -> None:
     """One rate each, true difference 0.5: exactly 95 %; a bootstrap or z interval of the same data does not."""
     rng = np.random.default_rng(seeds)
-    found = [paired(Table(simulated(seeds, {"a": [0.5], "b": [0.0]}, rng), 100.0), "a", "b", 0.95) for _ in range(1500)]
+    found = [paired(Table(simulated(seeds, {"a": [0.5], "b": [0.0]}, rng), 100.0), "a", "b", 0.95) for _ in range(1000)]
     truth = 0.5 / 100
-    assert share(pair.low <= truth <= pair.high for pair in found) == pytest.approx(0.95, abs=4 * 0.0057)
+    assert share(pair.low <= truth <= pair.high for pair in found) == pytest.approx(0.95, abs=4 * 0.0069)
     naive = [(pair.high - pair.low) / 2 * 1.96 / {2: 12.706, 3: 4.303, 10: 2.262}[seeds] for pair in found]
     too_narrow = share(abs(pair.difference - truth) <= half for pair, half in zip(found, naive, strict=True))
-    assert too_narrow < 0.95 - 4 * 0.0057
+    assert too_narrow < 0.95 - 4 * 0.0069
 
 
-@pytest.mark.parametrize(("rates", "seeds"), [(4, 3), (4, 10), (12, 5), (6, 20)])
+@pytest.mark.parametrize(("rates", "seeds"), [(4, 3), (4, 10), (12, 5)])
 def test_choosing_among_rates_does_not_flatter(rates: int, seeds: int) -> None:
     """One candidate has one good rate, the other many equal ones; in truth they are equally good.
 
@@ -131,9 +131,9 @@ def test_choosing_among_rates_does_not_flatter(rates: int, seeds: int) -> None:
     """
     rng = np.random.default_rng(rates * seeds)
     means = {"flat": [0.0] * rates, "peaked": [0.0] + [20.0] * (rates - 1)}
-    tables = [Table(simulated(seeds, means, rng), 100.0) for _ in range(600)]
+    tables = [Table(simulated(seeds, means, rng), 100.0) for _ in range(400)]
     held = share(pair.low <= 0 <= pair.high for pair in (paired(t, "flat", "peaked", 0.95) for t in tables))
-    assert held >= 0.93
+    assert held >= 0.925
     apart = []
     for table in tables:
         one, two = table.held_out("flat", 1), table.held_out("peaked", 1)

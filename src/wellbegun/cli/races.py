@@ -21,7 +21,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def race_command(
     build: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory; makes a fresh model."),
+        typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory."),
     ],
     data: Annotated[
         str,
@@ -37,8 +37,8 @@ def race_command(
         typer.Option(
             "--candidate",
             "-c",
-            help="Recipe (auto), scheme (he_normal), 'default' (as the factory made it), path.py:function of the model, "
-            f"or name=one of these; repeat. Without any: {', '.join(CANDIDATES)}.",
+            help="Recipe (auto), scheme (he_normal), 'default' (as the factory made it), path.py:function of the "
+            f"model, or name=one of these; repeat. Without any: {', '.join(CANDIDATES)}.",
         ),
     ] = None,
     rates: Annotated[str, typer.Option("--rates", help="Learning rates, separated by commas.")] = "3e-4,1e-3,3e-3,1e-2",

@@ -27,7 +27,8 @@ class Point:
     ratio: float | None  # RMS in units of what came into its stretch; None: scales do not matter there
     gradient: float | None  # in units of its RMS, or of what came into its stretch
     least: float  # bound of the ratio
-    stretch: float | None = None  # what came into its stretch: equal for points of the same one
+    stretch: float | None  # what came into its stretch: equal for points of the same one
+    depth: int  # weighted operations in series before it
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
@@ -59,9 +60,8 @@ def points_of(statistics: Statistics) -> list[Point]:
 def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
-    return Point(
-        o.index, o.place, o.parameter, o.rms / origin if origin else None, gradient, _least(o.renormed), origin
-    )
+    ratio = o.rms / origin if origin else None
+    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o))
 
 
 def _least(renormed: bool) -> float:
@@ -76,7 +76,11 @@ def _of_stream(stream: StreamStats, statistics: Statistics) -> Point:
     scale = stream.rms if stream.renormed else stream.start_rms or 1.0
     gradient = None if stream.gradient is None else stream.gradient * scale
     ratio = None if stream.normed or not stream.start_rms else stream.rms / stream.start_rms
-    return Point(stream.index, place, name, ratio, gradient, _least(stream.renormed), stream.start_rms)
+    return Point(stream.index, place, name, ratio, gradient, _least(stream.renormed), stream.start_rms, _depth(stream))
+
+
+def _depth(found: OperationStats | StreamStats) -> int:
+    return found.index if found.depth is None else found.depth
 
 
 # ---------------------------------------------------------------------- forward
@@ -155,8 +159,8 @@ def _sensitivity(statistics: Statistics) -> list[Finding]:
 
 # ---------------------------------------------------------------------- backward
 def gradient(statistics: Statistics) -> list[Finding]:
-    """The gradient at the first point against the last one that a gradient reaches."""
-    points = [point for point in points_of(statistics) if point.gradient is not None]
+    """The gradient at the first points against the last ones that a gradient reaches; side by side, the largest."""
+    points = _front([point for point in points_of(statistics) if point.gradient is not None])
     live = [point for point in points if point.gradient]
     if not points:
         return []
@@ -172,6 +176,15 @@ def gradient(statistics: Statistics) -> list[Finding]:
     if max(sizes) / reference > GRADIENT_RANGE:
         found.append(_swollen(points, sizes, reference))
     return found
+
+
+def _front(points: Sequence[Point]) -> list[Point]:
+    """At each depth the point with the largest gradient: a gate that is shut may stand beside it."""
+    found: dict[int, Point] = {}
+    for point in points:
+        if point.depth not in found or (point.gradient or 0.0) > (found[point.depth].gradient or 0.0):
+            found[point.depth] = point
+    return [found[depth] for depth in sorted(found)]
 
 
 def _lost(points: Sequence[Point], sizes: Sequence[float], reference: float) -> Finding:

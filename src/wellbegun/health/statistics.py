@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class OperationStats:
     """One weighted operation, in order of execution.
 
-    `mean`, `dead`, `saturated` and `correlation` are of at most 128 units and 128 entries of each, evenly spaced: exact
-    in small layers; in larger ones shares have a standard error below 0.05, and the mean one below 0.01 RMS.
+    `mean`, `dead`, `saturated` and `correlation` are of at most 128 units and 256 entries of each, evenly spaced: exact
+    in small layers. In larger ones shares of units have a standard error below 0.05, those of entries one below 0.03,
+    the mean one below 0.01 RMS, and a unit that is alive at less than one in a hundred entries may count as dead.
     """
 
     index: int
@@ -29,6 +30,7 @@ class OperationStats:
     start_rms: float | None = None  # of what came into the stretch without normalization that it belongs to
     branch: int | None = None  # the sum at which the residual branch that it is in ends: the stream is judged instead
     renormed: bool = False  # whether a normalization further on forgets its scale
+    depth: int | None = None  # weighted operations in series before it
     bias: str = ""  # name of its bias, if it has one
     activation: str = ""  # what `dead` and `saturated` are of
     flat: float | None = None  # share of entries at which that is flat for standard normal input: half for a ReLU
@@ -51,6 +53,7 @@ class StreamStats:
     start_rms: float  # of what came into the stretch without normalization that the stream belongs to
     normed: bool  # whether a normalization stands before or behind each branch, so that scales do not multiply
     renormed: bool = False  # whether a normalization further on forgets the scale of the sum
+    depth: int | None = None  # weighted operations in series before it
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,10 @@ def run(
     """Every trial of a race, over joblib; see `wellbegun.race`."""
     check_jobs(jobs)
     kit = settings.kit
-    store = Store(settings.fingerprint(), settings.description(), kit.chance, None if resume is None else Path(resume))
     entries = [(name, arm) for name in kit.candidates for arm in settings.arms]
     order = [(name, *arm, seed) for name, arm in entries for seed in settings.seeds]
+    path = None if resume is None else Path(resume)
+    store = Store(order, settings.fingerprint(), settings.description(), kit.chance, path)
     interrupted = False
     pool = Pool(kit, settings.arrays, jobs, backend)
     with shown(progress) as tell:
@@ -43,7 +44,7 @@ def run(
         except KeyboardInterrupt:
             interrupted = True
     store.save(interrupted=interrupted, now=True)
-    return store.race(order, interrupted=interrupted)
+    return store.race(interrupted=interrupted)
 
 
 def check_jobs(jobs: Any) -> None:

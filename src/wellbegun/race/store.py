@@ -10,14 +10,23 @@ from wellbegun.race.files import check_path
 from wellbegun.race.records import Trial
 from wellbegun.race.results import Race
 
+Key = tuple[str, str, float, int]  # candidate, optimizer, rate, seed
 SHARE = 0.05  # of the time that writing may take
 
 
 class Store:
     """Trials by what tells them apart. The file is replaced as trials come, each time whole."""
 
-    def __init__(self, fingerprint: Mapping[str, Any], description: str, chance: float | None, path: Path | None):
-        self.trials: dict[tuple[str, str, float, int], Trial] = {}
+    def __init__(
+        self,
+        order: Iterable[Key],
+        fingerprint: Mapping[str, Any],
+        description: str,
+        chance: float | None,
+        path: Path | None,
+    ) -> None:
+        self.trials: dict[Key, Trial] = {}
+        self._order = tuple(order)
         self._settings, self._description = dict(fingerprint), description
         self._chance, self._path = chance, path
         self._next = 0.0
@@ -50,12 +59,12 @@ class Store:
         if self._path is None or (time.monotonic() < self._next and not now):
             return
         start = time.monotonic()
-        self.race(self.trials, interrupted=interrupted).save(self._path)
+        self.race(interrupted=interrupted).save(self._path)
         self._next = time.monotonic() + (time.monotonic() - start) / SHARE
 
-    def race(self, order: Iterable[tuple[str, str, float, int]], *, interrupted: bool) -> Race:
-        """The race so far, its trials in this order."""
-        trials = tuple(self.trials[key] for key in order if key in self.trials)
+    def race(self, *, interrupted: bool) -> Race:
+        """The race so far, its trials in the order in which they were asked for."""
+        trials = tuple(self.trials[key] for key in self._order if key in self.trials)
         return Race.of(trials, self._chance, self._description, interrupted=interrupted, settings=self._settings)
 
 

@@ -52,7 +52,8 @@ def probe(
     if any(tensor.is_meta for tensor in model.parameters()):
         raise ArgumentError("check: the model is on the meta device and holds no values; there is nothing to measure.")
     watch = Watch()
-    with preserved(model):
+    with preserved(model), torch.inference_mode(False), torch.enable_grad():
+        call = call.map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
         graph, result = record(model, call, parameters, names, together(observer, watch))
         watch.settle()
         roles = roles_of(graph)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, Role
 from wellbegun.graph.parts import attentions_of
@@ -10,6 +11,15 @@ from wellbegun.health import AttentionStats, OperationStats, StreamStats
 from wellbegun.torch.slopes import Shares, shares_of
 from wellbegun.torch.tensors import correlation
 from wellbegun.torch.watch import Watch
+
+
+class Facts(NamedTuple):
+    """What the graph says about the way of the signal."""
+
+    starts: Mapping[int, float]  # value -> RMS of what came into its stretch without normalization
+    renormed: frozenset[int]  # operations with a normalization further on
+    depths: Mapping[int, int]  # operation -> weighted operations in series before it
+
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
 
@@ -26,9 +36,9 @@ def weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operatio
 
 def operation_stats(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch) -> tuple[OperationStats, ...]:
     """One for each weighted operation, in order."""
-    shares, starts, renormed = shares_of(graph, watch.samples), _starts(graph, watch), _renormed(graph)
+    shares, facts = shares_of(graph, watch.samples), Facts(_starts(graph, watch), _renormed(graph), _depths(graph))
     return tuple(
-        _operation(operation, role, watch, shares.get(operation.index), starts, operation.index in renormed)
+        _operation(operation, role, watch, shares.get(operation.index), facts)
         for operation, role in weights(graph, roles)
         if operation.index in watch.forward
     )
@@ -39,8 +49,7 @@ def _operation(
     role: Role,
     watch: Watch,
     shares: Shares | None,
-    starts: Mapping[int, float],
-    renormed: bool,
+    facts: Facts,
 ) -> OperationStats:
     index, seen = operation.index, watch.forward[operation.index]
     gradient = watch.gradients.get(index, 0.0 if index in watch.edges else None)
@@ -66,9 +75,10 @@ def _operation(
         saturated=shares.saturated if shares else None,
         correlation=near,
         gradient_rms=None if gradient is None else gradient / math.sqrt(seen.entries),
-        start_rms=starts.get(value),
+        start_rms=facts.starts.get(value),
         branch=None if role.branch is None else role.branch.add,
-        renormed=renormed,
+        renormed=index in facts.renormed,
+        depth=facts.depths[index],
         bias=bias,
         activation=shares.name if shares else "",
         flat=shares.flat if shares else None,
@@ -96,6 +106,16 @@ def _starts(graph: ModelGraph, watch: Watch) -> dict[int, float]:
     return {value: size for value, (_, size) in found.items()}
 
 
+def _depths(graph: ModelGraph) -> dict[int, int]:
+    found: dict[int, int] = {}
+    behind: dict[int, int] = {}  # value -> weighted operations in series up to it
+    for operation in graph.operations:
+        before = max((behind.get(value, 0) for value in operation.inputs), default=0)
+        found[operation.index] = before
+        behind.update(dict.fromkeys(operation.outputs, before + (operation.kind in WEIGHTED)))
+    return found
+
+
 def _renormed(graph: ModelGraph) -> frozenset[int]:
     """Operations from which a way leads to a normalization."""
     needed: set[int] = set()  # values that a normalization depends on
@@ -115,12 +135,12 @@ def stream_stats(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch) -> 
     for role in roles.values():
         if role.branch is not None:
             branches[role.branch.add] = role.branch
-    starts, renormed = _starts(graph, watch), _renormed(graph)
+    facts = Facts(_starts(graph, watch), _renormed(graph), _depths(graph))
     named = {operation.index: role for operation, role in weights(graph, roles)}
     return tuple(
         found
         for index in sorted(branches)
-        if (found := _stream(graph, branches[index], named, watch, starts, index in renormed)) is not None
+        if (found := _stream(graph, branches[index], named, watch, facts)) is not None
     )
 
 
@@ -129,8 +149,7 @@ def _stream(
     branch: Branch,
     named: Mapping[int, Role],
     watch: Watch,
-    starts: Mapping[int, float],
-    renormed: bool,
+    facts: Facts,
 ) -> StreamStats | None:
     operation, seen = graph.operations[branch.add], watch.sums.get(branch.add)
     ends = [index for index in branch.ends or sorted(branch.interior) if index in named]
@@ -138,13 +157,14 @@ def _stream(
         return None
     position = operation.inputs.index(branch.value)
     added, stream = seen.parts[position], seen.parts[1 - position]
-    start = starts.get(operation.inputs[1 - position], stream)
+    start = facts.starts.get(operation.inputs[1 - position], stream)
     gradient = watch.gradients.get(branch.add, 0.0 if branch.add in watch.edges else None)
     end = graph.operations[ends[-1]]
     share = added / stream if stream else math.inf
     name = named[end.index].parameter.name
     normed = branch.norm in ("pre", "post")
-    return StreamStats(branch.add, end.place, name, seen.rms, share, gradient, start, normed, renormed)
+    renormed, depth = branch.add in facts.renormed, facts.depths[branch.add]
+    return StreamStats(branch.add, end.place, name, seen.rms, share, gradient, start, normed, renormed, depth)
 
 
 # ---------------------------------------------------------------------- attentions

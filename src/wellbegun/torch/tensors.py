@@ -4,7 +4,7 @@ import math
 
 import torch
 
-UNITS, ENTRIES, SAMPLES = 128, 128, 32  # most that `sample` keeps of a value
+UNITS, ENTRIES, SAMPLES = 128, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
 _COLUMNS = 8  # looked at first when rows are compared
 _FLAT = 1 << 16  # entries above which a statistic that allows it is taken of some only
 
@@ -50,7 +50,8 @@ def sample(tensor: torch.Tensor, axis: int) -> torch.Tensor:
     """A copy of some entries as (samples, positions, units), evenly spaced along each axis; units are on `axis`."""
     moved = tensor.detach().movedim(axis, -1)
     moved = moved[..., :: -(-moved.shape[-1] // UNITS)]
-    moved = moved[:: -(-max(moved.shape[0], 1) // SAMPLES)] if moved.ndim > 1 else moved[None]
+    moved = moved if moved.ndim > 1 else moved[None]
+    moved = moved[:: -(-max(moved.shape[0], 1) // (SAMPLES if moved.ndim > 2 else ENTRIES))]
     left = max(1, ENTRIES // max(moved.shape[0], 1))
     for dim in range(1, moved.ndim - 1):
         keep = max(1, round(left ** (1 / (moved.ndim - 1 - dim))))

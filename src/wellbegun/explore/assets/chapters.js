@@ -238,8 +238,8 @@
       { centre: 1.8, colour: "var(--series-1)", axes: singular.orthogonal.circle[n], name: "orthogonal" },
     ];
     const ellipse = (centre, [a, b]) => d3.range(0, 6.3, 0.05).map((t) => ({ x: centre + a * Math.cos(t), y: b * Math.sin(t) }));
-    plot("figure-circle", `Image of a ball after ${many} layers: half axes ${round(ga, 2)} and ${round(gb, 2)} for random normal, 1 and 1 for orthogonal matrices.`, () => ({
-      height: undefined, aspectRatio: 1, marginLeft: 10, marginBottom: 10,
+    plot("figure-circle", `Image of a ball after ${many} layers: half axes ${round(ga, 2)} and ${round(gb, 2)} for random normal, 1 and 1 for orthogonal matrices.`, (width) => ({
+      height: 20 + ((width - 26) * 2.9) / 7.2, marginLeft: 10, marginTop: 10, marginBottom: 10, // one scale for x and y
       x: { axis: null, domain: [-3.6, 3.6] }, y: { axis: null, domain: [-1.6, 1.3] },
       marks: shapes.flatMap(({ centre, colour, axes, name }) => [
         Plot.line(ellipse(centre, [1, 1]), { x: "x", y: "y", stroke: "var(--line)", strokeDasharray: "3 3" }),

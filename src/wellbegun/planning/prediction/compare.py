@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from wellbegun._display import Displayed
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, roles_of
@@ -85,6 +86,10 @@ class Predictions(Displayed):
     def __repr__(self) -> str:
         known = sum(row.second.predicted is not None for row in self.rows)
         return f"<Predictions of {self.recipe}: {known} of {len(self)} operations, {len(self.flagged)} off>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {"recipe": self.recipe, "rows": [{**asdict(row), "flagged": row.flagged} for row in self.rows]}
 
     @property
     def flagged(self) -> tuple[Row, ...]:
