@@ -2,7 +2,7 @@
 
 import sys
 
-from wellbegun.cli import models, races, theory  # noqa: F401 - importing them adds their commands
+from wellbegun.cli import models, pages, races, theory  # noqa: F401 - importing them adds their commands
 from wellbegun.cli.common import app
 
 __all__ = ["app", "main"]

@@ -80,13 +80,13 @@ def show(parts: Any) -> None:
 
 
 @contextmanager
-def filling() -> Iterator[Callable[[int, int, str], None]]:
+def filling(what: str = "filling") -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar on the terminal's error stream, gone when done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = TextColumn("filling"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}", markup=False)
+    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}", markup=False)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fill", name="")
+        task = bar.add_task(what, name="")
 
         def progress(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, name=name)

@@ -257,5 +257,5 @@ const Charts = (() => {
   const draw = (block, spec) => kinds[spec.kind](block, spec);
 
   for (const block of document.querySelectorAll("[data-chart]")) draw(block, data(block.dataset.chart));
-  return { data, show, element, draw, lines, bars, intervals, legend };
+  return { data, show, element, draw, lines, bars, intervals, legend, reader, responsive };
 })();
