@@ -186,7 +186,7 @@ def test_tied_padding_positions_and_multipliers() -> None:
     assert plan["embed.weight"].layout.axes == "lo"
     assert (plan["head.weight"].action, plan["head.weight"].tied_to) == ("tie", "embed.weight")
     assert plan["positions"].role == "positional"
-    assert plan["scale"].action == "keep"
+    assert (plan["scale"].role, plan["scale"].scheme) == ("norm_scale", "ones()")
     assert plan["up.weight"].scheme == "he_normal()"
     assert plan["down.weight"].role == "residual_out"
 

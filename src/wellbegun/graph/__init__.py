@@ -1,6 +1,7 @@
 """The model as operations and parameters, and the roles found from it. Framework-free."""
 
 from wellbegun.graph.follow import Meeting, meetings
+from wellbegun.graph.made import Made, Part
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.pairs import Layer, can_mirror, layers_of
 from wellbegun.graph.roles import Net, Role, roles_of
@@ -11,11 +12,13 @@ __all__ = [
     "WEIGHTED",
     "Branch",
     "Layer",
+    "Made",
     "Meeting",
     "ModelGraph",
     "Net",
     "Operation",
     "Parameter",
+    "Part",
     "Role",
     "Stack",
     "Use",

@@ -69,7 +69,7 @@ def _matrix(axes: str) -> bool:
 
 
 def _weight_name(operation: Operation) -> str | None:
-    names = [use.parameter for use in operation.uses if use.slot == "weight"]
+    names = [use.parameter for use in operation.uses if use.slot == "weight" and use.made is None]
     return names[0] if len(names) == 1 else None
 
 

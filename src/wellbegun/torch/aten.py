@@ -98,6 +98,10 @@ MOVES = frozenset(
         "embedding_renorm_", "_sparse_coo_tensor_with_dims_and_tensors", "_to_dense", "expand_copy", "nan_to_num",
     }
 )  # fmt: skip
+ERASING = frozenset(  # moves after which some entries are no longer what they were
+    {"masked_fill", "masked_fill_", "tril", "triu", "tril_", "triu_", "native_dropout", "_fused_dropout", "index_fill",
+     "index_fill_", "masked_scatter", "masked_scatter_", "nan_to_num"}
+)  # fmt: skip
 CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
     "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "zero_": 0.0,
     "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0,

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from wellbegun.graph import ModelGraph, Role
-from wellbegun.schemes import Scheme
+from wellbegun.schemes import Scheme, constant, ones, zeros
 
 KEEP = "keep"
 
@@ -85,6 +85,18 @@ def lineage(role: str) -> tuple[str, ...]:
     while found[-1] in GENERAL:
         found.append(GENERAL[found[-1]])
     return tuple(found)
+
+
+def unit_scale(role: Role) -> Scheme:
+    """What leaves the signal of a normalization as it is: ones, or zeros where the model adds the 1 itself."""
+    return ones() if role.unit == 1 else zeros() if role.unit == 0 else constant(role.unit)
+
+
+def scale_reason(role: Role) -> str:
+    """Why a scale starts there."""
+    if role.unit == 1:
+        return "scale of a normalization starts at 1"
+    return f"scale of a normalization is computed from it, and is 1 where it is {role.unit:g}"
 
 
 def _time_step_bias(role: Role) -> Choice:
