@@ -210,3 +210,53 @@ def test_tracing_leaves_the_random_state_alone() -> None:
     plan = wb.plan(model, (4, N), recipe="classic", seed=0)
     assert torch.equal(torch.get_rng_state(), before)
     assert plan["w"].law.std == pytest.approx(math.sqrt(1 / N / 2), rel=0.03)  # half of them, twice as large
+
+
+class Radial(nn.Module):
+    """Radial basis functions: exp(-beta d^2), with the distance spelled in several ways."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.centres = way, nn.Parameter(torch.full((40, N), math.nan))
+        self.width, self.out = nn.Parameter(torch.full((40,), math.nan)), nn.Linear(40, 5)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        if self.way == "cdist":
+            return torch.exp(-self.width * torch.cdist(x, self.centres) ** 2)
+        difference = x.unsqueeze(1) - self.centres
+        if self.way == "length":
+            return torch.exp(-(difference.norm(dim=-1) ** 2) / (2 * self.width**2))
+        if self.way == "logarithm":
+            return torch.exp(-self.width.exp() * difference.square().sum(-1))
+        return torch.exp(-difference.square().mean(-1) * self.width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.features(x))
+
+
+@pytest.mark.parametrize("way", ["cdist", "length", "logarithm", "mean"])
+@pytest.mark.parametrize("recipe", ["classic", "auto", "gpt2"])
+def test_radial_basis_functions_are_neither_all_one_nor_all_zero(way: str, recipe: str) -> None:
+    model = Radial(way)
+    x = torch.randn(128, N, generator=torch.Generator().manual_seed(0))
+    result = wb.initialize(model, x, recipe=recipe, seed=0)
+    assert (result.plan["centres"].role, result.plan["width"].role) == ("centre", "distance_scale")
+    with torch.no_grad():
+        found = model.features(x)
+    assert float(found.mean()) == pytest.approx(math.exp(-1), abs=0.05)
+    assert float(found.std()) > 0.03
+    assert "W" not in "".join(code for code in result.health.codes if code.startswith("W1")), result.health.codes
+
+
+def test_a_table_that_is_added_is_no_centre() -> None:
+    class Positions(nn.Module):
+        def __init__(self, square: bool) -> None:
+            super().__init__()
+            self.table, self.out, self.square = nn.Parameter(torch.zeros(6, 8)), nn.Linear(8, 3), square
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shifted = x + self.table
+            return self.out((shifted**2 if self.square else torch.tanh(shifted)).mean(1))
+
+    roles = [wb.plan(Positions(square), (2, 6, 8), seed=0)["table"].role for square in (False, True)]
+    assert roles == ["positional", "centre"]

@@ -45,22 +45,23 @@ class Made:
 
     def where(self, value: float) -> float | None:
         """The number at which one parameter, all of whose entries are equal, makes every entry `value`; None if there
-        is none. 0 and 1 are tried first."""
+        is none. Of several, 1 and 0 come first, then positive ones."""
         if len(self.shapes) != 1 or not self._can_be_tried():
             return None
-        (name, shape), grid = next(iter(self.shapes.items())), np.linspace(-8.0, 8.0, 65)
+        (name, shape), grid = next(iter(self.shapes.items())), np.geomspace(1e-4, 1e4, 65)
 
         def miss(number: float) -> float:
             found = _evaluated(self.function, {name: np.full(shape, number)}) - value
             return float(found.flat[0]) if found.size and np.ptp(found) <= 1e-9 else math.nan
 
-        for number in (1.0, 0.0, *grid):
+        for number in (1.0, 0.0, -1.0):
             if abs(miss(number)) <= 1e-9:
-                return float(number)
-        signs = [miss(number) for number in grid]
-        for low, high, one, two in zip(grid, grid[1:], signs, signs[1:], strict=False):
-            if one * two < 0:
-                return float(f"{_root(miss, float(low), float(high)):.8g}")
+                return number
+        for side in ([0.0, *grid], [0.0, *-grid]):
+            signs = [miss(number) for number in side]
+            for low, high, one, two in zip(side, side[1:], signs, signs[1:], strict=False):
+                if one * two < 0:
+                    return float(f"{_root(miss, float(low), float(high)):.8g}")
         return None
 
 

@@ -62,7 +62,8 @@ class Use:
     """How an operation uses a parameter."""
 
     parameter: str
-    slot: str  # weight, bias, table, norm_scale, norm_shift, scale, shift, token, negative_slope, recurrent_*, opaque
+    # weight, bias, table, norm_scale, norm_shift, scale, shift, centre, token, negative_slope, recurrent_*, opaque
+    slot: str
     layout: Layout | None = None
     gates: int = 1  # stacked matrices in a recurrent weight
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table

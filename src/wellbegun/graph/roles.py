@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from wellbegun.graph.distances import is_distance, unit_of
 from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.made import Made
 from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation, Parameter, Use
@@ -20,6 +21,7 @@ _DIRECT = {  # slots that are roles
     "negative_slope": "negative_slope",
     "scale": "multiplier",
     "token": "token",
+    "centre": "centre",
     "recurrent_input": "recurrent_input",
     "recurrent_hidden": "recurrent",
     "recurrent_bias_input": "recurrent_bias_input",
@@ -64,7 +66,7 @@ class Role:
     head_width: int = 0  # of a query, key or value: width of a head, if known
     fed_by: Function | None = field(default=None, compare=False, repr=False)  # nonlinearity that its input comes from
     made: Made | None = field(default=None, compare=False, repr=False)  # how the weight is computed from it
-    unit: float = 1.0  # of the scale of a normalization: the number that leaves the signal as it is
+    unit: float = 1.0  # of the scale of a normalization or distance: the number that makes what it multiplies 1 in size
     silent: float = 0.0  # and the one that silences it; other than 1 and 0 where the scale is computed, as 1 + w is
     beside: "Role | None" = field(default=None, repr=False)  # of a bias: the weight whose output it is added to
     branch: Branch | None = None  # the innermost residual branch it is in
@@ -204,8 +206,11 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = Role(parameter, name, layout, operation.place, mode=operation.mode)
         if name == "norm_scale" or (name == "multiplier" and _follows_norm(facts.graph, operation)):
             role = _norm_scale(role, use)
+        elif name == "multiplier":
+            unit = unit_of(facts.graph, operation, use)
+            role = role if unit is None else replace(role, role="distance_scale", unit=unit)
     elif use.slot == "shift":
-        role = _shift(parameter, operation)
+        role = _shift(facts.graph, parameter, operation)
     else:
         role = Role(parameter, "unknown", None, operation.place)
     made = use.made if tables or weights else None
@@ -265,12 +270,12 @@ def _first(met: tuple[Meeting, ...]) -> Meeting | None:
     return next((m for m in met if m.what == "activation"), met[0] if met else None)
 
 
-def _shift(parameter: Parameter, operation: Operation) -> Role:
-    """A parameter added to a signal: a bias if it has one axis of more than one entry, else a table of positions."""
+def _shift(graph: ModelGraph, parameter: Parameter, operation: Operation) -> Role:
+    """A parameter added to a signal: a bias if it has one axis of more than one entry, else a table of positions, or of
+    centres that distances are measured from."""
     long_axes = sum(size > 1 for size in parameter.shape)
-    if long_axes <= 1:
-        return Role(parameter, "bias", _plain(parameter), operation.place)
-    return Role(parameter, "positional", _plain(parameter), operation.place)
+    name = "bias" if long_axes <= 1 else "centre" if is_distance(graph, operation) else "positional"
+    return Role(parameter, name, _plain(parameter), operation.place)
 
 
 def _plain(parameter: Parameter) -> Layout:

@@ -66,6 +66,7 @@ POOLS = (
     "fractional_max_pool", "max_unpool", "grid_sampler",
 )  # fmt: skip
 MEANS = frozenset({"mean", "sum", "amax", "amin", "max", "min", "median", "logsumexp", "nansum"})
+DISTANCES = frozenset({"_cdist_forward", "_euclidean_dist"})  # from the rows of the first to those of the second
 SCANS = frozenset({"cumsum", "cumsum_", "cummax", "cummin", "logcumsumexp", "col2im", "segment_reduce", "trace"})
 LOSSES = frozenset(
     {"nll_loss_forward", "nll_loss2d_forward", "_ctc_loss", "multi_margin_loss", "multilabel_margin_loss"}
@@ -217,7 +218,7 @@ def kind_of(func: Any, roots: int = 1) -> str:
 
 _KINDS = {
     "norm": NORMS,
-    "mean": STATISTICS | SCANS | LOSSES,
+    "mean": STATISTICS | SCANS | LOSSES | DISTANCES,
     "concat": CONCATS,
     "split": SPLITS,
     "matmul": PRODUCTS,

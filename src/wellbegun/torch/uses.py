@@ -122,7 +122,9 @@ def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]
     if name in aten.NORMS:
         return _norm_uses(aten.NORMS[name], args, known)
     slot = _SLOTS.get(kind, "opaque")
-    if name == "_prelu_kernel":
+    if name in aten.DISTANCES:
+        slot = "centre"
+    elif name == "_prelu_kernel":
         slot = "negative_slope"
     elif name in aten.PRODUCTS:
         slot = "shift"  # a bias added to a product of two values

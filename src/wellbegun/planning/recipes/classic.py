@@ -3,7 +3,7 @@
 import functools
 
 from wellbegun.graph import Meeting, Role
-from wellbegun.planning.recipes.base import KEEP, Choice, recipe, scale_reason, unit_scale
+from wellbegun.planning.recipes.base import KEEP, Choice, centre, distance_scale, recipe, scale_reason, unit_scale
 from wellbegun.schemes import (
     Scheme,
     by_section,
@@ -142,6 +142,8 @@ CLASSIC = recipe(
         "embedding": _embedding,
         "positional": _positional,
         "token": _token,
+        "centre": centre,
+        "distance_scale": distance_scale,
         "recurrent_input": _recurrent_input,
         "recurrent": _recurrent,
         "recurrent_bias_input": _recurrent_bias,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import KEEP, Choice, Chooser, scale_reason, unit_scale
+from wellbegun.planning.recipes.base import KEEP, Choice, Chooser, centre, distance_scale, scale_reason, unit_scale
 from wellbegun.schemes import constant, normal, orthogonal, zeros
 
 _GPT2 = "Radford et al. 2019; measured for this recipe"
@@ -76,6 +76,8 @@ CHOICES: Mapping[str, Chooser] = MappingProxyType(
         "embedding": _embedding,
         "positional": _positional,
         "token": _token,
+        "centre": centre,
+        "distance_scale": distance_scale,
         "recurrent_input": _recurrent_input,
         "recurrent": _recurrent,
         "recurrent_projection": lambda _: Choice(orthogonal(), "linear projection of a recurrent state", _SAXE),
