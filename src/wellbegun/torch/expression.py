@@ -1,7 +1,7 @@
 """A computation as an expression of one value, or of parameters by name, replayed in float64 with any values."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from wellbegun._typing import Array
 from wellbegun.torch import aten
 
+_SMALL, _GRIDS = 256, 6  # largest grid whose values are kept, and number of such grids for each step
 _CASTS = frozenset({"_to_copy", "clone", "contiguous", "detach", "alias", "lift_fresh", "copy_"})
 
 
@@ -21,6 +22,7 @@ class Expression:
     arguments: tuple[Any, ...]
     keywords: dict[str, Any]
     output: int = 0  # which output, if there are several
+    known: dict[bytes, Any] = field(default_factory=dict, repr=False)  # its values on small grids, by the grid
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def function_of(expression: Expression) -> Callable[[Array], Array]:
     def function(x: Array) -> Array:
         with torch.no_grad():
             start = torch.from_numpy(np.array(x, dtype=np.float64))
-            found = _evaluate(expression, {ROOT.name: start})
+            grid = start.numpy().tobytes() if start.numel() <= _SMALL else None
+            found = _evaluate(expression, {ROOT.name: start}, grid)
             return found.to(torch.float64).expand(start.shape).numpy().copy()  # type: ignore[no-any-return]
 
     return function
@@ -92,12 +95,18 @@ def roots_of(expression: Expression) -> dict[str, tuple[int, ...]]:
     return dict(sorted(found.items()))
 
 
-def _evaluate(expression: Expression, roots: Mapping[str, torch.Tensor]) -> Any:
-    """Innermost first, with a stack of our own: models may chain more functions than Python may nest calls."""
+def _evaluate(expression: Expression, roots: Mapping[str, torch.Tensor], grid: bytes | None = None) -> Any:
+    """Innermost first, with a stack of our own: models may chain more functions than Python may nest calls.
+
+    `grid`: names a small grid, whose values are kept: every step of a chain is looked at on the same few grids.
+    """
     done: dict[int, Any] = {}
     stack = [expression]
     while stack:
         node = stack[-1]
+        if grid is not None and grid in node.known:
+            done[id(stack.pop())] = node.known[grid]
+            continue
         waiting = [inner for inner in _inner([*node.arguments, *node.keywords.values()]) if id(inner) not in done]
         if waiting:
             stack += waiting
@@ -107,6 +116,8 @@ def _evaluate(expression: Expression, roots: Mapping[str, torch.Tensor]) -> Any:
             arguments = [_filled(argument, roots, done) for argument in node.arguments]
             keywords = {key: _filled(value, roots, done) for key, value in node.keywords.items()}
             done[id(node)] = _apply(node, arguments, keywords)
+            if grid is not None and len(node.known) < _GRIDS:
+                node.known[grid] = done[id(node)]
     return done[id(expression)]
 
 
