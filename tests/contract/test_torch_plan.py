@@ -421,7 +421,7 @@ def test_the_graph_itself() -> None:
     assert (function(np.array([-1.0, 2.0])) == [0, 2]).all()
 
 
-@pytest.mark.parametrize("step", [lambda x: x * 1.01 + 0.1, torch.tanh, lambda x: x + 0.1 * torch.sin(x)])
+@pytest.mark.parametrize("step", [lambda x: x * 1.01 + 0.1, torch.tanh])
 def test_planning_a_chain_of_functions_takes_work_in_proportion_to_its_length(step, monkeypatch) -> None:
     """Counted, not timed: each function of the chain is computed from the one before on the few grids looked at."""
     counted, apply = [0], expression._apply
