@@ -23,6 +23,7 @@ class Layer:
     operation: int
     function: Function
     readers: tuple[str, ...]
+    averaged: frozenset[str] = frozenset()  # readers that see means over positions only
 
 
 def layers_of(graph: ModelGraph) -> Mapping[str, Layer]:
@@ -38,7 +39,8 @@ def layers_of(graph: ModelGraph) -> Mapping[str, Layer]:
             continue
         readers = _readers(graph, step.outputs[0])
         if readers and all(reader in used for reader in readers):
-            found[name] = Layer(name, operation.index, step.function, tuple(readers))
+            averaged = frozenset(reader for reader, through in readers.items() if through)
+            found[name] = Layer(name, operation.index, step.function, tuple(readers), averaged)
     return found
 
 
@@ -98,12 +100,12 @@ def _single_function(graph: ModelGraph, value: int) -> Operation | None:
     return None
 
 
-def _readers(graph: ModelGraph, value: int) -> list[str] | None:
-    """Weights that read a value through reshapes and pools; None if anything else does."""
-    found: list[str] = []
-    queue, seen = deque([value]), {value}
+def _readers(graph: ModelGraph, value: int) -> dict[str, bool] | None:
+    """Weights that read a value through reshapes and pools, and whether through a mean; None if anything else does."""
+    found: dict[str, bool] = {}
+    queue, seen = deque([(value, False)]), {value}
     while queue:
-        current = queue.popleft()
+        current, mean = queue.popleft()
         if current in graph.outputs:
             return None
         for step, reader in escapes(graph, current):
@@ -111,11 +113,11 @@ def _readers(graph: ModelGraph, value: int) -> list[str] | None:
                 return None
             name = _weight_name(reader) if reader.kind in _MATRICES and len(reader.inputs) == 1 else None
             if name is not None:
-                found.append(name)
+                found[name] = found.get(name, True) and mean
             elif reader.kind in _ORDERLY and len(reader.inputs) == 1:
                 new = [output for output in reader.outputs if output not in seen]
                 seen.update(new)
-                queue.extend(new)
+                queue.extend((output, mean or reader.kind == "mean") for output in new)
             else:
                 return None
-    return list(dict.fromkeys(found))
+    return found

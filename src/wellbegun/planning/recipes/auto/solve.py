@@ -49,6 +49,8 @@ def _weight(
     if role.timed:
         return Choice(KEEP, f"part of a state-space layer, whose time constants are its design ({role.place}): kept")
     feeder = feeders.get(role.parameter.name)
+    if feeder is not None and feeder.mirrored and role.parameter.name in feeder.layer.averaged:
+        feeder = None  # the mean of a linear map says little: what the members of pairs have in common is read too
     second = feeder.point.second if feeder else incoming(graph, operation, points)
     target, relative, reason, source = _aim(role, own)
     gain = target / math.sqrt(second)
