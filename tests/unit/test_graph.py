@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from wellbegun.graph import Made, ModelGraph, Operation, Parameter, Use, meetings, roles_of
+from wellbegun.graph import Made, ModelGraph, Operation, Parameter, Use, branches_of, bundles_of, meetings, roles_of
 from wellbegun.layout import Layout
 
 
@@ -232,3 +232,35 @@ def test_a_stream_times_a_constant_is_still_residual() -> None:
         roles = roles_of(found)
         assert (roles["b"].role, roles["b"].branch.layers) == ("residual_out", 2), order
         assert roles["a"].branch is roles["b"].branch
+
+
+def stream(*, after: tuple = ("pointwise", (5,), (6,), (), 5, relu), width: int = 4) -> ModelGraph:
+    """relu(stem(x)), then relu(h + b(relu(a(h)))), then a readout."""
+    return graph(
+        ("linear", (0,), (1,), weight("stem")),
+        ("pointwise", (1,), (2,), (), 1, relu),
+        ("linear", (2,), (3,), weight("a")),
+        ("pointwise", (3,), (7,), (), 3, relu),
+        ("linear", (7,), (4,), weight("b")),
+        ("add", (2, 4), (5,)),
+        after,
+        ("mean", (6,), (8,)),
+        ("linear", (8,), (9,), weight("out")),
+        outputs=(9,),
+        parameters={"stem": (width, 3), "a": (6, width), "b": (width, 6), "out": (2, width)},
+    )
+
+
+def test_a_stream_in_pairs_has_writers_and_readers() -> None:
+    found = stream()
+    (bundle,) = bundles_of(found, branches_of(found))
+    assert set(bundle.sources) == {"stem", "b"}
+    assert set(bundle.readers) == {"a", "out"}
+    assert bundle.averaged == {"out"}
+    assert not bundle.bends  # no function stands between two sums
+    for other in (
+        stream(width=5),  # an odd width has no pairs
+        stream(after=("norm", (5,), (6,))),
+        stream(after=("softmax", (5,), (6,))),
+    ):
+        assert not bundles_of(other, branches_of(other))

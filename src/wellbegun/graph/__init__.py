@@ -1,5 +1,6 @@
 """The model as operations and parameters, and the roles found from it. Framework-free."""
 
+from wellbegun.graph.bundles import bundles_of, sources_and_readers
 from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.made import Made, Part
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
@@ -23,9 +24,11 @@ __all__ = [
     "Stack",
     "Use",
     "branches_of",
+    "bundles_of",
     "can_mirror",
     "layers_in_series",
     "layers_of",
     "meetings",
     "roles_of",
+    "sources_and_readers",
 ]
