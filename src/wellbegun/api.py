@@ -15,6 +15,7 @@ from wellbegun.planning import Explanation, Ledger, Overrides, Plan, PlanDiff, P
 from wellbegun.planning.prediction import predict as predict_graph
 from wellbegun.race.results import Race
 from wellbegun.storage import load_rules
+from wellbegun.streams import fresh_seed
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ def _decide(
     model: Any, batch: Any, recipe: str, asked: Overrides, frozen: str, seed: SupportsIndex | None
 ) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
-    graph = _torch().trace(model, batch)
-    return graph, make_plan(graph, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
+    adapter = _torch()
+    graph = adapter.trace(model, batch)
+    return graph, adapter.agreed(model, make_plan(graph, recipe=recipe, rules=asked, frozen=frozen, seed=seed))
 
 
 def _rules(rules: Any) -> Any:
@@ -139,12 +141,18 @@ def initialize(
     """
     asked, adapter = overrides_of(_rules(rules), exclude, only), _torch()
     adapter.materialize(model, batch)
-    graph, decided = _decide(model, batch, recipe, asked, frozen, seed)
-    ledger = apply(model, decided, threads=threads, progress=progress)
-    if calibrate:
-        first, decided = decided, adapter.calibrate(model, graph, decided, batch)
-        ledger = adapter.apply_plan(model, decided, threads=threads, before=first)
-    return Result(decided, ledger, check(model, batch, loss=loss, chance=chance))
+    seed = adapter.agreed(model, fresh_seed() if seed is None else seed)
+    with adapter.gathered(model) as parts:
+        graph, decided = _decide(model, batch, recipe, asked, frozen, seed)
+        ledger = apply(model, decided, threads=threads, progress=progress)
+        if calibrate:
+            first, decided = decided, adapter.calibrate(model, graph, decided, batch)
+            ledger = adapter.apply_plan(model, decided, threads=threads, before=first)
+        health = check(model, batch, loss=loss, chance=chance)
+    if parts:  # so far whole copies were filled
+        decided = adapter.agreed(model, decided)
+        ledger = apply(model, decided, threads=threads)
+    return Result(decided, ledger, health)
 
 
 def apply(
@@ -206,7 +214,9 @@ def check(
     >>> found.code, found.title, found.remedy
     ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
-    return examine(_torch().probe(model, batch, loss, chance=chance))
+    adapter = _torch()
+    with adapter.gathered(model):
+        return examine(adapter.probe(model, batch, loss, chance=chance))
 
 
 def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
@@ -241,7 +251,9 @@ def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("predict", "plan", "a Plan", type(plan).__name__))
-    graph, measurement = _torch().measure(model, batch)
+    adapter = _torch()
+    with adapter.gathered(model):
+        graph, measurement = adapter.measure(model, batch)
     return predict_graph(graph, plan, measurement)
 
 

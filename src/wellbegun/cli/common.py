@@ -23,7 +23,13 @@ app = typer.Typer(
 console = Console(highlight=False)
 Format = Literal["table", "json"]
 
-ModelText = Annotated[str, typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory")]
+ModelText = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="path.py:factory, package.module:factory, or hf:config.json (of Hugging Face; nothing is downloaded).",
+    ),
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(

@@ -70,7 +70,7 @@ def plan_command(
         other = None if diff is None else _recipe_or_plan(diff)
         asked = asked_rules(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
-        built = load_model(model)
+        built = load_model(model, light=True)
 
         def decide(name: str, number: int | None) -> Plan:
             return api.plan(built, batch, recipe=name, rules=asked, frozen=frozen, seed=number)

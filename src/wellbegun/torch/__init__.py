@@ -7,13 +7,16 @@ from wellbegun.torch.lazy import materialize
 from wellbegun.torch.measure import measure
 from wellbegun.torch.probe import probe
 from wellbegun.torch.saving import save_weights
+from wellbegun.torch.shards import agreed, gathered
 from wellbegun.torch.trace import trace
 from wellbegun.torch.weights import apply_plan
 
 __all__ = [
     "InputSpec",
+    "agreed",
     "apply_plan",
     "calibrate",
+    "gathered",
     "histograms",
     "materialize",
     "measure",

@@ -50,7 +50,8 @@ def _parameter(
     role: Role, tensor: torch.Tensor, gradient: torch.Tensor | None, *, twin: tuple[str, bool], **facts: bool | None
 ) -> ParameterStats:
     units, distinct, locked = 0, 0, 0
-    if role.layout is not None and "i" in role.layout.axes and "o" in role.layout.axes and tensor.numel():
+    matrix = role.layout is not None and {"i", "o"} <= set(role.layout.axes) and role.is_weight
+    if matrix and tensor.numel():
         rows = _units(tensor, role)
         units = len(rows)
         distinct, locked = twins(rows, None if gradient is None else _units(gradient, role))
