@@ -19,6 +19,8 @@ from torch import nn
 import wellbegun as wb
 from wellbegun.errors import ArgumentError
 
+pytestmark = pytest.mark.slow  # processes are started, and each of them imports torch
+
 RATES, SEEDS, STEPS = (1e-3, 3e-3), 2, 4
 
 
@@ -34,9 +36,6 @@ def calm(candidates: Any, **options: Any) -> wb.Race:
 
 def losses(found: wb.Race) -> dict[Any, tuple[float, ...]]:
     return {trial.key: trial.losses for trial in found.trials}
-
-
-CANDIDATES = ("default", "classic", "auto")
 
 
 @functools.cache
