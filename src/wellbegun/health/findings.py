@@ -55,7 +55,6 @@ class Health:
         return {"healthy": self.healthy, "findings": [asdict(f) for f in self.findings], **asdict(self.statistics)}
 
 
-# code -> title, why the bound, remedy
 CATALOGUE: dict[str, tuple[str, str, str]] = {
     "W101": (
         "vanishing signal",
@@ -93,6 +92,7 @@ CATALOGUE: dict[str, tuple[str, str, str]] = {
         "make the readout smaller: rules=[('<readout>.weight', 'zeros')] or a smaller std",
     ),
 }
+"""Title, reason for the bound and remedy of every code."""
 
 
 def examine(statistics: Statistics) -> Health:
