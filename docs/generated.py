@@ -6,14 +6,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wellbegun.health import CATALOGUE
+from wellbegun.health import CATALOGUE, FAMILIES
+from wellbegun.health import catalogue as c
 
-GROUPS = {
-    "1": "Signals",
-    "2": "Gradients",
-    "3": "Units and weights",
-    "4": "Numbers",
-    "5": "The first loss",
+# what is compared with which bound; the bounds themselves stand in the package
+BOUNDS = {
+    "W101": f"RMS behind a layer over RMS before the first one, at least 1/{c.SIGNAL_RANGE:g}, "
+    f"or 1/{c.EPSILON_RANGE:g} where a normalization follows",
+    "W102": f"the same ratio, at most {c.SIGNAL_RANGE:g}",
+    "W103": f"differences between samples behind the last hidden layer, at least {c.COLLAPSE:g} of those of the input",
+    "W104": f"share of a branch in its stream, at least {c.SILENT:g}, unless it is zero",
+    "W201": f"gradient at the first hidden layer over that at the last, at least 1/{c.GRADIENT_RANGE:g}",
+    "W202": f"the largest such ratio, at most {c.GRADIENT_RANGE:g}",
+    "W203": f"relative change of the output for one behind the first layer, at least 1/{c.SENSITIVITY:g}",
+    "W204": f"the same, at most {c.SENSITIVITY:g}",
+    "W301": f"share of units that are copies and never part, at most {c.EQUAL_SHARE:g}",
+    "W302": "two parameters in different memory with the same random-looking numbers: none",
+    "W401": "nan or inf in weights, outputs, loss or gradients: none",
+    "W402": f"largest magnitude, at most {c.HALF:,.0f}",
+    "W403": f"share of a gradient that vanishes in float16, at most {c.UNDERFLOW:g}",
+    "W501": f"first loss in units of chance, at most {c.LOSS_RATIO:g}",
+    "W601": f"standard deviation of a query's logits over its keys, at most {c.LOGIT_STD:g}",
+    "W602": f"entropy of attention weights over log(keys), at least {c.ENTROPY:g}",
+    "W701": f"share of dead units, of those that standard normal input leaves alive, at most {c.DEAD:g}",
+    "W702": f"share of flat entries, of those that standard normal input leaves steep, at most {c.SATURATED:g}",
+    "W801": "parameters that are used and get no gradient: none",
+    "W802": "parameters that the loss does not reach: none",
+    "W803": f"relative updates of two weights by a plain gradient step, at most {c.UPDATE_RANGE:,.0f} apart",
 }
 
 
@@ -28,25 +47,43 @@ def pages(root: Path) -> dict[str, str]:
 
 
 def codes() -> str:
-    """Every health code: title, why its bound, remedy."""
+    """Every health code: title, bound, why, remedy, source."""
     lines = [
         "# Health codes",
         "",
         "`wb.check` reports each finding with one of these codes. They are stable: a code keeps its meaning.",
-        "Every finding also carries its place in the model, the value measured and the bound.",
+        "A finding also names its place in the model and the value measured. *Notes* are worth knowing and make no",
+        "model unhealthy. [Health](health.md) says how the quantities are measured and how well the bounds tell good",
+        "from bad.",
         "",
-        "| code | finding |",
-        "|---|---|",
-        *(f"| [{code}](#{code.lower()}) | {title} |" for code, (title, *_) in CATALOGUE.items()),
+        "| code | finding | |",
+        "|---|---|---|",
     ]
-    group = ""
-    for code, (title, why, remedy) in CATALOGUE.items():
-        if GROUPS.get(code[1], "Other") != group:
-            group = GROUPS.get(code[1], "Other")
-            lines += ["", f"## {group}"]
-        lines += ["", f"### {code}: {title} {{ #{code.lower()} }}", ""]
-        lines += [f"**Why:** {html.escape(why)}.", "", f"**Remedy:** {html.escape(remedy)}."]
+    for code, check in CATALOGUE.items():
+        lines.append(f"| [{code}](#{code.lower()}) | {check.title} | {'note' * (check.severity == 'note')} |")
+    for family, name in FAMILIES.items():
+        lines += ["", f"## {name.capitalize()}"]
+        for code, check in CATALOGUE.items():
+            if code.startswith(family):
+                lines += ["", f"### {code}: {check.title} {{ #{code.lower()} }}", "", *_code(code, check)]
     return "\n".join(lines) + "\n"
+
+
+def _code(code: str, check: c.Check) -> Iterator[str]:
+    note = " It is a note." if check.severity == "note" else ""
+    yield from (f"**Bound:** {BOUNDS[code]}.{note}", "")
+    yield from (f"**Why:** {html.escape(check.why)}.", "")
+    yield from ("**Remedy:**", "", "```text", _pasted(check.remedy), "```", "")
+    yield f"**Source:** {html.escape(check.source)}."
+
+
+def _pasted(remedy: str) -> str:
+    """The remedy with names in the places that a finding fills in."""
+    return (
+        remedy.replace("{parameter!r}", "'0.weight'")
+        .replace("{names}", "'0.weight', '2.weight'")
+        .replace("{parameter}", "0.weight")
+    )
 
 
 # ---------------------------------------------------------------------- command line

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+from wellbegun.health import CATALOGUE
 from wellbegun.schemes import cards
 from wellbegun.theory import moments
 
@@ -163,7 +164,29 @@ def orthogonal_short_table() -> str:
     return "\n".join(lines)
 
 
+def codes_table() -> str:
+    lines = ["| code | title | why | source |", "|---|---|---|---|"]
+    for code, check in CATALOGUE.items():
+        note = " (a note)" if check.severity == "note" else ""
+        lines.append(f"| {code} | {check.title}{note} | {check.why} | {check.source} |")
+    return "\n".join(lines)
+
+
+def health_table() -> str:
+    """From `python benchmarks/health.py --json docs/figures/health.json`."""
+    rows = json.loads((FIGURES / "health.json").read_text())["rows"]
+    lines = ["| start | known to be | codes | notes | Adam | SGD |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        scores = ("diverged" if row[name] is None else f"{row[name]:.3g}" for name in ("adam", "sgd"))
+        codes, notes = " ".join(row["codes"]) or "healthy", " ".join(row["notes"])
+        lines.append(
+            f"| {row['name']} | {'good' if row['good'] else 'bad'} | {codes} | {notes} | {' | '.join(scores)} |"
+        )
+    return "\n".join(lines)
+
+
 TABLES = {
+    "docs/health.md": {"codes": codes_table, "health": health_table},
     "docs/auto.md": {"recipes": recipes_table},
     "docs/comparison.md": {
         "speed": speed_table,

@@ -177,9 +177,10 @@ def check(
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
 ) -> Health:
-    """Measure a model at initialization, however it was initialized: one forward and one backward pass.
+    """Measure a model, however it was initialized: signal, gradient, symmetry, range, first loss, attention.
 
-    Nothing about the model changes: weights, buffers, gradients, modes and random states are as before.
+    Nothing about the model changes: weights, buffers, gradients, modes, hooks and random states are as before. It is
+    measured in the mode it is in, and under the autocast that is on.
 
     Args:
         model, batch: As for `plan`; the batch should look like real data.
@@ -187,15 +188,20 @@ def check(
             cross-entropy against random labels if the output has classes, else a squared error.
         chance: What that loss is for a model that knows nothing, if it should be judged.
     Returns:
-        A `Health`: `.healthy`, `.findings` with code, place, value, bound and remedy, and `.statistics`.
+        A `Health`: `.healthy`, `.findings` with code, place, value, bound, reason, source and a remedy to paste,
+        `.codes`, `.notes`, `.statistics`, `.scalars()` for logging and `.assert_healthy()` for tests. Notes are
+        findings that stop no training; they make no model unhealthy.
     Raises:
         TraceError: the model failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
+    Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute.
+    Source: each finding names its own; `wellbegun.health.CATALOGUE` lists all codes.
 
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
     >>> _ = torch.nn.init.zeros_(model[0].weight)
-    >>> "W301" in check(model, torch.ones(2, 8)).codes      # equal units
-    True
+    >>> found = check(model, torch.randn(32, 8)).findings[0]
+    >>> found.code, found.title, found.remedy
+    ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
     return examine(_torch().probe(model, batch, loss, chance=chance))
 

@@ -7,7 +7,7 @@ has imported torch, so a document costs what its code costs.
 
 - ```python runs; `print(...)  # value` claims that this line is printed.
 - ```console: each `$ command` runs, and the lines below it must be printed, in order; `...` stands for any lines. A
-  comment `# exit status 1` says what it ends with.
+  comment `# exit status 1` says what it ends with; `> file` at its end is understood.
 - A block with title="name", or below a line "`name`:", is written to that file.
 """
 
@@ -180,12 +180,15 @@ def run_command(text: str) -> tuple[int, str]:
     words = shlex.split(text, comments=True)
     if words[0] in ELSEWHERE:
         return 0, ""
-    code = f"import documents\ndocuments._command({words!r})"
+    words, target = (words[:-2], words[-1]) if ">" in words[-2:-1] else (words, None)
     worker = Worker()
     try:
-        return worker.run(code)
+        status, output = worker.run(f"import documents\ndocuments._command({words!r})")
     finally:
         worker.stop()
+    if target is not None:
+        Path(target).write_text(output)
+    return status, output
 
 
 def run_document(path: str, apart: bool) -> list[Outcome]:

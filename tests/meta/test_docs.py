@@ -21,7 +21,7 @@ from wellbegun.planning import RECIPES
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md"))
-PACKAGES = ("", ".errors", ".health", ".laws", ".planning", ".schemes", ".storage", ".theory")
+PACKAGES = ("", ".errors", ".health", ".laws", ".planning", ".schemes", ".storage", ".testing", ".theory")
 
 
 def load(name: str) -> Any:
@@ -59,7 +59,13 @@ def test_pages_have_something_to_run() -> None:
     assert sum(len(found) for found in steps.values()) > 50
     shown = re.findall(r"^```(\w+)", "".join(path.read_text() for path in PAGES), re.MULTILINE)
     assert not re.findall(r"^\)  # \S", "".join(path.read_text() for path in PAGES), re.MULTILINE)  # a claim not seen
-    assert set(shown) <= {"python", "console", "toml", "text"}  # a language that nothing runs would go unnoticed
+    assert set(shown) <= {
+        "python",
+        "console",
+        "toml",
+        "text",
+        "yaml",
+    }  # a language that nothing runs would go unnoticed
 
 
 @pytest.mark.slow
@@ -119,6 +125,7 @@ def test_plots_and_formulas_are_drawn(site: dict[str, str]) -> None:
 @pytest.mark.slow
 def test_tables_of_names_are_complete(site: dict[str, str]) -> None:
     assert all(f'id="{code.lower()}"' in site["codes.html"] for code in CATALOGUE)
+    assert site["codes.html"].count("<strong>Bound:</strong>") == len(CATALOGUE)
     names = {recipe.name for recipe in RECIPES.values()}
     assert [name for name in names if f"<code>{name}</code>" not in site["reference/planning.html"]] == []
     commands = re.findall(r'id="([\w-]+)">wellbegun ', site["reference/cli.html"])

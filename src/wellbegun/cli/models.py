@@ -1,7 +1,7 @@
 """Commands on a model: plan, init, check."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,8 +29,9 @@ from wellbegun.cli.common import (
     write,
 )
 from wellbegun.errors import ModelError
+from wellbegun.health import known_codes
 from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
-from wellbegun.reports import diff_table, tables, to_json
+from wellbegun.reports import diff_table, junit, tables, to_json
 from wellbegun.storage import load_plan, save_plan
 
 
@@ -141,13 +142,28 @@ def init_command(
 
 
 @app.command("check")
-def check_command(model: ModelText, input: Inputs = None, format: Formats = "table") -> None:
-    """Measure a model as its factory made it: signal, gradient, symmetry, first loss. Exit status 1 if unhealthy."""
+def check_command(
+    model: ModelText,
+    input: Inputs = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", "-a", metavar="CODE", help="Code that may be found, such as W501.")
+    ] = None,
+    format: Annotated[
+        Literal["table", "json", "junit"], typer.Option("--format", "-f", help="table, json, or JUnit XML for CI.")
+    ] = "table",
+) -> None:
+    """Measure a model as its factory made it: signal, gradient, symmetry, attention, loss. Exit status 1 if unhealthy.
+
+    Findings name the layer at fault and a remedy to paste; notes do not make a model unhealthy.
+    """
     with messages():
+        known_codes(allow or ())
         batch, targets = load_batch(input or [])
-        health = api.check(load_model(model), batch, **loss_of(targets))
+        health = api.check(load_model(model), batch, **loss_of(targets)).without(allow or ())
     if format == "json":
         print(to_json(health.to_dict()))
+    elif format == "junit":
+        print(junit(health, model))
     else:
         show(tables(health))
     raise typer.Exit(0 if health.healthy else 1)

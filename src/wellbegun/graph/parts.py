@@ -32,6 +32,7 @@ class Attention(NamedTuple):
     value: int | None
     output: int
     width: int
+    compared: int  # index of the operation that compares queries and keys: the softmax, or the whole
 
 
 def joined(names: Iterable[str]) -> str | None:
@@ -69,14 +70,15 @@ def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
         if operation.kind == "attention" and operation.inputs:
             query, *rest = operation.inputs
             key = rest[0] if rest else query  # equal inputs are listed once
-            yield Attention(query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0], operation.width)
+            mixed, output = rest[1] if len(rest) > 1 else key, operation.outputs[0]
+            yield Attention(query, key, mixed, output, operation.width, operation.index)
         if operation.kind == "softmax":
             scores, mixing = _product_before(graph, operation), _product_after(graph, operation)
             if scores is not None and mixing is not None:
                 query, key = scores.inputs[0], scores.inputs[-1]
                 weights = _product_input(graph, mixing, operation)
                 value = next((given for given in mixing.inputs if given != weights), None)
-                yield Attention(query, key, value, mixing.outputs[0], scores.width)
+                yield Attention(query, key, value, mixing.outputs[0], scores.width, operation.index)
 
 
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from wellbegun.health import Health
 from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
+from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table
 from wellbegun.reports.predictions import prediction_table
-from wellbegun.reports.text import health_table, ledger_line, plan_table
+from wellbegun.reports.text import ledger_line, plan_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

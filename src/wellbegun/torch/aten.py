@@ -4,7 +4,7 @@ The dispatcher shows every model in these few hundred operations, whatever Pytho
 can be short. What is not listed and not tagged elementwise by torch itself is opaque, and reported.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -182,6 +182,27 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
         if plain and left.shape[1] == right.shape[0] and (name == "mm" or args[0].shape == right.shape[1:]):
             return left.new_empty((left.shape[0], right.shape[1]))
     return func(*args, **kwargs)
+
+
+class Attended(NamedTuple):
+    """What a built-in attention is asked to compute."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    mask: torch.Tensor | None
+    causal: bool
+    scale: float | None
+
+
+def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
+    """The arguments of a built-in attention by their names in torch's schema; None if it has others."""
+    names = (argument.name for argument in func._schema.arguments)
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    query, key = given.get("query"), given.get("key")
+    if not (isinstance(query, torch.Tensor) and isinstance(key, torch.Tensor) and query.ndim == key.ndim):
+        return None
+    mask = given.get("attn_mask", given.get("attn_bias"))
+    return Attended(query, key, mask, bool(given.get("is_causal")), given.get("scale"))
 
 
 def terms(kind: str, name: str, args: Any) -> int:

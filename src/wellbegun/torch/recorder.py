@@ -207,6 +207,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             found = tuple(replace(use, slot="bias") if self._one_each(use, signals[0]) else use for use in found)
         statistic = self._statistics(name, kind, signals)
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
+        if kind == "attention" and (tell := getattr(self.observer, "attended", None)) is not None:
+            tell(aten.attended(func, args, kwargs))
         shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs}
         self._append(kind, name, signals, outputs, found, width=aten.terms(kind, name, args), **shown)
         self._keep_picked(func, args, operands, outputs)
