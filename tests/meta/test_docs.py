@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("site")
     found = build("--site-dir", folder)
     assert found.returncode == 0, found.stderr
-    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.html")}
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.html")} | {"": str(folder)}
 
 
 @pytest.mark.slow
@@ -120,6 +121,31 @@ def test_plots_and_formulas_are_drawn(site: dict[str, str]) -> None:
     assert len(re.findall(r'<svg class="math" role="img" aria-label="', whole)) > 100
     assert "arithmatex" not in whole
     assert "#10a0" not in whole  # colours that stand for those of the page
+
+
+@pytest.mark.slow
+def test_pages_open_from_disk(site: dict[str, str]) -> None:
+    """In Chromium, at the width of a phone: no errors, no requests, nothing wider than the page, search finds."""
+    api = pytest.importorskip("playwright.sync_api", reason="the browser test needs Playwright")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
+    assert path, "scripts/browser installs Chromium"
+    with api.sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page, complaints = browser.new_page(viewport={"width": 390, "height": 800}), []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda asked: complaints.append(asked.url) if asked.url.startswith("http") else None)
+        for name in ("index.html", "guides/he.html", "comparison.html", "reference/models.html", "codes.html"):
+            page.goto(f"file://{site['']}/{name}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+            assert all(box["width"] > 250 for svg in page.query_selector_all("svg.plot") if (box := svg.bounding_box()))
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(f"file://{site['']}/index.html")
+        page.keyboard.press("/")
+        page.keyboard.type("orthogonal gates")
+        page.wait_for_selector(".md-search-result__item a[href*='orthogonal']", timeout=20_000)
+        browser.close()
+    assert complaints == []
 
 
 @pytest.mark.slow
