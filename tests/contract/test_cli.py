@@ -320,7 +320,7 @@ def test_gain(folder: Path) -> None:
 
 
 WRONG = [
-    (("plan", "net.py"), "model: expected path.py:factory or package.module:factory; got 'net.py'"),
+    (("plan", "net.py"), "model: expected path.py:factory, package.module:factory or hf:config.json; got 'net.py'"),
     (("plan", "nowhere.py:f"), "there is no file 'nowhere.py'"),
     (("plan", "bad.py:f"), "running 'bad.py' failed: SyntaxError"),
     (("plan", "net.py:mpl"), "'net.py' has no 'mpl'. Did you mean 'mlp'?"),

@@ -22,7 +22,19 @@ from wellbegun.planning import RECIPES
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md"))
-PACKAGES = ("", ".errors", ".health", ".laws", ".planning", ".schemes", ".storage", ".testing", ".theory")
+PACKAGES = (
+    "",
+    ".errors",
+    ".explore",
+    ".health",
+    ".integrations",
+    ".laws",
+    ".planning",
+    ".schemes",
+    ".storage",
+    ".testing",
+    ".theory",
+)
 
 
 def load(name: str) -> Any:
@@ -155,7 +167,7 @@ def test_tables_of_names_are_complete(site: dict[str, str]) -> None:
     names = {recipe.name for recipe in RECIPES.values()}
     assert [name for name in names if f"<code>{name}</code>" not in site["reference/planning.html"]] == []
     commands = re.findall(r'id="([\w-]+)">wellbegun ', site["reference/cli.html"])
-    assert {"plan", "init", "check", "gain", "schemes"} <= set(commands)
+    assert {"plan", "init", "check", "race", "explore", "gain", "schemes"} <= set(commands)
     assert "--explain" in site["reference/cli.html"]
 
 

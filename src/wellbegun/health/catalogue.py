@@ -13,6 +13,7 @@ HALF = 65504.0  # largest float16
 UNDERFLOW = 0.5  # share of a weight's gradient that may vanish in float16
 BLOWN_UP = 1e6  # growth in one operation that is taken for the origin of inf or nan
 LOSS_RATIO = 1.5  # largest first loss, in units of chance
+LOUDER = 3.0  # growth in one layer, in units of that in the readout, from which on the layer is named instead
 LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys
 ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)
 DEAD = 0.5  # share of units that may be dead, of those that standard normal input leaves alive
@@ -77,13 +78,13 @@ CATALOGUE: dict[str, Check] = {
     "W201": Check(
         "vanishing gradient",
         "the first layers learn more than a hundred times slower than the last, whatever the learning rate",
-        _ALL,
+        _ONE,
         "Glorot and Bengio 2010; Schoenholz et al. 2017, arXiv:1611.01232; " + _MEASURED,
     ),
     "W202": Check(
         "exploding gradient",
         "the first layers get gradients over a hundred times larger than the last: no learning rate fits both",
-        _ALL,
+        _ONE,
         "Glorot and Bengio 2010; Schoenholz et al. 2017, arXiv:1611.01232; " + _MEASURED,
     ),
     "W203": Check(

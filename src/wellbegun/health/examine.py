@@ -11,12 +11,13 @@ from wellbegun.health.catalogue import (
     HALF,
     LOGIT_STD,
     LOSS_RATIO,
+    LOUDER,
     SATURATED,
     UNDERFLOW,
     UPDATE_RANGE,
     Severity,
 )
-from wellbegun.health.depth import gradient, readouts, signal
+from wellbegun.health.depth import gradient, hidden_operations, readouts, signal
 from wellbegun.health.findings import Finding, Health
 from wellbegun.health.made import finding
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
@@ -87,9 +88,11 @@ def _twins(statistics: Statistics, *, beside: bool) -> list[Finding]:
 
 
 def _copies(parameter: ParameterStats) -> float:
-    """Share of units that are copies. In a hidden layer equal weights are enough; a readout or the end of a branch may
-    start at zero, as long as its gradients differ."""
-    if parameter.role == "readout" or parameter.ends_branch:
+    """Share of units that are copies. In a hidden layer equal weights are enough. The end of a branch may start at zero,
+    as long as its gradients differ; so may a readout, where classes that the batch lacks have equal gradients."""
+    if parameter.role == "readout":
+        return float(parameter.locked == parameter.units)
+    if parameter.ends_branch:
         return parameter.locked / parameter.units
     return max(parameter.locked, parameter.units if parameter.distinct == 1 else 0) / parameter.units
 
@@ -103,11 +106,27 @@ def _loss(statistics: Statistics) -> list[Finding]:
     ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
     if not last:
         return [finding("W501", "loss", ratio, LOSS_RATIO, detail=detail)]
+    loudest = _loudest(statistics, last[0])
+    if loudest is not last[0]:
+        detail += f", and the signal grows {loudest.rms / loudest.input_rms:.3g} times here"
+        return [finding("W501", loudest.place, ratio, LOSS_RATIO, loudest.parameter, detail=detail)]
     name, tied = last[0].parameter, last[0].role == "embedding"
     rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
     detail += ", and the weight behind it is the embedding" if tied else ""
     remedy = f"wb.initialize(model, batch, only=[{name!r}], rules=[({name!r}, {rule!r})])"
     return [finding("W501", last[0].place, ratio, LOSS_RATIO, name, detail=detail, remedy=remedy)]
+
+
+def _loudest(statistics: Statistics, readout: OperationStats) -> OperationStats:
+    """The readout, unless a layer from which no normalization parts it enlarges the signal far more than it does."""
+    inside = [
+        o
+        for o in hidden_operations(statistics)
+        if o.branch is None and o.start_rms == readout.start_rms and o.index < readout.index
+    ]
+    loudest = max(inside, key=lambda o: o.rms / o.input_rms, default=readout)
+    own = readout.rms / readout.input_rms if readout.input_rms else 0.0
+    return loudest if inside and loudest.rms / loudest.input_rms > LOUDER * own else readout
 
 
 def _attention(statistics: Statistics) -> list[Finding]:

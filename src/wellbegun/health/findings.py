@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wellbegun._arguments import known
+from wellbegun._display import Displayed
 from wellbegun.errors import UnhealthyError
 from wellbegun.health.catalogue import CATALOGUE, Severity
 from wellbegun.health.statistics import Statistics
@@ -29,7 +30,7 @@ class Finding:
 
 
 @dataclass(frozen=True, repr=False)
-class Health:
+class Health(Displayed):
     """Findings and the statistics they come from. Healthy means: forward, backward and finiteness all are.
 
     `wellbegun.show(health)` prints it.
@@ -48,7 +49,7 @@ class Health:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Codes of what makes it unhealthy, in order, each once; none if it is healthy."""
+        """Codes of what makes it unhealthy, by number, each once; none if it is healthy."""
         return self._codes("unhealthy")
 
     @property
@@ -57,7 +58,7 @@ class Health:
         return self._codes("note")
 
     def _codes(self, severity: Severity) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(finding.code for finding in self.findings if finding.severity == severity))
+        return tuple(sorted({finding.code for finding in self.findings if finding.severity == severity}))
 
     def without(self, allow: Iterable[str]) -> "Health":
         """The same without the findings of these codes.

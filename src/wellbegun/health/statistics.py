@@ -85,7 +85,7 @@ class ParameterStats:
     gradient_rms: float | None = None
     update: float | None = None  # RMS of its gradient / RMS of its values: relative change by a step of rate 1
     largest: float | None = None  # largest magnitude; None where its norm is within float16's range
-    underflow: float | None = None  # share of its gradient that is not zero but would be in float16, of 4096 entries
+    underflow: float | None = None  # share of it that is not zero but would be in float16; None above RMS 1e-4
     trainable: bool = True
     used: bool = True  # whether the forward pass reads it
     reaches: bool | None = None  # whether the graph leads from it to what the loss is taken of; None: cannot be told

@@ -4,6 +4,7 @@ from wellbegun.reports.data import to_json
 from wellbegun.reports.health import health_table
 from wellbegun.reports.junit import junit
 from wellbegun.reports.plans import diff_table
+from wellbegun.reports.races import race_table
 from wellbegun.reports.shown import print_tables, tables
 from wellbegun.reports.text import gain_table, ledger_line, plan_table, schemes_table
 
@@ -15,6 +16,7 @@ __all__ = [
     "ledger_line",
     "plan_table",
     "print_tables",
+    "race_table",
     "schemes_table",
     "tables",
     "to_json",

@@ -66,6 +66,7 @@ POOLS = (
     "fractional_max_pool", "max_unpool", "grid_sampler",
 )  # fmt: skip
 MEANS = frozenset({"mean", "sum", "amax", "amin", "max", "min", "median", "logsumexp", "nansum"})
+DISTANCES = frozenset({"_cdist_forward", "_euclidean_dist"})  # from the rows of the first to those of the second
 SCANS = frozenset({"cumsum", "cumsum_", "cummax", "cummin", "logcumsumexp", "col2im", "segment_reduce", "trace"})
 LOSSES = frozenset(
     {"nll_loss_forward", "nll_loss2d_forward", "_ctc_loss", "multi_margin_loss", "multilabel_margin_loss"}
@@ -97,6 +98,10 @@ MOVES = frozenset(
         "fake_quantize_per_tensor_affine_cachemask", "fake_quantize_per_channel_affine_cachemask",
         "embedding_renorm_", "_sparse_coo_tensor_with_dims_and_tensors", "_to_dense", "expand_copy", "nan_to_num",
     }
+)  # fmt: skip
+ERASING = frozenset(  # moves after which some entries are no longer what they were
+    {"masked_fill", "masked_fill_", "tril", "triu", "tril_", "triu_", "native_dropout", "_fused_dropout", "index_fill",
+     "index_fill_", "masked_scatter", "masked_scatter_", "nan_to_num"}
 )  # fmt: skip
 CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
     "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "zero_": 0.0,
@@ -234,7 +239,7 @@ def kind_of(func: Any, roots: int = 1) -> str:
 
 _KINDS = {
     "norm": NORMS,
-    "mean": STATISTICS | SCANS | LOSSES,
+    "mean": STATISTICS | SCANS | LOSSES | DISTANCES,
     "concat": CONCATS,
     "split": SPLITS,
     "matmul": PRODUCTS,

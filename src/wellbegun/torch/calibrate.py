@@ -97,7 +97,8 @@ class _Gauge:
             self._sum(operation, inputs, outputs[0])
 
     def _weight(self, operation: Operation, output: torch.Tensor) -> None:
-        name = next((use.parameter for use in operation.uses if use.slot == "weight"), None)
+        names = [use.parameter for use in operation.uses if use.slot == "weight"]
+        name = next((name for name in names if name in self.targets), None)  # of a computed weight, the one that leads
         entry = self.targets.get(name) if name is not None else None
         if name is None or entry is None or entry.relative:
             return

@@ -11,6 +11,7 @@ from wellbegun.torch.tensors import finite, largest, norm, some_entries, twins
 
 HALF_RANGE = 65504.0  # largest float16
 _LEAST = 2.0**-24  # smallest float16 above zero
+_FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
 _ENTRIES = 4096  # of a gradient that are looked at for underflow
 _RANDOM = 16  # least entries of which it can be said that they look random
 Gradients = Mapping[str, torch.Tensor | None]
@@ -49,7 +50,8 @@ def _parameter(
     role: Role, tensor: torch.Tensor, gradient: torch.Tensor | None, *, twin: tuple[str, bool], **facts: bool | None
 ) -> ParameterStats:
     units, distinct, locked = 0, 0, 0
-    if role.layout is not None and "i" in role.layout.axes and "o" in role.layout.axes and tensor.numel():
+    matrix = role.layout is not None and {"i", "o"} <= set(role.layout.axes) and role.is_weight
+    if matrix and tensor.numel():
         rows = _units(tensor, role)
         units = len(rows)
         distinct, locked = twins(rows, None if gradient is None else _units(gradient, role))
@@ -69,7 +71,7 @@ def _parameter(
         gradient_rms=None if slope is None else slope / root,
         update=slope / size if slope is not None and size else None,
         largest=None if size < HALF_RANGE else largest(tensor.detach()),
-        underflow=None if gradient is None else _underflow(gradient),
+        underflow=None if gradient is None or slope is None or slope > _FAR * root else _underflow(gradient),
         twin=twin[0],
         twin_beside=twin[1],
         **facts,  # type: ignore[arg-type]
