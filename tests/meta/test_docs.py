@@ -76,8 +76,9 @@ def test_pages_have_something_to_run() -> None:
         "python",
         "console",
         "toml",
-        "text",
+        "json",
         "yaml",
+        "text",
     }  # a language that nothing runs would go unnoticed
 
 
