@@ -15,9 +15,11 @@ from wellbegun.health import LossStats, OperationStats, ParameterStats, Statisti
 from wellbegun.laws import Normal, Uniform
 from wellbegun.torch.batch import Batch, call_of, outputs_of, place
 from wellbegun.torch.computed import visible
+from wellbegun.torch.recorder import Observer
 from wellbegun.torch.trace import check_model, parameters_of, preserved, record
 
 Loss = Callable[[Any], torch.Tensor]
+Through = Callable[[Observer], Observer]
 
 
 class _Watch:
@@ -36,8 +38,8 @@ class _Watch:
         if operation.kind not in WEIGHTED:
             return
         output = outputs[0].detach()
-        came_in = rms(inputs[0].detach()) if inputs else 0.0
-        self.forward[operation.index] = came_in, rms(output), bool(torch.isfinite(output).all())
+        came_in, size = rms(inputs[0].detach()) if inputs else 0.0, rms(output)
+        self.forward[operation.index] = came_in, size, _finite(output, size)
         self._pending = operation.index, outputs[0]
 
     def settle(self) -> None:
@@ -59,7 +61,12 @@ class _Watch:
 
 
 def probe(
-    model: torch.nn.Module, batch: Batch = None, loss: Loss | None = None, *, chance: float | None = None
+    model: torch.nn.Module,
+    batch: Batch = None,
+    loss: Loss | None = None,
+    *,
+    chance: float | None = None,
+    through: Through | None = None,
 ) -> Statistics:
     """Measure a model, however it was initialized.
 
@@ -68,6 +75,7 @@ def probe(
         batch: As for `wellbegun.plan`.
         loss: Function of the model's output giving a scalar; None makes one up (and says which).
         chance: What that loss would be for a model that knows nothing.
+        through: Puts another observer before the one that measures: the correction, which changes what it passes on.
     """
     check_model(model)
     parameters, names = parameters_of(model)
@@ -76,12 +84,12 @@ def probe(
         raise ArgumentError("check: the model is on the meta device and holds no values; there is nothing to measure.")
     watch = _Watch()
     with preserved(model):
-        graph, result = record(model, call, parameters, names, watch)
+        graph, result = record(model, call, parameters, names, watch if through is None else through(watch))
         watch.settle()
         roles = roles_of(graph)
         value, stats = _loss(result, loss, chance)
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
-        gradients = _backward(value, trained)
+        gradients = _backward(value, trained, again=_may_be_silent(graph, roles, watch))
         injected = _inject(graph, roles, watch, trained) if _readout_is_silent(graph, roles, watch) else None
     tensors = visible(model)
     return Statistics(
@@ -146,11 +154,14 @@ def _target(law: Any, like: torch.Tensor) -> torch.Tensor:
     return drawn.to(like.device)
 
 
-def _backward(value: torch.Tensor, trained: dict[str, torch.nn.Parameter]) -> dict[str, torch.Tensor | None]:
-    """Gradients of every trainable parameter, without touching their `.grad`."""
+def _backward(
+    value: torch.Tensor, trained: dict[str, torch.nn.Parameter], *, again: bool
+) -> dict[str, torch.Tensor | None]:
+    """Gradients of every trainable parameter, without touching their `.grad`; `again`: another pass may follow, so
+    what it needs is kept."""
     if not value.requires_grad or not trained:
         return {}
-    found = torch.autograd.grad(value, list(trained.values()), retain_graph=True, allow_unused=True)
+    found = torch.autograd.grad(value, list(trained.values()), retain_graph=again, allow_unused=True)
     return dict(zip(trained, found, strict=True))
 
 
@@ -164,13 +175,17 @@ def _weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operati
     return found
 
 
+def _may_be_silent(graph: ModelGraph, roles: Mapping[str, Role], watch: _Watch) -> bool:
+    """Whether all readouts give zero, so that nothing may come back."""
+    readouts = [operation.index for operation, role in _weights(graph, roles) if role.role == "readout"]
+    return bool(readouts) and all(watch.forward[index][1] == 0 for index in readouts)
+
+
 def _readout_is_silent(graph: ModelGraph, roles: Mapping[str, Role], watch: _Watch) -> bool:
     """A readout that starts at zero passes no gradient back at the first step, which says nothing about the rest."""
-    pairs = _weights(graph, roles)
-    readouts = [operation.index for operation, role in pairs if role.role == "readout"]
-    hidden = [operation.index for operation, role in pairs if role.role != "readout"]
-    silent = all(watch.forward[index][1] == 0 for index in readouts)
-    return bool(readouts and hidden) and silent and not any(watch.gradients.get(index) for index in hidden)
+    hidden = [operation.index for operation, role in _weights(graph, roles) if role.role != "readout"]
+    silent = bool(hidden) and _may_be_silent(graph, roles, watch)
+    return silent and not any(watch.gradients.get(index) for index in hidden)
 
 
 def _inject(
