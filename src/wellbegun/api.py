@@ -138,10 +138,10 @@ def initialize(
     adapter.materialize(model, batch)
     graph, decided = _decide(model, batch, recipe, asked, frozen, seed)
     ledger = apply(model, decided, threads=threads, progress=progress)
-    if calibrate:
-        first, decided = decided, adapter.calibrate(model, graph, decided, batch)
-        ledger = adapter.apply_plan(model, decided, threads=threads, before=first)
-    return Result(decided, ledger, check(model, batch, loss=loss, chance=chance))
+    if not calibrate:
+        return Result(decided, ledger, check(model, batch, loss=loss, chance=chance))
+    decided, ledger, statistics = adapter.calibrate(model, graph, decided, batch, loss, chance=chance, threads=threads)
+    return Result(decided, ledger, examine(statistics))
 
 
 def apply(

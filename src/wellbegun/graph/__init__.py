@@ -6,6 +6,7 @@ from wellbegun.graph.pairs import Layer, can_mirror, layers_of
 from wellbegun.graph.roles import Net, Role, roles_of
 from wellbegun.graph.stacks import Stack
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series
+from wellbegun.graph.ways import way
 
 __all__ = [
     "WEIGHTED",
@@ -25,4 +26,5 @@ __all__ = [
     "layers_of",
     "meetings",
     "roles_of",
+    "way",
 ]

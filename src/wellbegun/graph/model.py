@@ -65,6 +65,7 @@ class Use:
     gates: int = 1  # stacked matrices in a recurrent weight
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table
     exact: bool = True  # whether the parameter itself is used, and not something computed from it, like 1 + w
+    copied: bool = False  # of a weight: whether the operation reads a copy, made before it
 
 
 @dataclass(frozen=True)

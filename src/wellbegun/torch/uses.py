@@ -81,7 +81,7 @@ def _weight(weight: axes.Derived, roles: str, sections: dict[str, int], **option
         layout = None if found is None else Layout(found, sections=sections.get(weight.name), **options)
     except LayoutError:
         layout = None  # the letters contradict: the parameter needs a rule, and the plan says so
-    return (Use(weight.name, "weight" if weight.exact else "derived", layout),)
+    return (Use(weight.name, "weight" if weight.exact else "derived", layout, copied=weight.copied),)
 
 
 def _convolution(args: Any, known: Known) -> tuple[str, tuple[Use, ...]] | None:
