@@ -3,6 +3,7 @@
 from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.pairs import Layer, can_mirror, layers_of
+from wellbegun.graph.parts import Attention, attentions_of
 from wellbegun.graph.roles import Net, Role, roles_of
 from wellbegun.graph.stacks import Stack
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series
@@ -10,6 +11,7 @@ from wellbegun.graph.ways import way
 
 __all__ = [
     "WEIGHTED",
+    "Attention",
     "Branch",
     "Layer",
     "Meeting",
@@ -20,6 +22,7 @@ __all__ = [
     "Role",
     "Stack",
     "Use",
+    "attentions_of",
     "branches_of",
     "can_mirror",
     "layers_in_series",

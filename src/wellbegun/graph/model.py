@@ -83,6 +83,7 @@ class Operation:
     function: Function | None = field(default=None, compare=False, repr=False)
     mode: str = ""  # recurrent: lstm, gru, rnn_tanh, rnn_relu
     width: int = 0  # matmul and attention: number of terms in the product of two values
+    scale: float = 1.0  # attention: what it multiplies the products of queries and keys with
 
     @property
     def place(self) -> str:

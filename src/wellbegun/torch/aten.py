@@ -191,6 +191,14 @@ def terms(kind: str, name: str, args: Any) -> int:
     return int(args[PRODUCTS[name][0] if name in PRODUCTS else 0].shape[-1])
 
 
+def scale_of(kind: str, width: int, kwargs: Any) -> float:
+    """What an attention multiplies the products of queries and keys with."""
+    if kind != "attention":
+        return 1.0
+    given = kwargs.get("scale")
+    return float(width**-0.5 if given is None else given) if width else 1.0
+
+
 def kind_of(func: Any, roots: int = 1) -> str:
     """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands.
 

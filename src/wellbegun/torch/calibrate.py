@@ -8,6 +8,7 @@ it is carried out, without the batch. Where the weights can be corrected in the 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 
@@ -50,7 +51,7 @@ def calibrate(
     except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
         apply_plan(model, plan, threads=threads, before=corrected(plan, gauge.factors, gauge.means()))
         raise
-    found = corrected(plan, gauge.factors, gauge.means())
+    found = corrected(plan, gauge.factors, gauge.means(), gauge.because)
     ledger = apply_plan(model, found, threads=threads, before=plan)
     if gauge.strayed:
         note = f"The measured correction ends before {gauge.strayed}, where the run on the batch left the traced way."
@@ -64,12 +65,17 @@ def _run(model: torch.nn.Module, batch: Batch, gauge: Gauge) -> None:
     parameters, names = parameters_of(model)
     call = place(call_of(batch, model), model)
     with preserved(model):
-        record(model, call, parameters, names, gauge, grad=False)
+        record(model, call, parameters, names, gauge)
 
 
-def corrected(plan: Plan, factors: Mapping[str, float], means: Mapping[str, tuple[float, ...]]) -> Plan:
+def corrected(
+    plan: Plan,
+    factors: Mapping[str, float],
+    means: Mapping[str, tuple[float, ...]],
+    because: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
     """The plan with these parameters' laws multiplied, the laws that follow from them with them, and biases that
-    cancel measured means."""
+    cancel measured means. `because`: what else is to be said of a factor."""
     entries = {entry.name: entry for entry in plan.entries}
     for name, values in means.items():
         reason = "minus the measured mean of what it is added to: only differences between samples remain"
@@ -77,6 +83,7 @@ def corrected(plan: Plan, factors: Mapping[str, float], means: Mapping[str, tupl
     for name, factor in factors.items():
         entry = entries[name]
         if entry.law is not None and factor != 1.0:
-            reason = f"{entry.reason}; x {factor:.4g} measured"
+            more = f" ({because[name]})" if name in because else ""
+            reason = f"{entry.reason}; x {factor:.4g} measured{more}"
             entries[name] = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
     return replace(plan, entries=relinked(entries.values()))

@@ -16,28 +16,26 @@ import torch
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, roles_of, way
 from wellbegun.laws import Constant, RowSums
 from wellbegun.planning import Entry, Plan
+from wellbegun.torch.held import Held
+from wellbegun.torch.logits import Pair, pairs_of
 from wellbegun.torch.probe import rms
 from wellbegun.torch.recorder import Observer
-from wellbegun.torch.values import storage_of
 
 TOLERANCE = 0.02  # relative deviation from the target that is left alone
 SAMPLES = 8  # least entries a measured mean is taken of
 SHARE = 0.02  # least share of a readout's output that must differ between samples for its mean to be cancelled
-GROW = 3.0  # most that a readout is enlarged because what its samples have in common was cancelled
+GROW = 3.0  # most that a readout is enlarged because what its samples have in common was cancelled, or logits are
+LOGITS = 2.0  # logits of an attention are left alone if their std is off 1 by less than this factor
 LARGEST = 1e4  # factors beyond it, or below its inverse, are a sign of something else, and are not applied
-
-Step = tuple[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]
 
 
 @dataclass
-class Held:
-    """Operations whose outputs wait for a factor, and where they get it."""
+class Sum:
+    """A branch with a target, judged at its sum."""
 
-    way: tuple[int, ...]
-    until: int  # the operation at which they are judged
     branch: Branch
-    names: list[str]
-    steps: list[Step] = field(default_factory=list)
+    held: Held
+    names: list[str] = field(default_factory=list)
 
 
 class Gauge:
@@ -48,6 +46,7 @@ class Gauge:
     ) -> None:
         self.graph, self.tensors, self.targets = graph, tensors, targets
         self.factors: dict[str, float] = {}
+        self.because: dict[str, str] = {}  # weight -> why it was corrected once more
         self.strayed = ""  # where the pass took another way than the trace
         self.centred: dict[str, tuple[str, torch.Tensor]] = {}  # weight -> its bias, and the mean it cancels
         self.entries = {entry.name: entry for entry in plan.entries}
@@ -55,22 +54,32 @@ class Gauge:
         for entry in plan.entries:
             if isinstance(entry.law, RowSums) and entry.action == "fill":
                 self.followers.setdefault(entry.law.stream, []).append(entry.name)
-        self.sums, ways = self._sums()
-        self.in_place = self._reachable() and all(held.way for held in self.sums.values())
-        self.held = ways if self.in_place else {}
         self.behind: Observer | None = None
+        self.sums = self._sums()
+        self.in_place = self._reachable() and all(found.held.way for found in self.sums.values())
+        self.held: dict[int, Held] = {}  # by the operations that are held
+        if self.in_place:
+            self._hold(*(found.held for found in self.sums.values()))
+        self.pairs: dict[int, Pair] = {}  # attentions, by the operation after which they are judged
+        for pair in pairs_of(graph, self._free()):
+            if not self.held.keys() & {*pair.query.way, *pair.key.way}:
+                self._hold(pair.query, pair.key)
+                self.pairs[pair.until] = pair
 
-    def _sums(self) -> tuple[dict[int, Held], dict[int, Held]]:
-        """Branches with targets by their sum, and by each operation on the way to it."""
-        roles, sums = roles_of(self.graph), dict[int, Held]()
+    def _hold(self, *ways: Held) -> None:
+        self.held.update({index: held for held in ways for index in held.way})
+
+    def _sums(self) -> dict[int, Sum]:
+        """Branches with targets by the index of their sum."""
+        roles, sums = roles_of(self.graph), dict[int, Sum]()
         for name, entry in self.targets.items():
             branch = roles[name].branch
             if not entry.relative or branch is None:
                 continue
             if branch.add not in sums:
-                sums[branch.add] = Held(self._way(branch), branch.add, branch, [])
+                sums[branch.add] = Sum(branch, Held(self._way(branch)))
             sums[branch.add].names.append(name)
-        return sums, {index: held for held in sums.values() for index in held.way}
+        return sums
 
     def _way(self, branch: Branch) -> tuple[int, ...]:
         """Operations from the ends of a branch to its sum; none where multiplying the weights is not multiplying all
@@ -80,6 +89,11 @@ class Gauge:
         overwritten = add.name == "add_" and add.inputs[:1] == (branch.value,)
         shifted = any(self._biased(self.graph.operations[index]) for index in branch.ends)
         return () if found is None or overwritten or shifted else found
+
+    def _free(self) -> list[str]:
+        """Weights with a target of their own that all they give is proportional to."""
+        shifted = {use.parameter for o in self.graph.operations if self._biased(o) for use in o.uses}
+        return [name for name, entry in self.targets.items() if not entry.relative and name not in shifted]
 
     def _reachable(self) -> bool:
         """Whether every weight with a target is read from its own memory wherever it is used, and used as a weight."""
@@ -99,6 +113,7 @@ class Gauge:
     def __call__(
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
     ) -> None:
+        """One operation of the pass: corrected, held back, or shown as it is."""
         if not self.strayed:
             self._correct(operation, inputs, outputs)
         held = None if self.strayed else self.held.get(operation.index)
@@ -106,6 +121,8 @@ class Gauge:
             held.steps.append((operation, inputs, outputs))
         elif self.behind is not None:
             self.behind(operation, inputs, outputs)
+        if operation.index in self.pairs and not self.strayed:
+            self._meet(self.pairs[operation.index])
 
     def _correct(
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
@@ -113,21 +130,14 @@ class Gauge:
         traced = self.graph.operations[operation.index] if operation.index < len(self.graph.operations) else None
         if traced is None or traced.name != operation.name:
             self.strayed = operation.place  # what was measured so far stands
-            for held in self.sums.values():
-                self._release(held)
+            for held in self.held.values():
+                held.release(self.behind)
         elif operation.kind in WEIGHTED:
             self._weight(operation, outputs[0])
         elif operation.index in self.sums:
             if len(inputs) == 2:
                 self._sum(operation, inputs, outputs[0])
-            self._release(self.sums[operation.index])
-
-    def _release(self, held: Held) -> None:
-        """Show what was held back to the observer behind."""
-        for step in held.steps:
-            if self.behind is not None:
-                self.behind(*step)
-        held.steps.clear()
+            self.sums[operation.index].held.release(self.behind)
 
     def _multiply(self, name: str, factor: float) -> None:
         """A weight, and the biases that follow from it."""
@@ -202,34 +212,37 @@ class Gauge:
         bias = self.tensors[name].detach()
         return bias if operation.kind == "linear" else bias.reshape(-1, *[1] * (output.ndim - 2))
 
-    # ------------------------------------------------------------------ branches
+    # ------------------------------------------------------------------ what is judged later
     def _sum(self, operation: Operation, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        held = self.sums[operation.index]
+        found = self.sums[operation.index]
         values = self.graph.operations[operation.index].inputs
-        if held.branch.value not in values or operation.name not in ("add", "add_"):
+        if found.branch.value not in values or operation.name not in ("add", "add_"):
             return
-        position = values.index(held.branch.value)
+        position = values.index(found.branch.value)
         added, stream = inputs[position], inputs[1 - position]
         if operation.name == "add_":  # the first is overwritten
             added, stream = (output - stream, stream) if position == 0 else (added, output - added)
-        target = self.targets[held.names[0]].target
+        target = self.targets[found.names[0]].target
         assert target is not None
-        factor = _factor(target * rms(stream) * math.sqrt(len(held.branch.ends)), rms(added))
-        for name in held.names:
+        factor = _factor(target * rms(stream) * math.sqrt(len(found.branch.ends)), rms(added))
+        for name in found.names:
             self._multiply(name, factor)
         if factor != 1.0:
             output.add_(added, alpha=factor - 1)
-            _multiplied(held.steps, factor)
+            found.held.multiply(factor)
 
-
-def _multiplied(steps: list[Step], factor: float) -> None:
-    """Multiply what operations gave, each memory once."""
-    done: set[int] = set()
-    for _, _, outputs in steps:
-        for output in outputs:
-            if (output.is_floating_point() or output.is_complex()) and storage_of(output) not in done:
-                output.mul_(factor)
-            done.add(storage_of(output))
+    def _meet(self, pair: Pair) -> None:
+        """Logits of unit order: queries and keys share the factor, where both are free."""
+        size, free = pair.spread(), [name for name in pair.names if name in self.targets]
+        if size is not None and math.isfinite(size) and size > 0 and not 1 / LOGITS <= size <= LOGITS:
+            factor = _factor(1.0, max(size, 1 / GROW)) ** (1 / len(free))
+            for name, held in zip(pair.names, (pair.query, pair.key), strict=True):
+                if name in free:
+                    self._multiply(name, factor)
+                    held.multiply(factor)
+                    self.because[name] = f"logits at {pair.place} had std {size:.2g}, so x {factor:.4g}"
+        pair.query.release(self.behind)
+        pair.key.release(self.behind)
 
 
 def _factor(target: float, measured: float) -> float:

@@ -208,7 +208,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         statistic = self._statistics(name, kind, signals)
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
         shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs}
-        self._append(kind, name, signals, outputs, found, width=aten.terms(kind, name, args), **shown)
+        shown["width"] = width = aten.terms(kind, name, args)
+        self._append(kind, name, signals, outputs, found, scale=aten.scale_of(kind, width, kwargs), **shown)
         self._keep_picked(func, args, operands, outputs)
 
     def _append(
@@ -224,6 +225,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         statistic: Statistic = _NO_STATISTIC,
         mode: str = "",
         width: int = 0,
+        scale: float = 1.0,
         inputs: tuple[torch.Tensor, ...] = (),
     ) -> None:
         tensors, values = tuple(outputs), []
@@ -237,9 +239,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._remember(tensor, Signal(self._values, self._values, ROOT, *statistic))
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
-        operation = Operation(
-            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode, width
-        )
+        index, scope = len(self.operations), self.scopes[-1]
+        shown: Any = {"root": root, "function": function, "mode": mode, "width": width, "scale": scale}
+        operation = Operation(index, kind, name, scope, read, tuple(values), uses, **shown)
         if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
             self._integers.add(operation.index)
         self._makers.update(dict.fromkeys(values, operation.index))

@@ -83,14 +83,12 @@ def record(
     parameters: dict[str, Parameter],
     known: dict[int, Derived],
     observer: Observer | None = None,
-    *,
-    grad: bool = True,
 ) -> tuple[ModelGraph, Any]:
     """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
     recorder = Recorder(known, parameters, observer)
     for tensor in call.tensors():
         recorder.signal(tensor)
-    with torch.set_grad_enabled(grad), scopes(model, recorder), recorder, Layers(recorder):
+    with torch.enable_grad(), scopes(model, recorder), recorder, Layers(recorder):
         try:
             result = model(*call.args, **call.kwargs)
         except _VALUES:
