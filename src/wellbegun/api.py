@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 from wellbegun._arguments import message
+from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
@@ -45,6 +46,7 @@ def plan(
     only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
+    progress: Progress | None = None,
 ) -> Plan:
     """Decide what every parameter of a model gets, before anything is written.
 
@@ -65,6 +67,7 @@ def plan(
         only: Globs; everything they do not match is left as it is.
         frozen: "keep" leaves parameters without requires_grad as they are, "fill" fills them too.
         seed: Integer in [0, 2**64); None draws one, which the plan records.
+        progress: Called as progress(done, all, what) before each module of the traced run.
     Returns:
         A `Plan`: for each parameter its scheme, law, role, reason and source. `plan.explain(name)` tells everything
         about one parameter, `plan.diff(other)` where another plan decides otherwise.
@@ -82,14 +85,20 @@ def plan(
     >>> found["0.weight"].scheme, found["2.weight"].scheme
     ('xavier_normal()', 'lecun_normal()')
     """
-    return _decide(model, batch, recipe, overrides_of(_rules(rules), exclude, only), frozen, seed)[1]
+    return _decide(model, batch, recipe, overrides_of(_rules(rules), exclude, only), frozen, seed, progress)[1]
 
 
 def _decide(
-    model: Any, batch: Any, recipe: str, asked: Overrides, frozen: str, seed: SupportsIndex | None
+    model: Any,
+    batch: Any,
+    recipe: str,
+    asked: Overrides,
+    frozen: str,
+    seed: SupportsIndex | None,
+    progress: Progress | None,
 ) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
-    graph = _torch().trace(model, batch)
+    graph = _torch().trace(model, batch, progress=progress)
     return graph, make_plan(graph, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
 
 
@@ -113,7 +122,7 @@ def initialize(
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
     threads: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Plan, fill and probe: every parameter gets its value exactly once, and the result says how healthy the model is.
 
@@ -123,7 +132,8 @@ def initialize(
             shape. The corrected laws are in the plan, which needs no batch to be carried out again.
         loss, chance: As for `check`.
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
-        progress: Called as progress(done, all, name) before each parameter is filled.
+        progress: Called as progress(done, all, what) before each step of a phase, with which `what` starts: "trace" (of
+            all modules), "fill" (parameters), "correct" where that takes a pass of its own, "measure", "backward".
     Returns:
         A `Result` with `plan`, `ledger` and `health`.
     Raises:
@@ -136,11 +146,13 @@ def initialize(
     """
     asked, adapter = overrides_of(_rules(rules), exclude, only), _torch()
     adapter.materialize(model, batch)
-    graph, decided = _decide(model, batch, recipe, asked, frozen, seed)
-    ledger = apply(model, decided, threads=threads, progress=progress)
+    graph, decided = _decide(model, batch, recipe, asked, frozen, seed, progress)
+    ledger = apply(model, decided, threads=threads, progress=phase(progress, "fill"))
     if not calibrate:
-        return Result(decided, ledger, check(model, batch, loss=loss, chance=chance))
-    decided, ledger, statistics = adapter.calibrate(model, graph, decided, batch, loss, chance=chance, threads=threads)
+        return Result(decided, ledger, check(model, batch, loss=loss, chance=chance, progress=progress))
+    decided, ledger, statistics = adapter.calibrate(
+        model, graph, decided, batch, loss, chance=chance, threads=threads, progress=progress
+    )
     return Result(decided, ledger, examine(statistics))
 
 
@@ -149,10 +161,17 @@ def apply(
     plan: Plan,
     *,
     threads: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Ledger:
     """Carry out a plan, one just made or one read from disk: the same plan gives the same bits.
 
+    Args:
+        model: The model, as the plan describes it.
+        plan: What to do.
+        threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
+        progress: Called as progress(done, all, name) before each parameter is filled.
+    Returns:
+        A `Ledger` that says what became of each parameter.
     Raises:
         ArgumentError: the plan does not fit the model; nothing is written then.
 
@@ -176,6 +195,7 @@ def check(
     *,
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
+    progress: Progress | None = None,
 ) -> Health:
     """Measure a model at initialization, however it was initialized: one forward and one backward pass.
 
@@ -186,6 +206,7 @@ def check(
         loss: Function of the model's output that gives a scalar tensor. None makes one up and says which:
             cross-entropy against random labels if the output has classes, else a squared error.
         chance: What that loss is for a model that knows nothing, if it should be judged.
+        progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:
         A `Health`: `.healthy`, `.findings` with code, place, value, bound and remedy, and `.statistics`.
     Raises:
@@ -197,7 +218,7 @@ def check(
     >>> "W301" in check(model, torch.ones(2, 8)).codes      # equal units
     True
     """
-    return examine(_torch().probe(model, batch, loss, chance=chance))
+    return examine(_torch().probe(model, batch, loss, chance=chance, progress=progress))
 
 
 def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:

@@ -8,6 +8,7 @@ import typer
 from wellbegun import api
 from wellbegun._arguments import known
 from wellbegun._loading import load_batch, load_model
+from wellbegun._typing import phase
 from wellbegun.cli.common import (
     Excludes,
     Formats,
@@ -22,10 +23,10 @@ from wellbegun.cli.common import (
     app,
     asked_rules,
     console,
-    filling,
     loss_of,
     messages,
     show,
+    working,
     write,
 )
 from wellbegun.errors import ModelError
@@ -67,7 +68,9 @@ def plan_command(
         built = load_model(model)
 
         def decide(name: str, number: int | None) -> Plan:
-            return api.plan(built, batch, recipe=name, rules=asked, frozen=frozen, seed=number)
+            with working() as progress:
+                options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": number}
+                return api.plan(built, batch, progress=progress, **options)
 
         found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
         shown: Plan | PlanDiff | Explanation = found
@@ -121,14 +124,14 @@ def init_command(
             raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
         built = load_model(model)
         known = None if plan is None else load_plan(plan)
-        with filling() as progress:
+        with working() as progress:
             if known is None:
                 options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
                 found = api.initialize(built, batch, progress=progress, **options, **loss_of(targets))
                 decided, ledger, health = found.plan, found.ledger, found.health
             else:
-                decided, ledger = known, api.apply(built, known, progress=progress)
-                health = api.check(built, batch, **loss_of(targets))
+                decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill"))
+                health = api.check(built, batch, progress=progress, **loss_of(targets))
         from wellbegun.torch import save_weights
 
         write(lambda found, path: save_weights(built, found, path), decided, out)
@@ -145,7 +148,8 @@ def check_command(model: ModelText, input: Inputs = None, format: Formats = "tab
     """Measure a model as its factory made it: signal, gradient, symmetry, first loss. Exit status 1 if unhealthy."""
     with messages():
         batch, targets = load_batch(input or [])
-        health = api.check(load_model(model), batch, **loss_of(targets))
+        with working() as progress:
+            health = api.check(load_model(model), batch, progress=progress, **loss_of(targets))
     if format == "json":
         print(to_json(health.to_dict()))
     else:

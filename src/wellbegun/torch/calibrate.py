@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import torch
 
+from wellbegun._typing import Progress, phase
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.laws import Given
@@ -32,6 +33,7 @@ def calibrate(
     *,
     chance: float | None = None,
     threads: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Plan, Ledger, Statistics]:
     """The plan with laws scaled so that every target is met on the batch, carried out, and what the probe says of it.
 
@@ -40,32 +42,32 @@ def calibrate(
     """
     targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
     if not targets or not is_data(batch):
-        return plan, apply_plan(model, plan, before=plan), probe(model, batch, loss, chance=chance)
+        return plan, apply_plan(model, plan, before=plan), probe(model, batch, loss, chance=chance, progress=progress)
     gauge = Gauge(graph, plan, dict(model.named_parameters()), targets)
     statistics = None
     try:
         if gauge.in_place:
-            statistics = probe(model, batch, loss, chance=chance, through=gauge.before)
+            statistics = probe(model, batch, loss, chance=chance, through=gauge.before, progress=progress)
         else:
-            _run(model, batch, gauge)
+            _run(model, batch, gauge, phase(progress, "correct"))
     except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
         apply_plan(model, plan, threads=threads, before=corrected(plan, gauge.factors, gauge.means()))
         raise
     found = corrected(plan, gauge.factors, gauge.means(), gauge.because)
-    ledger = apply_plan(model, found, threads=threads, before=plan)
+    ledger = apply_plan(model, found, threads=threads, before=plan, progress=phase(progress, "fill"))
     if gauge.strayed:
         note = f"The measured correction ends before {gauge.strayed}, where the run on the batch left the traced way."
         found = replace(found, notes=(*found.notes, note))
     if statistics is None:
-        statistics = probe(model, batch, loss, chance=chance)
+        statistics = probe(model, batch, loss, chance=chance, progress=progress)
     return found, ledger, statistics
 
 
-def _run(model: torch.nn.Module, batch: Batch, gauge: Gauge) -> None:
+def _run(model: torch.nn.Module, batch: Batch, gauge: Gauge, progress: Progress | None) -> None:
     parameters, names = parameters_of(model)
     call = place(call_of(batch, model), model)
     with preserved(model):
-        record(model, call, parameters, names, gauge)
+        record(model, call, parameters, names, gauge, progress=progress)
 
 
 def corrected(

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from wellbegun._arguments import message
+from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentError, ArgumentTypeError, TraceError
 from wellbegun.fill import fill
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role, roles_of
@@ -67,6 +68,7 @@ def probe(
     *,
     chance: float | None = None,
     through: Through | None = None,
+    progress: Progress | None = None,
 ) -> Statistics:
     """Measure a model, however it was initialized.
 
@@ -76,6 +78,7 @@ def probe(
         loss: Function of the model's output giving a scalar; None makes one up (and says which).
         chance: What that loss would be for a model that knows nothing.
         through: Puts another observer before the one that measures: the correction, which changes what it passes on.
+        progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     """
     check_model(model)
     parameters, names = parameters_of(model)
@@ -84,8 +87,11 @@ def probe(
         raise ArgumentError("check: the model is on the meta device and holds no values; there is nothing to measure.")
     watch = _Watch()
     with preserved(model):
-        graph, result = record(model, call, parameters, names, watch if through is None else through(watch))
+        observer, told = watch if through is None else through(watch), phase(progress, "measure")
+        graph, result = record(model, call, parameters, names, observer, progress=told)
         watch.settle()
+        if progress is not None:
+            progress(0, 1, "backward")
         roles = roles_of(graph)
         value, stats = _loss(result, loss, chance)
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
