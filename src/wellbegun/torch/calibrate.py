@@ -44,30 +44,36 @@ def calibrate(
     if not targets or not is_data(batch):
         return plan, apply_plan(model, plan, before=plan), probe(model, batch, loss, chance=chance, progress=progress)
     gauge = Gauge(graph, plan, dict(model.named_parameters()), targets)
-    statistics = None
     try:
-        if gauge.in_place:
-            statistics = probe(model, batch, loss, chance=chance, through=gauge.before, progress=progress)
-        else:
-            _run(model, batch, gauge, phase(progress, "correct"))
+        statistics = _run(model, batch, gauge, (loss, chance), progress)
+        found = corrected(plan, gauge.factors, gauge.means(), gauge.because)
+        ledger = apply_plan(model, found, threads=threads, before=plan, progress=phase(progress, "fill"))
+        if statistics is None:
+            statistics = probe(model, batch, loss, chance=chance, progress=progress)
     except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
         apply_plan(model, plan, threads=threads, before=corrected(plan, gauge.factors, gauge.means()))
         raise
-    found = corrected(plan, gauge.factors, gauge.means(), gauge.because)
-    ledger = apply_plan(model, found, threads=threads, before=plan, progress=phase(progress, "fill"))
     if gauge.strayed:
         note = f"The measured correction ends before {gauge.strayed}, where the run on the batch left the traced way."
         found = replace(found, notes=(*found.notes, note))
-    if statistics is None:
-        statistics = probe(model, batch, loss, chance=chance, progress=progress)
     return found, ledger, statistics
 
 
-def _run(model: torch.nn.Module, batch: Batch, gauge: Gauge, progress: Progress | None) -> None:
+def _run(
+    model: torch.nn.Module,
+    batch: Batch,
+    gauge: Gauge,
+    judged: tuple[Loss | None, float | None],
+    progress: Progress | None,
+) -> Statistics | None:
+    """The pass that corrects; its statistics, if it is one that can be judged too."""
+    if gauge.in_place:
+        return probe(model, batch, judged[0], chance=judged[1], through=gauge.before, progress=progress)
     parameters, names = parameters_of(model)
     call = place(call_of(batch, model), model)
     with preserved(model):
-        record(model, call, parameters, names, gauge, progress=progress)
+        record(model, call, parameters, names, gauge, progress=phase(progress, "correct"))
+    return None
 
 
 def corrected(
@@ -85,7 +91,7 @@ def corrected(
     for name, factor in factors.items():
         entry = entries[name]
         if entry.law is not None and factor != 1.0:
-            more = f" ({because[name]})" if name in because else ""
+            more = f", {because[name]}" if name in because else ""
             reason = f"{entry.reason}; x {factor:.4g} measured{more}"
             entries[name] = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
     return replace(plan, entries=relinked(entries.values()))

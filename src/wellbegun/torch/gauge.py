@@ -240,7 +240,7 @@ class Gauge:
                 if name in free:
                     self._multiply(name, factor)
                     held.multiply(factor)
-                    self.because[name] = f"logits at {pair.place} had std {size:.2g}, so x {factor:.4g}"
+                    self.because[name] = f"of which x {factor:.4g} for logits of std {size:.2g} at {pair.place}"
         pair.query.release(self.behind)
         pair.key.release(self.behind)
 
