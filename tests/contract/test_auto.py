@@ -314,17 +314,20 @@ def test_sines_of_coordinate_nets_oscillate() -> None:
     assert float((30 * model.a.bias).detach().abs().max()) == pytest.approx(math.pi, rel=0.05)
 
 
-def test_a_run_that_leaves_the_traced_way_is_told() -> None:
+@pytest.mark.parametrize(("fickle", "told"), [(lambda run: run == 1, False), (lambda run: run % 2, True)])
+def test_a_run_that_leaves_the_traced_way_is_traced_again_and_told_if_it_does_so_again(fickle, told: bool) -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b = nn.Linear(64, 32), nn.Linear(32, 10)
+            self.a, self.b, self.c = nn.Linear(64, 32), nn.Linear(32, 32), nn.Linear(32, 10)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             runs[0] += 1
             x = torch.relu(self.a(x))
-            return self.b(x if runs[0] == 1 else x.sin())
+            return self.c(self.b(x if fickle(runs[0]) else x.sin()))
 
     runs = [0]
-    notes = wb.initialize(Two(), X, seed=0).plan.notes
-    assert any("left the traced way" in note for note in notes)
+    plan = wb.initialize(Two(), 3 * X, seed=0).plan
+    assert any("left the traced way" in note for note in plan.notes) == told
+    assert plan["a.weight"].factor != 1
+    assert (plan["b.weight"].factor != 1) != told

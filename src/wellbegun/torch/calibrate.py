@@ -3,12 +3,14 @@
 `gauge` measures and corrects while the model runs; what follows sees the corrected signal, so one pass is enough. The
 factors go into the plan's laws and the weights are drawn again, so that the corrected plan gives the same bits wherever
 it is carried out, without the batch. Where the weights can be corrected in the pass itself, it is also the pass of
-`probe`: the statistics that come back are those of the corrected model.
+`probe`: the statistics that come back are those of the corrected model. Where the run on the batch takes another way
+than the trace with fake tensors did (libraries look whether they are traced), it is traced again with the batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -16,10 +18,11 @@ from wellbegun._typing import Progress, phase
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.laws import Given
-from wellbegun.planning import Ledger, Plan, relinked
-from wellbegun.torch.batch import Batch, call_of, is_data, place
-from wellbegun.torch.gauge import Gauge
+from wellbegun.planning import Entry, Ledger, Plan, relinked
+from wellbegun.torch.batch import Batch, Call, call_of, is_data, place
+from wellbegun.torch.gauge import Gauge, Strayed
 from wellbegun.torch.probe import Loss, probe
+from wellbegun.torch.recorder import Observer
 from wellbegun.torch.trace import parameters_of, preserved, record
 from wellbegun.torch.weights import apply_plan
 
@@ -43,37 +46,63 @@ def calibrate(
     targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
     if not targets or not is_data(batch):
         return plan, apply_plan(model, plan, before=plan), probe(model, batch, loss, chance=chance, progress=progress)
-    gauge = Gauge(graph, plan, dict(model.named_parameters()), targets)
+    measured = _Correction(model, plan, call_of(batch, model), targets, progress)
     try:
-        statistics = _run(model, batch, gauge, (loss, chance), progress)
-        found = corrected(plan, gauge.factors, gauge.means(), gauge.because)
+        statistics = measured.run(graph, lambda through: probe(model, batch, loss, chance=chance, **through))
+        found = measured.plan()
         ledger = apply_plan(model, found, threads=threads, before=plan, progress=phase(progress, "fill"))
         if statistics is None:
             statistics = probe(model, batch, loss, chance=chance, progress=progress)
     except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
-        apply_plan(model, plan, threads=threads, before=corrected(plan, gauge.factors, gauge.means()))
+        apply_plan(model, plan, threads=threads, before=measured.plan())
         raise
-    if gauge.strayed:
-        note = f"The measured correction ends before {gauge.strayed}, where the run on the batch left the traced way."
-        found = replace(found, notes=(*found.notes, note))
     return found, ledger, statistics
 
 
-def _run(
-    model: torch.nn.Module,
-    batch: Batch,
-    gauge: Gauge,
-    judged: tuple[Loss | None, float | None],
-    progress: Progress | None,
-) -> Statistics | None:
-    """The pass that corrects; its statistics, if it is one that can be judged too."""
-    if gauge.in_place:
-        return probe(model, batch, judged[0], chance=judged[1], through=gauge.before, progress=progress)
-    parameters, names = parameters_of(model)
-    call = place(call_of(batch, model), model)
-    with preserved(model):
-        record(model, call, parameters, names, gauge, progress=phase(progress, "correct"))
-    return None
+class _Correction:
+    """Passes of one model under a gauge: one if the run takes the traced way, else another along the way it took."""
+
+    def __init__(
+        self, model: torch.nn.Module, plan: Plan, call: Call, targets: Mapping[str, Entry], progress: Progress | None
+    ) -> None:
+        self.model, self.first, self.targets, self.progress = model, plan, targets, progress
+        self.call = place(call, model)
+        self.tensors = dict(model.named_parameters())
+        self.gauge: Gauge | None = None
+
+    def run(self, graph: ModelGraph, judged: Callable[[dict[str, Any]], Statistics]) -> Statistics | None:
+        """Correct; the statistics of the pass, if it was one that could be judged too."""
+        try:
+            return self._run(graph, judged, strict=True)
+        except Strayed:
+            apply_plan(self.model, self.first, before=self.plan())
+            return self._run(self._record(None), judged, strict=False)
+
+    def _run(
+        self, graph: ModelGraph, judged: Callable[[dict[str, Any]], Statistics], *, strict: bool
+    ) -> Statistics | None:
+        self.gauge = gauge = Gauge(graph, self.first, self.tensors, self.targets, strict=strict)
+        if gauge.in_place:
+            return judged({"through": gauge.before, "progress": self.progress})
+        self._record(gauge)
+        return None
+
+    def _record(self, observer: Observer | None) -> ModelGraph:
+        parameters, names = parameters_of(self.model)
+        with preserved(self.model):
+            told = phase(self.progress, "trace" if observer is None else "correct")
+            return record(self.model, self.call, parameters, names, observer, progress=told)[0]
+
+    def plan(self) -> Plan:
+        """The plan with what has been measured so far."""
+        gauge = self.gauge
+        if gauge is None:
+            return self.first
+        found = corrected(self.first, gauge.factors, gauge.means(), gauge.because)
+        if not gauge.strayed:
+            return found
+        note = f"The measured correction ends before {gauge.strayed}, where the run on the batch left the traced way."
+        return replace(found, notes=(*found.notes, note))
 
 
 def corrected(

@@ -38,12 +38,24 @@ class Sum:
     names: list[str] = field(default_factory=list)
 
 
+class Strayed(BaseException):
+    """The pass has left the traced way. No Exception: models that catch those must not go on."""
+
+
 class Gauge:
-    """Observer of the pass; `behind` is the observer that sees what is corrected."""
+    """Observer of the pass; `behind` is the observer that sees what is corrected. `strict`: where the pass leaves the
+    traced way it ends with `Strayed`; otherwise it goes on, and what follows is not corrected."""
 
     def __init__(
-        self, graph: ModelGraph, plan: Plan, tensors: Mapping[str, torch.Tensor], targets: Mapping[str, Entry]
+        self,
+        graph: ModelGraph,
+        plan: Plan,
+        tensors: Mapping[str, torch.Tensor],
+        targets: Mapping[str, Entry],
+        *,
+        strict: bool = False,
     ) -> None:
+        self.strict = strict
         self.graph, self.tensors, self.targets = graph, tensors, targets
         self.factors: dict[str, float] = {}
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
@@ -129,6 +141,8 @@ class Gauge:
     ) -> None:
         traced = self.graph.operations[operation.index] if operation.index < len(self.graph.operations) else None
         if traced is None or traced.name != operation.name:
+            if self.strict:
+                raise Strayed
             self.strayed = operation.place  # what was measured so far stands
             for held in self.held.values():
                 held.release(self.behind)
