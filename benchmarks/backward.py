@@ -1,4 +1,4 @@
-"""Forward and backward signals after `wellbegun.initialize`: python benchmarks/backward.py [--json docs/figures/backward.json]
+"""What `wellbegun.initialize` leaves backward: python benchmarks/backward.py [--json docs/figures/backward.json]
 
 The correction measures forward only. This shows what is left backward: for every network the largest ratio, between any
 two layers in series (of a residual stream: between any two of its sums), of the RMS of the signal and of the norm of

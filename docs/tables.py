@@ -150,8 +150,21 @@ def _score(row: dict, best: float) -> str:
     return f"**{row['score']:.2f}**" if row["score"] == best else f"{row['score']:.2f}"
 
 
+def backward_table() -> str:
+    """From `python benchmarks/backward.py --json docs/figures/backward.json`."""
+    lines = ["| network | signal | gradient | first ÷ last | default: gradient |", "|---|---|---|---|---|"]
+    for row in json.loads((FIGURES / "backward.json").read_text()):
+        cells = [_ratio3(row["auto"], key) for key in ("signal", "gradient", "first")]
+        lines.append(f"| {row['network']} | {' | '.join(cells)} | {_ratio3(row['default'], 'gradient')} |")
+    return "\n".join(lines)
+
+
+def _ratio3(found: dict | None, key: str) -> str:
+    return "vanishes" if found is None or not 1e-9 < found[key] < 1e9 else f"{found[key]:.3g}"
+
+
 TABLES = {
-    "docs/auto.md": {"recipes": recipes_table},
+    "docs/auto.md": {"backward": backward_table, "recipes": recipes_table},
     "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},
     "docs/engine.md": {
         "rates": rates_table,
