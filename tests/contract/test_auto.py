@@ -265,6 +265,25 @@ def test_odd_widths_fall_back_and_still_carry_the_signal() -> None:
     assert 0.2 < gradients[0] / gradients[-2] < 5
 
 
+@pytest.mark.parametrize("function", [torch.relu, torch.tanh])
+def test_changing_widths_keep_signal_and_gradient_at_once(function: Callable) -> None:
+    """Orthogonal matrices need no compromise between fan-in and fan-out; independent entries of either fan do."""
+
+    def build() -> nn.Sequential:
+        torch.manual_seed(0)
+        pairs = [[nn.Linear(a, b), Of(function)] for a, b in pairwise([64, *[16, 64] * 10])]
+        return nn.Sequential(*(module for pair in pairs for module in pair), nn.Linear(64, 10))
+
+    model, fan_in = build(), build()
+    wb.initialize(model, X, seed=0)
+    wb.initialize(fan_in, X, seed=0, recipe="classic")
+    signals, gradients, _ = measured(model)
+    assert max(signals[:-1]) / min(signals[:-1]) < 1.2
+    assert max(gradients[:-1]) / min(gradients[:-1]) < 3
+    signals, gradients, _ = measured(fan_in)
+    assert max(signals[:-1]) / min(signals[:-1]) > 1.5 or max(gradients[:-1]) / min(gradients[:-1]) > 6
+
+
 def test_every_choice_says_why_and_names_a_source() -> None:
     plan = wb.plan(Residual(2, True), X, seed=0)
     for entry in plan.entries:

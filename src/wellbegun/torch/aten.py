@@ -98,6 +98,10 @@ MOVES = frozenset(
         "embedding_renorm_", "_sparse_coo_tensor_with_dims_and_tensors", "_to_dense", "expand_copy", "nan_to_num",
     }
 )  # fmt: skip
+REARRANGED = SPLITS | {
+    "clone", "contiguous", "_unsafe_view", "_to_copy", "lift_fresh", "lift_fresh_copy", "flip", "repeat", "roll",
+    "rot90", "index_select", "gather", "_reshape_copy", "view_copy", "expand_copy", "sort", "detach", "alias",
+}  # fmt: skip
 CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
     "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "zero_": 0.0,
     "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0,
@@ -115,6 +119,8 @@ BOUNDS = frozenset({"maximum", "minimum", "fmax", "fmin"})  # a signal, kept wit
 MASKS = BOUNDS | frozenset(
     {"where", "masked_fill", "masked_fill_", "copy_", "_to_copy", "clone", "logical_and", "bitwise_and"}
 )
+
+MASKED = {"masked_fill": 1, "masked_fill_": 1, "where": 0}  # position of the mask
 
 LAYERS = {  # functions that say which argument is the weight: its position
     "linear": 1, "bilinear": 2, "conv1d": 1, "conv2d": 1, "conv3d": 1, "conv_transpose1d": 1, "conv_transpose2d": 1,
@@ -146,6 +152,11 @@ def is_view(func: Any) -> bool:
 def moves(func: Any) -> bool:
     """Whether the entries of the output are entries of the input, elsewhere."""
     return is_view(func) or name_of(func) in MOVES | SPLITS | {"detach", "alias"}
+
+
+def rearranges(func: Any) -> bool:
+    """Whether every entry of the output is one of the input: equal entries stay equal."""
+    return is_view(func) or name_of(func) in REARRANGED
 
 
 def writes_to(func: Any) -> tuple[int, ...]:

@@ -159,7 +159,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._remember(output, Fixed(number))
 
     def _fix(self, func: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
-        moved = aten.moves(func)
+        moved = aten.rearranges(func)
         for output in outputs:
             first = operands[0][1] if moved and operands else None
             self._remember(output, Fixed(first.number if isinstance(first, Fixed) else number_of(output)))
@@ -258,6 +258,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         others = [found for found in known.values() if not isinstance(found, Signal)]
         if len(roots) > 1:
             return self._combine(name, signals), None, None
+        if name in aten.MASKED and isinstance(known.get(id(args[aten.MASKED[name]])), Fixed):
+            return "move", None, None  # what a mask of constants hides is no function of the value
         if name == "_prelu_kernel" or all(isinstance(other, Fixed) and other.number is not None for other in others):
             whole = {**known, id(args[0]): Fixed()} if name == "copy_" else known
             arguments = template(args, whole), {key: template(value, whole) for key, value in kwargs.items()}
