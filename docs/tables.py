@@ -1,4 +1,4 @@
-"""Write the generated tables of README.md and docs/engine.md, or with --check say whether they are up to date.
+"""Write the generated tables of README.md and of pages in docs, or with --check say whether they are up to date.
 
 Usage: python docs/tables.py [--check]
 """
@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+from wellbegun.health import CATALOGUE
 from wellbegun.schemes import cards
 from wellbegun.theory import moments
 
@@ -163,7 +164,29 @@ def _ratio3(found: dict | None, key: str) -> str:
     return "vanishes" if found is None or not 1e-9 < found[key] < 1e9 else f"{found[key]:.3g}"
 
 
+def codes_table() -> str:
+    lines = ["| code | title | why | source |", "|---|---|---|---|"]
+    for code, check in CATALOGUE.items():
+        note = " (a note)" if check.severity == "note" else ""
+        lines.append(f"| {code} | {check.title}{note} | {check.why} | {check.source} |")
+    return "\n".join(lines)
+
+
+def health_table() -> str:
+    """From `python benchmarks/health.py --json docs/figures/health.json`."""
+    rows = json.loads((FIGURES / "health.json").read_text())["rows"]
+    lines = ["| start | known to be | codes | notes | Adam | SGD |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        scores = ("diverged" if row[name] is None else f"{row[name]:.3g}" for name in ("adam", "sgd"))
+        codes, notes = " ".join(row["codes"]) or "healthy", " ".join(row["notes"])
+        lines.append(
+            f"| {row['name']} | {'good' if row['good'] else 'bad'} | {codes} | {notes} | {' | '.join(scores)} |"
+        )
+    return "\n".join(lines)
+
+
 TABLES = {
+    "docs/health.md": {"codes": codes_table, "health": health_table},
     "docs/auto.md": {"backward": backward_table, "recipes": recipes_table},
     "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},
     "docs/engine.md": {

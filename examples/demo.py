@@ -41,6 +41,8 @@ CANDIDATES: dict[str, dict[str, Any] | None] = {
     "wellbegun auto": {},
 }
 OURS = "wellbegun auto"
+DEEP = "plain conv net, 30 layers"
+RIVALS = "framework default", "He everywhere", OURS
 RATES = (3e-4, 1e-3, 3e-3)
 CHANCE = 2.302585092994046  # ln 10
 
@@ -233,6 +235,21 @@ def plot(outcomes: list[Outcome], path: Path) -> None:
     pyplot.close(figure)
 
 
+def html_report(data: Digits, steps: int, path: Path) -> Path:
+    """To send to a colleague: the deep network before and after, theory beside measurement, and a race of rivals."""
+    batch, labels = data.train_images[:64], data.train_labels[:64]
+    before = look(build(DEEP, "framework default", data), data)
+    model = NETWORKS[DEEP]()
+    loss = {"loss": lambda out: nn.functional.cross_entropy(out, labels), "chance": CHANCE}
+    result = wb.initialize(model, batch, seed=0, **loss)
+    theory = wb.predict(model, result.plan, batch)
+    arrays = data.train_images, data.train_labels, data.test_images, data.test_labels
+    rivals = {name: CANDIDATES[name] for name in RIVALS}
+    raced = wb.race(rivals, NETWORKS[DEEP], arrays, rates=RATES[1:], seeds=3, steps=steps)
+    title = f"{DEEP[0].upper()}{DEEP[1:]}: before and after"
+    return Path(wb.report(result, theory, raced, before=before, model=model, path=path, title=title))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything runs")
@@ -267,6 +284,7 @@ def main() -> None:
     for factory in NETWORKS.values():
         file = f"plan-{factory.__name__}.json"
         written.append(save_plan(wb.initialize(factory(), data.train_images[:64], seed=0).plan, arguments.out / file))
+    written.append(html_report(data, max(steps // 2, 2), arguments.out / "report.html"))
     sizes = f"{len(data.train_images)} training and {len(data.test_images)} test digits"
     console.print(f"{sizes}; {time.perf_counter() - start:.0f} s. Wrote:")
     for path in written:

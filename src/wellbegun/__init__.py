@@ -3,6 +3,7 @@
 import importlib
 import typing
 
+from wellbegun import _display
 from wellbegun.fill import fill
 from wellbegun.layout import Fans, Layout
 from wellbegun.schemes import (
@@ -33,12 +34,20 @@ from wellbegun.schemes import (
 from wellbegun.theory import edge_of_chaos, gain, moments
 
 if typing.TYPE_CHECKING:
-    from wellbegun.api import Result, apply, check, initialize, plan, predict, show
+    from wellbegun.api import Result, apply, check, initialize, plan, predict, race, report, show
     from wellbegun.planning import Rule
+    from wellbegun.race.results import Race
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
-_LATER = dict.fromkeys(("Result", "apply", "check", "initialize", "plan", "predict", "show"), "wellbegun.api")
-_LATER["Rule"] = "wellbegun.planning"
+_LATER = dict.fromkeys(
+    ("Result", "apply", "check", "initialize", "plan", "predict", "race", "report", "show"), "wellbegun.api"
+)
+_LATER |= {"Race": "wellbegun.race.results", "Rule": "wellbegun.planning"}
+
+# the function `race` has the name of the package that holds its parts; importing a package sets the name once, so it is
+# imported here (it is empty) and its name taken away again
+importlib.import_module("wellbegun.race")
+globals().pop("race", None)
 
 glorot_normal = xavier_normal
 glorot_uniform = xavier_uniform
@@ -50,6 +59,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Fans",
     "Layout",
+    "Race",
     "Result",
     "Rule",
     "apply",
@@ -80,7 +90,9 @@ __all__ = [
     "orthogonal",
     "plan",
     "predict",
+    "race",
     "rademacher",
+    "report",
     "show",
     "sparse",
     "truncated_normal",
@@ -90,6 +102,15 @@ __all__ = [
     "xavier_uniform",
     "zeros",
 ]
+
+
+def _fragment(item: object) -> str:
+    """HTML for notebooks, from a row that is loaded when one asks."""
+    found: str = importlib.import_module("wellbegun.reports.html.fragments").fragment(item)
+    return found
+
+
+_display.display_with(_fragment)
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -10,14 +10,16 @@ from typing import Any
 from wellbegun._arguments import nearest
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
 
+_HF = "hf:"
 _FORM = "path.py:factory or package.module:factory"
+_MODEL = f"path.py:factory, package.module:factory or {_HF}config.json"
 
 
 def load_object(text: str, what: str) -> Any:
     """The object that "path.py:name" or "package.module:name" names."""
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name.isidentifier():
-        raise ModelError(f"{what}: expected {_FORM}; got {text!r}.")
+        raise ModelError(f"{what}: expected {_MODEL if what == 'model' else _FORM}; got {text!r}.")
     module = _from_file(Path(place), what) if place.endswith(".py") else _from_package(place, what)
     if not hasattr(module, name):
         public = [key for key in vars(module) if not key.startswith("_")]
@@ -53,10 +55,17 @@ def _from_package(name: str, what: str) -> ModuleType:
         sys.path.pop(0)
 
 
-def load_model(text: str) -> Any:
-    """A torch model from its factory."""
+def load_model(text: str, *, light: bool = False) -> Any:
+    """A torch model from its factory, or from a config of Hugging Face ("hf:config.json").
+
+    `light`: a large model from a config may stay on the meta device, which is enough to plan it.
+    """
     import torch
 
+    if text.startswith(_HF):
+        from wellbegun.torch.huggingface import from_config
+
+        return from_config(Path(text.removeprefix(_HF)), light=light)
     factory = load_object(text, "model")
     if not callable(factory):
         raise ModelError(f"model: {text!r} is a {type(factory).__name__}, not a function that returns a model.")

@@ -7,6 +7,7 @@
     │   └── RuleError                   a rule matches nothing, or a parameter has no rule
     ├── ArgumentTypeError (TypeError)   an argument has a wrong type
     ├── TraceError (RuntimeError)       the model could not be run to find its graph
+    ├── UnhealthyError (AssertionError)  assert_healthy found what must not be
     ├── ModelError                      a file or name that should give a model or a batch does not
     └── MissingDependencyError (ImportError)   an optional package is needed; the message names it
 
@@ -41,6 +42,10 @@ class ArgumentTypeError(WellbegunError, TypeError):
 
 class TraceError(WellbegunError, RuntimeError):
     """The model could not be run to find its graph; the cause is chained."""
+
+
+class UnhealthyError(WellbegunError, AssertionError):
+    """A model that was asserted to be healthy is not; the message lists the findings with their remedies."""
 
 
 class ModelError(WellbegunError):

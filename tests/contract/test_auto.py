@@ -350,3 +350,57 @@ def test_a_run_that_leaves_the_traced_way_is_traced_again_and_told_if_it_does_so
     assert any("left the traced way" in note for note in plan.notes) == told
     assert plan["a.weight"].factor != 1
     assert (plan["b.weight"].factor != 1) != told
+
+
+class PostActivation(nn.Module):
+    """relu(x + f(x)), without normalization."""
+
+    def __init__(self, blocks: int = 8, width: int = 32) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(16, width), nn.Linear(width, 4)
+        self.a, self.b = (nn.ModuleList(nn.Linear(width, width) for _ in range(blocks)) for _ in "ab")
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x))
+        for a, b in zip(self.a, self.b, strict=True):
+            x = torch.relu(x + b(torch.relu(a(x))))
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(x))
+
+
+def test_a_stream_of_positive_values_carries_no_mean_to_its_readers() -> None:
+    """Its units come in pairs, so the net starts as an odd function of its input, though every value is positive."""
+    model, x = PostActivation(), torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
+    result = wb.initialize(model, (64, 16), seed=0)
+    assert "mirrored pairs" in result.plan["b.0.weight"].reason
+    with torch.no_grad():
+        assert torch.allclose(model(x), -model(-x), atol=1e-5)
+        one, two = model.features(x).chunk(2, -1)
+        assert float(model.features(x).mean()) > 0.2
+        assert abs(float((one - two).mean())) < 0.1
+        assert 0.5 < float((one - two).square().mean().sqrt()) < 4
+    again = wb.plan(model, (64, 16), seed=0, rules=[("stem.weight", "he_normal")])
+    assert "mirrored pairs" not in again["b.0.weight"].reason  # who writes the stream must agree
+
+
+def test_what_is_averaged_over_positions_is_no_odd_function() -> None:
+    """The mean of a linear map over positions says next to nothing; the members of pairs are read one by one there."""
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU())
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.body(x).mean((2, 3)))
+
+    model, x = Pooled(), torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    plan = wb.initialize(model, (16, 1, 8, 8), seed=0).plan
+    assert "mirrored" in plan["body.2.weight"].scheme
+    assert "mirrored" not in plan["head.weight"].scheme
+    with torch.no_grad():
+        even, odd = model(x) + model(-x), model(x) - model(-x)
+    assert float((even - even.mean(0)).square().mean().sqrt()) > 0.3 * float(odd.square().mean().sqrt())

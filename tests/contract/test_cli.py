@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -247,6 +248,32 @@ def test_tied_weights_are_stored_once(folder: Path) -> None:
         assert len(list(file.keys())) == 1
 
 
+def test_check_as_junit_for_continuous_integration(folder: Path) -> None:
+    root = ElementTree.fromstring(run("check", "net.py:deep", "-i", "8,64", "-f", "junit", status=1))
+    suite = root.find("testsuite")
+    cases = suite.findall("testcase")
+    assert [case.get("name")[:4] for case in cases] == [f"W{i}xx" for i in range(1, 9)]
+    failed = [case for case in cases if case.find("failure") is not None]
+    assert int(suite.get("failures")) == len(failed) > 0
+    assert int(suite.get("tests")) == 8
+    failure = next(case for case in failed if case.get("name").startswith("W2xx")).find("failure")
+    assert failure.get("type") == "W201"
+    assert "vanishing gradient at" in failure.get("message")
+    assert "Remedy: wb.initialize(model, batch" in failure.text
+    good = ElementTree.fromstring(run("check", "net.py:mlp", "-i", "8,64", "-f", "junit", status=0))
+    assert good.find("testsuite").get("failures") == "0"
+
+
+def test_check_allows_codes(folder: Path) -> None:
+    found = json.loads(run("check", "net.py:deep", "-i", "8,64", "-f", "json", status=1))
+    codes = {finding["code"] for finding in found["findings"] if finding["severity"] == "unhealthy"}
+    options = [text for code in sorted(codes) for text in ("--allow", code)]
+    assert "W201" not in run("check", "net.py:deep", "-i", "8,64", *options, status=0)
+    assert "health: code must be a known name; got 'W999'" in run(
+        "check", "net.py:deep", "-i", "8,64", "--allow", "W999", status=2
+    )
+
+
 def test_check_exit_status_tells_health(folder: Path) -> None:
     assert "healthy" in run("check", "net.py:mlp", "-i", "8,64", status=0)
     text = run("check", "net.py:deep", "-i", "8,64", status=1)
@@ -293,7 +320,7 @@ def test_gain(folder: Path) -> None:
 
 
 WRONG = [
-    (("plan", "net.py"), "model: expected path.py:factory or package.module:factory; got 'net.py'"),
+    (("plan", "net.py"), "model: expected path.py:factory, package.module:factory or hf:config.json; got 'net.py'"),
     (("plan", "nowhere.py:f"), "there is no file 'nowhere.py'"),
     (("plan", "bad.py:f"), "running 'bad.py' failed: SyntaxError"),
     (("plan", "net.py:mpl"), "'net.py' has no 'mpl'. Did you mean 'mlp'?"),

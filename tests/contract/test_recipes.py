@@ -56,7 +56,7 @@ def check(model: nn.Module, batch, recipe: str, expected: dict[str, float], cont
     assert not wrong(model, batch, recipe, expected)
     assert wrong(model, batch, control, expected), "the control must fail"
     plan = wb.plan(model, batch, recipe=recipe, seed=0)
-    assert plan.notes == ()
+    assert not [note for note in plan.notes if "expects a role" in note]
     wb.apply(model, plan)
     parameters = dict(model.named_parameters())
     for name, std in expected.items():
@@ -494,8 +494,8 @@ def test_recipes_by_name() -> None:
             recipe_of(typo)
 
 
-def test_a_norm_that_adds_one_to_its_scale_is_left_alone() -> None:
-    """Ones would double it, and zeros would silence it if it did not add one: what the model has stays."""
+def test_a_norm_that_adds_one_to_its_scale_starts_at_zero() -> None:
+    """Ones would double it, and zeros would silence it if it did not add one."""
 
     class OnePlus(nn.Module):
         def __init__(self) -> None:
@@ -509,4 +509,46 @@ def test_a_norm_that_adds_one_to_its_scale_is_left_alone() -> None:
 
     for name in NAMES:
         plan = wb.plan(OnePlus(), (4, 8), recipe=name, seed=0)
-        assert (plan["built_in"].action, plan["by_hand"].action) == ("keep", "keep"), name
+        for scale in ("built_in", "by_hand"):
+            assert plan[scale].role == "norm_scale", name
+            assert plan[scale].moments().mean == 0, name
+            assert plan[scale].moments().variance == (0.02**2 if name == "dcgan@1" else 0), name
+
+
+class Norms(nn.Module):
+    """Every way to scale what a normalization gives, a multiplier that no recipe knows, and a frozen table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 4)
+        self.norm = nn.LayerNorm(8)
+        self.by_hand, self.plus, self.multiplier = (nn.Parameter(torch.ones(8)) for _ in range(3))
+        self.frozen = nn.Parameter(torch.ones(8), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.first(x) + self.frozen)
+        x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.by_hand
+        x = nn.functional.rms_norm(torch.relu(x), (8,)) * (1 + self.plus)
+        return self.last(torch.relu(x) * self.multiplier)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_that_holds_anything_is_filled_or_named(name: str) -> None:
+    """From meta by to_empty: what a recipe leaves as it is must be told, for nobody has set it."""
+    with torch.device("meta"):
+        model = Norms()
+    plans = [wb.plan(model, (4, 8), recipe=name, seed=0)]
+    model.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(math.nan)  # whatever memory held
+    plans.append(wb.plan(model, (4, 8), recipe=name, seed=0))
+    assert plans[0].diff(plans[1]).identical
+    wb.apply(model, plans[0])
+    left = {key for key, parameter in model.named_parameters() if not torch.isfinite(parameter).all()}
+    assert left == {entry.name for entry in plans[0].entries if entry.action == "keep"}
+    assert {"multiplier", "frozen"} <= left <= {"multiplier", "frozen"}
+    assert all(key in note for note in plans[0].notes if "without values" in note for key in left)
+    assert sum("without values" in note for note in plans[0].notes) == 1
+    assert "multiplier" in next(note for note in plans[1].notes if "to_empty" in note)
+    assert [plans[0][key].role for key in ("by_hand", "plus")] == ["norm_scale", "norm_scale"]

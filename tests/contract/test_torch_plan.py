@@ -14,7 +14,7 @@ from torch.nn import functional
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, RuleError, TraceError
 from wellbegun.laws import Normal, Orthogonal, Sections, ZeroRows
-from wellbegun.torch import InputSpec, trace
+from wellbegun.torch import InputSpec, expression, trace
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
 classic_initialize = functools.partial(wb.initialize, recipe="classic")
@@ -186,7 +186,7 @@ def test_tied_padding_positions_and_multipliers() -> None:
     assert plan["embed.weight"].layout.axes == "lo"
     assert (plan["head.weight"].action, plan["head.weight"].tied_to) == ("tie", "embed.weight")
     assert plan["positions"].role == "positional"
-    assert plan["scale"].action == "keep"
+    assert (plan["scale"].role, plan["scale"].scheme) == ("norm_scale", "ones()")
     assert plan["up.weight"].scheme == "he_normal()"
     assert plan["down.weight"].role == "residual_out"
 
@@ -419,3 +419,33 @@ def test_the_graph_itself() -> None:
     assert [operation.place for operation in graph.operations] == ["0 (linear)", "1 (relu)", "2 (linear)"]
     function = graph.operations[1].function
     assert (function(np.array([-1.0, 2.0])) == [0, 2]).all()
+
+
+@pytest.mark.parametrize("step", [lambda x: x * 1.01 + 0.1, torch.tanh])
+def test_planning_a_chain_of_functions_takes_work_in_proportion_to_its_length(step, monkeypatch) -> None:
+    """Counted, not timed: each function of the chain is computed from the one before on the few grids looked at."""
+    counted, apply = [0], expression._apply
+
+    def counting(*arguments):
+        counted[0] += 1
+        return apply(*arguments)
+
+    monkeypatch.setattr(expression, "_apply", counting)
+
+    class Chain(nn.Module):
+        def __init__(self, length: int) -> None:
+            super().__init__()
+            self.first, self.last, self.length = nn.Linear(8, 8), nn.Linear(8, 2), length
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            for _ in range(self.length):
+                x = step(x)
+            return self.last(x)
+
+    work = []
+    for length in (40, 80):
+        counted[0] = 0
+        wb.plan(Chain(length), (2, 8), seed=0)
+        work.append(counted[0])
+    assert work[1] < 2.5 * work[0]

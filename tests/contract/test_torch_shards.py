@@ -61,10 +61,113 @@ if __name__ == "__main__":
 """
 
 
+SHARDED = """
+import copy
+import sys
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+import wellbegun as wb
+from wellbegun.errors import TraceError
+
+
+def net():
+    norm = nn.LayerNorm(30)
+    return nn.Sequential(nn.Linear(12, 30), norm, nn.Tanh(), nn.Linear(30, 30, bias=False), nn.ReLU(), nn.Linear(30, 7))
+
+
+class Choosing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(12, 7)
+
+    def forward(self, x):
+        return self.layer(x if float(x.sum()) > 0 else -x)
+
+
+def fully(model, mesh):
+    fully_shard(model[3], mesh=mesh)
+    return fully_shard(model, mesh=mesh)
+
+
+def tensors(model, mesh):
+    return parallelize_module(model, mesh, {"3": ColwiseParallel(), "5": RowwiseParallel()})
+
+
+def same(sharded, whole):
+    for (name, part), expected in zip(sharded.named_parameters(), whole.parameters(), strict=True):
+        found = part.full_tensor() if isinstance(part, DTensor) else part
+        assert torch.equal(found, expected), name
+
+
+def work(rank, world, file):
+    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world)
+    mesh = init_device_mesh("cpu", (world,))
+    batch = 3 * torch.randn(16, 12, generator=torch.Generator().manual_seed(rank))  # each process has data of its own
+    first = 3 * torch.randn(16, 12, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    for shard in (fully, tensors):
+        whole = net()
+        model = shard(copy.deepcopy(whole), mesh)
+        kinds = [type(part) for part in model.parameters()]
+        assert DTensor in kinds
+        hooks = [len(module._forward_pre_hooks) for module in model.modules()]
+        same(model, whole)
+        expected = wb.plan(whole, (4, 12), seed=3)
+        plan = wb.plan(model, (4, 12), seed=3)
+        assert plan.diff(expected).identical
+        assert [entry.reason for entry in plan.entries] == [entry.reason for entry in expected.entries]
+        same(model, whole)  # planning writes nothing
+        health = wb.check(model, batch)
+        assert health.codes == wb.check(whole, batch).codes
+        assert health.statistics.loss == wb.check(whole, batch).statistics.loss
+        result = wb.initialize(model, batch)  # no seed: one is drawn for all processes
+        plans = [None] * world
+        dist.all_gather_object(plans, result.plan.to_dict())
+        assert all(found == plans[0] for found in plans)
+        assert any(entry.factor != 1 for entry in result.plan.entries)  # corrected by the batch of the first process
+        corrected = wb.initialize(copy.deepcopy(whole), first, seed=result.plan.seed).plan
+        assert result.plan.diff(corrected).identical
+        wb.apply(whole, result.plan)
+        same(model, whole)
+        assert result.health.healthy, result.health.codes
+        assert [type(part) for part in model.parameters()] == kinds
+        assert [len(module._forward_pre_hooks) for module in model.modules()] == hooks
+        out = model(batch)
+        (out.full_tensor() if isinstance(out, DTensor) else out).square().mean().backward()
+        assert all(part.grad is not None for part in model.parameters())
+    try:
+        wb.plan(fully_shard(Choosing(), mesh=mesh), (4, 12), seed=0)
+    except TraceError as error:
+        assert "Plan it before it is sharded, and apply the plan after" in str(error)
+    else:
+        raise AssertionError("a path that depends on values was planned without values")
+    with torch.device("meta"):
+        empty = net()
+    plan = wb.plan(fully(empty, mesh), (4, 12), seed=3)  # the usual way of a large model
+    assert plan.diff(expected).identical
+    empty.to_empty(device="cpu")
+    wb.apply(empty, plan)
+    wb.apply(whole, expected)
+    same(empty, whole)
+    dist.destroy_process_group()
+    open(f"same.{rank}", "w").close()
+
+
+if __name__ == "__main__":
+    mp.spawn(work, (int(sys.argv[1]), sys.argv[2]), int(sys.argv[1]))
+"""
+
+
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch has no distributed package here")
-@pytest.mark.parametrize("world", [2, 3])
-def test_shards_in_processes_of_their_own_hold_the_bits_of_the_whole(tmp_path, world: int) -> None:
-    (tmp_path / "shards.py").write_text(CODE)
+@pytest.mark.parametrize(("code", "world"), [(CODE, 2), (CODE, 3), (SHARDED, 2)], ids=["two", "three", "sharded first"])
+def test_shards_in_processes_of_their_own_hold_the_bits_of_the_whole(tmp_path, code: str, world: int) -> None:
+    (tmp_path / "shards.py").write_text(code)
     found = subprocess.run(
         [sys.executable, "shards.py", str(world), str(tmp_path / "meeting")],
         cwd=tmp_path,

@@ -20,6 +20,9 @@ def test_the_demo_runs_and_names_its_files(tmp_path: Path) -> None:
     assert len(outcomes) == 21
     for path in tmp_path.iterdir():
         assert path.name in found.stdout
+    report = (tmp_path / "report.html").read_text()
+    assert "Ready to train" in report
+    assert all(f'id="section-{part}"' in report for part in ("depth", "theory", "race", "weights", "plan"))
     assert (tmp_path / "demo.png").stat().st_size > 50_000
     by_name = {(o["network"], o["candidate"]): o for o in outcomes}
     for network in {o["network"] for o in outcomes}:

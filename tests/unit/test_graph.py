@@ -1,8 +1,11 @@
 """What a weight feeds, on graphs written by hand: no framework needed."""
 
-import numpy as np
+from collections.abc import Callable
 
-from wellbegun.graph import ModelGraph, Operation, Parameter, Use, meetings, roles_of
+import numpy as np
+import pytest
+
+from wellbegun.graph import Made, ModelGraph, Operation, Parameter, Use, branches_of, bundles_of, meetings, roles_of
 from wellbegun.layout import Layout
 
 
@@ -183,7 +186,12 @@ def test_a_stack_that_attends_to_another_is_its_decoder() -> None:
     assert (roles["dec2.out"].branch.count, roles["dec2.out"].block) == (9, 2)
 
 
+def made(function: Callable[[np.ndarray], np.ndarray], name: str = "one_plus") -> Made:
+    return Made({name: (3,)}, (3,), lambda values: function(values[name]))
+
+
 def test_biases_know_their_weight_and_scales_their_norm() -> None:
+    names = ("a.bias", "later", "gamma", "plain", "one_plus", "soft", "never")
     found = graph(
         ("linear", (0,), (1,), (*weight("a"), Use("a.bias", "bias"))),
         ("move", (1,), (2,)),
@@ -192,16 +200,21 @@ def test_biases_know_their_weight_and_scales_their_norm() -> None:
         ("scale", (4,), (5,), (Use("gamma", "scale"),)),
         ("scale", (5,), (6,), (Use("plain", "scale"),)),
         ("norm", (6,), (7,)),
-        ("scale", (7,), (8,), (Use("one_plus", "scale", exact=False),)),
-        ("linear", (8,), (9,), weight("b")),
-        outputs=(9,),
-        parameters={"a": (3, 3), "b": (2, 3), **dict.fromkeys(("a.bias", "later", "gamma", "plain", "one_plus"), (3,))},
+        ("scale", (7,), (8,), (Use("one_plus", "scale", exact=False, made=made(lambda w: 1 + w)),)),
+        ("norm", (8,), (9,)),
+        ("scale", (9,), (10,), (Use("soft", "scale", exact=False, made=made(lambda w: np.log1p(np.exp(w)), "soft")),)),
+        ("norm", (10,), (11,)),
+        ("scale", (11,), (12,), (Use("never", "scale", exact=False, made=made(lambda w: 0 * w, "never")),)),
+        ("linear", (12,), (13,), weight("b")),
+        outputs=(13,),
+        parameters={"a": (3, 3), "b": (2, 3), **dict.fromkeys(names, (3,))},
     )
     roles = roles_of(found)
     assert [roles[name].beside.parameter.name for name in ("a.bias", "later")] == ["a", "a"]
-    assert roles["gamma"].scales_norm
-    assert not roles["plain"].scales_norm
-    assert not roles["one_plus"].scales_norm  # 1 + w: ones would double it
+    assert [roles[name].role for name in names[2:]] == ["norm_scale", "multiplier", *["norm_scale"] * 2, "multiplier"]
+    assert [roles[name].unit for name in ("gamma", "one_plus")] == [1, 0]
+    assert [roles[name].silent for name in ("gamma", "one_plus")] == [0, -1]
+    assert roles["soft"].unit == pytest.approx(np.log(np.e - 1))
     assert roles["a"].net.readouts == (("b", 2),)
 
 
@@ -219,3 +232,35 @@ def test_a_stream_times_a_constant_is_still_residual() -> None:
         roles = roles_of(found)
         assert (roles["b"].role, roles["b"].branch.layers) == ("residual_out", 2), order
         assert roles["a"].branch is roles["b"].branch
+
+
+def stream(*, after: tuple = ("pointwise", (5,), (6,), (), 5, relu), width: int = 4) -> ModelGraph:
+    """relu(stem(x)), then relu(h + b(relu(a(h)))), then a readout."""
+    return graph(
+        ("linear", (0,), (1,), weight("stem")),
+        ("pointwise", (1,), (2,), (), 1, relu),
+        ("linear", (2,), (3,), weight("a")),
+        ("pointwise", (3,), (7,), (), 3, relu),
+        ("linear", (7,), (4,), weight("b")),
+        ("add", (2, 4), (5,)),
+        after,
+        ("mean", (6,), (8,)),
+        ("linear", (8,), (9,), weight("out")),
+        outputs=(9,),
+        parameters={"stem": (width, 3), "a": (6, width), "b": (width, 6), "out": (2, width)},
+    )
+
+
+def test_a_stream_in_pairs_has_writers_and_readers() -> None:
+    found = stream()
+    (bundle,) = bundles_of(found, branches_of(found))
+    assert set(bundle.sources) == {"stem", "b"}
+    assert set(bundle.readers) == {"a", "out"}
+    assert bundle.averaged == {"out"}
+    assert not bundle.bends  # no function stands between two sums
+    for other in (
+        stream(width=5),  # an odd width has no pairs
+        stream(after=("norm", (5,), (6,))),
+        stream(after=("softmax", (5,), (6,))),
+    ):
+        assert not bundles_of(other, branches_of(other))

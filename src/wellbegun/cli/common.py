@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from wellbegun import __version__
+from wellbegun import __version__, api
 from wellbegun.errors import ModelError, WellbegunError
 from wellbegun.planning import Overrides
 from wellbegun.storage import load_rules
@@ -23,7 +23,13 @@ app = typer.Typer(
 console = Console(highlight=False)
 Format = Literal["table", "json"]
 
-ModelText = Annotated[str, typer.Argument(metavar="MODEL", help="path.py:factory or package.module:factory")]
+ModelText = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="path.py:factory, package.module:factory, or hf:config.json (of Hugging Face; nothing is downloaded).",
+    ),
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -42,6 +48,9 @@ Excludes = Annotated[list[str] | None, typer.Option("--exclude", "-x", help="Glo
 Frozen = Annotated[Literal["keep", "fill"], typer.Option("--frozen", help="What to do with frozen parameters.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")
+]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write a report for the browser to this file.")
 ]
 Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json.")]
 
@@ -77,8 +86,9 @@ def show(parts: Any) -> None:
 
 
 @contextmanager
-def working() -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on the terminal's error stream, with phase, time and place, gone when done."""
+def working(all_of_it: str = "") -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on the terminal's error stream, with phase, time and place, gone when done. What is told starts
+    with the phase, unless there is one for all of it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     texts = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[place]}", markup=False)
@@ -87,7 +97,7 @@ def working() -> Iterator[Callable[[int, int, str], None]]:
         task = bar.add_task("start", total=None, place="")
 
         def progress(done: int, total: int, what: str) -> None:
-            phase, _, place = what.partition(" ")
+            phase, _, place = (all_of_it, "", what) if all_of_it else what.partition(" ")
             bar.update(task, completed=done, total=total, description=phase, place=place)
 
         yield progress
@@ -118,6 +128,24 @@ def write(save: Callable[[Any, Path], object], what: Any, path: Path) -> None:
         save(what, path)
     except OSError as error:
         raise ModelError(f"out: cannot write {str(path)!r}: {error.strerror or error}.") from error
+
+
+def folder_of(option: str, path: Path | None) -> None:
+    """Whether there is a folder for a file, before the work is done that it is to hold."""
+    if path is not None and not path.parent.is_dir():
+        raise ModelError(f"{option}: there is no folder {str(path.parent)!r}.")
+
+
+def write_report(path: Path | None, *found: Any, **options: Any) -> None:
+    """What --html asks for."""
+    if path is not None:
+        write(lambda items, target: api.report(*items, path=target, **options), found, path)
+
+
+def written(what: str, path: Path | None, format: str) -> None:
+    """Say where something is; JSON on the standard output stays JSON."""
+    if path is not None:
+        (console if format == "table" else Console(stderr=True)).print(f"{what} written to {path}", markup=False)
 
 
 @app.callback(invoke_without_command=True)

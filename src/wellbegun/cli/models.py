@@ -1,7 +1,7 @@
 """Commands on a model: plan, init, check."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from wellbegun.cli.common import (
     Excludes,
     Formats,
     Frozen,
+    Html,
     Inputs,
     ModelText,
     Only,
@@ -22,16 +23,19 @@ from wellbegun.cli.common import (
     Seed,
     app,
     asked_rules,
-    console,
+    folder_of,
     loss_of,
     messages,
     show,
     working,
     write,
+    write_report,
+    written,
 )
 from wellbegun.errors import ModelError
+from wellbegun.health import known_codes
 from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
-from wellbegun.reports import diff_table, tables, to_json
+from wellbegun.reports import diff_table, junit, tables, to_json
 from wellbegun.storage import load_plan, save_plan
 
 
@@ -56,16 +60,18 @@ def plan_command(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
+    html: Html = None,
     format: Formats = "table",
 ) -> None:
     """Show what every parameter would get, and why. Writes nothing into the model."""
     with messages():
         if explain is not None and diff is not None:
             raise ModelError("plan: give --explain or --diff, not both.")
+        folder_of("plan: --html", html)
         other = None if diff is None else _recipe_or_plan(diff)
         asked = asked_rules(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
-        built = load_model(model)
+        built = load_model(model, light=True)
 
         def decide(name: str, number: int | None) -> Plan:
             with working() as progress:
@@ -80,12 +86,13 @@ def plan_command(
             shown = found.diff(other if isinstance(other, Plan) else decide(other, found.seed))
         if out is not None:
             write(save_plan, found, out)
+        write_report(html, found, title=f"Plan for {model}")
     if format == "json":
         print(to_json(shown.to_dict()))
     else:
         show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown))
-        if out is not None:
-            console.print(f"Plan written to {out}", markup=False)
+        written("Plan", out, format)
+    written("Report", html, format)
 
 
 def _recipe_or_plan(text: str) -> str | Plan:
@@ -112,6 +119,7 @@ def init_command(
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
     ] = None,
+    html: Html = None,
     format: Formats = "table",
 ) -> None:
     """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
@@ -122,8 +130,10 @@ def init_command(
         batch, targets = load_batch(input or [])
         if not out.parent.is_dir():
             raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
+        folder_of("init: --html", html)
         built = load_model(model)
         known = None if plan is None else load_plan(plan)
+        before = None if html is None else api.check(built, batch, **loss_of(targets))
         with working() as progress:
             if known is None:
                 options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
@@ -135,23 +145,44 @@ def init_command(
         from wellbegun.torch import save_weights
 
         write(lambda found, path: save_weights(built, found, path), decided, out)
+        write_report(html, decided, ledger, health, before=before, model=built, title=f"How {model} begins")
     if format == "json":
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
     else:
         show([*tables(ledger), *tables(health)])
-        console.print(f"Weights, plan and seed {decided.seed} written to {out}", markup=False)
+        written(f"Weights, plan and seed {decided.seed}", out, format)
+    written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)
 
 
 @app.command("check")
-def check_command(model: ModelText, input: Inputs = None, format: Formats = "table") -> None:
-    """Measure a model as its factory made it: signal, gradient, symmetry, first loss. Exit status 1 if unhealthy."""
+def check_command(
+    model: ModelText,
+    input: Inputs = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", "-a", metavar="CODE", help="Code that may be found, such as W501.")
+    ] = None,
+    html: Html = None,
+    format: Annotated[
+        Literal["table", "json", "junit"], typer.Option("--format", "-f", help="table, json, or JUnit XML for CI.")
+    ] = "table",
+) -> None:
+    """Measure a model as its factory made it: signal, gradient, symmetry, attention, loss. Exit status 1 if unhealthy.
+
+    Findings name the layer at fault and a remedy to paste; notes do not make a model unhealthy.
+    """
     with messages():
+        known_codes(allow or ())
+        folder_of("check: --html", html)
         batch, targets = load_batch(input or [])
         with working() as progress:
-            health = api.check(load_model(model), batch, progress=progress, **loss_of(targets))
+            health = api.check(load_model(model), batch, progress=progress, **loss_of(targets)).without(allow or ())
+        write_report(html, health, title=f"How {model} begins")
     if format == "json":
         print(to_json(health.to_dict()))
+    elif format == "junit":
+        print(junit(health, model))
     else:
         show(tables(health))
+    written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)

@@ -1,6 +1,8 @@
 """The model as operations and parameters, and the roles found from it. Framework-free."""
 
+from wellbegun.graph.bundles import bundles_of, sources_and_readers
 from wellbegun.graph.follow import Meeting, meetings
+from wellbegun.graph.made import Made, Part
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.pairs import Layer, can_mirror, layers_of
 from wellbegun.graph.parts import Attention, attentions_of
@@ -14,20 +16,24 @@ __all__ = [
     "Attention",
     "Branch",
     "Layer",
+    "Made",
     "Meeting",
     "ModelGraph",
     "Net",
     "Operation",
     "Parameter",
+    "Part",
     "Role",
     "Stack",
     "Use",
     "attentions_of",
     "branches_of",
+    "bundles_of",
     "can_mirror",
     "layers_in_series",
     "layers_of",
     "meetings",
     "roles_of",
+    "sources_and_readers",
     "way",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from wellbegun._typing import Array
+from wellbegun.graph.made import Made
 from wellbegun.layout import Layout
 
 Function = Callable[[Array], Array]
@@ -47,6 +48,7 @@ class Parameter:
     tied_to: str | None = None  # canonical name, if this is another name of the same storage
     owners: tuple[str, ...] = ()  # class names of the module that holds it: its own, then those it inherits from
     set_by: str | None = None  # the computed tensor whose assignment sets this one: an original of a parametrization
+    held: bool = True  # whether it has values: none on the meta device
     layer: str = ""  # kind of the framework's own layer that holds it (Linear, LSTM, ...), if one does
 
     @property
@@ -60,11 +62,13 @@ class Use:
     """How an operation uses a parameter."""
 
     parameter: str
-    slot: str  # weight, bias, table, norm_scale, norm_shift, scale, shift, token, negative_slope, recurrent_*, opaque
+    # weight, bias, table, norm_scale, norm_shift, scale, shift, centre, token, negative_slope, recurrent_*, opaque
+    slot: str
     layout: Layout | None = None
     gates: int = 1  # stacked matrices in a recurrent weight
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table
     exact: bool = True  # whether the parameter itself is used, and not something computed from it, like 1 + w
+    made: Made | None = None  # that computation; `layout` then speaks of what it gives
     copied: bool = False  # of a weight: whether the operation reads a copy, made before it
 
 
@@ -139,6 +143,10 @@ class ModelGraph:
     def uses_of(self, name: str) -> tuple[tuple[Operation, Use], ...]:
         """Every use of one parameter, in order of execution."""
         return self._uses_by_name.get(name, ())
+
+    def shape_of(self, use: Use) -> tuple[int, ...]:
+        """The shape that the layout of a use speaks of: that of the parameter, or of what is computed from it."""
+        return self.parameters[use.parameter].shape if use.made is None else use.made.shape
 
     def uses(self) -> Iterator[tuple[Operation, Use]]:
         """Every use of a parameter, in order of execution."""

@@ -23,14 +23,15 @@ class Layer:
     operation: int
     function: Function
     readers: tuple[str, ...]
+    averaged: frozenset[str] = frozenset()  # readers that see means over positions only
 
 
 def layers_of(graph: ModelGraph) -> Mapping[str, Layer]:
     """Weights followed by exactly one nonlinearity, whose result only weights read."""
     found = {}
-    used = _used_once(graph)
+    used = used_once(graph)
     for operation in graph.operations:
-        name = _weight_name(operation)
+        name = weight_name(operation)
         if operation.kind not in _MATRICES or name is None or name not in used:
             continue
         step = _single_function(graph, operation.outputs[0])
@@ -38,21 +39,22 @@ def layers_of(graph: ModelGraph) -> Mapping[str, Layer]:
             continue
         readers = _readers(graph, step.outputs[0])
         if readers and all(reader in used for reader in readers):
-            found[name] = Layer(name, operation.index, step.function, tuple(readers))
+            averaged = frozenset(reader for reader, through in readers.items() if through)
+            found[name] = Layer(name, operation.index, step.function, tuple(readers), averaged)
     return found
 
 
 def can_mirror(graph: ModelGraph, layer: Layer) -> bool:
     """Whether the sizes fit: an even number of units, and readers whose inputs are those units in order."""
-    units = _size(graph, layer.name, "o")
+    units = size_of(graph, layer.name, "o")
     return (
         units is not None
         and units % 2 == 0
-        and all((inputs := _size(graph, reader, "i")) is not None and inputs % units == 0 for reader in layer.readers)
+        and all((inputs := size_of(graph, reader, "i")) is not None and inputs % units == 0 for reader in layer.readers)
     )
 
 
-def _used_once(graph: ModelGraph) -> frozenset[str]:
+def used_once(graph: ModelGraph) -> frozenset[str]:
     """Parameters that are one plain matrix or kernel of one operation."""
     count: dict[str, int] = {}
     plain: set[str] = set()
@@ -68,12 +70,14 @@ def _matrix(axes: str) -> bool:
     return axes.count("o") == 1 and axes.count("i") == 1 and set(axes) <= set("oik")
 
 
-def _weight_name(operation: Operation) -> str | None:
-    names = [use.parameter for use in operation.uses if use.slot == "weight"]
+def weight_name(operation: Operation) -> str | None:
+    """The parameter that is the weight of an operation, if it is one alone."""
+    names = [use.parameter for use in operation.uses if use.slot == "weight" and use.made is None]
     return names[0] if len(names) == 1 else None
 
 
-def _size(graph: ModelGraph, name: str, letter: str) -> int | None:
+def size_of(graph: ModelGraph, name: str, letter: str) -> int | None:
+    """Size of the axis of a weight that has a role."""
     for _, use in graph.uses_of(name):
         if use.layout is not None:
             return graph.parameters[name].shape[use.layout.axes.index(letter)]
@@ -98,24 +102,24 @@ def _single_function(graph: ModelGraph, value: int) -> Operation | None:
     return None
 
 
-def _readers(graph: ModelGraph, value: int) -> list[str] | None:
-    """Weights that read a value through reshapes and pools; None if anything else does."""
-    found: list[str] = []
-    queue, seen = deque([value]), {value}
+def _readers(graph: ModelGraph, value: int) -> dict[str, bool] | None:
+    """Weights that read a value through reshapes and pools, and whether through a mean; None if anything else does."""
+    found: dict[str, bool] = {}
+    queue, seen = deque([(value, False)]), {value}
     while queue:
-        current = queue.popleft()
+        current, mean = queue.popleft()
         if current in graph.outputs:
             return None
         for step, reader in escapes(graph, current):
             if reader is None or (step is not None and not is_linear(graph, step)):
                 return None
-            name = _weight_name(reader) if reader.kind in _MATRICES and len(reader.inputs) == 1 else None
+            name = weight_name(reader) if reader.kind in _MATRICES and len(reader.inputs) == 1 else None
             if name is not None:
-                found.append(name)
+                found[name] = found.get(name, True) and mean
             elif reader.kind in _ORDERLY and len(reader.inputs) == 1:
                 new = [output for output in reader.outputs if output not in seen]
                 seen.update(new)
-                queue.extend(new)
+                queue.extend((output, mean or reader.kind == "mean") for output in new)
             else:
                 return None
-    return list(dict.fromkeys(found))
+    return found

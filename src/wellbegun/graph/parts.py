@@ -34,6 +34,7 @@ class Attention(NamedTuple):
     value: int | None
     output: int
     width: int
+    compared: int  # index of the operation that compares queries and keys: the softmax, or the whole
     product: int  # index of the operation that multiplies queries with keys
     scale: float | None  # what turns their products into logits, if that is a multiplication
 
@@ -73,7 +74,7 @@ def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
         if operation.kind == "attention" and operation.inputs:
             query, *rest = operation.inputs
             key = rest[0] if rest else query  # equal inputs are listed once
-            how = operation.width, operation.index, operation.scale
+            how = operation.width, operation.index, operation.index, operation.scale
             yield Attention(query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0], *how)
         if operation.kind == "softmax":
             scores, mixing = _product_before(graph, operation), _product_after(graph, operation)
@@ -82,7 +83,8 @@ def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
                 weights = _product_input(graph, mixing, operation)
                 value = next((given for given in mixing.inputs if given != weights), None)
                 scale = _scale_between(graph, scores, operation)
-                yield Attention(query, key, value, mixing.outputs[0], scores.width, scores.index, scale)
+                compared = scores.width, operation.index, scores.index
+                yield Attention(query, key, value, mixing.outputs[0], *compared, scale)
 
 
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:

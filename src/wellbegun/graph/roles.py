@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from wellbegun.graph.distances import is_distance, unit_of
 from wellbegun.graph.follow import Meeting, meetings
+from wellbegun.graph.made import Made
 from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.parts import QKV, joined, parts_of
 from wellbegun.graph.stacks import Stack, feeding, innermost, places_of, source_of
@@ -19,6 +21,7 @@ _DIRECT = {  # slots that are roles
     "negative_slope": "negative_slope",
     "scale": "multiplier",
     "token": "token",
+    "centre": "centre",
     "recurrent_input": "recurrent_input",
     "recurrent_hidden": "recurrent",
     "recurrent_bias_input": "recurrent_bias_input",
@@ -48,7 +51,7 @@ class Net:
 class Role:
     """The role of one parameter, and what a recipe needs to choose for it."""
 
-    parameter: Parameter
+    parameter: Parameter  # with the shape of the weight that is computed from it, where one is
     role: str  # hidden, residual_out, readout, embedding, ...; "unused" or "unknown" if the graph does not tell
     layout: Layout | None = None
     place: str = ""
@@ -62,7 +65,9 @@ class Role:
     block: int = 0  # number of its block in the stack, from 0
     head_width: int = 0  # of a query, key or value: width of a head, if known
     fed_by: Function | None = field(default=None, compare=False, repr=False)  # nonlinearity that its input comes from
-    scales_norm: bool = False  # a multiplier: whether it multiplies what a normalization gives
+    made: Made | None = field(default=None, compare=False, repr=False)  # how the weight is computed from it
+    unit: float = 1.0  # of the scale of a normalization or distance: the number that makes what it multiplies 1 in size
+    silent: float = 0.0  # and the one that silences it; other than 1 and 0 where the scale is computed, as 1 + w is
     beside: "Role | None" = field(default=None, repr=False)  # of a bias: the weight whose output it is added to
     branch: Branch | None = None  # the innermost residual branch it is in
     ends_branch: bool = False  # whether what it gives is added to the stream without another weight between
@@ -70,6 +75,15 @@ class Role:
     on_table: bool = False  # positions: whether what they are added to comes from a lookup table
     timed: bool = False  # whether it is inside a branch with time steps, as in a state-space layer
     net: Net = field(default_factory=Net, compare=False, repr=False)
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether its own entries are those of a weight, one for one, and `layout` speaks of them."""
+        if self.made is None:
+            return True
+        name, part = self.parameter.name, self.made.parts.get(self.parameter.name)
+        single = part is not None and part.what in ("weight", "free", "bent")
+        return single and self.made.shapes[name] == self.parameter.shape
 
 
 def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
@@ -154,7 +168,7 @@ class _Facts:
                 operation.kind in WEIGHTED and operation.index not in self.leading and operation.index not in self.ends
             )
             if last and use.slot in _WEIGHTS and use.layout is not None:
-                shape = self.graph.parameters[use.parameter].shape
+                shape = self.graph.shape_of(use)
                 yield use.parameter, math.prod(n for n, axis in zip(shape, use.layout.axes, strict=True) if axis == "o")
 
 
@@ -175,7 +189,9 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         return Role(parameter, "unused")
     weights = [(operation, use) for operation, use in uses if use.slot in _WEIGHTS]
     tables = [(operation, use) for operation, use in uses if use.slot == "table"]
-    operation, use = (tables or weights or uses)[0]
+    operation, use = min(tables or weights or uses, key=lambda pair: pair[1].made is not None)  # the plain one first
+    if (tables or weights) and use.made is not None:
+        parameter = replace(parameter, shape=use.made.shape)
     if tables:
         shared = any(reader.index not in facts.leading for reader, _ in weights)
         padding = tuple(sorted({row for _, table in tables for row in table.zero_rows}))
@@ -186,15 +202,19 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
             role = replace(role, role=whole)  # slices of one weight may be used by several operations
     elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
-        normed = use.slot == "scale" and use.exact and _follows_norm(facts.graph, operation)
-        computed = use.slot == "norm_scale" and not use.exact  # 1 + w: what w should be depends on the model
-        name = "multiplier" if computed else _DIRECT[use.slot]
-        role = Role(parameter, name, layout, operation.place, mode=operation.mode, scales_norm=normed)
+        name = _DIRECT[use.slot]
+        role = Role(parameter, name, layout, operation.place, mode=operation.mode)
+        if name == "norm_scale" or (name == "multiplier" and _follows_norm(facts.graph, operation)):
+            role = _norm_scale(role, use)
+        elif name == "multiplier":
+            unit = unit_of(facts.graph, operation, use)
+            role = role if unit is None else replace(role, role="distance_scale", unit=unit)
     elif use.slot == "shift":
-        role = _shift(parameter, operation)
+        role = _shift(facts.graph, parameter, operation)
     else:
         role = Role(parameter, "unknown", None, operation.place)
-    return replace(role, operation=operation.index)
+    made = use.made if tables or weights else None
+    return replace(role, operation=operation.index, made=made)
 
 
 def _weight(facts: _Facts, parameter: Parameter, operation: Operation, use: Use) -> Role:
@@ -230,6 +250,16 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
     return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
 
 
+def _norm_scale(role: Role, use: Use) -> Role:
+    """The scale of a normalization, built in or written by hand; of one that is computed, where it is 1 and 0."""
+    if use.made is None:
+        return replace(role, role="norm_scale" if use.exact else "multiplier")
+    unit, silent = use.made.where(1.0), use.made.where(0.0)
+    if unit is None:
+        return replace(role, role="multiplier")
+    return replace(role, role="norm_scale", unit=unit, silent=unit if silent is None else silent)
+
+
 def _follows_norm(graph: ModelGraph, operation: Operation) -> bool:
     before = source_of(graph, operation)
     return before is not None and before.kind == "norm"
@@ -240,12 +270,12 @@ def _first(met: tuple[Meeting, ...]) -> Meeting | None:
     return next((m for m in met if m.what == "activation"), met[0] if met else None)
 
 
-def _shift(parameter: Parameter, operation: Operation) -> Role:
-    """A parameter added to a signal: a bias if it has one axis of more than one entry, else a table of positions."""
+def _shift(graph: ModelGraph, parameter: Parameter, operation: Operation) -> Role:
+    """A parameter added to a signal: a bias if it has one axis of more than one entry, else a table of positions, or of
+    centres that distances are measured from."""
     long_axes = sum(size > 1 for size in parameter.shape)
-    if long_axes <= 1:
-        return Role(parameter, "bias", _plain(parameter), operation.place)
-    return Role(parameter, "positional", _plain(parameter), operation.place)
+    name = "bias" if long_axes <= 1 else "centre" if is_distance(graph, operation) else "positional"
+    return Role(parameter, name, _plain(parameter), operation.place)
 
 
 def _plain(parameter: Parameter) -> Layout:

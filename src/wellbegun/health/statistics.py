@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OperationStats:
-    """One weighted operation, in order of execution."""
+    """One weighted operation, in order of execution.
+
+    `mean`, `dead`, `saturated` and `correlation` are of at most 128 units and 256 entries of each, evenly spaced: exact
+    in small layers. In larger ones shares of units have a standard error below 0.05, those of entries one below 0.03,
+    the mean one below 0.01 RMS, and a unit that is alive at less than one in a hundred entries may count as dead.
+    """
 
     index: int
     place: str
@@ -20,7 +25,47 @@ class OperationStats:
     mean: float | None = None  # of its output
     dead: float | None = None  # share of units whose activation is flat on the whole batch
     saturated: float | None = None  # share of entries at which the activation is flat
-    correlation: float | None = None  # mean correlation of two samples' outputs; 1 is rank collapse
+    correlation: float | None = None  # mean cosine between the outputs of two samples (or tokens); 1 is rank collapse
+    gradient_rms: float | None = None  # of the loss gradient at its output, for each entry
+    start_rms: float | None = None  # of what came into the stretch without normalization that it belongs to
+    branch: int | None = None  # the sum at which the residual branch that it is in ends: the stream is judged instead
+    renormed: bool = False  # whether a normalization further on forgets its scale
+    depth: int | None = None  # weighted operations in series before it
+    bias: str = ""  # name of its bias, if it has one
+    activation: str = ""  # what `dead` and `saturated` are of
+    flat: float | None = None  # share of entries at which that is flat for standard normal input: half for a ReLU
+    gates: bool = False  # whether it multiplies something, and may be shut
+    units: int = 0  # units that were looked at, for `dead`
+    entries: int = 0  # entries of each
+    largest: float | None = None  # largest magnitude of its output; None where its norm is within float16's range
+
+
+@dataclass(frozen=True)
+class StreamStats:
+    """A sum x + f(x) of a residual stream."""
+
+    index: int
+    place: str  # the weighted operation that ends the branch f
+    parameter: str  # its weight
+    rms: float  # of the sum
+    share: float  # RMS of f(x) in units of that of x
+    gradient: float | None  # norm of the loss gradient at the sum
+    start_rms: float  # of what came into the stretch without normalization that the stream belongs to
+    normed: bool  # whether a normalization stands before or behind each branch, so that scales do not multiply
+    renormed: bool = False  # whether a normalization further on forgets the scale of the sum
+    depth: int | None = None  # weighted operations in series before it
+
+
+@dataclass(frozen=True)
+class AttentionStats:
+    """One attention, built in or written by hand; of at most 2 samples, 4 heads and 32 queries."""
+
+    index: int
+    place: str
+    logit_std: float  # of the logits of one query, over the keys it sees
+    entropy: float  # of its weights, in units of the logarithm of the number of keys
+    keys: int  # most keys that a query sees
+    weights: tuple[str, ...] = ()  # parameters that make queries and keys
 
 
 @dataclass(frozen=True)
@@ -37,6 +82,16 @@ class ParameterStats:
     distinct: int = 0  # units with different incoming weights
     locked: int = 0  # units whose weights and gradients both equal another unit's: they will never part
     ends_branch: bool = False  # whether its output is added to a residual stream
+    gradient_rms: float | None = None
+    update: float | None = None  # RMS of its gradient / RMS of its values: relative change by a step of rate 1
+    largest: float | None = None  # largest magnitude; None where its norm is within float16's range
+    underflow: float | None = None  # share of it that is not zero but would be in float16; None above RMS 1e-4
+    trainable: bool = True
+    used: bool = True  # whether the forward pass reads it
+    reaches: bool | None = None  # whether the graph leads from it to what the loss is taken of; None: cannot be told
+    weighs: bool = False  # whether it is the weight of a product, convolution or recurrent layer
+    twin: str = ""  # an earlier parameter that holds the same random numbers in other memory
+    twin_beside: bool = False  # whether the two stay equal: same input, or same gradient
 
 
 @dataclass(frozen=True)
@@ -58,3 +113,8 @@ class Statistics:
     output_rms: float
     injected: bool = False  # the gradients are those of a random signal at the readout, because the readout is zero
     notes: tuple[str, ...] = ()
+    streams: tuple[StreamStats, ...] = ()
+    attentions: tuple[AttentionStats, ...] = ()
+    jacobian: float | None = None  # root of the mean squared singular value from the first weighted output to the last
+    sensitivity: float | None = None  # the same, of relative changes: 1 in a net without biases and saturation
+    input_correlation: float | None = None  # of what comes into the first weighted operation

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wellbegun._arguments import message
+from wellbegun._display import Displayed
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.planning.plan import Entry, Plan
 
@@ -47,7 +48,7 @@ class Change:
 
 
 @dataclass(frozen=True, repr=False)
-class PlanDiff:
+class PlanDiff(Displayed):
     """What differs between two plans. `wellbegun.show(diff)` prints it."""
 
     changes: tuple[Change, ...]  # in the order of the first plan; what only the second has comes last

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from wellbegun._display import Displayed
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Moments
 from wellbegun.layout import Fans
@@ -12,7 +13,7 @@ from wellbegun.streams import stream_key
 
 
 @dataclass(frozen=True, repr=False)
-class Explanation:
+class Explanation(Displayed):
     """One parameter, and why it gets what it gets. `wellbegun.show(explanation)` prints it."""
 
     entry: Entry

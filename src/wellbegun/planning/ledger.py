@@ -1,8 +1,10 @@
 """After writing: each parameter exactly one of filled, kept, tied, loaded."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from wellbegun._display import Displayed
 from wellbegun.errors import RuleError
 from wellbegun.planning.plan import Plan
 
@@ -20,7 +22,7 @@ class Record:
 
 
 @dataclass(frozen=True, repr=False)
-class Ledger:
+class Ledger(Displayed):
     """What happened to every parameter. `wellbegun.show(ledger)` prints it."""
 
     records: tuple[Record, ...]
@@ -34,6 +36,10 @@ class Ledger:
         """
         found = Counter(record.outcome for record in self.records)
         return {outcome: found[outcome] for outcome in OUTCOMES}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {"seed": self.seed, "counts": self.counts(), "records": [asdict(record) for record in self.records]}
 
     def __repr__(self) -> str:
         return f"<Ledger, seed {self.seed}: {', '.join(f'{n} {outcome}' for outcome, n in self.counts().items())}>"

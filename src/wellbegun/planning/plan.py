@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from wellbegun._arguments import message, nearest
+from wellbegun._display import Displayed
 from wellbegun.errors import ArgumentError, RuleError
 from wellbegun.laws import Law, Moments, law_from_dict
 from wellbegun.layout import Layout
@@ -72,7 +73,7 @@ class Entry:
 
 
 @dataclass(frozen=True, repr=False)
-class Plan:
+class Plan(Displayed):
     """What will be done, for every parameter of a model, from one seed. `wellbegun.show(plan)` prints it."""
 
     entries: tuple[Entry, ...]

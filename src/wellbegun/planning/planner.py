@@ -1,15 +1,16 @@
 """Roles + recipe + rules -> plan. Names, shapes and operations only; no tensor comes here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
 from wellbegun._arguments import DTYPES, choice, seed_of
 from wellbegun.errors import LayoutError, RuleError, WellbegunError
 from wellbegun.fill.parameters import check
-from wellbegun.graph import ModelGraph, Role, roles_of
-from wellbegun.laws import Law, ZeroRows
+from wellbegun.graph import ModelGraph, Parameter, Role, roles_of
+from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
 from wellbegun.planning.linked import relinked
+from wellbegun.planning.made import share_of
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import KEEP, Choice, Recipe, recipe_of
 from wellbegun.planning.rules import overrides_of
@@ -45,12 +46,34 @@ def make_plan(
             entries.append(_tied(name, graph))
             continue
         try:
-            entries.append(_entry(roles[name], selected[name], chosen, solved))
+            entries.append(_entry(parameter, roles[name], selected[name], chosen, solved))
         except WellbegunError as error:
             problems.append(f"{name}: {error}")
     if problems:
         raise RuleError(_listed(problems))
-    return Plan(relinked(entries), chosen.full_name, number, (*graph.notes, *chosen.notes(roles)))
+    notes = (*graph.notes, *chosen.notes(roles), *_kept_notes(entries, graph, chosen.full_name))
+    return Plan(relinked(entries), chosen.full_name, number, notes)
+
+
+def _kept_notes(entries: Iterable[Entry], graph: ModelGraph, recipe: str) -> Iterator[str]:
+    """Which parameters are left as they are though nobody asked for it, and which have no values to be left."""
+    kept = [entry for entry in entries if entry.action == "keep"]
+    bare = [entry.name for entry in kept if not graph.parameters[entry.name].held]
+    chosen = [entry.name for entry in kept if entry.decided_by.startswith("recipe") and entry.name not in bare]
+    if chosen:
+        yield (
+            f"{recipe} keeps what it has no values for, as the model was constructed: {_few(chosen)}. If the model was "
+            "given memory by to_empty, they hold whatever was there: load them, or give them a rule."
+        )
+    if bare:
+        yield (
+            f"Kept, but on the meta device without values: {_few(bare)}. to_empty leaves whatever memory holds there: "
+            "load them, or give them a rule."
+        )
+
+
+def _few(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _listed(problems: list[str]) -> str:
@@ -91,10 +114,11 @@ def _pick(role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str,
     )
 
 
-def _entry(role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str, Choice]) -> Entry:
-    p, picked = role.parameter, _pick(role, selection, recipe, solved)
+def _entry(p: Parameter, role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str, Choice]) -> Entry:
+    picked = _pick(role, selection, recipe, solved)
     given = selection.rule.layout if selection.rule is not None else None
-    layout = Layout(given) if isinstance(given, str) else given or role.layout
+    own = role.layout if p.shape == role.parameter.shape else None  # it may speak of what is computed
+    layout = Layout(given) if isinstance(given, str) else given or own
     known: dict[str, Any] = {
         "owner": p.owner,
         "place": role.place,
@@ -106,8 +130,13 @@ def _entry(role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str
         return Entry(p.name, p.shape, p.dtype, "keep", role.role, layout, KEEP, None, "", picked.reason, **known)
     if p.dtype not in DTYPES:
         raise RuleError(f"has dtype {p.dtype}; wellbegun fills {', '.join(DTYPES)}. Exclude it.")
-    layout, scheme = layout or _default_layout(role), picked.scheme
-    law: Law = scheme.law(p.shape, layout=layout)
+    scheme = picked.scheme
+    if role.made is not None and selection.rule is None:
+        law, layout, scheme, reason, leads = share_of(role, picked, p.shape)
+        picked = picked._replace(reason=reason, target=picked.target if leads else None)
+    else:
+        layout = layout or _default_layout(p)
+        law = scheme.law(p.shape, layout=layout)
     if role.zero_rows:
         law = ZeroRows(law, role.zero_rows)
     check(law, p.dtype)
@@ -125,9 +154,9 @@ def _meets(role: Role) -> tuple[str, ...]:
     return (met.name or "an unnamed function" if met.what == "activation" else first, *role.also)
 
 
-def _default_layout(role: Role) -> Layout:
+def _default_layout(parameter: Parameter) -> Layout:
     """For a rule on a parameter whose axes the graph does not tell."""
-    rank = len(role.parameter.shape)
+    rank = len(parameter.shape)
     if rank > 2:
         remedy = "Say which axis is which: Rule(pattern, scheme, layout='oikk')."
         raise LayoutError(f"has {rank} axes and the graph does not tell their roles. {remedy}")

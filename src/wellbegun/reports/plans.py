@@ -19,13 +19,14 @@ def explanation_table(found: Explanation) -> list["RenderableType"]:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in _facts(found):
+    for name, value in explained(found):
         if value:
             grid.add_row(name, safe(value))
     return [safe(found.entry.name), grid]
 
 
-def _facts(found: Explanation) -> Iterator[tuple[str, str]]:
+def explained(found: Explanation) -> Iterator[tuple[str, str]]:
+    """What there is to say, each with a name; some of it is empty."""
     entry = found.entry
     yield "what", _what(entry)
     yield "shape", f"{_shape(entry)}, {entry.dtype}, {math.prod(entry.shape):,} values"
@@ -97,19 +98,26 @@ def diff_table(found: PlanDiff, sides: tuple[str, str] | None = None) -> list["R
     headings = [f"{side}: {name}" for side, name in zip("AB", sides or found.recipes, strict=True)]
     columns: list[Column] = [("parameter", FOLD), ("what", {}), *((heading, FOLD) for heading in headings)]
     table = new_table("Where the plans differ", columns)
-    for changes in _groups(found):
-        first = changes[0]
-        name = first.name if len(changes) == 1 else f"{masked(first.name)} ({len(changes)})"
-        for row in _rows(first):
-            table.add_row(*map(safe, (name, *row)))
-            name = ""
-        table.add_section()
+    for row in diff_rows(found):
+        if row[0] and table.row_count:
+            table.add_section()
+        table.add_row(*map(safe, row))
     total = len(found) + found.same
     parts = [safe(f"{len(found)} of {total} parameters differ.")]
     if found.seeds[0] != found.seeds[1]:
         note = f"Seeds {found.seeds[0]} and {found.seeds[1]}: random values differ in every parameter."
         parts.append(safe(note))
     return [table, *parts] if found.changes else parts
+
+
+def diff_rows(found: PlanDiff) -> Iterator[tuple[str, str, str, str]]:
+    """Parameter, what differs, how it is in each; the parameter is named once."""
+    for changes in _groups(found):
+        first = changes[0]
+        name = first.name if len(changes) == 1 else f"{masked(first.name)} ({len(changes)})"
+        for row in _rows(first):
+            yield name, *row
+            name = ""
 
 
 def _groups(found: PlanDiff) -> list[list[Change]]:

@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING
 
 from wellbegun.health import Health
 from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
+from wellbegun.race.results import Race
+from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table
 from wellbegun.reports.predictions import prediction_table
-from wellbegun.reports.text import health_table, ledger_line, plan_table
+from wellbegun.reports.races import race_table
+from wellbegun.reports.text import ledger_line, plan_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Shown = Plan | PlanDiff | Explanation | Ledger | Health | Predictions
+Shown = Plan | PlanDiff | Explanation | Ledger | Health | Predictions | Race
 
 
 def tables(item: Shown) -> list["RenderableType"]:
@@ -25,6 +28,8 @@ def tables(item: Shown) -> list["RenderableType"]:
         return explanation_table(item)
     if isinstance(item, Predictions):
         return prediction_table(item)
+    if isinstance(item, Race):
+        return race_table(item)
     return health_table(item) if isinstance(item, Health) else [ledger_line(item)]
 
 

@@ -1,11 +1,10 @@
-"""Plans, ledgers and health as tables for the terminal. Rich is loaded when something is rendered."""
+"""Plans, ledgers, schemes and gains as tables for the terminal. Rich is loaded when something is rendered."""
 
 import math
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from wellbegun.health import Health, OperationStats, hidden_operations
 from wellbegun.laws import (
     Constant,
     Given,
@@ -121,61 +120,11 @@ def law_text(law: Law | None) -> str:
     return repr(law)
 
 
-# ---------------------------------------------------------------------- ledger and health
+# ---------------------------------------------------------------------- ledger
 def ledger_line(ledger: Ledger) -> "RenderableType":
     """Counts of outcomes."""
     counts = ", ".join(f"{count} {outcome}" for outcome, count in ledger.counts().items() if count)
     return safe(f"{counts}; seed {ledger.seed}.")
-
-
-def health_table(health: Health) -> list["RenderableType"]:
-    """The verdict, the findings, and signal and gradient by depth."""
-    from rich.text import Text
-
-    verdict = Text("healthy", "bold green") if health.healthy else Text("unhealthy", "bold red")
-    parts: list[RenderableType] = [Text.assemble("Health: ", verdict, f". {_loss(health)}"), _depth_table(health)]
-    for f in health.findings:
-        head = Text(f"{f.code} {f.title}", "bold red")
-        value = f": {_number(f.value)}, bound {_number(f.bound)}" if math.isfinite(f.value) else ""
-        parts.append(Text.assemble(head, f" at {f.place}{value}\n  Why: {f.why}.\n  Remedy: {f.remedy}."))
-    if health.statistics.injected:
-        note = "the readout is zero, so gradients are those of a random signal sent back from the last hidden layer."
-        parts.append(safe(f"Note: {note}"))
-    return [*parts, *(safe(f"Note: {note}") for note in health.statistics.notes)]
-
-
-def _loss(health: Health) -> str:
-    loss = health.statistics.loss
-    if loss is None:
-        return ""
-    chance = f", chance {loss.chance:.4g}" if loss.chance is not None else ""
-    return f"First loss {loss.value:.4g}{chance} ({loss.description})."
-
-
-def _depth_table(health: Health, most: int = 24) -> "Table":
-    """Signal and gradient at weighted operations; the middle of deep models is left out and said so."""
-    operations = health.statistics.operations
-    start = next((o.input_rms for o in hidden_operations(health.statistics)), 0.0)
-    right: dict[str, Any] = {"justify": "right"}
-    columns: list[Column] = [("#", right), ("place", FOLD), ("weight", FOLD), ("role", {})]
-    columns += [("signal RMS", right), ("× input", right), ("gradient norm", right)]
-    table = new_table("Signal and gradient by depth", columns)
-    for number, operation in enumerate(operations):
-        if len(operations) > most and most // 2 <= number < len(operations) - most // 2:
-            if number == most // 2:
-                table.add_row("…", safe(f"{len(operations) - most} more"))
-            continue
-        table.add_row(*(safe(cell) for cell in _depth_row(number + 1, operation, start)))
-    return table
-
-
-def _depth_row(number: int, o: OperationStats, start: float) -> tuple[str, ...]:
-    ratio = f"{o.rms / start:.3g}" if start and o.finite else ""
-    return str(number), o.place, o.parameter, o.role, _number(o.rms), ratio, _number(o.gradient)
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3g}"
 
 
 # ---------------------------------------------------------------------- schemes and gains

@@ -1,5 +1,6 @@
 """Activation functions by name, as NumPy functions, and the recognition of a function by its values."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -93,6 +94,13 @@ PARAMETRIC: Mapping[str, tuple[str, Callable[..., Array]]] = MappingProxyType(
 _GRID = np.concatenate([np.linspace(-8, 8, 161), [-0.5, 1e-3, -1e-3, 0.77]])
 
 
+@functools.cache
+def _references() -> Mapping[str, Array]:
+    """Values of the named activations."""
+    with np.errstate(all="ignore"):
+        return {name: known(_GRID) for name, known in ACTIVATIONS.items()}
+
+
 def identify(function: Function) -> tuple[str, float] | None:
     """Name of a function by its values: ("relu", 0.0), ("leaky_relu", slope), ("linear", slope), ("tanh", 0.0), ...
 
@@ -109,9 +117,7 @@ def identify(function: Function) -> tuple[str, float] | None:
     up, down = float(values[160] / 8), float(values[0] / -8)
     if np.allclose(values, np.where(_GRID > 0, up * _GRID, down * _GRID), rtol=1e-5, atol=1e-6):
         return _homogeneous(up, down)
-    for name, known in ACTIVATIONS.items():
-        with np.errstate(all="ignore"):
-            reference = known(_GRID)
+    for name, reference in _references().items():
         if np.allclose(values, reference, rtol=1e-5, atol=1e-5):
             return name, 0.0
     return None

@@ -2,11 +2,25 @@
 
 from wellbegun.torch.batch import InputSpec
 from wellbegun.torch.calibrate import calibrate
+from wellbegun.torch.histograms import histograms
 from wellbegun.torch.lazy import materialize
 from wellbegun.torch.measure import measure
 from wellbegun.torch.probe import probe
 from wellbegun.torch.saving import save_weights
+from wellbegun.torch.shards import agreed, gathered
 from wellbegun.torch.trace import trace
 from wellbegun.torch.weights import apply_plan
 
-__all__ = ["InputSpec", "apply_plan", "calibrate", "materialize", "measure", "probe", "save_weights", "trace"]
+__all__ = [
+    "InputSpec",
+    "agreed",
+    "apply_plan",
+    "calibrate",
+    "gathered",
+    "histograms",
+    "materialize",
+    "measure",
+    "probe",
+    "save_weights",
+    "trace",
+]

@@ -4,7 +4,7 @@ The dispatcher shows every model in these few hundred operations, whatever Pytho
 can be short. What is not listed and not tagged elementwise by torch itself is opaque, and reported.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -66,6 +66,7 @@ POOLS = (
     "fractional_max_pool", "max_unpool", "grid_sampler",
 )  # fmt: skip
 MEANS = frozenset({"mean", "sum", "amax", "amin", "max", "min", "median", "logsumexp", "nansum"})
+DISTANCES = frozenset({"_cdist_forward", "_euclidean_dist"})  # from the rows of the first to those of the second
 SCANS = frozenset({"cumsum", "cumsum_", "cummax", "cummin", "logcumsumexp", "col2im", "segment_reduce", "trace"})
 LOSSES = frozenset(
     {"nll_loss_forward", "nll_loss2d_forward", "_ctc_loss", "multi_margin_loss", "multilabel_margin_loss"}
@@ -102,6 +103,10 @@ REARRANGED = SPLITS | {
     "clone", "contiguous", "_unsafe_view", "_to_copy", "lift_fresh", "lift_fresh_copy", "flip", "repeat", "roll",
     "rot90", "index_select", "gather", "_reshape_copy", "view_copy", "expand_copy", "sort", "detach", "alias",
 }  # fmt: skip
+ERASING = frozenset(  # moves after which some entries are no longer what they were
+    {"masked_fill", "masked_fill_", "tril", "triu", "tril_", "triu_", "native_dropout", "_fused_dropout", "index_fill",
+     "index_fill_", "masked_scatter", "masked_scatter_", "nan_to_num"}
+)  # fmt: skip
 CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
     "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "zero_": 0.0,
     "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0,
@@ -195,6 +200,27 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
+class Attended(NamedTuple):
+    """What a built-in attention is asked to compute."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    mask: torch.Tensor | None
+    causal: bool
+    scale: float | None
+
+
+def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
+    """The arguments of a built-in attention by their names in torch's schema; None if it has others."""
+    names = (argument.name for argument in func._schema.arguments)
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    query, key = given.get("query"), given.get("key")
+    if not (isinstance(query, torch.Tensor) and isinstance(key, torch.Tensor) and query.ndim == key.ndim):
+        return None
+    mask = given.get("attn_mask", given.get("attn_bias"))
+    return Attended(query, key, mask, bool(given.get("is_causal")), given.get("scale"))
+
+
 def terms(kind: str, name: str, args: Any) -> int:
     """Number of terms in a product of two values: the width of a head, if it is the product of queries and keys."""
     if kind not in ("matmul", "attention"):
@@ -232,7 +258,7 @@ def kind_of(func: Any, roots: int = 1) -> str:
 
 _KINDS = {
     "norm": NORMS,
-    "mean": STATISTICS | SCANS | LOSSES,
+    "mean": STATISTICS | SCANS | LOSSES | DISTANCES,
     "concat": CONCATS,
     "split": SPLITS,
     "matmul": PRODUCTS,

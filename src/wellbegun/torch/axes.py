@@ -4,8 +4,10 @@ A view's strides say which part of the index space each of its axes runs over; t
 split axes. A copy starts a new frame with its own strides.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from wellbegun.torch.expression import Root
 
 AxisSets = tuple[frozenset[int], ...]
 
@@ -15,13 +17,14 @@ class Derived:
     """A tensor made from parameters alone."""
 
     names: frozenset[str]
-    shape: tuple[int, ...]  # of the parameter
+    shape: tuple[int, ...]  # of the parameter, or of the first tensor computed from several
     axes: AxisSets | None  # for each of its axes, the parameter axes it runs over; None: no longer known
     frame: tuple[tuple[int, int, frozenset[int]], ...] = ()  # (size, stride, axes) of the storage it lives in
     exact: bool = True  # entries are the parameter's own: only views and copies so far
     pair: int | None = None  # the axis of real and imaginary parts, where the tensor made of them is complex
     gathered: bool = False  # rows picked by constant indices, in a shape of their own: a table of positions
     copied: bool = False  # in memory of its own: changing the parameter would not change it
+    expression: Any = field(default=None, compare=False, repr=False)  # how it was made; None: not known
 
     @property
     def name(self) -> str | None:
@@ -32,7 +35,9 @@ class Derived:
 def of_parameter(name: str, tensor: Any) -> Derived:
     """The parameter itself."""
     axes = tuple(frozenset({axis}) for axis in range(tensor.ndim))
-    return Derived(frozenset({name}), tuple(tensor.shape), axes, _frame(tensor, axes))
+    return Derived(
+        frozenset({name}), tuple(tensor.shape), axes, _frame(tensor, axes), expression=Root(name, tuple(tensor.shape))
+    )
 
 
 def _frame(tensor: Any, axes: AxisSets) -> tuple[tuple[int, int, frozenset[int]], ...]:
@@ -85,6 +90,13 @@ def merge(sources: list[Derived]) -> Derived:
     """Something made of several parameters: only their names are known."""
     gathered = any(source.gathered for source in sources)
     return Derived(frozenset().union(*(source.names for source in sources)), (), None, exact=False, gathered=gathered)
+
+
+def computed(sources: list[Derived], tensor: Any) -> Derived:
+    """Something computed from parameters that has axes of its own."""
+    axes, gathered = tuple(frozenset({axis}) for axis in range(tensor.ndim)), any(s.gathered for s in sources)
+    names = frozenset().union(*(source.names for source in sources))
+    return Derived(names, tuple(tensor.shape), axes, _frame(tensor, axes), exact=False, gathered=gathered)
 
 
 def letters(derived: Derived, roles: str) -> str | None:

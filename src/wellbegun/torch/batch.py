@@ -12,6 +12,7 @@ from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
 from wellbegun.fill import fill
 from wellbegun.laws import Normal, Uniform
+from wellbegun.torch.huggingface import inputs_of
 
 Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
 
@@ -122,7 +123,11 @@ def _leaf(value: Any, name: str) -> Any:
 
 
 def _guess(model: torch.nn.Module) -> Batch:
-    """Input of a model whose first layer tells its shape: a linear layer, a lookup table or a recurrent layer."""
+    """Input of a model whose config tells its shape, or its first layer: linear, a lookup table or recurrent."""
+    if (named := inputs_of(model)) is not None:
+        return {
+            key: InputSpec(shape, "float32" if high is None else "int64", high) for key, (shape, high) in named.items()
+        }
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             return InputSpec((4, module.in_features))

@@ -16,6 +16,7 @@ import torch
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, roles_of, way
 from wellbegun.laws import Constant, RowSums
 from wellbegun.planning import Entry, Plan
+from wellbegun.torch.aten import Attended
 from wellbegun.torch.held import Held
 from wellbegun.torch.logits import Pair, pairs_of
 from wellbegun.torch.probe import rms
@@ -112,7 +113,7 @@ class Gauge:
         return all(
             type(self.tensors.get(name)) is torch.nn.Parameter
             and type(self.tensors[name].data) is torch.Tensor
-            and all(use.slot == "weight" and not use.copied for _, use in self.graph.uses_of(name))
+            and all(use.slot == "weight" and use.exact and not use.copied for _, use in self.graph.uses_of(name))
             for name in self.targets
         )
 
@@ -135,6 +136,12 @@ class Gauge:
             self.behind(operation, inputs, outputs)
         if operation.index in self.pairs and not self.strayed:
             self._meet(self.pairs[operation.index])
+
+    def attended(self, call: Attended | None) -> None:
+        """What a built-in attention is about to compute: for the observer behind."""
+        tell = getattr(self.behind, "attended", None)
+        if tell is not None:
+            tell(call)
 
     def _correct(
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
@@ -162,7 +169,8 @@ class Gauge:
 
     # ------------------------------------------------------------------ weights with a target of their own
     def _weight(self, operation: Operation, output: torch.Tensor) -> None:
-        name = next((use.parameter for use in operation.uses if use.slot == "weight"), None)
+        names = [use.parameter for use in operation.uses if use.slot == "weight"]
+        name = next((name for name in names if name in self.targets), None)  # of a computed weight, the one that leads
         entry = self.targets.get(name) if name is not None else None
         if name is None or entry is None or entry.relative:
             return

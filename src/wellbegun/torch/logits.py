@@ -62,5 +62,5 @@ def _side(graph: ModelGraph, value: int) -> tuple[str, tuple[int, ...]] | None:
     if len(weights) != 1 or weights[0].kind not in WEIGHTED:
         return None
     found = way(graph, [weights[0].index], value)
-    name = next((use.parameter for use in weights[0].uses if use.slot == "weight"), None)
-    return None if found is None or name is None or len(graph.uses_of(name)) != 1 else (name, found)
+    names = [use.parameter for use in weights[0].uses if use.slot == "weight" and use.exact]
+    return (names[0], found) if found is not None and len(names) == 1 == len(graph.uses_of(names[0])) else None

@@ -45,7 +45,8 @@ def _parameter(name: str, tensor: torch.Tensor, owners: _Owners) -> Parameter:
     dtype = str(tensor.dtype).removeprefix("torch.")
     path = name.rpartition(".")[0]
     classes, layer = owners.get(path, ((), ""))
-    return Parameter(name, tuple(tensor.shape), dtype, tensor.requires_grad, None, classes, layer=layer)
+    shape, held = tuple(tensor.shape), not tensor.is_meta
+    return Parameter(name, shape, dtype, tensor.requires_grad, None, classes, held=held, layer=layer)
 
 
 def _visible(computed: Computed, owners: _Owners) -> Parameter:

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
 from wellbegun.torch import aten, axes
 from wellbegun.torch.expression import ROOT, Expression, function_of
+from wellbegun.torch.made import step
 from wellbegun.torch.opaque import opaque_notes
 from wellbegun.torch.preserve import about_to_write
 from wellbegun.torch.uses import index_of, other_uses, recurrent_uses, weight_uses
@@ -22,6 +23,7 @@ from wellbegun.torch.values import Fixed, Known, Signal, number_of, storage_of, 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
 Operands = list[tuple[torch.Tensor, Known]]
 Statistic = tuple[frozenset[int], frozenset[int], frozenset[int]]  # as in Signal: statistic_of, makers, normed
+Pointwise = tuple[str, int | None, Expression | None]  # kind; root and function of one value
 _NO_STATISTIC: Statistic = (frozenset(), frozenset(), frozenset())
 
 
@@ -43,6 +45,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive: list[torch.Tensor] = []  # keeps ids unique while recording
         self._storages: set[int] = set()
         self._writes: dict[int, list[Signal | axes.Derived]] = {}  # storage -> what was written into parts of it
+        self._rewritten: dict[int, int] = {}  # storage of a constant -> the tensor it was written through, 0: several
         self._seen: dict[int, int] = {}  # tensor -> how many of these writes it takes into account
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
         self._makers: dict[int, int] = {}  # value -> index of the operation that made it
@@ -92,7 +95,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _wrote(self, tensor: torch.Tensor) -> None:
         """After a write in place, every other view of the same memory holds a new value too, once it is read."""
         found = self._known[id(tensor)]
-        if not isinstance(found, Fixed):
+        if isinstance(found, Fixed):
+            writer = self._rewritten.get(storage_of(tensor), id(tensor))
+            self._rewritten[storage_of(tensor)] = id(tensor) if writer == id(tensor) else 0
+        else:
             writes = self._writes.setdefault(storage_of(tensor), [])
             writes.append(found)
             self._seen[id(tensor)] = len(writes)
@@ -112,6 +118,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             self._remember(tensor, axes.merge(derived))
         return self._known[id(tensor)]
+
+    def _constant(self, tensor: torch.Tensor) -> Known:
+        """What is known of a tensor, if no other view of the same constant was written to."""
+        writer = self._rewritten.get(storage_of(tensor), id(tensor))
+        return self.of(tensor) if writer == id(tensor) else Fixed(lost=True)
 
     # ------------------------------------------------------------------ dispatch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -141,47 +152,54 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         signals = [known for _, known in operands if isinstance(known, Signal)]
         derived = [known for _, known in operands if isinstance(known, axes.Derived)]
         if name in aten.CREATIONS or name in aten.FILLS:
-            self._create(name, args, outputs)
+            self._create(name, func, args, kwargs, outputs)
         elif name in {"detach", "alias"}:
             self._remember(outputs[0], operands[0][1])  # the same value under another name
         elif signals:
             self._compute(func, args, kwargs, operands, outputs)
         elif derived:
-            self._derive(func, args, operands, outputs)
+            self._derive(func, args, kwargs, operands, outputs)
         else:
-            self._fix(func, operands, outputs)
+            self._fix(func, args, kwargs, operands, outputs)
 
-    def _create(self, name: str, args: Any, outputs: list[torch.Tensor]) -> None:
+    def _create(self, name: str, func: Any, args: Any, kwargs: Any, outputs: list[torch.Tensor]) -> None:
         number = aten.CREATIONS.get(name)
         if name in aten.FILLS and isinstance(args[-1], (int, float)):
             number = float(args[-1])
+        made = step(func, args, kwargs, self._constant) if number is None and "empty" not in name else None
         for output in outputs:
-            self._remember(output, Fixed(number))
+            self._remember(output, Fixed(number, made, lost=number is None and made is None))
 
-    def _fix(self, func: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
+    def _fix(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
         moved = aten.rearranges(func)
-        for output in outputs:
+        for position, output in enumerate(outputs):
             first = operands[0][1] if moved and operands else None
-            self._remember(output, Fixed(first.number if isinstance(first, Fixed) else number_of(output)))
+            number = first.number if isinstance(first, Fixed) else number_of(output)
+            self._remember(output, Fixed(number, step(func, args, kwargs, self._constant, position)))
 
-    def _derive(self, func: Any, args: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
+    def _derive(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
         derived = [known for _, known in operands if isinstance(known, axes.Derived)]
-        index, found = index_of(func, args), derived[0]
-        for output in outputs:
+        index = index_of(func, args)
+        for position, output in enumerate(outputs):
+            whole = [k for tensor, k in operands if isinstance(k, axes.Derived) and tensor.shape == output.shape]
+            found = whole[0] if whole else derived[0]
             if aten.name_of(func) in aten.PRODUCTS_BY_ENTRY and any(known == Fixed(0.0) for _, known in operands):
                 self._remember(output, Fixed(0.0))  # a first state of zeros, times a parameter
                 continue
-            if len({name for one in derived for name in one.names}) > 1:
-                found = axes.merge(derived)
+            if len({one.names for one in derived}) > 1:
+                found = axes.computed(derived, output)
             elif index is not None:
                 found = axes.pick(derived[0], output, *index)
             elif aten.name_of(func) == "view_as_complex":
                 found = axes.paired(derived[0], output)
             elif aten.is_view(func) or storage_of(output) in self._storages:
                 found = axes.view(derived[0], output)
+            elif whole or aten.moves(func):
+                found = axes.copy(found, output, exact=aten.moves(func) and aten.name_of(func) not in aten.ERASING)
             else:
-                found = axes.copy(derived[0], output, exact=aten.moves(func))
-            self._remember(output, found)
+                found = axes.computed(derived, output)
+            made = step(func, args, kwargs, self._constant, position)
+            self._remember(output, replace(found, expression=made))
 
     # ------------------------------------------------------------------ operations on the batch's values
     def _compute(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
@@ -207,8 +225,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             found = tuple(replace(use, slot="bias") if self._one_each(use, signals[0]) else use for use in found)
         statistic = self._statistics(name, kind, signals)
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
-        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs}
-        shown["width"] = width = aten.terms(kind, name, args)
+        if kind == "attention" and (tell := getattr(self.observer, "attended", None)) is not None:
+            tell(aten.attended(func, args, kwargs))
+        width = aten.terms(kind, name, args)
+        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs, "width": width}
         self._append(kind, name, signals, outputs, found, scale=aten.scale_of(kind, width, kwargs), **shown)
         self._keep_picked(func, args, operands, outputs)
 
@@ -223,10 +243,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         root: int | None = None,
         expression: Expression | None = None,
         statistic: Statistic = _NO_STATISTIC,
-        mode: str = "",
-        width: int = 0,
-        scale: float = 1.0,
         inputs: tuple[torch.Tensor, ...] = (),
+        **facts: Any,
     ) -> None:
         tensors, values = tuple(outputs), []
         for position, tensor in enumerate(tensors):
@@ -239,9 +257,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._remember(tensor, Signal(self._values, self._values, ROOT, *statistic))
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
-        index, scope = len(self.operations), self.scopes[-1]
-        shown: Any = {"root": root, "function": function, "mode": mode, "width": width, "scale": scale}
-        operation = Operation(index, kind, name, scope, read, tuple(values), uses, **shown)
+        place = len(self.operations), kind, name, self.scopes[-1]
+        operation = Operation(*place, read, tuple(values), uses, root, function, **facts)
         if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
             self._integers.add(operation.index)
         self._makers.update(dict.fromkeys(values, operation.index))
@@ -249,9 +266,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.observer is not None and tensors:
             self.observer(operation, inputs, tensors)
 
-    def _pointwise(
-        self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]
-    ) -> tuple[str, int | None, Expression | None]:
+    def _pointwise(self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]) -> Pointwise:
         """An elementwise operation: a function of one value, or a combination of several things."""
         signals = [found for found in known.values() if isinstance(found, Signal)]
         name, roots = aten.name_of(func), {signal.root for signal in signals}

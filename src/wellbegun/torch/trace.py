@@ -17,6 +17,7 @@ from wellbegun.torch.layers import Layers, scopes
 from wellbegun.torch.naming import parameters_of
 from wellbegun.torch.preserve import preserved
 from wellbegun.torch.recorder import Observer, Recorder
+from wellbegun.torch.shards import pretended, sharded
 
 __all__ = ["check_model", "parameters_of", "preserved", "record", "trace"]
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
@@ -38,15 +39,18 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
     check_model(model)
     parameters, known = parameters_of(model)
     call = place(call_of(batch, model), model)
-    meta = any(tensor.is_meta for tensor in model.parameters())
+    meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
     try:
         with preserved(model):
             return _fake(model, call, parameters, known, phase(progress, "trace"))
     except _VALUES as error:
         if meta:
             remedy = "Plan it on memory (model.to_empty(device='cpu')), or with a batch that takes another path."
+            where = "it is on the meta device, which holds none"
+            if sharded(model):
+                where, remedy = "it is sharded", "Plan it before it is sharded, and apply the plan after."
             raise TraceError(
-                f"trace: the path through the model depends on values, and it is on the meta device, which holds none "
+                f"trace: the path through the model depends on values, and {where} "
                 f"({str(error).splitlines()[0]}). {remedy}"
             ) from error
         note = "The path through the model depends on values: traced with the given batch instead of fake tensors."
@@ -75,8 +79,8 @@ def _fake(
     checks = Distribution._validate_args
     Distribution._validate_args = False  # their checks of values would need values
     try:
-        with mode:
-            return record(model, fake, parameters, known, progress=progress)[0]
+        with mode, pretended(model, known) as seen:
+            return record(model, fake, parameters, seen, progress=progress)[0]
     finally:
         log.setLevel(level)
         Distribution._validate_args = checks

@@ -9,6 +9,7 @@ from wellbegun.errors import LayoutError
 from wellbegun.graph import Use
 from wellbegun.layout import Layout
 from wellbegun.torch import aten, axes
+from wellbegun.torch.made import made_of
 from wellbegun.torch.values import tensors_in
 
 Known = dict[int, Any]
@@ -74,14 +75,16 @@ def _product(name: str, args: Any, known: Known, sections: dict[str, int]) -> tu
 
 
 def _weight(weight: axes.Derived, roles: str, sections: dict[str, int], **options: Any) -> tuple[Use, ...]:
-    if weight.name is None:
-        return tuple(Use(parameter, "derived") for parameter in sorted(weight.names))
     found = axes.letters(weight, roles)
     try:
-        layout = None if found is None else Layout(found, sections=sections.get(weight.name), **options)
+        layout = None if found is None else Layout(found, sections=sections.get(weight.name or ""), **options)
     except LayoutError:
         layout = None  # the letters contradict: the parameter needs a rule, and the plan says so
-    return (Use(weight.name, "weight" if weight.exact else "derived", layout, copied=weight.copied),)
+    made = made_of(weight, roles)
+    slot = "weight" if weight.exact or made is not None else "derived"
+    return tuple(
+        Use(name, slot, layout, exact=weight.exact, made=made, copied=weight.copied) for name in sorted(weight.names)
+    )
 
 
 def _convolution(args: Any, known: Known) -> tuple[str, tuple[Use, ...]] | None:
@@ -104,12 +107,16 @@ def _lookup(
     weight = _derived(table, known)
     if weight is None:
         return None
-    if weight.name is None or not weight.exact:
-        return "lookup", tuple(Use(parameter, "derived") for parameter in sorted(weight.names))
     roles = "".join("l" if axis in indexed else "o" for axis in range(table.ndim))
     found = axes.letters(weight, roles) if len(indexed) == 1 else None
-    rows = (int(padding),) if padding >= 0 else ()
-    return "lookup", (Use(weight.name, "table", Layout(found) if found else None, zero_rows=rows),)
+    made = made_of(weight, roles)
+    if not weight.exact and (made is None or found is None):
+        return "lookup", tuple(Use(parameter, "derived") for parameter in sorted(weight.names))
+    rows = (int(padding),) if padding >= 0 and made is None else ()
+    options: Any = {"zero_rows": rows, "exact": weight.exact, "made": made}
+    return "lookup", tuple(
+        Use(name, "table", Layout(found) if found else None, **options) for name in sorted(weight.names)
+    )
 
 
 def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]:
@@ -117,7 +124,9 @@ def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]
     if name in aten.NORMS:
         return _norm_uses(aten.NORMS[name], args, known)
     slot = _SLOTS.get(kind, "opaque")
-    if name == "_prelu_kernel":
+    if name in aten.DISTANCES:
+        slot = "centre"
+    elif name == "_prelu_kernel":
         slot = "negative_slope"
     elif name in aten.PRODUCTS:
         slot = "shift"  # a bias added to a product of two values
@@ -126,7 +135,11 @@ def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]
     shifted = _derived(args[0], known) if name.startswith(("addcmul", "addcdiv")) else None
     found = [(derived, slot) for derived in known.values() if isinstance(derived, axes.Derived)]
     found = [(derived, "shift" if derived is shifted else slot) for derived, slot in found]
-    return tuple(Use(name, slot, exact=derived.exact) for derived, slot in found for name in sorted(derived.names))
+    return tuple(
+        Use(name, slot, exact=derived.exact, made=made_of(derived, ""))
+        for derived, slot in found
+        for name in sorted(derived.names)
+    )
 
 
 _SLOTS = {"shift": "shift", "scale": "scale", "concat": "token", "move": "token", "attention": "shift"}
@@ -138,7 +151,8 @@ def _norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) ->
     for position, slot in zip(slots, ("norm_scale", "norm_shift"), strict=True):
         derived = _derived(args[position], known) if position is not None and len(args) > position else None
         if derived:
-            found += [Use(parameter, slot, exact=derived.exact) for parameter in sorted(derived.names)]
+            made = made_of(derived, "")
+            found += [Use(parameter, slot, exact=derived.exact, made=made) for parameter in sorted(derived.names)]
     return tuple(found)
 
 

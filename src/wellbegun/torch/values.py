@@ -1,6 +1,6 @@
 """What the recorder knows of a tensor: a value that depends on the batch, something made of parameters, a constant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,6 +29,8 @@ class Fixed:
     """A value that depends neither on the batch nor on parameters; `number` if all its entries are known and equal."""
 
     number: float | None = None
+    expression: Any = field(default=None, compare=False, repr=False)  # how it was made of other constants, if known
+    lost: bool = field(default=False, compare=False)  # whether what memory holds now is not known at all
 
 
 Known = Signal | Derived | Fixed

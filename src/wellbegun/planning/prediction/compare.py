@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from wellbegun._display import Displayed
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, roles_of
 from wellbegun.planning.plan import Plan
 from wellbegun.planning.prediction.backward import Backward, Sent
@@ -69,7 +71,7 @@ class Row:
 
 
 @dataclass(frozen=True, repr=False)
-class Predictions:
+class Predictions(Displayed):
     """A row for every operation, in order of execution. `wellbegun.show` prints them."""
 
     rows: tuple[Row, ...]
@@ -84,6 +86,10 @@ class Predictions:
     def __repr__(self) -> str:
         known = sum(row.second.predicted is not None for row in self.rows)
         return f"<Predictions of {self.recipe}: {known} of {len(self)} operations, {len(self.flagged)} off>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {"recipe": self.recipe, "rows": [{**asdict(row), "flagged": row.flagged} for row in self.rows]}
 
     @property
     def flagged(self) -> tuple[Row, ...]:

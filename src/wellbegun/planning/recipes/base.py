@@ -5,9 +5,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from wellbegun.graph import ModelGraph, Role
-from wellbegun.schemes import Scheme
+from wellbegun.schemes import Scheme, constant, normal, ones, zeros
 
 KEEP = "keep"
+_RBF = "Broomhead, Lowe 1988"
 
 # a role a recipe does not mention is treated as a more general one
 GENERAL: Mapping[str, str] = MappingProxyType(
@@ -85,6 +86,29 @@ def lineage(role: str) -> tuple[str, ...]:
     while found[-1] in GENERAL:
         found.append(GENERAL[found[-1]])
     return tuple(found)
+
+
+def unit_scale(role: Role) -> Scheme:
+    """What leaves the signal of a normalization as it is: ones, or zeros where the model adds the 1 itself."""
+    return ones() if role.unit == 1 else zeros() if role.unit == 0 else constant(role.unit)
+
+
+def scale_reason(role: Role) -> str:
+    """Why a scale starts there."""
+    if role.unit == 1:
+        return "scale of a normalization starts at 1"
+    return f"scale of a normalization is computed from it, and is 1 where it is {role.unit:g}"
+
+
+def centre(role: Role) -> Choice:
+    """Rows that distances are measured from."""
+    return Choice(normal(std=1.0), "centres of distances: spread as standardized inputs are", _RBF)
+
+
+def distance_scale(role: Role) -> Choice:
+    """What multiplies distances."""
+    reason = f"multiplies distances: {role.unit:.4g} makes those between standardized inputs and centres 1 in size"
+    return Choice(constant(role.unit), reason, _RBF)
 
 
 def _time_step_bias(role: Role) -> Choice:

@@ -3,7 +3,7 @@
 import functools
 
 from wellbegun.graph import Meeting, Role
-from wellbegun.planning.recipes.base import KEEP, Choice, recipe
+from wellbegun.planning.recipes.base import KEEP, Choice, centre, distance_scale, recipe, scale_reason, unit_scale
 from wellbegun.schemes import (
     Scheme,
     by_section,
@@ -114,7 +114,7 @@ def _zero(role: Role) -> Choice:
 
 
 def _norm_scale(role: Role) -> Choice:
-    return Choice(ones(), "scale of a normalization starts at 1", _NORM)
+    return Choice(unit_scale(role), scale_reason(role), _NORM)
 
 
 def _slope(role: Role) -> Choice:
@@ -130,7 +130,7 @@ def _token(role: Role) -> Choice:
 
 
 def _multiplier(role: Role) -> Choice:
-    return Choice(KEEP, f"multiplies a signal outside a built-in norm ({role.place}): kept as constructed")
+    return Choice(KEEP, f"multiplies a signal outside a norm ({role.place}): kept as constructed")
 
 
 CLASSIC = recipe(
@@ -142,6 +142,8 @@ CLASSIC = recipe(
         "embedding": _embedding,
         "positional": _positional,
         "token": _token,
+        "centre": centre,
+        "distance_scale": distance_scale,
         "recurrent_input": _recurrent_input,
         "recurrent": _recurrent,
         "recurrent_bias_input": _recurrent_bias,

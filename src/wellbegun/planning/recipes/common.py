@@ -6,13 +6,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import GENERAL, KEEP, Choice, Chooser
+from wellbegun.planning.recipes.base import GENERAL, KEEP, Choice, Chooser, scale_reason, unit_scale
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.schemes import (
     Scheme,
     fan_in_uniform,
     normal,
-    ones,
     truncated_normal,
     uniform,
     xavier_normal,
@@ -107,14 +106,12 @@ def zero(role: Role) -> Choice:
 
 
 def one(role: Role) -> Choice:
-    """Ones, for the scale of a normalization."""
-    return Choice(ones(), "scale of a normalization starts at 1")
+    """Ones for the scale of a normalization, or what stands for them where it is computed."""
+    return Choice(unit_scale(role), scale_reason(role))
 
 
 def multiplier(role: Role) -> Choice:
-    """Ones behind a normalization; anything else that multiplies stays."""
-    if role.scales_norm:
-        return one(role)
+    """What multiplies outside a normalization stays."""
     return Choice(KEEP, f"multiplies a signal outside a norm ({role.place}): the recipe does not speak of it; kept")
 
 

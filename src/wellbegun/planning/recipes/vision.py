@@ -104,8 +104,9 @@ def _resnet_weight(role: Role) -> Choice:
 
 def _last_scale(otherwise: Chooser) -> Chooser:
     def choose(role: Role) -> Choice:
-        if role.ends_branch and (role.role == "norm_scale" or role.scales_norm):
-            return Choice(zeros(), "scale of the last norm of a branch: 0: the block starts as identity", _GOYAL)
+        if role.ends_branch:
+            scheme = zeros() if role.silent == 0 else constant(role.silent)
+            return Choice(scheme, "scale of the last norm of a branch: 0: the block starts as identity", _GOYAL)
         return otherwise(role)
 
     return choose
@@ -123,7 +124,6 @@ RESNET = recipe(
     {
         **_RESNET_TABLE,
         "norm_scale": _last_scale(one),
-        "multiplier": _last_scale(_RESNET_TABLE["multiplier"]),
     },
     needs=("residual_out", "norm_scale"),
 )
@@ -132,12 +132,17 @@ RESNET = recipe(
 _DCGAN = "Radford et al. 2016, arXiv:1511.06434"
 _DCGAN_WEIGHT = always(normal(std=0.02), "std 0.02", _DCGAN)
 
+
+def _dcgan_scale(role: Role) -> Choice:
+    return Choice(normal(mean=role.unit, std=0.02), f"scale of a norm: around {role.unit:g}, std 0.02", _DCGAN)
+
+
 DCGAN = recipe(
     "dcgan",
     1,
     table(
         **dict.fromkeys(("hidden", "embedding", "positional"), _DCGAN_WEIGHT),
-        norm_scale=always(normal(mean=1.0, std=0.02), "scale of a norm: around 1, std 0.02", _DCGAN),
+        norm_scale=_dcgan_scale,
     ),
     needs=("hidden", "norm_scale"),
 )

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from wellbegun.graph import Layer, ModelGraph, Role, can_mirror, layers_of
+from wellbegun.graph import Layer, ModelGraph, Role, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
 _COORDINATES = 1.5  # frequency from which a sine is taken for that of a coordinate net
@@ -81,6 +81,37 @@ def _sine(layer: Layer, role: Role, rate: float) -> Series:
     point = Operating(q / rate**2, second, q * (1 + math.exp(-2 * q)) / 2 / second)
     reason = f"feeds a sine of frequency {rate:g}: phases of variance {q:g}"
     return Series(layer, point, False, 0.0, 0.0, reason, math.pi / rate if role.depth == 0 else 0.0)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Residual streams in mirrored pairs: the weights that write them, and those that read differences of pairs through
+    a function (None: as they are)."""
+
+    sources: frozenset[str] = frozenset()
+    readers: Mapping[str, Function | None] = field(default_factory=dict)
+
+
+def streams_of(graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]) -> Streams:
+    """Every stream whose own functions would let a mean add up, and whose weights nobody else decides. Where a stream
+    is only added to, as with functions inside the branches, independent units learn faster."""
+    branches = next((role.net.branches for role in roles.values()), ())
+    found = tuple(
+        bundle
+        for bundle in bundles_of(graph, branches)
+        if not taken.intersection((*bundle.sources, *bundle.readers))
+        and bundle.bends
+        and not any(is_odd(function) for function in bundle.bends)
+    )
+    return Streams(*sources_and_readers(found))
+
+
+def difference(function: Function | None) -> float:
+    """E (f(z) - f(-z))^2 of a standard normal z."""
+    if function is None:
+        return 4.0
+    found = moments(odd_part(function, 0.0)).second
+    return found if 0 < found < math.inf else 1.0
 
 
 _GRID = np.linspace(-6, 6, 97)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import KEEP, Choice, Chooser
-from wellbegun.schemes import constant, normal, ones, orthogonal, zeros
+from wellbegun.planning.recipes.base import KEEP, Choice, Chooser, centre, distance_scale, scale_reason, unit_scale
+from wellbegun.schemes import constant, normal, orthogonal, zeros
 
 _GPT2 = "Radford et al. 2019; measured for this recipe"
 _MEASURED = "measured for this recipe on digits by rows and on text"
@@ -73,7 +73,7 @@ def _bias(role: Role) -> Choice:
 
 
 def _norm_scale(role: Role) -> Choice:
-    return Choice(ones(), "scale of a normalization starts at 1", _NORM)
+    return Choice(unit_scale(role), scale_reason(role), _NORM)
 
 
 def _slope(role: Role) -> Choice:
@@ -81,9 +81,7 @@ def _slope(role: Role) -> Choice:
 
 
 def _multiplier(role: Role) -> Choice:
-    if role.scales_norm:
-        return Choice(ones(), "scale of a normalization written by hand starts at 1", _NORM)
-    return Choice(KEEP, f"multiplies a signal outside a built-in norm ({role.place}): kept as constructed")
+    return Choice(KEEP, f"multiplies a signal outside a norm ({role.place}): kept as constructed")
 
 
 CHOICES: Mapping[str, Chooser] = MappingProxyType(
@@ -91,6 +89,8 @@ CHOICES: Mapping[str, Chooser] = MappingProxyType(
         "embedding": _embedding,
         "positional": _positional,
         "token": _token,
+        "centre": centre,
+        "distance_scale": distance_scale,
         "recurrent_input": _recurrent_input,
         "recurrent": _recurrent,
         "recurrent_projection": lambda _: Choice(orthogonal(), "linear projection of a recurrent state", _SAXE),

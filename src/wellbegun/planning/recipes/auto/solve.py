@@ -7,7 +7,7 @@ from wellbegun.errors import LayoutError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
 from wellbegun.graph.follow import TRANSPARENT, is_linear
 from wellbegun.laws import Mirrored, Orthogonal
-from wellbegun.planning.recipes.auto.plain import Points, Series, series_of
+from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
 from wellbegun.planning.recipes.auto.roles import readout_rms
 from wellbegun.planning.recipes.base import KEEP, Choice
 from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
@@ -27,12 +27,13 @@ def solve(graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]) -
     points = Points()
     series = series_of(graph, roles, taken, points)
     feeders = {reader: found for found in series.values() for reader in found.layer.readers}
+    streams = streams_of(graph, roles, taken)
     choices: dict[str, Choice] = {}
     for operation, use in graph.uses():
         name, role = use.parameter, roles.get(use.parameter)
         weight = operation.kind in WEIGHTED and use.slot == "weight" and name not in choices
         if weight and role is not None and role.layout is not None and role.role not in ("unknown", "embedding"):
-            choices[name] = _weight(graph, operation, role, series.get(name), feeders, points)
+            choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points)
     for name, found in series.items():
         _biases(graph, roles, choices, name, found)
     return choices
@@ -45,16 +46,26 @@ def _weight(
     role: Role,
     own: Series | None,
     feeders: Mapping[str, Series],
+    streams: Streams,
     points: Points,
 ) -> Choice:
     if role.timed:
         return Choice(KEEP, f"part of a state-space layer, whose time constants are its design ({role.place}): kept")
     feeder = feeders.get(role.parameter.name)
-    second = feeder.point.second if feeder else incoming(graph, operation, points)
+    if feeder is not None and feeder.mirrored and role.parameter.name in feeder.layer.averaged:
+        feeder = None  # the mean of a linear map says little: what the members of pairs have in common is read too
+    name = role.parameter.name
+    if name in streams.readers:
+        second = difference(streams.readers[name])
+    else:
+        second = feeder.point.second if feeder else incoming(graph, operation, points)
     target, relative, reason, source = _aim(role, own)
     gain = target / math.sqrt(second)
-    inputs = (_inputs(role),) if feeder is not None and feeder.mirrored else ()
-    outputs = own is not None and own.mirrored
+    paired = (feeder is not None and feeder.mirrored) or name in streams.readers
+    inputs = (_inputs(role),) if paired else ()
+    outputs = (own is not None and own.mirrored) or name in streams.sources
+    if name in streams.sources:
+        reason, source = f"{reason}; the stream is kept in mirrored pairs, so that no mean adds up on it", _LL
     if feeder is not None and not feeder.mirrored and feeder.mean and not _bias_of(operation):
         reason += "; its inputs have a mean that no bias can cancel"
     scheme = _scheme(role, gain, outputs, inputs)

@@ -1,0 +1,87 @@
+"""Distances from rows of a parameter, as in radial basis functions: which shifts are one, and how large they are.
+
+Inputs and centres are taken for independent standard normals, so a difference has variance 2.
+"""
+
+import math
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.graph.follow import escapes
+from wellbegun.graph.model import Function, ModelGraph, Operation, Use
+
+_LENGTHS = frozenset({"norm", "linalg_vector_norm"})  # sums of squares by themselves
+_GRID = np.linspace(0.1, 4.0, 24)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+
+
+def is_distance(graph: ModelGraph, shift: Operation) -> bool:
+    """Whether everything that reads a shifted signal sees its size only, not its sign."""
+    steps = escapes(graph, shift.outputs[0])
+    return bool(steps) and all(
+        reader is not None
+        and reader.kind == "mean"
+        and (reader.name in _LENGTHS if step is None else step.function is not None and _even(step.function))
+        for step, reader in steps
+    )
+
+
+def _even(function: Function) -> bool:
+    with np.errstate(all="ignore"):
+        plus, minus = np.asarray(function(_GRID), np.float64), np.asarray(function(-_GRID), np.float64)
+    return bool(np.allclose(plus, minus, rtol=1e-6) and np.ptp(plus) > 0)
+
+
+def unit_of(graph: ModelGraph, operation: Operation, use: Use) -> float | None:
+    """What makes a multiplied distance 1 in size: the value of the multiplier; None if no distance is multiplied."""
+    size = _size(graph, operation.inputs[0]) if operation.inputs else None
+    if size is None or not math.isfinite(size) or size == 0:
+        return None
+    wanted = abs(size) if operation.name.startswith(("div", "true_divide")) else 1 / abs(size)
+    if use.made is None:
+        return float(f"{wanted:.8g}")
+    found = use.made.where(wanted)
+    return use.made.where(-wanted) if found is None or found < 0 else found
+
+
+def _size(graph: ModelGraph, value: int) -> float | None:
+    """What a function of a distance is, where every difference has variance 2."""
+    step = _maker(graph, value)
+    if step is None or step.kind != "pointwise" or step.root is None or step.function is None:
+        return _distance(graph, step)
+    root = _distance(graph, _maker(graph, step.root))
+    return None if root is None else float(np.asarray(step.function(np.array([root])), np.float64)[0])
+
+
+def _maker(graph: ModelGraph, value: int) -> Operation | None:
+    """What made a value, before reshapes and copies."""
+    step = graph.producers.get(value)
+    while step is not None and step.kind == "move" and step.inputs:
+        step = graph.producers.get(step.inputs[0])
+    return step
+
+
+def _distance(graph: ModelGraph, step: Operation | None) -> float | None:
+    """A distance itself, or a sum or mean of a function of the differences."""
+    if step is None or step.kind != "mean" or not step.inputs:
+        return None
+    centres = [use.parameter for use in step.uses if use.slot == "centre"]
+    if centres:
+        return math.sqrt(2 * graph.parameters[centres[0]].shape[-1])
+    inner = _maker(graph, step.inputs[0])
+    function = inner.function if inner is not None and inner.kind == "pointwise" else None
+    shift = inner if function is None or inner is None or inner.root is None else _maker(graph, inner.root)
+    if shift is None or shift.kind != "shift" or not is_distance(graph, shift):
+        return None
+    rows = [graph.parameters[use.parameter].shape[-1] for use in shift.uses if use.slot == "shift"]
+    if step.name in _LENGTHS:
+        return math.sqrt(2 * rows[0])
+    each = _mean(function) if function is not None else 0.0
+    return each * rows[0] if step.name in ("sum", "nansum") else each
+
+
+def _mean(function: Function) -> float:
+    """E f(z) for a normal z of variance 2."""
+    values: Array = np.asarray(function(_NODES * math.sqrt(2)), np.float64)
+    return float(values @ _WEIGHTS / _WEIGHTS.sum())

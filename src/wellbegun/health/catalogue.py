@@ -1,0 +1,186 @@
+"""Every code: title, why its bound is one, what to paste, where the bound comes from. Bounds exist once, here."""
+
+from typing import Literal, NamedTuple
+
+SIGNAL_RANGE = 100.0  # largest growth or shrinkage of the signal within a stretch without normalization
+EPSILON_RANGE = 300.0  # largest shrinkage before a normalization: then its epsilon (1e-5 under a root) takes over
+GRADIENT_RANGE = 100.0  # the same for the gradient between the last hidden layer and the first
+COLLAPSE = 1e-5  # least share of the input's differences between samples that the last hidden layer must keep
+SILENT = 1e-4  # least share of a residual branch in its stream, unless it is zero
+SENSITIVITY = 100.0  # largest, and inverse of the least, relative change of the output for one of the first layer's
+EQUAL_SHARE = 0.5  # share of a layer's units that may be copies which never part
+HALF = 65504.0  # largest float16
+UNDERFLOW = 0.5  # share of a weight's gradient that may vanish in float16
+BLOWN_UP = 1e6  # growth in one operation that is taken for the origin of inf or nan
+LOSS_RATIO = 1.5  # largest first loss, in units of chance
+LOUDER = 3.0  # growth in one layer, in units of that in the readout, from which on the layer is named instead
+LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys
+ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)
+DEAD = 0.5  # share of units that may be dead, of those that standard normal input leaves alive
+ALL_DEAD = 0.95  # share of dead units above which no chance counts
+SATURATED = 0.7  # share of entries that may be flat, of those that standard normal input leaves steep
+UPDATE_RANGE = 1e4  # largest ratio of relative updates between two weights
+
+Severity = Literal["unhealthy", "note"]
+
+
+class Check(NamedTuple):
+    """One code. `{parameter}`, `{bias}` and `{names}` in a remedy are filled in when it is found."""
+
+    title: str
+    why: str
+    remedy: str
+    source: str
+    severity: Severity = "unhealthy"
+
+
+FAMILIES = {
+    "W1": "signal",
+    "W2": "gradient",
+    "W3": "symmetry",
+    "W4": "finiteness and range",
+    "W5": "first loss",
+    "W6": "attention",
+    "W7": "activations",
+    "W8": "parameters",
+}
+_ALL = "wb.initialize(model, batch)"
+_ONE = "wb.initialize(model, batch, only=[{parameter!r}])"
+_MEASURED = "measured: benchmarks/health.py, which trains what is called healthy"
+
+CATALOGUE: dict[str, Check] = {
+    "W101": Check(
+        "vanishing signal",
+        "hidden layers whose output shrinks a hundredfold carry rounding noise and feed nothing to what follows",
+        _ONE,
+        "He et al. 2015, arXiv:1502.01852, section 2.2; " + _MEASURED,
+    ),
+    "W102": Check(
+        "exploding signal",
+        "a hundredfold growth saturates activations and makes the loss depend on a few huge numbers",
+        _ONE,
+        "He et al. 2015, arXiv:1502.01852, section 2.2; Zhang et al. 2019, arXiv:1901.09321; " + _MEASURED,
+    ),
+    "W103": Check(
+        "rank collapse",
+        "the last hidden layer gives all samples the same output, so nothing behind it can tell them apart",
+        _ALL,
+        "Schoenholz et al. 2017, arXiv:1611.01232; Dong et al. 2021, arXiv:2103.03404",
+    ),
+    "W104": Check(
+        "faint branch",
+        "a residual branch below a ten-thousandth of its stream is heard only after many steps",
+        _ONE,
+        "Zhang et al. 2019, arXiv:1901.09321; De and Smith 2020, arXiv:2002.10444",
+        "note",
+    ),
+    "W201": Check(
+        "vanishing gradient",
+        "the first layers learn more than a hundred times slower than the last, whatever the learning rate",
+        _ONE,
+        "Glorot and Bengio 2010; Schoenholz et al. 2017, arXiv:1611.01232; " + _MEASURED,
+    ),
+    "W202": Check(
+        "exploding gradient",
+        "the first layers get gradients over a hundred times larger than the last: no learning rate fits both",
+        _ONE,
+        "Glorot and Bengio 2010; Schoenholz et al. 2017, arXiv:1611.01232; " + _MEASURED,
+    ),
+    "W203": Check(
+        "output hardly depends on the input",
+        "a relative change behind the first layer changes the output a hundred times less: biases or saturation rule",
+        _ALL,
+        "Poole et al. 2016, arXiv:1606.05340; Pennington et al. 2017, arXiv:1711.04735",
+        "note",
+    ),
+    "W204": Check(
+        "chaotic output",
+        "a relative change behind the first layer changes the output a hundred times more: near samples look unrelated",
+        _ALL,
+        "Poole et al. 2016, arXiv:1606.05340; Pennington et al. 2017, arXiv:1711.04735",
+        "note",
+    ),
+    "W301": Check(
+        "equal units",
+        "units with equal incoming weights compute the same and are updated the same: the layer acts as one unit",
+        _ONE,
+        "Goodfellow et al. 2016, Deep Learning, section 8.4",
+    ),
+    "W302": Check(
+        "twins",
+        "two parameters hold the same random numbers, as a copied layer or a repeated seed leaves them",
+        "wb.initialize(model, batch, only=[{names}])",
+        "torch.nn.TransformerEncoder copies its layer, and its documentation asks to initialize again",
+        "note",
+    ),
+    "W401": Check(
+        "non-finite values",
+        "nan and inf spread to every weight at the first update",
+        _ONE,
+        "IEEE 754: every operation on nan gives nan",
+    ),
+    "W402": Check(
+        "beyond the range of float16",
+        "values above 65504 become inf in half precision; bfloat16 has the range of float32",
+        _ONE,
+        "Micikevicius et al. 2018, arXiv:1710.03740",
+        "note",
+    ),
+    "W403": Check(
+        "gradients below the range of float16",
+        "most of a gradient is under 6e-8 and becomes zero in float16: use bfloat16, or keep the scaler",
+        "scaler = torch.amp.GradScaler()  # scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update()",
+        "Micikevicius et al. 2018, arXiv:1710.03740, section 3.2",
+        "note",
+    ),
+    "W501": Check(
+        "first loss far above chance",
+        "a model that knows nothing should be no worse than guessing; the first steps only undo confident errors",
+        _ONE,
+        "Karpathy 2019, A Recipe for Training Neural Networks (verify loss at init); " + _MEASURED,
+    ),
+    "W601": Check(
+        "large attention logits",
+        "logits of standard deviation above 6 make the softmax pick one key by accident, where its slope is near zero",
+        "wb.initialize(model, batch, only=[{names}])",
+        "Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1; Dehghani et al. 2023, arXiv:2302.05442",
+    ),
+    "W602": Check(
+        "attention without entropy",
+        "each query looks at about one key before anything is learned, and the others get no gradient",
+        "wb.initialize(model, batch, only=[{names}])",
+        "Zhai et al. 2023, arXiv:2303.06296",
+    ),
+    "W701": Check(
+        "dead units",
+        "an activation that is flat on the whole batch passes no gradient, so its unit never learns",
+        "wb.initialize(model, batch, only=[{names}])",
+        "Lu et al. 2019, arXiv:1903.06733; " + _MEASURED,
+    ),
+    "W702": Check(
+        "saturated activations",
+        "most entries sit where the activation is flat, so little gradient passes",
+        "wb.initialize(model, batch, only=[{names}])",
+        "Glorot and Bengio 2010, section 3; " + _MEASURED,
+    ),
+    "W801": Check(
+        "cut off from the loss",
+        "the parameter is used on the way to the output, yet no gradient comes back: a detach, no_grad or rounding",
+        "print([name for name, p in model.named_parameters() if p.grad is None])  # after loss.backward(): {parameter}",
+        "torch.autograd: a detached value has no history",
+    ),
+    "W802": Check(
+        "no gradient",
+        "the parameter is not used on this batch, or not by this loss: it stays as it is",
+        "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
+        "DistributedDataParallel stops at such parameters (find_unused_parameters)",
+        "note",
+    ),
+    "W803": Check(
+        "one rate does not fit all weights",
+        "plain gradient steps change one weight relatively 10,000 times as fast as another; Adam evens that out",
+        _ONE,
+        "You et al. 2017, arXiv:1708.03888 (trust ratios)",
+        "note",
+    ),
+}

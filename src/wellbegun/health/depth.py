@@ -1,0 +1,223 @@
+"""Signal and gradient by depth: whether they hold, and the first layer at which they do not.
+
+What is judged: hidden weighted operations outside residual branches, and the sums of residual streams. A branch may be
+as small as it likes, since the stream carries the signal past it; and a normalization forgets the scale of what comes
+in, so growth counts only within a stretch without one, and gradients behind one count in units of the signal's scale.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wellbegun.health.catalogue import COLLAPSE, EPSILON_RANGE, GRADIENT_RANGE, SENSITIVITY, SIGNAL_RANGE, SILENT
+from wellbegun.health.findings import Finding
+from wellbegun.health.made import finding
+from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
+
+_LEAST = 1e-30  # stands for zero in logarithms
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place on the way of the signal."""
+
+    index: int
+    place: str
+    parameter: str
+    ratio: float | None  # RMS in units of what came into its stretch; None: scales do not matter there
+    gradient: float | None  # in units of its RMS, or of what came into its stretch
+    least: float  # bound of the ratio
+    stretch: float | None  # what came into its stretch: equal for points of the same one
+    depth: int  # weighted operations in series before it
+
+
+def hidden_operations(statistics: Statistics) -> list[OperationStats]:
+    """Weighted operations whose output must carry signal: not the readout, no branch that starts silent, and none that
+    nothing comes into, as where a decoder starts from zeros."""
+    return [
+        operation
+        for operation in statistics.operations
+        if operation.role != "readout"
+        and operation.input_rms > 0
+        and not (operation.ends_branch and operation.rms == 0)
+    ]
+
+
+def readouts(statistics: Statistics) -> list[OperationStats]:
+    """Weights behind which there are no others."""
+    return [operation for operation in statistics.operations if operation.role == "readout"]
+
+
+def points_of(statistics: Statistics) -> list[Point]:
+    """What is judged, in order of execution."""
+    hidden = [o for o in hidden_operations(statistics) if o.branch is None]
+    start = hidden[0].input_rms if hidden else 0.0
+    found = [_of_operation(o, start) for o in hidden]
+    found += [_of_stream(stream, statistics) for stream in statistics.streams if stream.rms > 0]
+    return sorted(found, key=lambda point: point.index)
+
+
+def _of_operation(o: OperationStats, start: float) -> Point:
+    origin = o.start_rms if o.start_rms is not None else start
+    gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
+    ratio = o.rms / origin if origin else None
+    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o))
+
+
+def _least(renormed: bool) -> float:
+    return 1 / (EPSILON_RANGE if renormed else SIGNAL_RANGE)
+
+
+def _of_stream(stream: StreamStats, statistics: Statistics) -> Point:
+    """The place is the operation that changes the scale most, of those in the branch."""
+    inside = [o for o in statistics.operations if o.branch == stream.index and o.input_rms and o.rms]
+    worst = max(inside, key=lambda o: abs(math.log(o.rms / o.input_rms)), default=None)
+    place, name = (worst.place, worst.parameter) if worst else (stream.place, stream.parameter)
+    scale = stream.rms if stream.renormed else stream.start_rms or 1.0
+    gradient = None if stream.gradient is None else stream.gradient * scale
+    ratio = None if stream.normed or not stream.start_rms else stream.rms / stream.start_rms
+    return Point(stream.index, place, name, ratio, gradient, _least(stream.renormed), stream.start_rms, _depth(stream))
+
+
+def _depth(found: OperationStats | StreamStats) -> int:
+    return found.index if found.depth is None else found.depth
+
+
+# ---------------------------------------------------------------------- forward
+def signal(statistics: Statistics) -> list[Finding]:
+    """Vanishing, exploding, collapsing."""
+    scaled = [(point, point.ratio) for point in points_of(statistics) if point.ratio is not None]
+    found = []
+    if scaled:
+        low = min(scaled, key=lambda pair: pair[1] / pair[0].least)
+        high = max(scaled, key=lambda pair: pair[1])
+        if low[1] < low[0].least:
+            found.append(_first(scaled, low[0], "W101", low[0].least))
+        if high[1] > SIGNAL_RANGE:
+            found.append(_first(scaled, high[0], "W102", SIGNAL_RANGE))
+    return [*found, *_collapse(statistics), *_faint(statistics), *_sensitivity(statistics)]
+
+
+def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound: float) -> Finding:
+    """The step of the stretch that does most of it; if none does, the first place beyond the bound."""
+    shrinks = bound < 1
+    sign = -1.0 if shrinks else 1.0
+    points, ratios = zip(
+        *((p, r) for p, r in scaled if p.stretch == worst.stretch and p.index <= worst.index), strict=True
+    )
+    heights = [sign * math.log(max(ratio, _LEAST)) for ratio in ratios]
+    extreme = max(range(len(heights)), key=heights.__getitem__)
+    steps = [now - before for now, before in zip(heights, [0.0, *heights], strict=False)][: extreme + 1]
+    largest = max(range(len(steps)), key=steps.__getitem__)
+    verb = "shrinks" if shrinks else "grows"
+    if 2 * steps[largest] >= heights[extreme]:
+        point, times, total = points[largest], math.exp(steps[largest]), math.exp(heights[extreme])
+        detail = (
+            f"the signal {verb} {times:.3g} times here, of {total:.3g} in all" if ratios[largest] else "all zero here"
+        )
+        return finding(code, point.place, ratios[extreme], bound, point.parameter, detail=detail)
+    limit = abs(math.log(bound))
+    first = next(position for position, height in enumerate(heights) if height > limit)
+    each = math.exp(heights[extreme] / (extreme + 1))
+    detail = f"the signal {verb} in every layer, {each:.3g} times on average; this is the first beyond the bound"
+    return finding(code, points[first].place, ratios[extreme], bound, whole=True, detail=detail)
+
+
+def _collapse(statistics: Statistics) -> list[Finding]:
+    told = [o for o in hidden_operations(statistics) if o.correlation is not None]
+    if len(told) < 2:
+        return []
+    came = statistics.input_correlation
+    apart = [1 - (o.correlation or 0.0) for o in told]
+    before = 1 - came if came is not None else apart[0]
+    if before < 1e-3 or apart[-1] >= COLLAPSE * before:
+        return []
+    steps = [now / max(last, 1e-12) for now, last in zip(apart, [before, *apart], strict=False)]
+    worst = told[min(range(len(steps)), key=steps.__getitem__)]
+    detail = f"samples differ by {apart[-1]:.2g} in cosine at the last hidden layer, and by {before:.2g} at the input"
+    return [finding("W103", worst.place, apart[-1] / before, COLLAPSE, worst.parameter, detail=detail, whole=True)]
+
+
+def _faint(statistics: Statistics) -> list[Finding]:
+    faint = [stream for stream in statistics.streams if 0 < stream.share < SILENT]
+    if not faint:
+        return []
+    first = faint[0]
+    return [finding("W104", first.place, first.share, SILENT, first.parameter, more=len(faint) - 1)]
+
+
+def _sensitivity(statistics: Statistics) -> list[Finding]:
+    value, ops = statistics.sensitivity, hidden_operations(statistics)
+    if value is None or not ops or not math.isfinite(value):
+        return []
+    if value < 1 / SENSITIVITY:
+        return [finding("W203", ops[0].place, value, 1 / SENSITIVITY, ops[0].parameter, whole=True)]
+    if value > SENSITIVITY:
+        return [finding("W204", ops[0].place, value, SENSITIVITY, ops[0].parameter, whole=True)]
+    return []
+
+
+# ---------------------------------------------------------------------- backward
+def gradient(statistics: Statistics) -> list[Finding]:
+    """The gradient at the first points against the last ones that a gradient reaches; side by side, the largest."""
+    points = _front([point for point in points_of(statistics) if point.gradient is not None])
+    live = [point for point in points if point.gradient]
+    if not points:
+        return []
+    if not live:
+        return [finding("W201", points[0].place, 0.0, 1 / GRADIENT_RANGE, points[0].parameter, whole=True)]
+    if any(o.ends_branch and not (o.rms and o.gradient) for o in statistics.operations):
+        points = live  # a branch that starts silent passes no gradient back, by design
+    sizes = [point.gradient or 0.0 for point in points]
+    reference = live[-1].gradient or 1.0
+    found = []
+    if sizes[0] / reference < 1 / GRADIENT_RANGE:
+        found.append(_lost(points, sizes, reference))
+    if max(sizes) / reference > GRADIENT_RANGE:
+        found.append(_swollen(points, sizes, reference))
+    return found
+
+
+def _front(points: Sequence[Point]) -> list[Point]:
+    """At each depth the point with the largest gradient: a gate that is shut may stand beside it."""
+    found: dict[int, Point] = {}
+    for point in points:
+        if point.depth not in found or (point.gradient or 0.0) > (found[point.depth].gradient or 0.0):
+            found[point.depth] = point
+    return [found[depth] for depth in sorted(found)]
+
+
+def _lost(points: Sequence[Point], sizes: Sequence[float], reference: float) -> Finding:
+    """Where the gradient gets lost on its way back: between which two points it falls most."""
+    heights = [math.log(max(size / reference, _LEAST)) for size in sizes]
+    return _backward("W201", points, heights, sizes[0] / reference, 1 / GRADIENT_RANGE, -1.0)
+
+
+def _swollen(points: Sequence[Point], sizes: Sequence[float], reference: float) -> Finding:
+    heights = [math.log(max(size / reference, _LEAST)) for size in sizes]
+    return _backward("W202", points, heights, max(sizes) / reference, GRADIENT_RANGE, 1.0)
+
+
+def _backward(
+    code: str, points: Sequence[Point], heights: Sequence[float], value: float, bound: float, sign: float
+) -> Finding:
+    """The step back that does most of it lies before a point: the weight there carries the gradient back."""
+    end = 0 if sign < 0 else max(range(len(heights)), key=heights.__getitem__)
+    steps = {i: sign * (heights[i] - heights[i + 1]) for i in range(end, len(heights) - 1)}
+    total = sign * heights[end]
+    verb = "falls" if sign < 0 else "grows"
+    if not steps:
+        return finding(code, points[end].place, value, bound, points[end].parameter, whole=True)
+    worst = max(steps, key=steps.__getitem__)
+    if 2 * steps[worst] >= total:
+        culprit = points[worst + 1]
+        change = f"{verb} {math.exp(steps[worst]):.3g} times" if points[worst].gradient else "becomes zero"
+        detail = f"on the way back the gradient {change} between here and {points[worst].place}"
+        return finding(code, culprit.place, value, bound, culprit.parameter, detail=detail)
+    limit = abs(math.log(bound))
+    crossing = max(i for i in range(end, len(heights)) if sign * heights[i] > limit)
+    each = math.exp(min(total / max(len(heights) - 1 - end, 1), 690.0))
+    detail = (
+        f"on the way back the gradient {verb} in every layer, {each:.3g} times on average; here it passes the bound"
+    )
+    return finding(code, points[crossing].place, value, bound, whole=True, detail=detail)

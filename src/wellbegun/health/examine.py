@@ -1,0 +1,228 @@
+"""Statistics -> findings: every check but those of signal and gradient by depth, which are in `depth`."""
+
+import math
+
+from wellbegun.health.catalogue import (
+    ALL_DEAD,
+    BLOWN_UP,
+    DEAD,
+    ENTROPY,
+    EQUAL_SHARE,
+    HALF,
+    LOGIT_STD,
+    LOSS_RATIO,
+    LOUDER,
+    SATURATED,
+    UNDERFLOW,
+    UPDATE_RANGE,
+    Severity,
+)
+from wellbegun.health.depth import gradient, hidden_operations, readouts, signal
+from wellbegun.health.findings import Finding, Health
+from wellbegun.health.made import finding
+from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
+
+
+def examine(statistics: Statistics) -> Health:
+    """Every check, over one set of statistics."""
+    found = _finiteness(statistics)
+    if not found:  # ratios of nan say nothing
+        found = [*signal(statistics), *gradient(statistics), *_loss(statistics)]
+        found += [*_attention(statistics), *_activations(statistics), *_range(statistics)]
+        found += [*_cut_off(statistics), *_updates(statistics)]
+    found += _symmetry(statistics)
+    return Health(tuple(sorted(found, key=_rank)), statistics)
+
+
+def _rank(found: Finding) -> tuple[bool, int]:
+    """Causes first: equal, cut-off, dead units and large logits make signals and gradients vanish. Notes last."""
+    order = ("W4", "W3", "W8", "W7", "W6", "W101", "W102", "W2", "W1", "W5")
+    return found.severity == "note", next(i for i, start in enumerate(order) if found.code.startswith(start))
+
+
+def _finiteness(statistics: Statistics) -> list[Finding]:
+    for parameter in statistics.parameters:
+        if not parameter.finite:
+            return [finding("W401", f"parameter {parameter.name}", math.nan, 0.0, parameter.name)]
+    for operation in statistics.operations:
+        if not operation.finite:
+            return [_blown_up(f"output of {operation.place}", statistics, math.nan)]
+    if statistics.loss is not None and not math.isfinite(statistics.loss.value):
+        return [_blown_up("loss", statistics, statistics.loss.value)]
+    for parameter in statistics.parameters:
+        if not parameter.gradient_finite:
+            return [finding("W401", f"gradient of {parameter.name}", math.nan, 0.0, parameter.name)]
+    return []
+
+
+def _blown_up(what: str, statistics: Statistics, value: float) -> Finding:
+    """The place is the first operation that enlarges the signal a million times, or gives what is not finite."""
+    for o in statistics.operations:
+        if not o.finite or o.rms > BLOWN_UP * o.input_rms:
+            detail = f"{what} is not finite; the signal has RMS {o.input_rms:.3g} before and {o.rms:.3g} behind"
+            return finding("W401", o.place, value, 0.0, o.parameter, detail=detail)
+    return finding("W401", what, value, 0.0)
+
+
+# ---------------------------------------------------------------------- symmetry
+def _symmetry(statistics: Statistics) -> list[Finding]:
+    found = [
+        finding("W301", f"parameter {parameter.name}", _copies(parameter), EQUAL_SHARE, parameter.name)
+        for parameter in statistics.parameters
+        if parameter.units > 1 and parameter.finite and _copies(parameter) > EQUAL_SHARE
+    ]
+    return [*found, *_twins(statistics, beside=True), *_twins(statistics, beside=False)]
+
+
+def _twins(statistics: Statistics, *, beside: bool) -> list[Finding]:
+    """Equal tensors: those that stay equal, or those that only start so."""
+    twins = [p for p in statistics.parameters if p.twin and p.trainable and p.twin_beside == beside]
+    if not twins:
+        return []
+    first, names = twins[0], tuple(p.name for p in twins)
+    stays = "get the same gradient too, so they never part" if beside else "hold equal numbers, and part when trained"
+    detail = f"it and {first.twin} {stays}"
+    severity: Severity = "unhealthy" if beside else "note"
+    place, count = f"parameter {first.name}", float(len(twins))
+    return [finding("W302", place, count, 0.0, names=names, detail=detail, more=len(twins) - 1, severity=severity)]
+
+
+def _copies(parameter: ParameterStats) -> float:
+    """Share of units that are copies. In a hidden layer equal weights are enough. The end of a branch may start at zero,
+    as long as its gradients differ; so may a readout, where classes that the batch lacks have equal gradients."""
+    if parameter.role == "readout":
+        return float(parameter.locked == parameter.units)
+    if parameter.ends_branch:
+        return parameter.locked / parameter.units
+    return max(parameter.locked, parameter.units if parameter.distinct == 1 else 0) / parameter.units
+
+
+# ---------------------------------------------------------------------- loss, attention, activations
+def _loss(statistics: Statistics) -> list[Finding]:
+    loss = statistics.loss
+    if loss is None or loss.chance is None or loss.value <= LOSS_RATIO * loss.chance:
+        return []
+    last = [*readouts(statistics), *statistics.operations[-1:]]
+    ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
+    if not last:
+        return [finding("W501", "loss", ratio, LOSS_RATIO, detail=detail)]
+    loudest = _loudest(statistics, last[0])
+    if loudest is not last[0]:
+        detail += f", and the signal grows {loudest.rms / loudest.input_rms:.3g} times here"
+        return [finding("W501", loudest.place, ratio, LOSS_RATIO, loudest.parameter, detail=detail)]
+    name, tied = last[0].parameter, last[0].role == "embedding"
+    rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
+    detail += ", and the weight behind it is the embedding" if tied else ""
+    remedy = f"wb.initialize(model, batch, only=[{name!r}], rules=[({name!r}, {rule!r})])"
+    return [finding("W501", last[0].place, ratio, LOSS_RATIO, name, detail=detail, remedy=remedy)]
+
+
+def _loudest(statistics: Statistics, readout: OperationStats) -> OperationStats:
+    """The readout, unless a layer from which no normalization parts it enlarges the signal far more than it does."""
+    inside = [
+        o
+        for o in hidden_operations(statistics)
+        if o.branch is None and o.start_rms == readout.start_rms and o.index < readout.index
+    ]
+    loudest = max(inside, key=lambda o: o.rms / o.input_rms, default=readout)
+    own = readout.rms / readout.input_rms if readout.input_rms else 0.0
+    return loudest if inside and loudest.rms / loudest.input_rms > LOUDER * own else readout
+
+
+def _attention(statistics: Statistics) -> list[Finding]:
+    """The first attention of each kind of fault: those behind it may only follow from it."""
+    found = []
+    loud = [attention for attention in statistics.attentions if attention.logit_std > LOGIT_STD]
+    if loud:
+        first = loud[0]
+        found.append(finding("W601", first.place, first.logit_std, LOGIT_STD, names=first.weights, more=len(loud) - 1))
+    narrow = [attention for attention in statistics.attentions if attention.entropy < ENTROPY and attention.keys > 3]
+    if narrow:
+        first = narrow[0]
+        found.append(finding("W602", first.place, first.entropy, ENTROPY, names=first.weights, more=len(narrow) - 1))
+    return found
+
+
+def _activations(statistics: Statistics) -> list[Finding]:
+    """The first layer with dead units, and the first with saturated ones: later ones may only follow from it."""
+    found = []
+    judged = [o for o in statistics.operations if o.role != "readout" and not o.gates and o.flat is not None]
+    dead = [(o, bound) for o in judged if (o.dead or 0.0) > (bound := _dead_bound(o))]
+    flat = [(o, bound) for o in judged if (o.saturated or 0.0) > (bound := _between(o.flat or 0.0, SATURATED))]
+    if dead:
+        (first, bound), more = dead[0], len(dead) - 1
+        detail = f"of {first.units} units, with {first.activation} behind it"
+        names = tuple(filter(None, (first.parameter, first.bias)))
+        found.append(finding("W701", first.place, first.dead or 0.0, bound, names=names, more=more, detail=detail))
+    elif flat:
+        (first, bound), more = flat[0], len(flat) - 1
+        detail = f"{first.activation} of a signal with RMS {first.rms:.3g} and mean {first.mean or 0.0:.3g}"
+        names = tuple(filter(None, (first.parameter, first.bias)))
+        found.append(finding("W702", first.place, first.saturated or 0.0, bound, names=names, more=more, detail=detail))
+    return found
+
+
+def _between(usual: float, share: float) -> float:
+    return usual + share * (1 - usual)
+
+
+def _dead_bound(operation: OperationStats) -> float:
+    """Share of dead units that chance does not explain: with nearly equal samples, a ReLU is off for half the units."""
+    usual, units = operation.flat or 0.0, max(operation.units, 1)
+    chance = usual ** (operation.entries if (operation.correlation or 0.0) < 0.5 else 1)
+    return min(max(_between(usual, DEAD), chance + 4 * math.sqrt(chance * (1 - chance) / units)), ALL_DEAD)
+
+
+# ---------------------------------------------------------------------- range, gradients, updates
+def _range(statistics: Statistics) -> list[Finding]:
+    found = []
+    values = [(o.largest, o.place, o.parameter) for o in statistics.operations if o.largest is not None]
+    values += [(p.largest, f"parameter {p.name}", p.name) for p in statistics.parameters if p.largest is not None]
+    beyond = [one for one in values if one[0] > HALF]
+    if beyond:
+        size, place, name = beyond[0]
+        found.append(finding("W402", place, size, HALF, name, more=len(beyond) - 1))
+    weights = [p for p in statistics.parameters if p.weighs and p.underflow is not None]
+    small = [p for p in weights if (p.underflow or 0.0) > UNDERFLOW]
+    if 2 * len(small) > len(weights) and not statistics.injected:
+        first = small[0]
+        found.append(
+            finding(
+                "W403", f"gradient of {first.name}", first.underflow or 0.0, UNDERFLOW, first.name, more=len(small) - 1
+            )
+        )
+    return found
+
+
+def _cut_off(statistics: Statistics) -> list[Finding]:
+    none = [p for p in statistics.parameters if p.trainable and p.gradient is None]
+    if statistics.loss is None or len(none) == sum(p.trainable for p in statistics.parameters):
+        return []  # nothing was differentiated
+    cut = [p for p in none if p.used and p.reaches and p.weighs]
+    rest = [p for p in none if p not in cut]
+    found = [finding("W801", f"parameter {p.name}", 0.0, 0.0, p.name) for p in cut[:1]]
+    if cut[1:]:
+        found = [finding("W801", f"parameter {cut[0].name}", 0.0, 0.0, cut[0].name, more=len(cut) - 1)]
+    if rest:
+        first = rest[0]
+        detail = "" if first.used else "the forward pass does not read it"
+        found.append(
+            finding("W802", f"parameter {first.name}", 0.0, 0.0, first.name, detail=detail, more=len(rest) - 1)
+        )
+    return found
+
+
+_EVEN = frozenset({"hidden", "residual_out", "attention_out", "value", "up", "gate", "down", "readout", "recurrent"})
+
+
+def _updates(statistics: Statistics) -> list[Finding]:
+    weights = (p for p in statistics.parameters if p.weighs and p.update and p.role in _EVEN)
+    ordered = sorted(weights, key=lambda p: p.update or 0.0)
+    if statistics.injected or len(ordered) < 2:
+        return []
+    slow, fast = ordered[0], ordered[-1]
+    ratio = (fast.update or 0.0) / (slow.update or 1.0)
+    if ratio <= UPDATE_RANGE:
+        return []
+    detail = f"gradient RMS / RMS is {fast.update:.3g} there and {slow.update:.3g} in {slow.name}"
+    return [finding("W803", f"parameter {fast.name}", ratio, UPDATE_RANGE, fast.name, detail=detail)]

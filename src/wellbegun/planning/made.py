@@ -1,0 +1,87 @@
+"""From what a recipe wants of a computed weight to what each parameter it is computed from gets."""
+
+import math
+from typing import NamedTuple
+
+from wellbegun.errors import RuleError
+from wellbegun.graph import Part, Role
+from wellbegun.laws import Law
+from wellbegun.layout import Layout
+from wellbegun.planning.recipes import Choice
+from wellbegun.schemes import Scheme, constant, normal, ones, zeros
+
+
+class Share(NamedTuple):
+    """What one parameter gets."""
+
+    law: Law
+    layout: Layout
+    scheme: Scheme
+    reason: str
+    leads: bool  # whether scaling its law scales the weight
+
+
+def share_of(role: Role, picked: Choice, shape: tuple[int, ...]) -> Share:
+    """The part of a computed weight's scheme that falls to one parameter, of this shape.
+
+    Raises:
+        RuleError: the computation does not tell.
+    """
+    assert role.made is not None
+    assert role.layout is not None
+    assert isinstance(picked.scheme, Scheme)
+    part = role.made.parts.get(role.parameter.name)
+    whole = picked.scheme.law(role.parameter.shape, layout=role.layout)
+    if part is None:
+        raise _untold(role)
+    plain, name = Layout("o" * len(shape)), repr(picked.scheme)
+    if part.what in ("weight", "free") and shape == role.parameter.shape:
+        scale = part.size if part.what == "weight" else 1.0
+        law = whole if abs(scale - 1) < 1e-6 else whole.scaled(_rounded(1 / scale))
+        return Share(law, role.layout, picked.scheme, _joined(picked.reason, part.why), part.leads)
+    scheme = _scheme(part, _rms(whole, role), role)
+    reason = _joined(f"{picked.reason}: {name} for what is computed", part.why)
+    return Share(scheme.law(shape, layout=plain), plain, scheme, reason, part.leads)
+
+
+def _scheme(part: Part, size: float, role: Role) -> Scheme:
+    """For a parameter that is no weight by itself; `size` is the RMS that the weight is to have."""
+    if part.what == "one":
+        return ones()
+    if part.what == "zero" or (size == 0 and part.what in ("weight", "factor", "magnitude", "bent")):
+        return zeros()
+    if part.what == "magnitude":
+        return constant(_rounded(size / part.size))
+    if part.what == "bent":
+        assert part.fit is not None
+        std = part.fit(size)
+        if not math.isfinite(std):
+            raise _untold(role)
+        return normal(std=_rounded(std))
+    stds = {"weight": size / part.size, "free": 1.0, "entry": part.size}
+    return normal(std=_rounded(stds.get(part.what, (size / part.size) ** part.power)))
+
+
+def _rms(law: Law, role: Role) -> float:
+    """RMS of the entries of a law."""
+    assert role.layout is not None
+    found = law.moments(role.layout.canonical_shape(role.parameter.shape))
+    return math.sqrt(found.variance + found.mean**2)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.8g}")
+
+
+def _joined(reason: str, why: str) -> str:
+    return f"{reason}; {why}" if why else reason
+
+
+def _untold(role: Role) -> RuleError:
+    name = role.parameter.name
+    others = [other for other in role.made.shapes if other != name] if role.made is not None else []
+    beside = f" and {', '.join(others)}" if others else ""
+    return RuleError(
+        f"is what a weight is computed from{beside} ({role.place}), in a way that does not tell which values make it a "
+        f"good weight. Give it a rule ({name!r}, scheme) or exclude it."
+    )

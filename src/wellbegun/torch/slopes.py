@@ -1,0 +1,112 @@
+"""Dead and saturated shares: where the slope of the nonlinearity behind a weight is tiny, whatever the function is.
+
+The function is the traced expression of its pre-activation, so no list of names is needed.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from wellbegun._typing import Array
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.follow import escapes, is_linear
+from wellbegun.graph.model import Function
+from wellbegun.graph.structure import weights_before
+
+TINY = 0.05  # share of the usual slope below which an activation is flat at an entry
+DEAD = 0.01  # the same for a unit that is flat at every entry
+_STEP = 1e-4  # of the difference quotient, relative to arguments above 1
+_USUAL = np.array([NormalDist().inv_cdf((i + 0.5) / 200) for i in range(200)])  # a standard normal input, in quantiles
+
+
+class Shares(NamedTuple):
+    """Of one activation, on a sample of its inputs."""
+
+    name: str
+    dead: float
+    saturated: float
+    flat: float  # what `saturated` is for standard normal inputs
+    gates: bool
+    units: int
+    entries: int
+
+
+def shares_of(graph: ModelGraph, samples: Mapping[int, torch.Tensor]) -> dict[int, Shares]:
+    """Weighted operation -> its shares, for those whose output goes into a nonlinear function of one value."""
+    found: dict[int, Shares] = {}
+    for root in graph.rooted:
+        seen = _sample(graph, root, samples)
+        before = [o.index for o in weights_before(graph, root) if o.kind in WEIGHTED] if seen is not None else []
+        if seen is None or not before or max(before) in found:
+            continue
+        for step, gates in _activations(graph, root):
+            shares = _shares(step, seen, gates)
+            if shares is not None:
+                found[max(before)] = shares
+                break
+    return found
+
+
+def _sample(graph: ModelGraph, value: int, samples: Mapping[int, torch.Tensor]) -> torch.Tensor | None:
+    """The sample of a value, or of what it is another view of."""
+    while value not in samples:
+        producer = graph.producers.get(value)
+        if producer is None or producer.kind != "move" or len(producer.inputs) != 1:
+            return None
+        value = producer.inputs[0]
+    return samples[value]
+
+
+def _activations(graph: ModelGraph, root: int) -> Iterator[tuple[Operation, bool]]:
+    """Nonlinear functions of a value that something reads, those that gate last."""
+    readers: dict[int, list[Operation | None]] = {}
+    for step, reader in escapes(graph, root):
+        if step is not None and not is_linear(graph, step):
+            readers.setdefault(step.index, []).append(reader)
+    gating = {index: all(r is not None and _gates(graph, r) for r in found) for index, found in readers.items()}
+    for index in sorted(readers, key=lambda index: (gating[index], index)):
+        yield graph.operations[index], gating[index]
+
+
+def _gates(graph: ModelGraph, reader: Operation) -> bool:
+    while reader.kind == "move" and reader.outputs:
+        following = graph.consumers.get(reader.outputs[0], ())
+        if len(following) != 1:
+            return False
+        reader = following[0]
+    return reader.kind in ("gate", "matmul", "opaque")
+
+
+def _shares(step: Operation, sample: torch.Tensor, gates: bool) -> Shares | None:
+    assert step.function is not None  # pointwise operations have one
+    units = sample.shape[-1]
+    x = sample.reshape(-1, units).double().cpu().numpy()
+    if not np.isfinite(x).all():
+        return None
+    slopes = _slopes(step.function, np.concatenate([x.ravel(), _USUAL]))
+    own, usual = slopes[: x.size].reshape(x.shape), slopes[x.size :]
+    scale = math.sqrt(float(np.mean(usual**2)))
+    if not (0 < scale < math.inf) or not np.isfinite(own).all():
+        return None
+    dead = float((own < DEAD * scale).all(axis=0).mean())
+    return Shares(
+        step.name.rstrip("_"),
+        dead,
+        float((own < TINY * scale).mean()),
+        float((usual < TINY * scale).mean()),
+        gates,
+        units,
+        len(x),
+    )
+
+
+def _slopes(function: Function, x: Array) -> Array:
+    step = _STEP * np.maximum(1.0, np.abs(x))
+    with np.errstate(all="ignore"):
+        values = np.asarray(function(np.concatenate([x + step, x - step])))
+    slopes: Array = np.abs(values[: x.size] - values[x.size :]) / (2 * step)
+    return slopes

@@ -1,0 +1,101 @@
+"""Numbers of single tensors: norms, range, evenly spaced samples, equal rows."""
+
+import math
+
+import torch
+
+UNITS, ENTRIES, SAMPLES = 128, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
+_COLUMNS = 8  # looked at first when rows are compared
+_FLAT = 1 << 16  # entries above which a statistic that allows it is taken of some only
+
+
+def norm(tensor: torch.Tensor) -> float:
+    """Length of all entries as one vector; in single precision, which is several times as fast, where that is safe."""
+    if tensor.dtype in (torch.float32, torch.bfloat16, torch.float16):
+        found = float(torch.linalg.vector_norm(tensor, dtype=torch.float32))
+        if 1e-12 < found < 1e15:  # no square that matters has left the range
+            return found
+    kind = torch.complex128 if tensor.is_complex() else torch.float64
+    return float(torch.linalg.vector_norm(tensor, dtype=kind))
+
+
+def finite(tensor: torch.Tensor, length: float) -> bool:
+    """Whether every entry is; the norm tells, unless squares overflow."""
+    return math.isfinite(length) or bool(torch.isfinite(tensor).all())
+
+
+def rms(tensor: torch.Tensor) -> float:
+    """Root mean square, in double precision; 0 for no entries."""
+    return norm(tensor) / math.sqrt(max(tensor.numel(), 1))
+
+
+def rough_rms(tensor: torch.Tensor) -> float:
+    """Root mean square of every k-th sample if there are more than 65536 entries; a relative standard error of 1 %."""
+    step = min(max(tensor.numel() // _FLAT, 1), max(len(tensor) // 4, 1)) if tensor.ndim else 1
+    return rms(tensor[::step])
+
+
+def largest(tensor: torch.Tensor) -> float:
+    """Largest magnitude; 0 for no entries."""
+    return float(torch.linalg.vector_norm(tensor.flatten(), ord=math.inf)) if tensor.numel() else 0.0
+
+
+def some_entries(tensor: torch.Tensor, most: int) -> torch.Tensor:
+    """At most about `most` entries, evenly spaced, flat."""
+    flat = tensor.detach().reshape(-1)
+    return flat[:: max(1, flat.numel() // most)]
+
+
+def sample(tensor: torch.Tensor, axis: int) -> torch.Tensor:
+    """A copy of some entries as (samples, positions, units), evenly spaced along each axis; units are on `axis`."""
+    moved = tensor.detach().movedim(axis, -1)
+    moved = moved[..., :: -(-moved.shape[-1] // UNITS)]
+    moved = moved if moved.ndim > 1 else moved[None]
+    moved = moved[:: -(-max(moved.shape[0], 1) // (SAMPLES if moved.ndim > 2 else ENTRIES))]
+    left = max(1, ENTRIES // max(moved.shape[0], 1))
+    for dim in range(1, moved.ndim - 1):
+        keep = max(1, round(left ** (1 / (moved.ndim - 1 - dim))))
+        step = -(-max(moved.shape[dim], 1) // keep)
+        moved = moved[(slice(None),) * dim + (slice(None, None, step),)]
+        left = max(1, left // max(moved.shape[dim], 1))
+    return moved.reshape(moved.shape[0], math.prod(moved.shape[1:-1]), moved.shape[-1]).clone()
+
+
+def correlation(rows: torch.Tensor) -> float | None:
+    """Mean cosine between two different rows, of at most 32; None for fewer than two, or rows of zeros."""
+    rows = rows[:: -(-max(len(rows), 1) // SAMPLES)].double()
+    lengths = torch.linalg.vector_norm(rows, dim=1)
+    rows = rows[lengths > 0] / lengths[lengths > 0, None]
+    n = len(rows)
+    if n < 2:
+        return None
+    found = (float(rows.sum(dim=0).square().sum()) - n) / (n * (n - 1))
+    return min(found, 1.0) if math.isfinite(found) else None
+
+
+# ---------------------------------------------------------------------- equal rows
+def twins(rows: torch.Tensor, gradients: torch.Tensor | None) -> tuple[int, int]:
+    """Number of different rows, and of rows that equal another one both in weights and in gradients."""
+    some = rows[:, :: max(1, rows.shape[1] // _COLUMNS)]
+    if len(torch.unique(hashes(some))) == len(rows):  # rows that differ in a few columns need no further look
+        return len(rows), 0
+    keys = hashes(rows)
+    distinct = len(torch.unique(keys))
+    if gradients is None or distinct == len(keys):
+        return distinct, 0
+    both = torch.stack([keys, hashes(gradients)], dim=1)
+    _, counts = torch.unique(both, dim=0, return_counts=True)
+    return distinct, int(counts[counts > 1].sum())
+
+
+def hashes(rows: torch.Tensor) -> torch.Tensor:
+    """A 64-bit number for each row, equal for equal rows (0.0 and -0.0 count as equal)."""
+    columns = rows.shape[1]
+    multipliers = torch.randint(-(2**62), 2**62, (columns,), generator=torch.Generator().manual_seed(1)) | 1
+    found = []
+    each = max(1, (1 << 22) // max(columns, 1))  # bounded memory, whatever the size
+    for start in range(0, len(rows), each):
+        values = rows[start : start + each].detach().cpu().to(torch.float64) + 0.0
+        mixed = values.view(torch.int64) * multipliers
+        found.append(((mixed ^ (mixed >> 32)) * multipliers).sum(dim=1))  # or sign bits would cancel in pairs
+    return torch.cat(found)

@@ -1,0 +1,426 @@
+"""What `check` measures, each by a second way; that it is cheap, works in every mode and dtype, and changes nothing."""
+
+import copy
+import math
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import wellbegun as wb
+from wellbegun.health import OperationStats
+from wellbegun.torch.slopes import TINY
+
+X = torch.randn(64, 20, generator=torch.Generator().manual_seed(0))
+SEQUENCES = torch.randn(2, 10, 32, generator=torch.Generator().manual_seed(1))
+
+
+class Function(nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def net(activation: nn.Module, scale: float = 1.0, shift: float = 0.0) -> nn.Sequential:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 48), activation, nn.Linear(48, 10))
+    with torch.no_grad():
+        model[0].weight.mul_(scale)
+        model[0].bias.add_(shift)
+    return model
+
+
+def first(model: nn.Module, batch=X) -> OperationStats:
+    return wb.check(model, batch).statistics.operations[0]
+
+
+# ---------------------------------------------------------------------- activations
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "in place": lambda x: x.relu_(),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "softsign": functional.softsign,
+    "hard tanh": functional.hardtanh,
+    "gelu by hand": lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),
+    "logistic by hand": lambda x: 1 / (1 + torch.exp(-x)),
+    "sine": lambda x: torch.sin(3 * x),
+}
+
+
+@pytest.mark.parametrize("scale", [1.0, 12.0])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_dead_and_saturated_shares_are_those_of_autograd(name: str, scale: float) -> None:
+    function = ACTIVATIONS[name]
+    model = net(Function(function), scale, shift=-1.0)
+    found = first(model)
+    z = model[0](X).detach().double().requires_grad_()
+    slopes = torch.autograd.grad(function(z.clone()).sum(), z)[0].abs()
+    usual = torch.randn(200_000, generator=torch.Generator().manual_seed(3), dtype=torch.float64).requires_grad_()
+    typical = torch.autograd.grad(function(usual.clone()).sum(), usual)[0].square().mean().sqrt()
+    assert found.saturated == pytest.approx(float((slopes < TINY * typical).double().mean()), abs=0.01)
+    assert found.dead == pytest.approx(float((slopes < 0.01 * typical).all(dim=0).double().mean()), abs=0.03)
+    assert (found.units, found.entries) == (48, 64)
+
+
+def test_the_function_counts_and_not_its_name() -> None:
+    soft, hard = net(Function(lambda x: torch.tanh(x))), net(Function(lambda x: torch.tanh(50 * x)))
+    assert first(soft).saturated < 0.05
+    assert first(hard).saturated > 0.8
+    assert "W702" in wb.check(net(nn.Tanh(), 50.0), X).codes
+    assert "W702" not in wb.check(net(nn.ReLU(), 50.0), X).codes  # which is flat at half of its entries by design
+
+
+def test_gates_may_be_shut_and_readouts_may_saturate() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate, self.value, self.head = nn.Linear(20, 32), nn.Linear(20, 32), nn.Linear(32, 1)
+            nn.init.constant_(self.gate.bias, -6.0)
+            nn.init.constant_(self.head.bias, -6.0)  # a prior of rare events
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            value = self.value(x)
+            return torch.sigmoid(self.head(value + torch.sigmoid(self.gate(x)) * value))
+
+    torch.manual_seed(0)
+    health = wb.check(Gated(), X)
+    assert health.healthy
+    gate = next(o for o in health.statistics.operations if o.parameter == "gate.weight")
+    assert gate.saturated > 0.9
+    assert gate.gates
+
+
+# ---------------------------------------------------------------------- numbers of values
+def test_mean_correlation_and_gradient_rms() -> None:
+    model = net(nn.Tanh(), shift=0.5)
+    labels = torch.arange(64) % 10
+
+    def loss(y: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(y, labels)
+
+    found = wb.check(model, X, loss=loss).statistics.operations[0]
+    z = model[0](X)
+    z.retain_grad()
+    loss(model[2](model[1](z))).backward()
+    rows = functional.normalize(z.detach().double()[::2], dim=1)  # 32 of the samples
+    cosines = (rows @ rows.T)[~torch.eye(32, dtype=torch.bool)]
+    assert found.mean == pytest.approx(float(z.detach().mean()), rel=1e-5)
+    assert found.correlation == pytest.approx(float(cosines.mean()), rel=1e-6)
+    assert found.gradient_rms == pytest.approx(float(z.grad.square().mean().sqrt()), rel=1e-5)
+
+
+def test_large_values_are_sampled_with_the_stated_error() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 200, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(200 * 1024, 4))
+    with torch.no_grad():
+        model[0].bias.copy_(torch.linspace(-2, 1, 200))
+    images = torch.randn(8, 3, 32, 32)
+    found = first(model, images)
+    z = model[0](images).detach()
+    assert found.mean == pytest.approx(float(z.mean()), abs=0.02 * found.rms)
+    assert found.saturated == pytest.approx(float((z < 0).double().mean()), abs=0.05)
+    alive = (z > 0).double().mean(dim=(0, 2, 3))
+    assert float((alive == 0).double().mean()) - 0.1 < found.dead < float((alive < 0.01).double().mean()) + 0.1
+    assert float((alive < 0.5).double().mean()) > found.dead + 0.2  # the control
+    assert found.rms == pytest.approx(float(z.square().mean().sqrt()), rel=1e-4)
+
+
+def test_the_jacobian_of_a_linear_net_is_its_frobenius_norm() -> None:
+    torch.manual_seed(0)
+    sizes = [(20, 300), (300, 200), (200, 150)]
+    model = nn.Sequential(*(nn.Linear(*size, bias=False) for size in sizes))
+    batch = torch.randn(64, 20)
+    found = wb.check(model, batch).statistics
+    product = (model[2].weight @ model[1].weight).detach()
+    exact = float(product.norm()) / math.sqrt(150)
+    assert found.jacobian == pytest.approx(exact, rel=0.05)
+    assert found.jacobian != pytest.approx(exact / math.sqrt(2), rel=0.1)
+    relu = nn.Sequential(nn.Linear(20, 300, bias=False), nn.ReLU(), nn.Linear(300, 150, bias=False))
+    assert wb.check(relu, batch).statistics.sensitivity == pytest.approx(1.0, rel=0.15)  # positively homogeneous
+
+
+def test_updates_are_relative_to_the_weights() -> None:
+    model, labels = net(nn.ReLU()), torch.arange(64) % 10
+
+    def loss(y: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(y, labels)
+
+    found = {p.name: p for p in wb.check(model, X, loss=loss).statistics.parameters}
+    gradient = torch.autograd.grad(loss(model(X)), model[0].weight)[0]
+    assert found["0.weight"].update == pytest.approx(float(gradient.norm() / model[0].weight.detach().norm()), rel=1e-5)
+
+
+# ---------------------------------------------------------------------- attention
+class Attends(nn.Module):
+    def __init__(self, way: str, mask: torch.Tensor | None = None, *, causal: bool = False, keys: int = 4) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.way, self.mask, self.causal, self.keys = way, mask, causal, keys
+        self.q, self.k, self.v = nn.Linear(32, 32), nn.Linear(32, 8 * keys), nn.Linear(32, 8 * keys)
+        self.head = nn.Linear(32, 10)
+        with torch.no_grad():
+            self.q.weight.mul_(4)
+
+    def logits(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        q, k, v = (f(x).unflatten(-1, (-1, 8)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        k, v = (t.repeat_interleave(4 // self.keys, dim=1) for t in (k, v))
+        scores = q @ k.mT / math.sqrt(8)
+        if self.causal:
+            scores = scores.masked_fill(torch.ones(10, 10, dtype=torch.bool).triu(1), -torch.inf)
+        if self.mask is not None:
+            masked = self.mask.dtype == torch.bool
+            scores = scores.masked_fill(~self.mask, -1e9) if masked else scores + self.mask
+        return scores, v
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.way == "hand":
+            scores, v = self.logits(x)
+            mixed = torch.softmax(scores, dim=-1) @ v
+        else:
+            q, k, v = (f(x).unflatten(-1, (-1, 8)).transpose(1, 2) for f in (self.q, self.k, self.v))
+            mixed = functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=self.mask, is_causal=self.causal, enable_gqa=self.keys < 4
+            )
+        return self.head(mixed.transpose(1, 2).flatten(2))
+
+
+PADDING = torch.ones(2, 1, 1, 10, dtype=torch.bool)
+PADDING[1, ..., 6:] = False
+BIAS = torch.randn(1, 4, 10, 10, generator=torch.Generator().manual_seed(2)) * 2
+
+
+@pytest.mark.parametrize("way", ["hand", "fused"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"causal": True}, {"mask": PADDING}, {"mask": BIAS}, {"keys": 2}, {"keys": 2, "causal": True}],
+    ids=["plain", "causal", "padding", "biased", "grouped", "grouped, causal"],
+)
+def test_attention_is_measured_however_it_is_computed(way: str, options: dict) -> None:
+    model = Attends(way, **options)
+    (found,) = wb.check(model, SEQUENCES).statistics.attentions
+    stds, entropies = [], []
+    for row in model.logits(SEQUENCES)[0].detach().double().reshape(-1, 10):
+        seen = row[row > -1e8]
+        if len(seen) > 1:
+            weights = torch.softmax(seen, 0)
+            stds.append(float(seen.var(correction=0)))
+            entropies.append(float(-(weights * weights.log()).sum()) / math.log(len(seen)))
+    assert found.logit_std == pytest.approx(math.sqrt(np.mean(stds)), rel=1e-4)
+    assert found.entropy == pytest.approx(np.mean(entropies), rel=1e-4)
+    assert found.keys == 10
+    assert found.weights == ("q.weight", "k.weight")
+
+
+def test_a_softmax_over_classes_is_no_attention() -> None:
+    model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 10), nn.Softmax(dim=-1))
+    with torch.no_grad():
+        model[2].weight.mul_(500)
+    found = wb.check(model, X)
+    assert found.statistics.attentions == ()
+    assert not {"W601", "W602"} & set(found.codes)
+
+
+def test_packed_attention_of_torch_names_its_projection() -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+    (found,) = wb.check(layer, SEQUENCES).statistics.attentions
+    assert found.weights == ("self_attn.in_proj_weight",)
+
+
+# ---------------------------------------------------------------------- parameters
+def test_tied_constant_and_patterned_tensors_are_no_twins() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.tied = nn.Linear(20, 20), nn.Linear(20, 20), nn.Linear(20, 20)
+            self.tied.weight = self.one.weight
+            self.ramps = nn.ParameterList(torch.arange(1.0, 21.0).log() for _ in range(2))
+            for layer in (self.one, self.two, self.tied):
+                nn.init.zeros_(layer.bias)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.two(torch.tanh(self.one(x * self.ramps[0])))
+            return self.tied(torch.tanh(x) + self.ramps[1])
+
+    torch.manual_seed(0)
+    model = Model()
+    assert not any(p.twin for p in wb.check(model, X).statistics.parameters)
+    with torch.no_grad():
+        model.two.weight.copy_(model.one.weight)
+    twins = [p for p in wb.check(model, X).statistics.parameters if p.twin]
+    assert [(p.name, p.twin, p.twin_beside) for p in twins] == [("two.weight", "one.weight", False)]
+
+
+def test_no_gradient_is_told_apart_by_its_reason() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.cut, self.unused, self.frozen = (nn.Linear(20, 20) for _ in range(4))
+            self.frozen.requires_grad_(False)
+            self.other = nn.Linear(20, 3)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.one(x) + self.cut(x).detach() + self.frozen(x), self.other(x)
+
+    found = {f.code: f for f in wb.check(Model(), X).findings}
+    assert (found["W801"].parameter, found["W801"].severity) == ("cut.weight", "unhealthy")
+    assert found["W802"].severity == "note"
+    assert "frozen" not in str(found)
+    parameters = {p.name: p for p in wb.check(Model(), X).statistics.parameters}
+    assert not parameters["unused.weight"].used
+    assert parameters["other.weight"].reaches is False  # it leads to another output than the one with a loss
+
+
+def test_the_range_of_half_precision() -> None:
+    model = net(nn.ReLU())
+    with torch.no_grad():
+        model[0].weight.mul_(1e6)
+        model[2].weight.mul_(1e-6)
+    found = wb.check(model, X)
+    assert "W402" in found.notes
+    assert found.statistics.operations[0].largest == pytest.approx(float(model[0](X).detach().abs().max()), rel=1e-6)
+    quiet = wb.check(net(nn.ReLU()), X, loss=lambda y: 1e-9 * y.square().mean())
+    assert "W403" in quiet.notes
+    assert "W403" not in wb.check(net(nn.ReLU()), X).notes
+
+
+# ---------------------------------------------------------------------- cost and side effects
+CALLS: list[str] = []  # not the model's, which would be put back
+
+
+class Counting(nn.Module):
+    """Counts forward passes, and backward passes that reach its first weight or its output."""
+
+    def __init__(self, *, silent: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+        if silent:
+            nn.init.zeros_(self.layers[4].weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        CALLS.append("forward")
+        h = self.layers[0](x)
+        h.register_hook(lambda _: CALLS.append("backward"))
+        return self.layers[1:](h)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_one_forward_and_two_backwards(silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, grads = Counting(silent=silent), []
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: grads.append(1) or grad(*a, **k))
+    CALLS.clear()
+    health = wb.check(model, X)
+    assert health.statistics.injected is silent
+    assert health.healthy
+    assert CALLS.count("forward") == 1
+    assert 1 <= CALLS.count("backward") <= 2
+    assert len(grads) == 2
+
+
+def everything(model: nn.Module) -> dict[str, object]:
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    grads = {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
+    flags = {name: (p.requires_grad, id(p), p._version) for name, p in model.named_parameters()}
+    hooks = {
+        name: (module.training, len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks))
+        for name, module in model.named_modules()
+    }
+    rng = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    return {"state": state, "grads": grads, "flags": flags, "hooks": hooks, "rng": rng}
+
+
+def same(one: object, two: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return isinstance(two, torch.Tensor) and torch.equal(one, two)
+    if isinstance(one, dict):
+        return isinstance(two, dict) and one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, tuple):
+        return isinstance(two, tuple) and len(one) == len(two) and all(map(same, one, two))
+    return one == two
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_nothing_changes(training: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(True),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Linear(512, 10),
+    ).train(training)
+    model[0].weight.requires_grad_(False)
+    model[5].bias.grad = torch.ones(10)
+    batch = torch.randn(16, 1, 8, 8)
+    given, before = batch.clone(), everything(model)
+    wb.check(model, batch)
+    assert same(before, everything(model))
+    assert torch.equal(batch, given)
+    if training:  # the control: a plain pass does change what is compared
+        model(batch).sum().backward()
+        after = everything(model)
+        for what in ("state", "grads", "rng"):
+            assert not same(before[what], after[what]), what
+
+
+def test_the_same_twice_and_in_any_mode() -> None:
+    model = net(nn.ReLU())
+    assert wb.check(model, X) == wb.check(model, X)
+    with torch.no_grad():
+        quiet = wb.check(model, X)
+    assert quiet.statistics.operations[0].gradient
+    with torch.inference_mode():
+        assert wb.check(model, X.clone()) == quiet
+    assert wb.check(model, X) == quiet
+
+
+# ---------------------------------------------------------------------- precision
+def test_autocast_and_bfloat16() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(20, 64), nn.LayerNorm(64), nn.GELU(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 10)
+    )
+    full = wb.check(model, X)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = wb.check(model, X)
+    half = wb.check(copy.deepcopy(model).bfloat16(), X)
+    for other in (cast, half):
+        assert other.healthy
+        for one, two in zip(full.statistics.operations, other.statistics.operations, strict=True):
+            assert two.rms == pytest.approx(one.rms, rel=0.02)
+            assert two.gradient == pytest.approx(one.gradient, rel=0.05)
+    assert cast.statistics.operations[0].rms != full.statistics.operations[0].rms  # it was autocast that was measured
+
+
+def test_attention_under_autocast() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = wb.check(Attends("fused", causal=True), SEQUENCES).statistics.attentions
+    (full,) = wb.check(Attends("fused", causal=True), SEQUENCES).statistics.attentions
+    assert found.logit_std == pytest.approx(full.logit_std, rel=0.02)
+
+
+def test_double_precision_and_complex_weights() -> None:
+    assert wb.check(net(nn.Tanh()).double(), X.double()).healthy
+
+    class Fourier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(11, 11, dtype=torch.complex64) / math.sqrt(11))
+            self.head = nn.Linear(20, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.fft.irfft(torch.fft.rfft(x) @ self.weight, n=20))
+
+    torch.manual_seed(0)
+    assert wb.check(Fourier(), X).healthy

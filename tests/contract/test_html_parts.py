@@ -1,0 +1,194 @@
+"""What reports are made of, without a browser: colours, data, fragments for notebooks, messages."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+import wellbegun as wb
+from wellbegun.cli import app
+from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.race.results import Race, Trial
+from wellbegun.reports.html import asset, page
+from wellbegun.reports.html.fragments import fragment
+from wellbegun.reports.html.tables import Column, table_data
+
+
+def light(colour: str) -> float:
+    """Relative luminance of #rrggbb (WCAG 2.2)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, two: str) -> float:
+    high, low = sorted((light(one), light(two)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_computed_as_the_guidelines_say() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_can_be_told_from_their_ground(scheme: str) -> None:
+    style = asset("page.css")
+    start = 0 if scheme == "light" else style.index("prefers-color-scheme: dark")
+    block = style[start : style.index("--radius" if scheme == "light" else "*, *::before", start)]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    assert len(colours) >= 20
+    for ground in ("ground", "panel"):
+        for name in ("text", "muted", "link", *(f"series-{i}" for i in range(1, 8))):
+            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+        assert contrast(colours["strong-line"], colours[ground]) >= 3, "borders of controls"
+    for name in ("good", "bad", "note"):
+        for text in (name, "text"):
+            assert contrast(colours[text], colours[f"{name}-ground"]) >= 4.5, (text, name)
+
+
+def test_libraries_come_with_their_licences() -> None:
+    for name in ("d3.min.js", "plot.min.js"):
+        assert "Permission to use, copy, modify" in asset(name)[:900]
+    assert len(page("t", "b", scripts=[asset("d3.min.js"), asset("plot.min.js")])) < 600_000
+
+
+def test_table_data_writes_repeated_texts_once() -> None:
+    found = table_data("c", "n", [Column("a", ["x", "y"] * 50), Column("b", [1.23456789, None] * 50, "number")])
+    one, two = found["columns"]
+    assert [one["texts"][i] for i in one["at"]] == ["x", "y"] * 50
+    assert len(json.dumps(one)) < 500
+    assert two["cells"][:2] == [1.23457, None]
+
+
+class Odd(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_module("<script>alert(1)</script>", nn.Linear(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return getattr(self, "<script>alert(1)</script>")(x)
+
+
+def displayed() -> dict[str, Any]:
+    model = Odd()
+    result = wb.initialize(model, torch.randn(16, 8), seed=0)
+    first = result.plan.entries[0].name
+    trials = [
+        Trial(name, "adam", 1e-3, seed, (loss, loss / 2), "done", None, 0.1)
+        for name, loss in (("<script>", 1.0), ("b", 2.0))
+        for seed in range(3)
+    ]
+    return {
+        "Result": result,
+        "Plan": result.plan,
+        "Health": result.health,
+        "Ledger": result.ledger,
+        "Predictions": wb.predict(model, result.plan, torch.randn(16, 8)),
+        "Explanation": result.plan.explain(first),
+        "PlanDiff": result.plan.diff(wb.plan(Odd(), (4, 8), recipe="classic", seed=1)),
+        "Race": Race.of(tuple(trials), chance=None, description="two <b> candidates"),
+    }
+
+
+def test_notebooks_show_a_fragment_of_everything() -> None:
+    for kind, item in displayed().items():
+        assert type(item).__name__ == kind
+        html = item._repr_html_()
+        assert html.startswith('<div class="wellbegun">'), kind
+        assert "<script" not in html, kind
+        assert "&lt;script&gt;" in html, kind
+        assert len(html) < 30_000, kind
+        style = "".join(re.findall(r"<style>(.*?)</style>", html, re.DOTALL))
+        assert not re.findall(r"(?<![-\w])color: (?!inherit)|background: (?!transparent)", style), "the notebook's own"
+        assert all(rule.strip().startswith(".wellbegun") for rule in style.splitlines() if "{" in rule), kind
+
+
+def test_a_fragment_says_what_the_tables_say() -> None:
+    found = displayed()
+    assert "2 filled; seed 0." in found["Ledger"]._repr_html_()
+    assert found["Plan"].entries[0].reason in fragment(found["Plan"]).replace("&#39;", "'")
+    unwell = wb.check(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).apply(zero), torch.randn(8, 8))
+    html = unwell._repr_html_()
+    assert all(f.code in html and f.remedy.split("'")[0] in html for f in unwell.findings)
+    assert "✗ unhealthy" in html
+
+
+def zero(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.weight)
+
+
+def test_lower_rows_know_no_html() -> None:
+    code = "import sys, wellbegun.planning, wellbegun.health; print({'jinja2', 'wellbegun.reports'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.strip() == "set()", found.stderr
+
+
+def test_report_takes_one_of_each_and_says_what_is_wrong(tmp_path: Path) -> None:
+    model = nn.Linear(8, 4)
+    result = wb.initialize(model, (16, 8), seed=0)
+    for arguments, options, kind, said in (
+        (
+            (),
+            {},
+            ArgumentError,
+            "report: found must be a Result, Plan, Ledger, Health, Predictions or Race; got 'nothing'",
+        ),
+        ((3,), {}, ArgumentTypeError, "report: found must be a Result, Plan, .* got 'int'"),
+        ((result, result.plan), {}, ArgumentError, "report: found must be at most one of each; got 'two of Plan'"),
+        ((result,), {"before": 3}, ArgumentTypeError, "report: before must be a Health or a Result; got 'int'"),
+        (
+            (result.plan,),
+            {"before": result.health},
+            ArgumentError,
+            "report: before must be given with the Health of now",
+        ),
+        ((result.health,), {"model": model}, ArgumentError, "report: model must be given with the Plan that filled it"),
+    ):
+        with pytest.raises(kind, match=said):
+            wb.report(*arguments, path=tmp_path / "no.html", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_report_is_the_same_text_every_time_and_replaces_a_file_whole(tmp_path: Path) -> None:
+    result = wb.initialize(nn.Linear(8, 4), (16, 8), seed=0)
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    assert wb.report(result, path=path) == path
+    assert path.read_text(encoding="utf-8") == wb.report(result) == wb.report(result.plan, result.ledger, result.health)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+    assert "What happened to each parameter" in str(wb.report(result.ledger))
+
+
+def test_the_command_line_writes_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "html_net.py").write_text(
+        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))\n"
+    )
+    common = "html_net.py:build", "--input", "32,8"
+    for command, *options in (("plan",), ("init", "--out", "w.safetensors", "--seed", "0"), ("check", "-f", "json")):
+        name = f"{command}.html"
+        found = CliRunner().invoke(app, [command, *common, *options, "--html", name])
+        assert found.exit_code == 0, found.output
+        assert f"Report written to {name}" in (found.stderr if options[:1] == ["-f"] else found.stdout)
+        assert "Content-Security-Policy" in Path(name).read_text()
+    assert json.loads(found.stdout)["healthy"] is True
+    signal = Path("init.html").read_text().split('id="signal"')[1].split("</script>")[0]
+    assert '"name":"before"' in signal, "init shows the model as its factory made it beside what became of it"
+    np.savez("data.npz", x=np.random.default_rng(0).normal(size=(64, 8)).astype("float32"), y=np.arange(64) % 4)
+    quick = "--rates", "1e-2", "--seeds", "1", "--steps", "2", "--jobs", "1", "-c", "he_normal", "-c", "default"
+    found = CliRunner().invoke(app, ["race", "html_net.py:build", "--data", "data.npz", *quick, "--html", "race.html"])
+    assert found.exit_code == 0, found.output
+    assert 'id="section-race"' in Path("race.html").read_text()
+    found = CliRunner().invoke(app, ["check", *common, "--html", "no/x.html"])
+    assert found.exit_code == 2
+    assert "check: --html: there is no folder 'no'." in found.stderr
