@@ -88,8 +88,8 @@ def _twins(statistics: Statistics, *, beside: bool) -> list[Finding]:
 
 
 def _copies(parameter: ParameterStats) -> float:
-    """Share of units that are copies. In a hidden layer equal weights are enough. The end of a branch may start at zero,
-    as long as its gradients differ; so may a readout, where classes that the batch lacks have equal gradients."""
+    """Share of units that are copies. In a hidden layer equal weights are enough. The end of a branch may start at
+    zero, as long as its gradients differ; so may a readout, where classes that the batch lacks have equal gradients."""
     if parameter.role == "readout":
         return float(parameter.locked == parameter.units)
     if parameter.ends_branch:
@@ -110,7 +110,8 @@ def _loss(statistics: Statistics) -> list[Finding]:
     if loudest is not last[0]:
         detail += f", and the signal grows {loudest.rms / loudest.input_rms:.3g} times here"
         return [finding("W501", loudest.place, ratio, LOSS_RATIO, loudest.parameter, detail=detail)]
-    name, tied = last[0].parameter, last[0].role == "embedding"
+    name = last[0].parameter
+    tied = any(parameter.name == name and parameter.role == "embedding" for parameter in statistics.parameters)
     rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
     detail += ", and the weight behind it is the embedding" if tied else ""
     remedy = f"wb.initialize(model, batch, only=[{name!r}], rules=[({name!r}, {rule!r})])"

@@ -64,7 +64,7 @@ def _operation(
         operation.place,
         operation.kind,
         role.parameter.name,
-        role.role,
+        "readout" if role.role == "embedding" else role.role,  # a table that is multiplied with reads out
         seen.rms_in,
         seen.rms,
         seen.finite,
