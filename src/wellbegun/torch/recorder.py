@@ -250,11 +250,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for position, tensor in enumerate(tensors):
             self._values += 1
             values.append(self._values)
+            known = Signal(self._values, self._values, ROOT, *statistic)
             if expression is not None and root is not None:
-                own: Any = replace(expression, output=position)
-                self._remember(tensor, Signal(self._values, root, own, *statistic))
-            else:
-                self._remember(tensor, Signal(self._values, self._values, ROOT, *statistic))
+                known = replace(known, root=root, expression=replace(expression, output=position))
+            self._remember(tensor, known)
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
         place = len(self.operations), kind, name, self.scopes[-1]
