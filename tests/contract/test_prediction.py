@@ -87,6 +87,18 @@ def test_convolutions(padding: str, recipe: str) -> None:
         assert all(row.gradient is not None and row.gradient.predicted is not None for row in convs)
 
 
+def test_errors_of_narrow_mirrored_nets_add_up_and_are_counted() -> None:
+    """What a function takes from an error in the correlation, a weight that reads mirrored pairs gives back."""
+    layers: list[nn.Module] = []
+    for index in range(24):
+        layers += [nn.Conv2d(16 if index else 3, 16, 3, padding=1), nn.ReLU()]
+    model, x = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 64, 10)), batch(32, 3, 8, 8)
+    found = wb.predict(model, filled(model, x, "auto"), x)
+    assert not found.flagged
+    noise = [row.correlation.noise for row in found if row.kind == "conv"]
+    assert noise[20] > 2 * noise[1]  # a chain that keeps differences keeps errors too
+
+
 class Residual(nn.Module):
     def __init__(self, blocks: int = 6, width: int = 128) -> None:
         super().__init__()

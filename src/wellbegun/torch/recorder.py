@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
 from wellbegun.torch import aten, axes
 from wellbegun.torch.expression import ROOT, Expression, function_of
-from wellbegun.torch.made import step
+from wellbegun.torch.made import derived_by, step
 from wellbegun.torch.opaque import opaque_notes
 from wellbegun.torch.preserve import about_to_write
 from wellbegun.torch.uses import index_of, other_uses, recurrent_uses, weight_uses
@@ -178,26 +178,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._remember(output, Fixed(number, step(func, args, kwargs, self._constant, position)))
 
     def _derive(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
-        derived = [known for _, known in operands if isinstance(known, axes.Derived)]
-        index = index_of(func, args)
+        zero = aten.name_of(func) in aten.PRODUCTS_BY_ENTRY and any(known == Fixed(0.0) for _, known in operands)
         for position, output in enumerate(outputs):
-            whole = [k for tensor, k in operands if isinstance(k, axes.Derived) and tensor.shape == output.shape]
-            found = whole[0] if whole else derived[0]
-            if aten.name_of(func) in aten.PRODUCTS_BY_ENTRY and any(known == Fixed(0.0) for _, known in operands):
-                self._remember(output, Fixed(0.0))  # a first state of zeros, times a parameter
+            if zero:  # a first state of zeros, times a parameter
+                self._remember(output, Fixed(0.0))
                 continue
-            if len({one.names for one in derived}) > 1:
-                found = axes.computed(derived, output)
-            elif index is not None:
-                found = axes.pick(derived[0], output, *index)
-            elif aten.name_of(func) == "view_as_complex":
-                found = axes.paired(derived[0], output)
-            elif aten.is_view(func) or storage_of(output) in self._storages:
-                found = axes.view(derived[0], output)
-            elif whole or aten.moves(func):
-                found = axes.copy(found, output, exact=aten.moves(func) and aten.name_of(func) not in aten.ERASING)
-            else:
-                found = axes.computed(derived, output)
+            shares = storage_of(output) in self._storages
+            found = derived_by(func, operands, output, index_of(func, args), shares)
             made = step(func, args, kwargs, self._constant, position)
             self._remember(output, replace(found, expression=made))
 
