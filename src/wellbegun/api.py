@@ -8,10 +8,11 @@ from typing import Any, SupportsIndex
 
 from wellbegun._arguments import message
 from wellbegun._display import Displayed
+from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.planning import Explanation, Ledger, Overrides, Plan, PlanDiff, Predictions, make_plan, overrides_of
+from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions, make_plan, overrides_of
 from wellbegun.planning.prediction import predict as predict_graph
 from wellbegun.race.results import Race
 from wellbegun.storage import load_rules
@@ -49,6 +50,7 @@ def plan(
     only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
+    progress: Progress | None = None,
 ) -> Plan:
     """Decide what every parameter of a model gets, before anything is written.
 
@@ -69,6 +71,7 @@ def plan(
         only: Globs; everything they do not match is left as it is.
         frozen: "keep" leaves parameters without requires_grad as they are, "fill" fills them too.
         seed: Integer in [0, 2**64); None draws one, which the plan records.
+        progress: Called as progress(done, all, what) before each module of the traced run.
     Returns:
         A `Plan`: for each parameter its scheme, law, role, reason and source. `plan.explain(name)` tells everything
         about one parameter, `plan.diff(other)` where another plan decides otherwise.
@@ -86,16 +89,15 @@ def plan(
     >>> found["0.weight"].scheme, found["2.weight"].scheme
     ('xavier_normal()', 'lecun_normal()')
     """
-    return _decide(model, batch, recipe, overrides_of(_rules(rules), exclude, only), frozen, seed)[1]
+    asked = overrides_of(_rules(rules), exclude, only)
+    return _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
 
 
-def _decide(
-    model: Any, batch: Any, recipe: str, asked: Overrides, frozen: str, seed: SupportsIndex | None
-) -> tuple[ModelGraph, Plan]:
+def _decide(model: Any, batch: Any, progress: Progress | None, **asked: Any) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
     adapter = _torch()
-    graph = adapter.trace(model, batch)
-    return graph, adapter.agreed(model, make_plan(graph, recipe=recipe, rules=asked, frozen=frozen, seed=seed))
+    graph = adapter.trace(model, batch, progress=progress)
+    return graph, adapter.agreed(model, make_plan(graph, **asked))
 
 
 def _rules(rules: Any) -> Any:
@@ -118,7 +120,7 @@ def initialize(
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
     threads: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Plan, fill and probe: every parameter gets its value exactly once, and the result says how healthy the model is.
 
@@ -128,7 +130,8 @@ def initialize(
             shape. The corrected laws are in the plan, which needs no batch to be carried out again.
         loss, chance: As for `check`.
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
-        progress: Called as progress(done, all, name) before each parameter is filled.
+        progress: Called as progress(done, all, what) before each step of a phase, with which `what` starts: "trace" (of
+            all modules), "fill" (parameters), "correct" where that takes a pass of its own, "measure", "backward".
     Returns:
         A `Result` with `plan`, `ledger` and `health`.
     Raises:
@@ -142,16 +145,19 @@ def initialize(
     asked, adapter = overrides_of(_rules(rules), exclude, only), _torch()
     adapter.materialize(model, batch)
     seed = adapter.agreed(model, fresh_seed() if seed is None else seed)
+    told = phase(progress, "fill")
+    judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
     with adapter.gathered(model) as parts:
-        graph, decided = _decide(model, batch, recipe, asked, frozen, seed)
-        ledger = apply(model, decided, threads=threads, progress=progress)
+        graph, decided = _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
+        ledger = apply(model, decided, threads=threads, progress=told)
         if calibrate:
-            first, decided = decided, adapter.calibrate(model, graph, decided, batch)
-            ledger = adapter.apply_plan(model, decided, threads=threads, before=first)
-        health = check(model, batch, loss=loss, chance=chance)
+            decided, ledger, found = adapter.calibrate(model, graph, decided, batch, threads=threads, **judged)
+            health = examine(found)
+        else:
+            health = check(model, batch, **judged)
     if parts:  # so far whole copies were filled
         decided = adapter.agreed(model, decided)
-        ledger = apply(model, decided, threads=threads)
+        ledger = apply(model, decided, threads=threads, progress=told)
     return Result(decided, ledger, health)
 
 
@@ -160,10 +166,17 @@ def apply(
     plan: Plan,
     *,
     threads: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Ledger:
     """Carry out a plan, one just made or one read from disk: the same plan gives the same bits.
 
+    Args:
+        model: The model, as the plan describes it.
+        plan: What to do.
+        threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
+        progress: Called as progress(done, all, name) before each parameter is filled.
+    Returns:
+        A `Ledger` that says what became of each parameter.
     Raises:
         ArgumentError: the plan does not fit the model; nothing is written then.
 
@@ -187,6 +200,7 @@ def check(
     *,
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
+    progress: Progress | None = None,
 ) -> Health:
     """Measure a model, however it was initialized: signal, gradient, symmetry, range, first loss, attention.
 
@@ -198,6 +212,7 @@ def check(
         loss: Function of the model's output that gives a scalar tensor. None makes one up and says which:
             cross-entropy against random labels if the output has classes, else a squared error.
         chance: What that loss is for a model that knows nothing, if it should be judged.
+        progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:
         A `Health`: `.healthy`, `.findings` with code, place, value, bound, reason, source and a remedy to paste,
         `.codes`, `.notes`, `.statistics`, `.scalars()` for logging and `.assert_healthy()` for tests. Notes are
@@ -216,7 +231,7 @@ def check(
     """
     adapter = _torch()
     with adapter.gathered(model):
-        return examine(adapter.probe(model, batch, loss, chance=chance))
+        return examine(adapter.probe(model, batch, loss, chance=chance, progress=progress))
 
 
 def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
