@@ -23,6 +23,7 @@ from wellbegun.torch.values import Fixed, Known, Signal, number_of, storage_of, 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
 Operands = list[tuple[torch.Tensor, Known]]
 Statistic = tuple[frozenset[int], frozenset[int], frozenset[int]]  # as in Signal: statistic_of, makers, normed
+Pointwise = tuple[str, int | None, Expression | None]  # kind; root and function of one value
 _NO_STATISTIC: Statistic = (frozenset(), frozenset(), frozenset())
 
 
@@ -170,7 +171,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._remember(output, Fixed(number, made, lost=number is None and made is None))
 
     def _fix(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
-        moved = aten.moves(func)
+        moved = aten.rearranges(func)
         for position, output in enumerate(outputs):
             first = operands[0][1] if moved and operands else None
             number = first.number if isinstance(first, Fixed) else number_of(output)
@@ -213,8 +214,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
         if kind == "attention" and (tell := getattr(self.observer, "attended", None)) is not None:
             tell(aten.attended(func, args, kwargs))
-        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs}
-        self._append(kind, name, signals, outputs, found, width=aten.terms(kind, name, args), **shown)
+        width = aten.terms(kind, name, args)
+        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs, "width": width}
+        self._append(kind, name, signals, outputs, found, scale=aten.scale_of(kind, width, kwargs), **shown)
         self._keep_picked(func, args, operands, outputs)
 
     def _append(
@@ -228,24 +230,21 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         root: int | None = None,
         expression: Expression | None = None,
         statistic: Statistic = _NO_STATISTIC,
-        mode: str = "",
-        width: int = 0,
         inputs: tuple[torch.Tensor, ...] = (),
+        **facts: Any,
     ) -> None:
         tensors, values = tuple(outputs), []
         for position, tensor in enumerate(tensors):
             self._values += 1
             values.append(self._values)
+            known = Signal(self._values, self._values, ROOT, *statistic)
             if expression is not None and root is not None:
-                own: Any = replace(expression, output=position)
-                self._remember(tensor, Signal(self._values, root, own, *statistic))
-            else:
-                self._remember(tensor, Signal(self._values, self._values, ROOT, *statistic))
+                known = replace(known, root=root, expression=replace(expression, output=position))
+            self._remember(tensor, known)
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
-        operation = Operation(
-            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode, width
-        )
+        place = len(self.operations), kind, name, self.scopes[-1]
+        operation = Operation(*place, read, tuple(values), uses, root, function, **facts)
         if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
             self._integers.add(operation.index)
         self._makers.update(dict.fromkeys(values, operation.index))
@@ -253,15 +252,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.observer is not None and tensors:
             self.observer(operation, inputs, tensors)
 
-    def _pointwise(
-        self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]
-    ) -> tuple[str, int | None, Expression | None]:
+    def _pointwise(self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]) -> Pointwise:
         """An elementwise operation: a function of one value, or a combination of several things."""
         signals = [found for found in known.values() if isinstance(found, Signal)]
         name, roots = aten.name_of(func), {signal.root for signal in signals}
         others = [found for found in known.values() if not isinstance(found, Signal)]
         if len(roots) > 1:
             return self._combine(name, signals), None, None
+        if name in aten.MASKED and isinstance(known.get(id(args[aten.MASKED[name]])), Fixed):
+            return "move", None, None  # what a mask of constants hides is no function of the value
         if name == "_prelu_kernel" or all(isinstance(other, Fixed) and other.number is not None for other in others):
             whole = {**known, id(args[0]): Fixed()} if name == "copy_" else known
             arguments = template(args, whole), {key: template(value, whole) for key, value in kwargs.items()}
