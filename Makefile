@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test check bench setup clean
+.PHONY: demo test check bench docs setup clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py $(DEMO_ARGS)
@@ -17,6 +17,10 @@ check: test
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/fill_rates.py
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "The site is in build/site: open build/site/index.html"
 
 setup: $(STAMP)
 

@@ -1,4 +1,4 @@
-"""Write the generated tables of README.md and of pages in docs, or with --check say whether they are up to date.
+"""Write the generated tables of README.md and the documents, or with --check say whether they are up to date.
 
 Usage: python docs/tables.py [--check]
 """
@@ -130,7 +130,8 @@ def quality_table() -> str:
     found = json.loads((FIGURES / "quality.json").read_text())
     lines = ["| test | sample | values | statistic | p |", "|---|---|---|---|---|"]
     for row in found["rows"]:
-        lines.append(f"| {row['test']} | {row['sample']} | {row['n']:,} | {row['statistic']:.4g} | {row['p']:.3f} |")
+        test = row["test"].replace("|", "\\|")  # a bar would end the cell
+        lines.append(f"| {test} | {row['sample']} | {row['n']:,} | {row['statistic']:.4g} | {row['p']:.3f} |")
     return "\n".join(lines)
 
 
@@ -149,6 +150,18 @@ def recipes_table() -> str:
 
 def _score(row: dict, best: float) -> str:
     return f"**{row['score']:.2f}**" if row["score"] == best else f"{row['score']:.2f}"
+
+
+def orthogonal_short_table() -> str:
+    """The square sizes of the same run, as times and ratios."""
+    rows = json.loads((FIGURES / "orthogonal.json").read_text())["times"]
+    lines = ["| shape | torch, s | Haar, s | × torch | structured, s | × torch |", "|---|---|---|---|---|---|"]
+    for shape in dict.fromkeys(tuple(row["shape"]) for row in rows):
+        found = {row["method"]: row for row in rows if tuple(row["shape"]) == shape}
+        cells = [f"{found['torch']['seconds']:.4f}"]
+        cells += [f"{found[name]['seconds']:.4f} | {found[name]['ratio']:.1f}" for name in ("haar", "structured")]
+        lines.append(f"| {' × '.join(map(str, shape))} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def backward_table() -> str:
@@ -188,6 +201,14 @@ def health_table() -> str:
 TABLES = {
     "docs/health.md": {"codes": codes_table, "health": health_table},
     "docs/auto.md": {"backward": backward_table, "recipes": recipes_table},
+    "docs/comparison.md": {
+        "speed": speed_table,
+        "orthogonal-short": orthogonal_short_table,
+        "recipes": recipes_table,
+        "demo": demo_table,
+    },
+    "docs/guides/index.md": {"schemes": schemes_table},
+    "docs/theory/gains.md": {"gains": gains_table},
     "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},
     "docs/engine.md": {
         "rates": rates_table,

@@ -44,6 +44,7 @@ FAMILIES = {
     "W7": "activations",
     "W8": "parameters",
 }
+"""What codes are about, by their first letters."""
 _ALL = "wb.initialize(model, batch)"
 _ONE = "wb.initialize(model, batch, only=[{parameter!r}])"
 _MEASURED = "measured: benchmarks/health.py, which trains what is called healthy"
@@ -184,3 +185,4 @@ CATALOGUE: dict[str, Check] = {
         "note",
     ),
 }
+"""Every code."""

@@ -49,13 +49,14 @@ __all__ = [
     "law_from_dict",
 ]
 
-# every entry for itself, whatever the shape
 INDEPENDENT = (Constant, Uniform, Normal, TruncatedNormal, Rademacher, LogUniform)
+"""Laws that draw every entry for itself, whatever the shape."""
 _MATRICES = (Orthogonal, Eye, Dirac, DeltaOrthogonal)
 LAWS: Mapping[str, type[Law]] = {
     law.__name__: law
     for law in (*INDEPENDENT, *_MATRICES, Sections, ZeroRows, Repeat, Sparse, Mirrored, RowSums, Given)
 }
+"""Every law by its name, as plans on disk have it."""
 
 
 def law_from_dict(data: Mapping[str, Any]) -> Law:

@@ -10,6 +10,7 @@ from wellbegun.errors import ArgumentError
 from wellbegun.laws.base import Law, Moments, set_field
 
 SMALLEST_MASS = 1e-27  # times 2**-33, the smallest tail that float32 holds without losing bits
+"""Least probability that the bounds of a truncated normal may hold."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ SCHEMES: Mapping[str, Factory] = MappingProxyType(
         )
     }
 )
+"""Every scheme's factory by its name."""
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
         "glorot_normal": "xavier_normal",
@@ -73,6 +74,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "kaiming_uniform": "he_uniform",
     }
 )
+"""Other names of the same schemes."""
 
 
 def parse_scheme(text: str) -> Scheme:

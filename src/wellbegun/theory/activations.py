@@ -11,6 +11,7 @@ import numpy as np
 from wellbegun._typing import Array
 
 Function = Callable[[Array], Array]
+"""An elementwise function of a NumPy array."""
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
@@ -86,7 +87,9 @@ ACTIVATIONS: Mapping[str, Function] = MappingProxyType(
         "exp": np.exp,
     }
 )
+"""Activation functions by name."""
 ACTIVATION_ALIASES: Mapping[str, str] = MappingProxyType({"identity": "linear", "swish": "silu", "lrelu": "leaky_relu"})
+"""Other names of the same functions."""
 PARAMETRIC: Mapping[str, tuple[str, Callable[..., Array]]] = MappingProxyType(
     {"leaky_relu": ("slope", _leaky), "elu": ("alpha", _elu), "celu": ("alpha", _celu)}
 )

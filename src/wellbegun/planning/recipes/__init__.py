@@ -22,6 +22,7 @@ _ALL = (AUTO, CLASSIC, TORCH, *_LANGUAGE, *_VISION, *_RESIDUAL, SIREN, PPO)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {recipe.full_name: recipe for recipe in _ALL} | {recipe.name: recipe for recipe in _ALL}
 )
+"""Every recipe by its name, the newest version, and by name@version."""
 
 
 def recipe_of(name: str) -> Recipe:

@@ -1,0 +1,124 @@
+"""Pages written from the code: health codes, the command line, changelog, contributing."""
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wellbegun.health import CATALOGUE, FAMILIES
+from wellbegun.health import catalogue as c
+
+# what is compared with which bound; the bounds themselves stand in the package
+BOUNDS = {
+    "W101": f"RMS behind a layer over RMS before the first one, at least 1/{c.SIGNAL_RANGE:g}, "
+    f"or 1/{c.EPSILON_RANGE:g} where a normalization follows",
+    "W102": f"the same ratio, at most {c.SIGNAL_RANGE:g}",
+    "W103": f"differences between samples behind the last hidden layer, at least {c.COLLAPSE:g} of those of the input",
+    "W104": f"share of a branch in its stream, at least {c.SILENT:g}, unless it is zero",
+    "W201": f"gradient at the first hidden layer over that at the last, at least 1/{c.GRADIENT_RANGE:g}",
+    "W202": f"the largest such ratio, at most {c.GRADIENT_RANGE:g}",
+    "W203": f"relative change of the output for one behind the first layer, at least 1/{c.SENSITIVITY:g}",
+    "W204": f"the same, at most {c.SENSITIVITY:g}",
+    "W301": f"share of units that are copies and never part, at most {c.EQUAL_SHARE:g}",
+    "W302": "two parameters in different memory with the same random-looking numbers: none",
+    "W401": "nan or inf in weights, outputs, loss or gradients: none",
+    "W402": f"largest magnitude, at most {c.HALF:,.0f}",
+    "W403": f"share of a gradient that vanishes in float16, at most {c.UNDERFLOW:g}",
+    "W501": f"first loss in units of chance, at most {c.LOSS_RATIO:g}",
+    "W601": f"standard deviation of a query's logits over its keys, at most {c.LOGIT_STD:g}",
+    "W602": f"entropy of attention weights over log(keys), at least {c.ENTROPY:g}",
+    "W701": f"share of dead units, of those that standard normal input leaves alive, at most {c.DEAD:g}",
+    "W702": f"share of flat entries, of those that standard normal input leaves steep, at most {c.SATURATED:g}",
+    "W801": "parameters that are used and get no gradient: none",
+    "W802": "parameters that the loss does not reach: none",
+    "W803": f"relative updates of two weights by a plain gradient step, at most {c.UPDATE_RANGE:,.0f} apart",
+}
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Path of each page below docs/, and its Markdown."""
+    return {
+        "codes.md": codes(),
+        "reference/cli.md": command_line(),
+        "changelog.md": (root / "CHANGELOG.md").read_text(),
+        "contributing.md": (root / "CONTRIBUTING.md").read_text().replace("](docs/", "]("),
+    }
+
+
+def codes() -> str:
+    """Every health code: title, bound, why, remedy, source."""
+    lines = [
+        "# Health codes",
+        "",
+        "`wb.check` reports each finding with one of these codes. They are stable: a code keeps its meaning.",
+        "A finding also names its place in the model and the value measured. *Notes* are worth knowing and make no",
+        "model unhealthy. [Health](health.md) says how the quantities are measured and how well the bounds tell good",
+        "from bad.",
+        "",
+        "| code | finding | |",
+        "|---|---|---|",
+    ]
+    for code, check in CATALOGUE.items():
+        lines.append(f"| [{code}](#{code.lower()}) | {check.title} | {'note' * (check.severity == 'note')} |")
+    for family, name in FAMILIES.items():
+        lines += ["", f"## {name.capitalize()}"]
+        for code, check in CATALOGUE.items():
+            if code.startswith(family):
+                lines += ["", f"### {code}: {check.title} {{ #{code.lower()} }}", "", *_code(code, check)]
+    return "\n".join(lines) + "\n"
+
+
+def _code(code: str, check: c.Check) -> Iterator[str]:
+    note = " It is a note." if check.severity == "note" else ""
+    yield from (f"**Bound:** {BOUNDS[code]}.{note}", "")
+    yield from (f"**Why:** {html.escape(check.why)}.", "")
+    yield from ("**Remedy:**", "", "```text", _pasted(check.remedy), "```", "")
+    yield f"**Source:** {html.escape(check.source)}."
+
+
+def _pasted(remedy: str) -> str:
+    """The remedy with names in the places that a finding fills in."""
+    return (
+        remedy.replace("{parameter!r}", "'0.weight'")
+        .replace("{names}", "'0.weight', '2.weight'")
+        .replace("{parameter}", "0.weight")
+    )
+
+
+# ---------------------------------------------------------------------- command line
+def command_line() -> str:
+    """Every command with its options, as the program itself describes them."""
+    from typer.main import get_command
+
+    from wellbegun.cli import app
+
+    group: Any = get_command(app)
+    lines = ["# Command line", "", f"{group.help}", "", "Exit status: 0 healthy, 1 unhealthy, 2 wrong use.", ""]
+    lines += ["| command | what it does |", "|---|---|"]
+    for name, command in group.commands.items():
+        lines.append(f"| [`wellbegun {name}`](#{name}) | {_plain(command.help)} |")
+    for name, command in group.commands.items():
+        lines += ["", f"## wellbegun {name} {{ #{name} }}", "", *_command(name, command)]
+    return "\n".join(lines) + "\n"
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    arguments = [item for item in command.params if item.param_type_name == "argument"]
+    options = [item for item in command.params if item.param_type_name == "option"]
+    usage = " ".join((item.metavar or item.name.upper()) for item in arguments)
+    line = f"wellbegun {name} {usage} [options]".replace("  ", " ")
+    yield from ("```text", line, "```", "", _plain(command.help), "")
+    yield from ("| option | default | meaning |", "|---|---|---|")
+    for item in arguments:
+        yield f"| `{(item.metavar or item.name.upper())}` | | {_plain(item.help)} |"
+    for item in options:
+        names = ", ".join(f"`{text}`" for text in item.opts)
+        default = "" if item.default in (None, ()) or item.is_flag else f"`{item.default}`"
+        yield f"| {names} | {default} | {_plain(item.help)} |"
+
+
+def _plain(text: str | None) -> str:
+    """One line that a table can hold."""
+    joined = " ".join((text or "").split())
+    return re.sub(r"([|*\[\]])", r"\\\1", html.escape(joined, quote=False))

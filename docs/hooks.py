@@ -1,0 +1,69 @@
+"""What the site is made of besides its pages: formulas, plots, and pages generated from the code."""
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import generated
+import plots  # noqa: F401 - fills PLOTS
+from docstrings import linked
+from drawing import PLOTS, drawn
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+import formulas
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^(`{3,}).*?^\1\s*$", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"(?<![\[`])`wb\.([a-z]\w*)(\([^`]*\))?`(?![\]`])")
+FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>([.,;:!?)]*)', re.DOTALL)
+IMAGE = re.compile(r'<img alt="([^"]*)" src="[./]*plots/([\w-]+)\.svg" ?/?>')
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Pages and plots that are made, not kept."""
+    pages = {f"plots/{name}.svg": "" for name in PLOTS} | generated.pages(ROOT)
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links for papers and for names of the package, outside code."""
+    parts, last = [], 0
+    for fence in [*FENCE.finditer(markdown), None]:
+        prose = markdown[last : fence.start() if fence else None]
+        parts.append(names(linked(prose)) + (fence.group() if fence else ""))
+        last = fence.end() if fence else last
+    return "".join(parts)
+
+
+def names(text: str) -> str:
+    """`wb.plan(...)` -> a link to its place in the reference; headings stay as they are."""
+    import wellbegun
+
+    def link(found: re.Match[str]) -> str:
+        return f"[{found[0]}][wellbegun.{found[1]}]" if found[1] in wellbegun.__all__ else found[0]
+
+    return "\n".join(line if line.startswith("#") else NAME.sub(link, line) for line in text.split("\n"))
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Formulas and plots become drawings inside the page, which take its colours."""
+    content = FORMULA.sub(formula, content)
+    content = IMAGE.sub(lambda found: drawn(found[2], html.unescape(found[1])), content)
+    alone = r'<p>(\s*(?:<svg class="plot".*?</svg>\s*)+)</p>'
+    return re.sub(alone, r'<div class="plots">\1</div>', content, flags=re.DOTALL)
+
+
+def formula(found: re.Match[str]) -> str:
+    """A formula and the punctuation behind it, which stays on its line."""
+    picture = formulas.drawn(html.unescape(found[2]))
+    return f'<span class="together">{picture}{found[3]}</span>' if found[3] else picture
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """The plots stand in the pages; their empty files go."""
+    for name in PLOTS:
+        (Path(config.site_dir) / "plots" / f"{name}.svg").unlink()
