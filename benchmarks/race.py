@@ -53,6 +53,8 @@ MODELS = {"MLP, 3 layers of 128": small, "plain MLP, 50 layers of 128": deep}
 def contest(model: str, path: str, jobs: int, steps: int, prune: str | None) -> None:
     """What runs in a process of its own: tells each trial on a line, and the race at the end."""
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what they start behind & ignore it
+
     def tell(done: int, total: int, _: str) -> None:
         print(f"{done}/{total}", flush=True)
 

@@ -164,6 +164,19 @@ def orthogonal_short_table() -> str:
     return "\n".join(lines)
 
 
+def backward_table() -> str:
+    """From `python benchmarks/backward.py --json docs/figures/backward.json`."""
+    lines = ["| network | signal | gradient | first ÷ last | default: gradient |", "|---|---|---|---|---|"]
+    for row in json.loads((FIGURES / "backward.json").read_text()):
+        cells = [_ratio3(row["auto"], key) for key in ("signal", "gradient", "first")]
+        lines.append(f"| {row['network']} | {' | '.join(cells)} | {_ratio3(row['default'], 'gradient')} |")
+    return "\n".join(lines)
+
+
+def _ratio3(found: dict | None, key: str) -> str:
+    return "vanishes" if found is None or not 1e-9 < found[key] < 1e9 else f"{found[key]:.3g}"
+
+
 def codes_table() -> str:
     lines = ["| code | title | why | source |", "|---|---|---|---|"]
     for code, check in CATALOGUE.items():
@@ -187,7 +200,7 @@ def health_table() -> str:
 
 TABLES = {
     "docs/health.md": {"codes": codes_table, "health": health_table},
-    "docs/auto.md": {"recipes": recipes_table},
+    "docs/auto.md": {"backward": backward_table, "recipes": recipes_table},
     "docs/comparison.md": {
         "speed": speed_table,
         "orthogonal-short": orthogonal_short_table,

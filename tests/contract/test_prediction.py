@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
@@ -85,6 +86,19 @@ def test_convolutions(padding: str, recipe: str) -> None:
     assert all(len(row.second.deviations) == 2 for row in convs)
     if padding == "zeros":
         assert all(row.gradient is not None and row.gradient.predicted is not None for row in convs)
+
+
+def test_errors_of_narrow_mirrored_nets_add_up_and_are_counted() -> None:
+    """What a function takes from an error in the correlation, a weight that reads mirrored pairs gives back."""
+    layers: list[nn.Module] = []
+    for index in range(30):
+        layers += [nn.Conv2d(16 if index else 1, 16, 3, padding=1), nn.ReLU()]
+    images = torch.tensor(load_digits().images[:64, None]).float()
+    model, x = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 64, 10)), (images - images.mean()) / images.std()
+    found = wb.predict(model, filled(model, x, "auto"), x)
+    assert not found.flagged
+    noise = [row.correlation.noise for row in found if row.kind == "conv"]
+    assert noise[20] > 1.5 * noise[1]  # a chain that keeps differences keeps errors too
 
 
 class Residual(nn.Module):

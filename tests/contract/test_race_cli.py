@@ -132,7 +132,18 @@ def test_wrong_use_is_one_message_and_status_2(folder: Path, arguments: tuple[st
 
 
 def test_ctrl_c_shows_and_keeps_what_is_done_and_exits_with_130(folder: Path) -> None:
-    command = [sys.executable, "-m", "wellbegun", "race", "racing_net.py:deep", "-d", "digits", "-c", "default"]
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
+    command = [
+        sys.executable,
+        "-c",
+        f"{start}; from wellbegun.cli import main; main()",
+        "race",
+        "racing_net.py:deep",
+        "-d",
+        "digits",
+        "-c",
+        "default",
+    ]
     command += ["-c", "xavier_normal", "--steps", "300", "--jobs", "1", "--resume", "kept.csv"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
     while not (folder / "kept.csv").exists() and process.poll() is None:

@@ -80,6 +80,7 @@ def test_a_trial_that_kills_its_worker_every_time_fails_and_the_others_do_not(tm
 
 
 SCRIPT = """
+import signal
 import sys
 import wellbegun as wb
 from torch import nn
@@ -92,6 +93,7 @@ class Net(nn.Module):                       # defined in __main__, with a lambda
         return self.layers(x)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background, it is ignored
     path, steps, jobs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     def tell(done, total, name):
         print(done, flush=True)

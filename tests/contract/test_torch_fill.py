@@ -116,7 +116,7 @@ def test_tied_weights_once_padding_zero_frozen_and_excluded_untouched() -> None:
     outcomes = {record.name: record.outcome for record in result.ledger.records}
     assert outcomes["head.weight"] == "tied"
     assert outcomes["embed.weight"] == "filled"
-    assert (outcomes["up.weight"], outcomes["down.bias"], outcomes["scale"]) == ("kept", "kept", "kept")
+    assert (outcomes["up.weight"], outcomes["down.bias"], outcomes["scale"]) == ("kept", "kept", "filled")
     assert model.head.weight is model.embed.weight
     assert (model.embed.weight[2] == 0).all()
     assert (model.embed.weight[[0, 1, 3]] != 0).all()
@@ -187,7 +187,7 @@ def test_reprs_are_short_and_show_prints_everything(capsys: pytest.CaptureFixtur
     assert "he_normal()" in shown
     assert "4 filled; seed 0." in shown
     assert "Health: healthy" in shown
-    with pytest.raises(TypeError, match="Explanation, Ledger, Health, Predictions or Result"):
+    with pytest.raises(TypeError, match="Explanation, Ledger, Health, Predictions, Race or Result"):
         wb.show(model)
 
 
@@ -201,10 +201,18 @@ def test_autograd_notices_and_optimizers_go_on() -> None:
     assert model.weight.is_leaf
 
 
-def test_progress_is_reported_for_each_parameter() -> None:
+def test_progress_is_reported_for_each_module_and_parameter_in_every_phase() -> None:
     seen: list[tuple[int, int, str]] = []
-    classic_initialize(nn.Linear(4, 4), (2, 4), seed=0, progress=lambda *step: seen.append(step))
-    assert seen == [(0, 2, "weight"), (1, 2, "bias")]
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    result = classic_initialize(model, (2, 4), seed=0, progress=lambda *step: seen.append(step))
+    modules = [(0, 3, ""), (1, 3, " 0"), (2, 3, " 1")]
+    traced = [(done, total, f"trace{name}") for done, total, name in modules]
+    filled = [(0, 2, "fill 0.weight"), (1, 2, "fill 0.bias")]
+    measured = [(done, total, f"measure{name}") for done, total, name in modules]
+    assert seen == [*traced, *filled, *measured, (0, 1, "backward")]
+    seen.clear()
+    wb.apply(model, result.plan, progress=lambda *step: seen.append(step))
+    assert seen == [(0, 2, "0.weight"), (1, 2, "0.bias")]
 
 
 def test_a_seed_is_drawn_and_recorded_if_none_is_given() -> None:

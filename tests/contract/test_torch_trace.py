@@ -272,3 +272,24 @@ def test_weights_that_are_made_of_parameters_in_a_way_nobody_understands_need_a_
         classic_plan(positive, (3, 4), seed=0)
     plan = classic_plan(positive, (3, 4), rules=[("a", "he_normal"), ("b", "zeros")], seed=0)
     assert plan["b"].scheme == "zeros()"
+
+
+@pytest.mark.parametrize("hidden", ["triangle", "everything", "where"])
+def test_a_mask_of_constants_is_no_function_of_the_value(hidden: str) -> None:
+    """ones(...).tril() does not hold one number, and a mask that does is no argument of a function."""
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.a(x)
+            if hidden == "triangle":
+                return self.b(x * torch.ones(8, 8).tril())
+            mask = torch.ones(8, 8, dtype=torch.bool)
+            return self.b(x.masked_fill(mask, 0.0) if hidden == "everything" else torch.where(mask, x, 0.5))
+
+    graph = trace(Masked(), (8, 8))
+    assert not [operation for operation in graph.operations if operation.kind == "pointwise"]
+    wb.plan(Masked(), (8, 8), seed=0)

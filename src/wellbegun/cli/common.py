@@ -86,16 +86,19 @@ def show(parts: Any) -> None:
 
 
 @contextmanager
-def filling(what: str = "filling") -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on the terminal's error stream, gone when done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+def working(all_of_it: str = "") -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on the terminal's error stream, with phase, time and place, gone when done. What is told starts
+    with the phase, unless there is one for all of it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}", markup=False)
+    texts = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[place]}", markup=False)
+    columns = texts[0], BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), texts[1]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, name="")
+        task = bar.add_task("start", total=None, place="")
 
-        def progress(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, name=name)
+        def progress(done: int, total: int, what: str) -> None:
+            phase, _, place = (all_of_it, "", what) if all_of_it else what.partition(" ")
+            bar.update(task, completed=done, total=total, description=phase, place=place)
 
         yield progress
 

@@ -8,6 +8,7 @@ import typer
 from wellbegun import api
 from wellbegun._arguments import known
 from wellbegun._loading import load_batch, load_model
+from wellbegun._typing import phase
 from wellbegun.cli.common import (
     Excludes,
     Formats,
@@ -22,11 +23,11 @@ from wellbegun.cli.common import (
     Seed,
     app,
     asked_rules,
-    filling,
     folder_of,
     loss_of,
     messages,
     show,
+    working,
     write,
     write_report,
     written,
@@ -73,7 +74,9 @@ def plan_command(
         built = load_model(model, light=True)
 
         def decide(name: str, number: int | None) -> Plan:
-            return api.plan(built, batch, recipe=name, rules=asked, frozen=frozen, seed=number)
+            with working() as progress:
+                options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": number}
+                return api.plan(built, batch, progress=progress, **options)
 
         found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
         shown: Plan | PlanDiff | Explanation = found
@@ -131,14 +134,14 @@ def init_command(
         built = load_model(model)
         known = None if plan is None else load_plan(plan)
         before = None if html is None else api.check(built, batch, **loss_of(targets))
-        with filling() as progress:
+        with working() as progress:
             if known is None:
                 options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
                 found = api.initialize(built, batch, progress=progress, **options, **loss_of(targets))
                 decided, ledger, health = found.plan, found.ledger, found.health
             else:
-                decided, ledger = known, api.apply(built, known, progress=progress)
-                health = api.check(built, batch, **loss_of(targets))
+                decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill"))
+                health = api.check(built, batch, progress=progress, **loss_of(targets))
         from wellbegun.torch import save_weights
 
         write(lambda found, path: save_weights(built, found, path), decided, out)
@@ -172,7 +175,8 @@ def check_command(
         known_codes(allow or ())
         folder_of("check: --html", html)
         batch, targets = load_batch(input or [])
-        health = api.check(load_model(model), batch, **loss_of(targets)).without(allow or ())
+        with working() as progress:
+            health = api.check(load_model(model), batch, progress=progress, **loss_of(targets)).without(allow or ())
         write_report(html, health, title=f"How {model} begins")
     if format == "json":
         print(to_json(health.to_dict()))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wellbegun.cli.common import app, console, filling, messages
+from wellbegun.cli.common import app, console, messages, working
 
 
 @app.command("explore")
@@ -22,7 +22,7 @@ def explore_command(
     """Write a page on which schemes can be tried and seen, and open it. It works offline; takes about 20 seconds."""
     from wellbegun.explore import write
 
-    with messages(), filling("measuring") as progress:
+    with messages(), working("measuring") as progress:
         path = write(out, docs=docs, progress=progress)
     console.print(f"Page written to {path}", markup=False, soft_wrap=True)
     if not no_open and not _opened(path):

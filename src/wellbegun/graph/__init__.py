@@ -5,12 +5,15 @@ from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.made import Made, Part
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.pairs import Layer, can_mirror, layers_of
+from wellbegun.graph.parts import Attention, attentions_of
 from wellbegun.graph.roles import Net, Role, roles_of
 from wellbegun.graph.stacks import Stack
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series
+from wellbegun.graph.ways import way
 
 __all__ = [
     "WEIGHTED",
+    "Attention",
     "Branch",
     "Layer",
     "Made",
@@ -23,6 +26,7 @@ __all__ = [
     "Role",
     "Stack",
     "Use",
+    "attentions_of",
     "branches_of",
     "bundles_of",
     "can_mirror",
@@ -31,4 +35,5 @@ __all__ = [
     "meetings",
     "roles_of",
     "sources_and_readers",
+    "way",
 ]

@@ -69,6 +69,7 @@ class Use:
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table
     exact: bool = True  # whether the parameter itself is used, and not something computed from it, like 1 + w
     made: Made | None = None  # that computation; `layout` then speaks of what it gives
+    copied: bool = False  # of a weight: whether the operation reads a copy, made before it
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Operation:
     function: Function | None = field(default=None, compare=False, repr=False)
     mode: str = ""  # recurrent: lstm, gru, rnn_tanh, rnn_relu
     width: int = 0  # matmul and attention: number of terms in the product of two values
+    scale: float = 1.0  # attention: what it multiplies the products of queries and keys with
 
     @property
     def place(self) -> str:

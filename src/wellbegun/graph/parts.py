@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from wellbegun.graph.follow import TRANSPARENT, is_linear, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.structure import weights_before
@@ -25,7 +27,7 @@ _PARTS = {name: parts for parts, name in _NAMES.items()}
 
 
 class Attention(NamedTuple):
-    """The values that one attention reads and makes, and the width of its heads."""
+    """The values that one attention reads and makes, the width of its heads, and how queries and keys meet."""
 
     query: int | None
     key: int | None
@@ -33,6 +35,8 @@ class Attention(NamedTuple):
     output: int
     width: int
     compared: int  # index of the operation that compares queries and keys: the softmax, or the whole
+    product: int  # index of the operation that multiplies queries with keys
+    scale: float | None  # what turns their products into logits, if that is a multiplication
 
 
 def joined(names: Iterable[str]) -> str | None:
@@ -70,15 +74,17 @@ def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
         if operation.kind == "attention" and operation.inputs:
             query, *rest = operation.inputs
             key = rest[0] if rest else query  # equal inputs are listed once
-            mixed, output = rest[1] if len(rest) > 1 else key, operation.outputs[0]
-            yield Attention(query, key, mixed, output, operation.width, operation.index)
+            how = operation.width, operation.index, operation.index, operation.scale
+            yield Attention(query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0], *how)
         if operation.kind == "softmax":
             scores, mixing = _product_before(graph, operation), _product_after(graph, operation)
             if scores is not None and mixing is not None:
                 query, key = scores.inputs[0], scores.inputs[-1]
                 weights = _product_input(graph, mixing, operation)
                 value = next((given for given in mixing.inputs if given != weights), None)
-                yield Attention(query, key, value, mixing.outputs[0], scores.width, operation.index)
+                scale = _scale_between(graph, scores, operation)
+                compared = scores.width, operation.index, scores.index
+                yield Attention(query, key, value, mixing.outputs[0], *compared, scale)
 
 
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:
@@ -95,6 +101,39 @@ def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:
             seen.update(new)
             stack += new
     return None
+
+
+def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) -> float | None:
+    """The slope at 0 of the way from a product to its softmax, through masks and sums; None if there is another kind of
+    step."""
+    scale, value = 1.0, softmax.inputs[0]
+    while value not in product.outputs:
+        step = graph.producers[value]
+        if step.kind == "pointwise" and step.function is not None and step.root is not None:
+            low, high = (float(found) for found in np.asarray(step.function(np.array([-1e-3, 1e-3])), np.float64))
+            scale, value = scale * (high - low) / 2e-3, step.root
+        elif step.kind in ("move", "shift", "add") and step.inputs:
+            value = next((given for given in step.inputs if _behind(graph, given, product)), -1)
+        else:
+            return None
+        if value < 0 or (value not in product.outputs and value not in graph.producers):
+            return None
+    return scale
+
+
+def _behind(graph: ModelGraph, value: int, product: Operation) -> bool:
+    """Whether a value comes from a product through steps of one kind or another that keep its shape."""
+    stack, seen = [value], {value}
+    while stack:
+        current = stack.pop()
+        if current in product.outputs:
+            return True
+        step = graph.producers.get(current)
+        if step is not None and step.kind in TRANSPARENT | {"pointwise"} and step.index > product.index:
+            new = set(step.inputs) - seen
+            seen |= new
+            stack += new
+    return False
 
 
 def _product_after(graph: ModelGraph, softmax: Operation) -> Operation | None:

@@ -31,7 +31,8 @@ class Signal(NamedTuple):
     members for one sample, `cross` for two different ones. `normal`: a weight made it, and no function has bent it.
     Samples need not be equally large: `spread` is the relative standard deviation of their second moments, `scatter`
     the standard deviation of the correlation among pairs, and `between` the share of spread^2 that is between samples
-    (the rest is between positions, which the two samples of a pair have in common).
+    (the rest is between positions, which the two samples of a pair have in common). `apart`: what a weight that reads
+    pairs multiplies an error of the correlation with.
     """
 
     second: float = 1.0
@@ -43,6 +44,7 @@ class Signal(NamedTuple):
     spread: float = 0.0
     scatter: float = 0.0
     between: float = 1.0
+    apart: float = 1.0
 
     @property
     def correlation(self) -> float | None:
@@ -186,8 +188,19 @@ def through_function(signal: Signal, function: Function) -> Bent:
     overlap, contrast, scatter = _overlap(signal, kernel, variance, second)
     spread = abs(seconds[1] - seconds[0]) / 2 / second if second and signal.spread else 0.0
     twin, cross, twin_slope = _pairs(signal, function, kernel, variance)
-    out = Signal(second, mean, overlap, twin, cross, False, spread, scatter, signal.between)
+    apart_again = 1.0 if twin is None else _apart(signal, kernel, variance, (second - twin) * contrast)
+    out = Signal(second, mean, overlap, twin, cross, False, spread, scatter, signal.between, apart_again)
     return Bent(out, growth, contrast, slope, twin_slope)
+
+
+def _apart(signal: Signal, kernel: Series, variance: float, size: float) -> float:
+    """Slope of E (phi(x) - phi(-x)) phi(x') in the correlation of x and x', in units of that of E phi(x) phi(x')."""
+    if signal.overlap is None or not variance or size <= 0:
+        return 1.0
+    c = _clip((signal.overlap - signal.mean**2) / variance)
+    ends = np.clip([c - _STEP, c + _STEP, -c - _STEP, -c + _STEP], -1, 1)
+    a, b, d, e = (float(value) for value in kernel(ends))
+    return (abs(b - a) + abs(e - d)) / max(float(ends[1] - ends[0]), 1e-9) / size
 
 
 def _sampled(function: Function, mean: float, spread: float) -> Samples:

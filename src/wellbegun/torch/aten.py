@@ -99,6 +99,10 @@ MOVES = frozenset(
         "embedding_renorm_", "_sparse_coo_tensor_with_dims_and_tensors", "_to_dense", "expand_copy", "nan_to_num",
     }
 )  # fmt: skip
+REARRANGED = SPLITS | {
+    "clone", "contiguous", "_unsafe_view", "_to_copy", "lift_fresh", "lift_fresh_copy", "flip", "repeat", "roll",
+    "rot90", "index_select", "gather", "_reshape_copy", "view_copy", "expand_copy", "sort", "detach", "alias",
+}  # fmt: skip
 ERASING = frozenset(  # moves after which some entries are no longer what they were
     {"masked_fill", "masked_fill_", "tril", "triu", "tril_", "triu_", "native_dropout", "_fused_dropout", "index_fill",
      "index_fill_", "masked_scatter", "masked_scatter_", "nan_to_num"}
@@ -120,6 +124,8 @@ BOUNDS = frozenset({"maximum", "minimum", "fmax", "fmin"})  # a signal, kept wit
 MASKS = BOUNDS | frozenset(
     {"where", "masked_fill", "masked_fill_", "copy_", "_to_copy", "clone", "logical_and", "bitwise_and"}
 )
+
+MASKED = {"masked_fill": 1, "masked_fill_": 1, "where": 0}  # position of the mask
 
 LAYERS = {  # functions that say which argument is the weight: its position
     "linear": 1, "bilinear": 2, "conv1d": 1, "conv2d": 1, "conv3d": 1, "conv_transpose1d": 1, "conv_transpose2d": 1,
@@ -151,6 +157,11 @@ def is_view(func: Any) -> bool:
 def moves(func: Any) -> bool:
     """Whether the entries of the output are entries of the input, elsewhere."""
     return is_view(func) or name_of(func) in MOVES | SPLITS | {"detach", "alias"}
+
+
+def rearranges(func: Any) -> bool:
+    """Whether every entry of the output is one of the input: equal entries stay equal."""
+    return is_view(func) or name_of(func) in REARRANGED
 
 
 def writes_to(func: Any) -> tuple[int, ...]:
@@ -215,6 +226,14 @@ def terms(kind: str, name: str, args: Any) -> int:
     if kind not in ("matmul", "attention"):
         return 0
     return int(args[PRODUCTS[name][0] if name in PRODUCTS else 0].shape[-1])
+
+
+def scale_of(kind: str, width: int, kwargs: Any) -> float:
+    """What an attention multiplies the products of queries and keys with."""
+    if kind != "attention":
+        return 1.0
+    given = kwargs.get("scale")
+    return float(width**-0.5 if given is None else given) if width else 1.0
 
 
 def kind_of(func: Any, roots: int = 1) -> str:

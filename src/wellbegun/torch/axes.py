@@ -23,6 +23,7 @@ class Derived:
     exact: bool = True  # entries are the parameter's own: only views and copies so far
     pair: int | None = None  # the axis of real and imaginary parts, where the tensor made of them is complex
     gathered: bool = False  # rows picked by constant indices, in a shape of their own: a table of positions
+    copied: bool = False  # in memory of its own: changing the parameter would not change it
     expression: Any = field(default=None, compare=False, repr=False)  # how it was made; None: not known
 
     @property
@@ -65,16 +66,17 @@ def _covered(source: Derived, size: int, stride: int) -> frozenset[int]:
 def copy(source: Derived, tensor: Any, *, exact: bool = True) -> Derived:
     """A copy with its own storage, or an elementwise function, of the same shape."""
     if source.axes is None or len(source.axes) != tensor.ndim:
-        return replace(source, axes=None, exact=False)
-    return replace(source, frame=_frame(tensor, source.axes), exact=source.exact and exact)
+        return replace(source, axes=None, exact=False, copied=True)
+    return replace(source, frame=_frame(tensor, source.axes), exact=source.exact and exact, copied=True)
 
 
 def pick(source: Derived, tensor: Any, axis: int, rank: int) -> Derived:
     """Slices along one axis, chosen by a tensor of integers of the given rank, which takes the place of that axis."""
     if source.axes is None or axis >= len(source.axes) or len(source.axes) - 1 + rank != tensor.ndim:
-        return replace(source, axes=None, exact=False, gathered=source.gathered or rank > 1)
+        return replace(source, axes=None, exact=False, gathered=source.gathered or rank > 1, copied=True)
     axes = (*source.axes[:axis], *(source.axes[axis],) * rank, *source.axes[axis + 1 :])
-    return replace(source, axes=axes, frame=_frame(tensor, axes), gathered=source.gathered or rank > 1)
+    gathered = source.gathered or rank > 1
+    return replace(source, axes=axes, frame=_frame(tensor, axes), gathered=gathered, copied=True)
 
 
 def paired(source: Derived, tensor: Any) -> Derived:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
+from wellbegun._typing import Progress
 from wellbegun.torch import aten, axes
 from wellbegun.torch.computed import Computed, computed_of
 from wellbegun.torch.recorder import Recorder
@@ -81,14 +82,19 @@ def _glu(input: torch.Tensor, dim: int = -1) -> torch.Tensor:
 
 
 @contextmanager
-def scopes(model: torch.nn.Module, recorder: Recorder) -> Iterator[None]:
-    """Keep `recorder.scopes` at the dotted path of the module that is running, and declare what modules compute."""
+def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None = None) -> Iterator[None]:
+    """Keep `recorder.scopes` at the dotted path of the module that is running, declare what modules compute, and tell
+    how many modules have run."""
     paths = {id(module): name for name, module in model.named_modules()}
+    seen: set[int] = set()
     computed = [found for found in computed_of(model) if found.name in recorder.parameters]
     lists = {id(found.source): found for found in computed}
 
     def enter(module: torch.nn.Module, args: Any) -> None:
         recorder.scopes.append(paths.get(id(module), recorder.scopes[-1]))
+        if progress is not None and id(module) in paths and id(module) not in seen:
+            progress(len(seen), len(paths), paths[id(module)])
+            seen.add(id(module))
         if id(module) in lists:
             recorder.paused = True
 

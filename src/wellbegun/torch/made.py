@@ -1,6 +1,6 @@
 """How tensors are made of parameters and constants: written down step by step, to be tried with other values later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -58,3 +58,29 @@ def made_of(derived: axes.Derived, roles: str) -> Made | None:
         return None
     outputs = tuple(axis for axis, role in enumerate(roles) if role == "o")
     return Made(roots_of(derived.expression), derived.shape, computation_of(derived.expression), outputs)
+
+
+def derived_by(
+    func: Any,
+    operands: Sequence[tuple[torch.Tensor, Known]],
+    output: torch.Tensor,
+    index: tuple[int, int] | None,
+    shares: bool,
+) -> axes.Derived:
+    """What an operation on parameters gives. `index`: how it picks slices; `shares`: whether it lives in the memory of
+    an operand."""
+    derived = [(tensor, known) for tensor, known in operands if isinstance(known, axes.Derived)]
+    sources = [known for _, known in derived]
+    whole = [known for tensor, known in derived if tensor.shape == output.shape]
+    if len({one.names for one in sources}) > 1:
+        return axes.computed(sources, output)
+    if index is not None:
+        return axes.pick(sources[0], output, *index)
+    if aten.name_of(func) == "view_as_complex":
+        return axes.paired(sources[0], output)
+    if aten.is_view(func) or shares:
+        return axes.view((whole or sources)[0], output)
+    if whole or aten.moves(func):
+        exact = aten.moves(func) and aten.name_of(func) not in aten.ERASING
+        return axes.copy((whole or sources)[0], output, exact=exact)
+    return axes.computed(sources, output)

@@ -17,6 +17,7 @@ from wellbegun.torch.batch import Batch, call_of, place
 from wellbegun.torch.trace import check_model, parameters_of, preserved, record
 
 _SAMPLES, _POSITIONS = 32, 32  # how many are compared pair by pair
+_ROWS = 1024  # of samples and positions, from which it is told how many units are independent
 
 
 class _Meter:
@@ -164,10 +165,23 @@ def _error(units: torch.Tensor) -> float:
     return float(units.std()) / math.sqrt(n) * (1 + 10 / n)
 
 
+def _independent(x: torch.Tensor) -> float:
+    """How many units are independent: the participation ratio of their second moments, less what few rows feign.
+    Mirrored units count once, and so do those that narrow layers have brought into line."""
+    rows = x.reshape(-1, x.shape[2])
+    rows = rows[:: max(len(rows) // _ROWS, 1)]
+    gram = rows @ rows.mT if len(rows) < rows.shape[1] else rows.mT @ rows
+    trace = float(gram.diagonal().sum())
+    if not trace:
+        return float(x.shape[2])
+    inverse = float((gram * gram).sum()) / trace**2 - 1 / len(rows)
+    return float(min(max(1 / max(inverse, 1e-9), 1.0), x.shape[2]))
+
+
 def _unequal(x: torch.Tensor, second: float) -> tuple[float, float, float]:
     """Relative standard deviation of second moments among samples and positions, and standard deviation of correlations
     among pairs, less what so few units make by chance; share of the first that is between samples."""
-    units = x.shape[2]
+    units = _independent(x)
     sizes = (x * x).mean(dim=2)
     if not second or sizes.numel() < 2:
         return 0.0, 0.0, 1.0
@@ -178,7 +192,7 @@ def _unequal(x: torch.Tensor, second: float) -> tuple[float, float, float]:
     step = max(x.shape[1] // _POSITIONS, 1)
     some = x[:_SAMPLES, ::step].movedim(1, 0)
     some = some / some.pow(2).mean(dim=2, keepdim=True).sqrt().clamp_min(1e-300)
-    gram = some @ some.mT / units
+    gram = some @ some.mT / x.shape[2]
     off = ~torch.eye(gram.shape[1], dtype=torch.bool, device=gram.device)
     c = gram[:, off]
     if c.numel() < 2:

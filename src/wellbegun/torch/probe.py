@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from wellbegun._arguments import message
+from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentError, ArgumentTypeError, TraceError
 from wellbegun.fill import fill
 from wellbegun.graph import ModelGraph, Role, roles_of
@@ -20,11 +21,12 @@ from wellbegun.torch.recorder import Observer
 from wellbegun.torch.summary import attention_stats, operation_stats, stream_stats, weights
 from wellbegun.torch.tensors import correlation, norm, rms
 from wellbegun.torch.trace import check_model, parameters_of, preserved, record
-from wellbegun.torch.watch import Watch, together
+from wellbegun.torch.watch import Watch
 
 __all__ = ["Loss", "probe", "rms"]
 
 Loss = Callable[[Any], torch.Tensor]
+Through = Callable[[Observer], Observer]
 _TOLD = 8  # least entries of an output whose RMS says what is usual
 
 
@@ -34,7 +36,8 @@ def probe(
     loss: Loss | None = None,
     *,
     chance: float | None = None,
-    observer: Observer | None = None,
+    through: Through | None = None,
+    progress: Progress | None = None,
 ) -> Statistics:
     """Measure a model, however it was initialized.
 
@@ -43,7 +46,8 @@ def probe(
         batch: As for `wellbegun.plan`.
         loss: Function of the model's output giving a scalar; None makes one up (and says which).
         chance: What that loss would be for a model that knows nothing.
-        observer: Another observer of the same forward pass. It sees each operation first, and may change its output.
+        through: Puts another observer before the one that measures: the correction, which changes what it passes on.
+        progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Cost: one forward pass, one backward pass of the loss, and one of a random signal as far as the first weight.
     """
     check_model(model)
@@ -54,15 +58,19 @@ def probe(
     watch = Watch()
     with preserved(model), torch.inference_mode(False), torch.enable_grad():
         call = call.map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
-        graph, result = record(model, call, parameters, names, together(observer, watch))
+        observer, told = watch if through is None else through(watch), phase(progress, "measure")
+        graph, result = record(model, call, parameters, names, observer, progress=told)
         watch.settle()
+        if progress is not None:
+            progress(0, 1, "backward")
         roles = roles_of(graph)
         value, stats = _loss(result, loss, chance)
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
-        gradients = _backward(value, trained)
         tensors = visible(model)
-        injected = _readout_is_silent(graph, roles, watch, tensors) and _inject(graph, roles, watch, trained)
-        jacobian, sensitivity = (None, None) if injected else _jacobian(graph, roles, watch, _main_output(result))
+        silent = _may_be_silent(graph, roles, tensors)
+        jacobian, sensitivity = (None, None) if silent else _jacobian(graph, roles, watch, _main_output(result))
+        gradients = _backward(value, trained, again=silent)
+        injected = silent and _nothing_back(graph, roles, watch) and _inject(graph, roles, watch, trained)
         known = {name: gradients.get(name) for name in trained}
         contents = parameter_stats(graph, roles, tensors, known, _wanted(graph, result, loss))
     came_in = watch.first_input
@@ -142,23 +150,27 @@ def _target(law: Any, like: torch.Tensor) -> torch.Tensor:
     return drawn.to(like.device)
 
 
-def _backward(value: torch.Tensor, trained: dict[str, torch.nn.Parameter]) -> dict[str, torch.Tensor | None]:
-    """Gradients of every trainable parameter, without touching their `.grad`."""
+def _backward(
+    value: torch.Tensor, trained: dict[str, torch.nn.Parameter], *, again: bool
+) -> dict[str, torch.Tensor | None]:
+    """Gradients of every trainable parameter, without touching their `.grad`; `again`: another pass may follow, so
+    what it needs is kept."""
     if not value.requires_grad or not trained:
         return {}
-    found = torch.autograd.grad(value, list(trained.values()), retain_graph=True, allow_unused=True)
+    found = torch.autograd.grad(value, list(trained.values()), retain_graph=again, allow_unused=True)
     return dict(zip(trained, found, strict=True))
 
 
-def _readout_is_silent(
-    graph: ModelGraph, roles: Mapping[str, Role], watch: Watch, tensors: Mapping[str, torch.Tensor]
-) -> bool:
-    """A readout that starts at zero passes no gradient back at the first step, which says nothing about the rest."""
-    pairs = [(operation.index, role) for operation, role in weights(graph, roles)]
-    readouts = [role.parameter.name for _, role in pairs if role.role == "readout"]
-    hidden = [index for index, role in pairs if role.role != "readout"]
-    silent = not any(bool(tensors[name].any()) for name in readouts)
-    return bool(readouts and hidden) and silent and not any(watch.gradients.get(index) for index in hidden)
+def _may_be_silent(graph: ModelGraph, roles: Mapping[str, Role], tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether all readouts are zero: they pass no gradient back at the first step, which says nothing of the rest."""
+    names = [role.parameter.name for _, role in weights(graph, roles) if role.role == "readout"]
+    return bool(names) and not any(bool(tensors[name].any()) for name in names)
+
+
+def _nothing_back(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch) -> bool:
+    """Whether there are hidden operations, and no gradient has reached one."""
+    hidden = [operation.index for operation, role in weights(graph, roles) if role.role != "readout"]
+    return bool(hidden) and not any(watch.gradients.get(index) for index in hidden)
 
 
 def _inject(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch, trained: dict[str, torch.nn.Parameter]) -> bool:
@@ -185,8 +197,9 @@ def _jacobian(
         return None, None
     signal = _signal(output.shape, output.device, output.dtype)
     watch.probing = True
-    gradients: Any = torch.autograd.grad([output], [watch.edges[first]], grad_outputs=[signal], allow_unused=True)
-    found = gradients[0]
+    ends: Any = {"grad_outputs": [signal], "allow_unused": True, "retain_graph": True}
+    found: torch.Tensor | None = torch.autograd.grad([output], [watch.edges[first]], **ends)[0]
+    watch.probing = False
     if found is None:  # no way leads there
         return None, None
     gain, size = norm(found) / norm(signal), rms(output.detach())

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
 from wellbegun.torch import aten, axes
 from wellbegun.torch.expression import ROOT, Expression, function_of
-from wellbegun.torch.made import step
+from wellbegun.torch.made import derived_by, step
 from wellbegun.torch.opaque import opaque_notes
 from wellbegun.torch.preserve import about_to_write
 from wellbegun.torch.uses import index_of, other_uses, recurrent_uses, weight_uses
@@ -23,6 +23,7 @@ from wellbegun.torch.values import Fixed, Known, Signal, number_of, storage_of, 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
 Operands = list[tuple[torch.Tensor, Known]]
 Statistic = tuple[frozenset[int], frozenset[int], frozenset[int]]  # as in Signal: statistic_of, makers, normed
+Pointwise = tuple[str, int | None, Expression | None]  # kind; root and function of one value
 _NO_STATISTIC: Statistic = (frozenset(), frozenset(), frozenset())
 
 
@@ -170,33 +171,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._remember(output, Fixed(number, made, lost=number is None and made is None))
 
     def _fix(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
-        moved = aten.moves(func)
+        moved = aten.rearranges(func)
         for position, output in enumerate(outputs):
             first = operands[0][1] if moved and operands else None
             number = first.number if isinstance(first, Fixed) else number_of(output)
             self._remember(output, Fixed(number, step(func, args, kwargs, self._constant, position)))
 
     def _derive(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
-        derived = [known for _, known in operands if isinstance(known, axes.Derived)]
-        index = index_of(func, args)
+        zero = aten.name_of(func) in aten.PRODUCTS_BY_ENTRY and any(known == Fixed(0.0) for _, known in operands)
         for position, output in enumerate(outputs):
-            whole = [k for tensor, k in operands if isinstance(k, axes.Derived) and tensor.shape == output.shape]
-            found = whole[0] if whole else derived[0]
-            if aten.name_of(func) in aten.PRODUCTS_BY_ENTRY and any(known == Fixed(0.0) for _, known in operands):
-                self._remember(output, Fixed(0.0))  # a first state of zeros, times a parameter
+            if zero:  # a first state of zeros, times a parameter
+                self._remember(output, Fixed(0.0))
                 continue
-            if len({one.names for one in derived}) > 1:
-                found = axes.computed(derived, output)
-            elif index is not None:
-                found = axes.pick(derived[0], output, *index)
-            elif aten.name_of(func) == "view_as_complex":
-                found = axes.paired(derived[0], output)
-            elif aten.is_view(func) or storage_of(output) in self._storages:
-                found = axes.view(derived[0], output)
-            elif whole or aten.moves(func):
-                found = axes.copy(found, output, exact=aten.moves(func) and aten.name_of(func) not in aten.ERASING)
-            else:
-                found = axes.computed(derived, output)
+            shares = storage_of(output) in self._storages
+            found = derived_by(func, operands, output, index_of(func, args), shares)
             made = step(func, args, kwargs, self._constant, position)
             self._remember(output, replace(found, expression=made))
 
@@ -226,8 +214,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = tuple(tensor for tensor, known_as in operands if isinstance(known_as, Signal))
         if kind == "attention" and (tell := getattr(self.observer, "attended", None)) is not None:
             tell(aten.attended(func, args, kwargs))
-        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs}
-        self._append(kind, name, signals, outputs, found, width=aten.terms(kind, name, args), **shown)
+        width = aten.terms(kind, name, args)
+        shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs, "width": width}
+        self._append(kind, name, signals, outputs, found, scale=aten.scale_of(kind, width, kwargs), **shown)
         self._keep_picked(func, args, operands, outputs)
 
     def _append(
@@ -241,24 +230,21 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         root: int | None = None,
         expression: Expression | None = None,
         statistic: Statistic = _NO_STATISTIC,
-        mode: str = "",
-        width: int = 0,
         inputs: tuple[torch.Tensor, ...] = (),
+        **facts: Any,
     ) -> None:
         tensors, values = tuple(outputs), []
         for position, tensor in enumerate(tensors):
             self._values += 1
             values.append(self._values)
+            known = Signal(self._values, self._values, ROOT, *statistic)
             if expression is not None and root is not None:
-                own: Any = replace(expression, output=position)
-                self._remember(tensor, Signal(self._values, root, own, *statistic))
-            else:
-                self._remember(tensor, Signal(self._values, self._values, ROOT, *statistic))
+                known = replace(known, root=root, expression=replace(expression, output=position))
+            self._remember(tensor, known)
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = function_of(expression) if expression is not None else None
-        operation = Operation(
-            len(self.operations), kind, name, self.scopes[-1], read, tuple(values), uses, root, function, mode, width
-        )
+        place = len(self.operations), kind, name, self.scopes[-1]
+        operation = Operation(*place, read, tuple(values), uses, root, function, **facts)
         if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
             self._integers.add(operation.index)
         self._makers.update(dict.fromkeys(values, operation.index))
@@ -266,15 +252,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.observer is not None and tensors:
             self.observer(operation, inputs, tensors)
 
-    def _pointwise(
-        self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]
-    ) -> tuple[str, int | None, Expression | None]:
+    def _pointwise(self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]) -> Pointwise:
         """An elementwise operation: a function of one value, or a combination of several things."""
         signals = [found for found in known.values() if isinstance(found, Signal)]
         name, roots = aten.name_of(func), {signal.root for signal in signals}
         others = [found for found in known.values() if not isinstance(found, Signal)]
         if len(roots) > 1:
             return self._combine(name, signals), None, None
+        if name in aten.MASKED and isinstance(known.get(id(args[aten.MASKED[name]])), Fixed):
+            return "move", None, None  # what a mask of constants hides is no function of the value
         if name == "_prelu_kernel" or all(isinstance(other, Fixed) and other.number is not None for other in others):
             whole = {**known, id(args[0]): Fixed()} if name == "copy_" else known
             arguments = template(args, whole), {key: template(value, whole) for key, value in kwargs.items()}

@@ -8,6 +8,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.distributions import Distribution
 
 from wellbegun._arguments import message
+from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.torch.axes import Derived
@@ -29,7 +30,7 @@ def check_model(model: Any) -> torch.nn.Module:
     return model
 
 
-def trace(model: torch.nn.Module, batch: Batch = None) -> ModelGraph:
+def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | None = None) -> ModelGraph:
     """The graph of one forward pass in the model's present mode; nothing about the model changes.
 
     Raises:
@@ -41,7 +42,7 @@ def trace(model: torch.nn.Module, batch: Batch = None) -> ModelGraph:
     meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
     try:
         with preserved(model):
-            return _fake(model, call, parameters, known)
+            return _fake(model, call, parameters, known, phase(progress, "trace"))
     except _VALUES as error:
         if meta:
             remedy = "Plan it on memory (model.to_empty(device='cpu')), or with a batch that takes another path."
@@ -59,12 +60,16 @@ def trace(model: torch.nn.Module, batch: Batch = None) -> ModelGraph:
         why = str(error.__cause__).splitlines()[0]
         note = f"Traced with the given batch instead of fake tensors, which refuse it: {why}"
     with preserved(model):
-        graph, _ = record(model, call, parameters, known)
+        graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
     return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
 
 
 def _fake(
-    model: torch.nn.Module, call: Call, parameters: dict[str, Parameter], known: dict[int, Derived]
+    model: torch.nn.Module,
+    call: Call,
+    parameters: dict[str, Parameter],
+    known: dict[int, Derived],
+    progress: Progress | None,
 ) -> ModelGraph:
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     fake = call.map(mode.from_tensor)
@@ -75,7 +80,7 @@ def _fake(
     Distribution._validate_args = False  # their checks of values would need values
     try:
         with mode, pretended(model, known) as seen:
-            return record(model, fake, parameters, seen)[0]
+            return record(model, fake, parameters, seen, progress=progress)[0]
     finally:
         log.setLevel(level)
         Distribution._validate_args = checks
@@ -88,13 +93,13 @@ def record(
     known: dict[int, Derived],
     observer: Observer | None = None,
     *,
-    grad: bool = True,
+    progress: Progress | None = None,
 ) -> tuple[ModelGraph, Any]:
     """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
     recorder = Recorder(known, parameters, observer)
     for tensor in call.tensors():
         recorder.signal(tensor)
-    with torch.set_grad_enabled(grad), scopes(model, recorder), recorder, Layers(recorder):
+    with torch.enable_grad(), scopes(model, recorder, progress), recorder, Layers(recorder):
         try:
             result = model(*call.args, **call.kwargs)
         except _VALUES:

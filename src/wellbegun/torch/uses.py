@@ -82,7 +82,9 @@ def _weight(weight: axes.Derived, roles: str, sections: dict[str, int], **option
         layout = None  # the letters contradict: the parameter needs a rule, and the plan says so
     made = made_of(weight, roles)
     slot = "weight" if weight.exact or made is not None else "derived"
-    return tuple(Use(name, slot, layout, exact=weight.exact, made=made) for name in sorted(weight.names))
+    return tuple(
+        Use(name, slot, layout, exact=weight.exact, made=made, copied=weight.copied) for name in sorted(weight.names)
+    )
 
 
 def _convolution(args: Any, known: Known) -> tuple[str, tuple[Use, ...]] | None:

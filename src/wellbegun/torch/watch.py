@@ -9,7 +9,6 @@ import torch
 from wellbegun.graph import WEIGHTED, Operation
 from wellbegun.torch.aten import Attended
 from wellbegun.torch.contents import HALF_RANGE
-from wellbegun.torch.recorder import Observer
 from wellbegun.torch.scores import Scores, of_attention, of_softmax
 from wellbegun.torch.tensors import finite, largest, norm, rough_rms, sample
 
@@ -119,19 +118,3 @@ class Watch:
 
 def _unit_axis(operation: Operation, tensor: torch.Tensor) -> int:
     return 1 if operation.kind in ("conv", "conv_transpose") else tensor.ndim - 1
-
-
-def together(first: Observer | None, watch: Watch) -> Observer:
-    """Both observers of one pass; `first` may change values in place, and the watch sees them changed."""
-    return watch if first is None else _Both(first, watch)
-
-
-class _Both:
-    def __init__(self, first: Observer, watch: Watch) -> None:
-        self.first, self.attended, self.watch = first, watch.attended, watch
-
-    def __call__(
-        self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
-    ) -> None:
-        self.first(operation, inputs, outputs)
-        self.watch(operation, inputs, outputs)

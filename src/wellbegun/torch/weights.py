@@ -1,12 +1,11 @@
 """Plan -> weights: every planned parameter written once, in place, whatever its device, dtype or strides."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 
 from wellbegun._arguments import message
-from wellbegun._typing import Array
+from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.fill import Job, write
 from wellbegun.fill.engine import threads_of
@@ -18,7 +17,6 @@ from wellbegun.torch.computed import Computed, assign, computed_of, visible
 from wellbegun.torch.shards import local_part
 
 _CHUNK = 1 << 24  # elements copied at once to a device that cannot be written directly
-Progress = Callable[[int, int, str], None]  # (done, all, name)
 
 
 def apply_plan(

@@ -214,7 +214,9 @@ class _Walk:
         """What follows one step counts from what was measured; pairs stay pairs."""
         paired = near.signal.twin is not None
         twin, cross = (seen.signal.twin, seen.signal.cross) if paired else (None, None)
-        self.known[value] = seen.signal._replace(normal=near.signal.normal, twin=twin, cross=cross)
+        self.known[value] = seen.signal._replace(
+            normal=near.signal.normal, twin=twin, cross=cross, apart=near.signal.apart
+        )
         self.error[value] = _worst([_own(seen), self.error[value]]) if near.judged else (0.0, 0.0)
         if far.signal.overlap is None:  # nothing to count on from: begin anew
             self.chain[value] = self.chain[value]._replace(

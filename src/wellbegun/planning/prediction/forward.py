@@ -85,7 +85,8 @@ class Forward:
         known = affine_of(self.laws, operation, self.share(operation))
         signal = through_weight(affine(given[0], 1.0, known.shift) if known.shift else given[0], known.weight)
         signal = plus_bias(signal, *known.bias)
-        return Step(signal, exact=True)
+        apart = given[0].apart if known.weight.inputs_mirrored and given[0].twin is not None else 1.0
+        return Step(signal, contrast=apart, exact=True)
 
     _conv = _linear
 

@@ -1,5 +1,6 @@
 """auto@1 for parameters that are no weights of a product: tables, biases, norms, recurrent layers."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -15,11 +16,23 @@ _NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
 _INPUT_GAIN = {"lstm": 2.0, "gru": 1.4, "rnn_tanh": 1.0, "rnn_relu": 1.0}
 
 
+def readout_rms(role: Role) -> float:
+    """Logits of this RMS cost about 2 % over chance: a softmax over K outputs of variance s^2 loses s^2 / 2 nats."""
+    assert role.layout is not None
+    axis = "l" if role.shared_readout else "o"
+    sizes = zip(role.parameter.shape, role.layout.axes, strict=True)
+    classes = math.prod(size for size, letter in sizes if letter == axis)
+    if classes < 2:
+        return 0.3
+    return min(0.5 if role.net.normed else 1.0, math.sqrt(0.04 * math.log(classes)))
+
+
 def _embedding(role: Role) -> Choice:
     if role.shared_readout:
         width = role.layout.canonical_shape(role.parameter.shape)[-1] if role.layout else role.parameter.shape[-1]
-        reason = f"table that is also the readout: std 0.5/sqrt({width}) keeps the first loss near chance"
-        return Choice(normal(std=0.5 * width**-0.5), reason, _GPT2)
+        size = readout_rms(role) if role.layout else 0.5
+        reason = f"table that is also the readout: std {size:.2g}/sqrt({width}) keeps the first loss near chance"
+        return Choice(normal(std=size * width**-0.5), reason, _GPT2)
     return Choice(normal(std=1.0), "lookup table: one term per output, so entries of unit variance", _GPT2)
 
 

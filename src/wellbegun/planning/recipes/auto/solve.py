@@ -8,6 +8,7 @@ from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
 from wellbegun.graph.follow import TRANSPARENT, is_linear
 from wellbegun.laws import Mirrored, Orthogonal
 from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
+from wellbegun.planning.recipes.auto.roles import readout_rms
 from wellbegun.planning.recipes.base import KEEP, Choice
 from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.linked import row_sums
@@ -111,17 +112,6 @@ def _plain_reason(role: Role) -> str:
         return f"{role.role.replace('_', ' ')}: an orthogonal map keeps the length of what comes in"
     met = "" if role.met is None or role.met.what != "activation" else f", before {role.met.name or 'a function'}"
     return f"hidden{met}: output of unit RMS"
-
-
-def readout_rms(role: Role) -> float:
-    """Logits of this RMS cost about 2 % over chance: a softmax over K outputs of variance s^2 loses s^2 / 2 nats."""
-    assert role.layout is not None
-    classes = math.prod(
-        size for size, letter in zip(role.parameter.shape, role.layout.axes, strict=True) if letter == "o"
-    )
-    if classes < 2:
-        return 0.3
-    return min(0.5 if role.net.normed else 1.0, math.sqrt(0.04 * math.log(classes)))
 
 
 # ---------------------------------------------------------------------- what comes in

@@ -1,0 +1,81 @@
+"""The way from weights to where their size is judged: everything on it is proportional to them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from wellbegun.graph.follow import is_linear
+from wellbegun.graph.model import ModelGraph, Operation
+
+_PROPORTIONAL = frozenset({"move", "split", "concat", "scale", "add"})
+_CREATED = frozenset({"parameter", "constant"})
+
+
+def way(graph: ModelGraph, ends: Iterable[int], value: int) -> tuple[int, ...] | None:
+    """Operations from weighted ones (`ends`, included) to the one that makes a value, in order of execution.
+
+    None if what lies between is not proportional to what the ends give, is read by anything else but the reader of
+    `value`, or is written in place: multiplying the weights would not be multiplying everything on the way.
+    """
+    starts = frozenset(ends)
+    found: set[int] = set()
+    stack = [value]
+    while stack:
+        producer = graph.producers.get(stack.pop())
+        if producer is None or producer.index < min(starts, default=0):
+            return None
+        if producer.index in found:
+            continue
+        found.add(producer.index)
+        if producer.index in starts:
+            continue
+        followed = _followed(graph, producer, starts)
+        if followed is None:
+            return None
+        stack += followed
+    order = tuple(sorted(found))
+    return order if starts <= found and _alone(graph, order, value) else None
+
+
+def _followed(graph: ModelGraph, step: Operation, starts: frozenset[int]) -> list[int] | None:
+    """The inputs that an operation is proportional to; None if it is not."""
+    if step.name.endswith("_") or step.name in _CREATED:
+        return None
+    if step.kind == "pointwise":
+        return list(step.inputs) if step.root == step.inputs[0] and _multiple(graph, step) else None
+    if step.kind == "gate":
+        behind = [given for given in step.inputs if _leads(graph, given, starts)]
+        return behind if len(behind) == 1 and step.name == "mul" else None
+    return list(step.inputs) if step.kind in _PROPORTIONAL else None
+
+
+def _multiple(graph: ModelGraph, step: Operation) -> bool:
+    """Whether a pointwise step multiplies by a constant, and adds none."""
+    assert step.function is not None
+    return is_linear(graph, step) and float(np.asarray(step.function(np.zeros(1)))[0]) == 0
+
+
+def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:
+    """Whether a value comes from one of these operations."""
+    stack, seen = [value], {value}
+    while stack:
+        producer = graph.producers.get(stack.pop())
+        if producer is None or producer.index < min(starts):
+            continue
+        if producer.index in starts:
+            return True
+        new = set(producer.inputs) - seen
+        seen |= new
+        stack += new
+    return False
+
+
+def _alone(graph: ModelGraph, order: tuple[int, ...], value: int) -> bool:
+    """Whether nothing off the way reads what is on it, but one operation that reads the value."""
+    on = frozenset(order)
+    for index in order:
+        for made in graph.operations[index].outputs:
+            readers = [reader for reader in graph.consumers.get(made, ()) if reader.index not in on]
+            if made in graph.outputs or (made != value and readers) or len(readers) > 1:
+                return False
+    return True
