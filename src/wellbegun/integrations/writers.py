@@ -9,6 +9,7 @@ from wellbegun.errors import ArgumentTypeError
 from wellbegun.health import Health
 
 Action = Literal["warn", "raise", "ignore"]
+"""What is done about an unhealthy model."""
 
 
 def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/") -> dict[str, float]:
