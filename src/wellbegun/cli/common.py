@@ -93,7 +93,8 @@ def working(all_of_it: str = "") -> Iterator[Callable[[int, int, str], None]]:
 
     texts = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[place]}", markup=False)
     columns = texts[0], BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), texts[1]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    errors = Console(stderr=True)
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("start", total=None, place="")
 
         def progress(done: int, total: int, what: str) -> None:

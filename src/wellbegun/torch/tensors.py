@@ -32,7 +32,7 @@ def rms(tensor: torch.Tensor) -> float:
 def rough_rms(tensor: torch.Tensor) -> float:
     """Root mean square of every k-th sample if there are more than 65536 entries; a relative standard error of 1 %."""
     step = min(max(tensor.numel() // _FLAT, 1), max(len(tensor) // 4, 1)) if tensor.ndim else 1
-    return rms(tensor[::step])
+    return rms(tensor[::step] if step > 1 else tensor)
 
 
 def largest(tensor: torch.Tensor) -> float:
