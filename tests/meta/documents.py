@@ -102,14 +102,14 @@ def _same(line: str, other: str) -> bool:
 
 
 # ---------------------------------------------------------------------- processes
-def captured(action: Callable[[], None]) -> tuple[int, str]:
-    """Exit status and everything printed, also by libraries."""
+def captured(action: Callable[[], None]) -> tuple[int, str, str]:
+    """Exit status, and everything printed to standard output and to standard error, also by libraries."""
     status = 0
-    with tempfile.TemporaryFile("w+") as file:
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         saved = os.dup(1), os.dup(2)
         sys.stdout.flush()
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
         try:
             action()
         except SystemExit as stop:
@@ -121,8 +121,9 @@ def captured(action: Callable[[], None]) -> tuple[int, str]:
         sys.stderr.flush()
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)
-        file.seek(0)
-        return status, file.read()
+        out.seek(0)
+        err.seek(0)
+        return status, out.read(), err.read()
 
 
 def _worker(pipe: Any) -> None:
@@ -144,13 +145,13 @@ class Worker:
         self.process.start()
         other.close()
 
-    def run(self, code: str) -> tuple[int, str]:
-        """Status and output of one block."""
+    def run(self, code: str) -> tuple[int, str, str]:
+        """Status, output and errors of one block."""
         self.pipe.send(code)
         try:
-            found: tuple[int, str] = self.pipe.recv()
+            found: tuple[int, str, str] = self.pipe.recv()
         except EOFError:
-            return 1, "the process died"
+            return 1, "", "the process died"
         return found
 
     def stop(self) -> None:
@@ -183,12 +184,12 @@ def run_command(text: str) -> tuple[int, str]:
     words, target = (words[:-2], words[-1]) if ">" in words[-2:-1] else (words, None)
     worker = Worker()
     try:
-        status, output = worker.run(f"import documents\ndocuments._command({words!r})")
+        status, output, errors = worker.run(f"import documents\ndocuments._command({words!r})")
     finally:
         worker.stop()
     if target is not None:
         Path(target).write_text(output)
-    return status, output
+    return status, output + errors
 
 
 def run_document(path: str, apart: bool) -> list[Outcome]:
@@ -208,7 +209,8 @@ def run_document(path: str, apart: bool) -> list[Outcome]:
                     if worker is not None:
                         worker.stop()
                     worker = Worker()
-                status, output = worker.run(step.text)
+                status, output, errors = worker.run(step.text)
+                output += errors
             skipped = step.kind == "command" and step.text.split()[0] in ELSEWHERE
             lost = () if skipped else missing(step.expected, output)
             outcomes.append(Outcome(path, asdict(step), status, output, lost))
