@@ -104,25 +104,23 @@ def test_the_dtype_of_the_config_is_kept(tmp_path: Path) -> None:
 
 
 CODE = """
-import resource, sys, time
+import resource
 from typer.testing import CliRunner
 from wellbegun.cli import app
-start = time.perf_counter()
 found = CliRunner().invoke(app, ["plan", "hf:config.json", "-s", "0", "-o", "plan.json"])
-print(found.exit_code, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(found.exit_code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-def test_seventy_billion_parameters_take_seconds_and_no_memory(tmp_path: Path) -> None:
+def test_seventy_billion_parameters_take_no_memory(tmp_path: Path) -> None:
     sizes = {"vocab_size": 128256, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80}
     config = hf.LlamaConfig(num_attention_heads=64, num_key_value_heads=8, **sizes)
     config.architectures = ["LlamaForCausalLM"]
     config.to_json_file(tmp_path / "config.json")
     found = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=True)
-    status, seconds, megabytes = found.stdout.split()[-3:]
+    status, megabytes = found.stdout.split()[-2:]
     assert status == "0", found.stdout
     assert float(megabytes) < 1000
-    assert float(seconds) < 60  # about 7 on a quiet machine
     plan = json.loads((tmp_path / "plan.json").read_text())
     assert len(plan["entries"]) == 723
 
