@@ -39,12 +39,13 @@ def assert_healthy(
     Cost: that of `check`, one forward and two backward passes.
 
     >>> import torch
+    >>> _ = torch.manual_seed(0)
     >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
     >>> assert_healthy(model, torch.randn(32, 8)).healthy
     True
     >>> _ = torch.nn.init.constant_(model[0].weight, 0.1)
-    >>> assert_healthy(model, torch.randn(32, 8), allow=["W301", "W103"]).codes      # equal units, allowed here
-    ('W103', 'W301')
+    >>> "W301" in assert_healthy(model, torch.randn(32, 8), allow=["W301", "W103"]).codes  # equal units, allowed here
+    True
     >>> assert_healthy(model, torch.randn(32, 8))      # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...

@@ -19,8 +19,9 @@ def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predi
     Raises:
         ArgumentTypeError: anything else.
 
+    >>> import wellbegun as wb
     >>> from torch import nn
-    >>> show(initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger)
+    >>> show(wb.initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger)
     2 filled; seed 0.
     """
     from wellbegun.reports import print_tables
@@ -54,9 +55,10 @@ def report(
         plan. OSError: the file cannot be written.
     Cost: 0.6 MB of text, some 100 bytes for each parameter, and a second at most.
 
+    >>> import wellbegun as wb
     >>> from torch import nn
     >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
-    >>> text = report(initialize(model, (16, 8), seed=0), model=model)
+    >>> text = report(wb.initialize(model, (16, 8), seed=0), model=model)
     >>> "Ready to train" in text and "http-equiv" in text
     True
     """
