@@ -27,6 +27,7 @@ __all__ = ["Loss", "probe", "rms"]
 
 Loss = Callable[[Any], torch.Tensor]
 Through = Callable[[Observer], Observer]
+_SENT = 1 << 20  # about how many entries a random signal has that is sent back
 _TOLD = 8  # least entries of an output whose RMS says what is usual
 
 
@@ -208,7 +209,14 @@ def _jacobian(
 
 
 def _signal(shape: Any, device: Any, dtype: torch.dtype) -> torch.Tensor:
-    """Standard normal numbers, the same every time; of torch's generator, which is the faster one for a throw-away."""
+    """Standard normal numbers, the same every time, for some of the rows where there are very many; of torch's
+    generator, which is the faster one for a throw-away."""
     real = torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
     kind = (torch.complex128 if real == torch.float64 else torch.complex64) if dtype.is_complex else real
-    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(0), dtype=kind).to(device, dtype)
+    last = shape[-1] if shape else 1
+    rows = math.prod(shape) // max(last, 1)
+    each = max(math.prod(shape) // _SENT, 1)
+    drawn = torch.randn((-(-rows // each), last), generator=torch.Generator().manual_seed(0), dtype=kind)
+    signal = torch.zeros((rows, last), dtype=dtype, device=device)
+    signal[::each] = drawn.to(device, dtype)
+    return signal.reshape(tuple(shape))
