@@ -240,3 +240,21 @@ def test_logits_in_hugging_face_models(kind: str) -> None:
     corrected = [entry.name for entry in result.plan.entries if "logits" in entry.reason]
     assert (min(raw) > 4 and len(corrected) == 12) if kind == "t5" else (max(raw) < 2 and not corrected)
     assert math.isfinite(result.health.statistics.loss.value)
+
+
+def test_a_readout_behind_a_recurrent_layer_is_corrected() -> None:
+    """What is measured at a layer that is taken whole is not recorded as what the model does."""
+
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(8, 64, num_layers=2, batch_first=True), nn.Linear(64, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.lstm(x)[0][:, -1])
+
+    x = torch.randn(64, 8, 8, generator=torch.Generator().manual_seed(0))
+    plan = wb.initialize(Rows(), x, seed=0).plan
+    assert plan["head.weight"].factor > 2
+    assert plan["head.bias"].scheme == "given"
+    assert not any("left the traced way" in note for note in plan.notes)

@@ -250,7 +250,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._makers.update(dict.fromkeys(values, operation.index))
         self.operations.append(operation)
         if self.observer is not None and tensors:
+            before, self.paused = self.paused, True  # its own arithmetic is none of the model's
             self.observer(operation, inputs, tensors)
+            self.paused = before
 
     def _pointwise(self, func: Any, args: Any, kwargs: Any, known: dict[int, Known]) -> Pointwise:
         """An elementwise operation: a function of one value, or a combination of several things."""
