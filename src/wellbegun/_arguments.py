@@ -18,6 +18,12 @@ def message(owner: str, argument: str, allowed: str, got: object, remedy: str = 
     return f"{owner}: {argument} must be {allowed}; got {got!r}.{' ' + remedy if remedy else ''}"
 
 
+def told(error: BaseException) -> str:
+    """The first line of somebody else's error as a sentence, or the error's name."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first if first.endswith((".", "!", "?")) else f"{first}."
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """'Did you mean ...?' or an empty string."""
     close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)

@@ -55,11 +55,20 @@ def _from_package(name: str, what: str) -> ModuleType:
         sys.path.pop(0)
 
 
-def load_model(text: str, *, light: bool = False) -> Any:
+def load_model(text: str, batch: Any = None, *, light: bool = False) -> Any:
     """A torch model from its factory, or from a config of Hugging Face ("hf:config.json").
 
+    Lazy parameters get their shapes from the batch: the model is new, so nobody misses that they were lazy.
     `light`: a large model from a config may stay on the meta device, which is enough to plan it.
     """
+    from wellbegun.torch import materialize
+
+    model = _made(text, light)
+    materialize(model, batch)
+    return model
+
+
+def _made(text: str, light: bool) -> Any:
     import torch
 
     if text.startswith(_HF):

@@ -1,9 +1,8 @@
 """A newcomer with a broken model: `wellbegun check` names the layer at fault, and the remedy it prints mends it."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
+import broken_models as broken
 import pytest
 import torch
 from torch import nn
@@ -13,11 +12,6 @@ import wellbegun as wb
 from wellbegun.cli import app
 
 PATH = Path(__file__).with_name("broken_models.py")
-if "broken_models" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("broken_models", PATH)
-    sys.modules["broken_models"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["broken_models"])
-broken = sys.modules["broken_models"]
 
 # factory -> (code, layer at fault)
 BROKEN = {

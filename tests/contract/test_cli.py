@@ -42,6 +42,9 @@ class Tied(nn.Module):
     def forward(self, tokens):
         return self.head(torch.tanh(self.embed(tokens)))
 
+def lazy():
+    return nn.Sequential(nn.LazyLinear(32), nn.ReLU(), nn.LazyLinear(10))
+
 def number():
     return 3
 
@@ -299,6 +302,22 @@ def test_batches_from_files(folder: Path) -> None:
     np.savez(folder / "named.npz", tokens=rng.integers(0, 20, (4, 6)))
     # torch's N(0, 1) table is far too large for a readout: found guilty
     assert "W501" in run("check", "net.py:Tied", "-i", "named.npz", status=1)
+
+
+@pytest.mark.parametrize(
+    "command", [("plan",), ("init", "-o", "w.safetensors"), ("init", "-o", "w.safetensors", "--html", "r.html")]
+)
+def test_lazy_models_get_their_shapes_from_the_batch(folder: Path, command: tuple[str, ...]) -> None:
+    name, *options = command
+    run(name, "net.py:lazy", "-i", "16,64", *options)
+    assert "a batch" in run(name, "net.py:lazy", *options, status=2).lower()
+
+
+def test_a_lazy_model_is_checked(folder: Path) -> None:
+    text = run("check", "net.py:lazy", "-i", "16,64", "--html", "r.html")
+    assert "healthy" in text
+    assert (folder / "r.html").stat().st_size > 1000
+    assert "cannot be told from its first layer" in run("check", "net.py:lazy", status=2)
 
 
 def test_schemes_table_has_every_scheme(folder: Path) -> None:

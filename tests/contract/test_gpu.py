@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import gpu_offline as offline
 import numpy as np
 import pytest
 import torch
@@ -23,11 +24,6 @@ from wellbegun.laws import Normal, Orthogonal, Uniform
 from wellbegun.torch import device, weights
 
 HELPER = Path(__file__).with_name("gpu_offline.py")
-if "gpu_offline" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("gpu_offline", HELPER)
-    sys.modules["gpu_offline"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["gpu_offline"])
-offline = sys.modules["gpu_offline"]
 
 with_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 with_gpu = pytest.mark.skipif(

@@ -1,29 +1,16 @@
 """Known good starts are healthy, known bad ones are found; what `benchmarks/health.py` trains, without the training."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from health_cases import CASES
 
 import wellbegun as wb
 from wellbegun.health import CATALOGUE
 
 HERE = Path(__file__).parent
-
-
-def loaded(name: str):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-loaded("zoo")
-CASES = loaded("health_cases").CASES
 
 
 @pytest.mark.filterwarnings("ignore")  # of transformers, about itself

@@ -1,26 +1,17 @@
 """Reports in a real browser: they open, sort, search, draw, speak, and let nothing in."""
 
-import importlib.util
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from html_reports import CLOSING, DEPTH, EVIL, Encoder, Evil, large_plan, mended, race
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 import wellbegun as wb
-
-if "html_reports" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("html_reports", Path(__file__).with_name("html_reports.py"))
-    assert _spec is not None
-    assert _spec.loader is not None
-    sys.modules["html_reports"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["html_reports"])
-from html_reports import CLOSING, DEPTH, EVIL, Encoder, Evil, large_plan, mended, race
 
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)

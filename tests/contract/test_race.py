@@ -399,7 +399,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "told"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("wrong", "told"), WRONG, ids=[told[:40] for _, told in WRONG])
 def test_wrong_use_is_one_message_before_anything_runs(wrong: dict[str, Any], told: str) -> None:
     ran: list[int] = []
     given = {"candidates": {"spy": lambda model: ran.append(1)}, "build": mlp, "data": "digits", **wrong}

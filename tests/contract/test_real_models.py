@@ -1,15 +1,13 @@
 """PyTorch: models as people have them. Every parameter is planned, fans are those counted by hand, filling works."""
 
 import functools
-import importlib.util
 import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import zoo
 from torch import nn
 
 import wellbegun as wb
@@ -18,11 +16,6 @@ from wellbegun.torch.batch import outputs_of
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
 
-
-_spec = importlib.util.spec_from_file_location("zoo", Path(__file__).with_name("zoo.py"))
-zoo = importlib.util.module_from_spec(_spec)
-sys.modules["zoo"] = zoo
-_spec.loader.exec_module(zoo)
 
 Case = tuple[nn.Module, Any]
 

@@ -4,15 +4,13 @@ The expected numbers are written down here from the papers and their code, by th
 help of the recipes.
 """
 
-import importlib.util
 import math
-import sys
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+import recipe_models as models
 import torch
+import torch_models as ordinary
 from torch import nn
 
 import wellbegun as wb
@@ -21,16 +19,6 @@ from wellbegun.planning import recipe_of
 from wellbegun.planning.plan import Plan
 from wellbegun.planning.recipes import RECIPES
 
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-models, ordinary = load("recipe_models"), load("torch_models")
 NAMES = sorted(name for name in RECIPES if "@" in name)
 CUT_2, CUT_3 = 0.87962566103423978, 0.98657839255825  # std of N(0, 1) cut at +-2 and +-3
 SIZES = [(64, 2), (96, 5)]

@@ -1,13 +1,11 @@
 """PyTorch: what is written is the plan, exactly once, whatever the dtype, strides and storage."""
 
 import functools
-import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch_models as models
 from torch import nn
 
 import wellbegun as wb
@@ -18,12 +16,6 @@ from wellbegun.storage import plan_from_json, plan_to_json
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
 classic_initialize = functools.partial(wb.initialize, recipe="classic")
-
-if "torch_models" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("torch_models", Path(__file__).with_name("torch_models.py"))
-    sys.modules["torch_models"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["torch_models"])
-models = sys.modules["torch_models"]
 
 
 def poison(model: nn.Module) -> nn.Module:

@@ -1,15 +1,13 @@
 """PyTorch: parametrizations, shared memory, lazy layers, compiled models, precisions; what looking leaves behind."""
 
 import functools
-import importlib.util
 import random
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch_models as _models
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
@@ -22,11 +20,6 @@ classic_plan = functools.partial(wb.plan, recipe="classic")
 classic_initialize = functools.partial(wb.initialize, recipe="classic")
 
 
-if "torch_models" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("torch_models", Path(__file__).with_name("torch_models.py"))
-    sys.modules["torch_models"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["torch_models"])
-_models = sys.modules["torch_models"]
 Of, drawn, fans, uses = _models.Of, _models.drawn, _models.fans, _models.uses
 
 

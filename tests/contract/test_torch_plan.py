@@ -1,13 +1,11 @@
 """PyTorch: what each weight feeds, found by running; the plan of classic@1; nothing changes while looking."""
 
 import functools
-import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch_models as models
 from torch import nn
 from torch.nn import functional
 
@@ -18,11 +16,6 @@ from wellbegun.torch import InputSpec, expression, trace
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
 classic_initialize = functools.partial(wb.initialize, recipe="classic")
-
-_spec = importlib.util.spec_from_file_location("torch_models", Path(__file__).with_name("torch_models.py"))
-models = importlib.util.module_from_spec(_spec)
-sys.modules["torch_models"] = models
-_spec.loader.exec_module(models)
 
 
 def schemes(model: nn.Module, batch=None, **options) -> dict[str, str]:

@@ -1,12 +1,10 @@
 """PyTorch: what the trace understands, layer by layer; parametrizations, shared memory, lazy layers; what it leaves."""
 
 import functools
-import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+import torch_models as _models
 from torch import nn
 from torch.nn import functional
 
@@ -17,11 +15,6 @@ from wellbegun.torch import trace
 classic_plan = functools.partial(wb.plan, recipe="classic")
 
 
-if "torch_models" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("torch_models", Path(__file__).with_name("torch_models.py"))
-    sys.modules["torch_models"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["torch_models"])
-_models = sys.modules["torch_models"]
 Of, drawn, fans, uses = _models.Of, _models.drawn, _models.fans, _models.uses
 
 

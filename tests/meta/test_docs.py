@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import documents
 import griffe
 import pytest
 
@@ -36,20 +37,6 @@ PACKAGES = (
     ".testing",
     ".theory",
 )
-
-
-def load(name: str) -> Any:
-    """A module next to this one."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-documents = load("documents")
 
 
 # ---------------------------------------------------------------------- code

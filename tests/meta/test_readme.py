@@ -1,29 +1,17 @@
 """Every command and code block of the README runs, and its tables are what the scripts make."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import documents
 import pytest
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 
 
-def load(name: str) -> Any:
-    """A module next to this one."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-documents = load("documents")
 STEPS = documents.steps(README.read_text())
 
 

@@ -135,7 +135,8 @@ def initialize(
         A `Result` with `plan`, `ledger` and `health`.
     Raises:
         As `plan` and `check`. If it raises before the fill, nothing has changed.
-    Cost: that of `plan`, one pass over the parameters' memory, and one forward and backward pass on the batch.
+    Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
+        batch.
 
     >>> from torch import nn
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]

@@ -71,7 +71,7 @@ def plan_command(
         other = None if diff is None else _recipe_or_plan(diff)
         asked = asked_rules(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
-        built = load_model(model, light=True)
+        built = load_model(model, batch, light=True)
 
         def decide(name: str, number: int | None) -> Plan:
             with working() as progress:
@@ -131,7 +131,7 @@ def init_command(
         if not out.parent.is_dir():
             raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
         folder_of("init: --html", html)
-        built = load_model(model)
+        built = load_model(model, batch)
         known = None if plan is None else load_plan(plan)
         before = None if html is None else api.check(built, batch, **loss_of(targets))
         with working() as progress:
@@ -176,7 +176,8 @@ def check_command(
         folder_of("check: --html", html)
         batch, targets = load_batch(input or [])
         with working() as progress:
-            health = api.check(load_model(model), batch, progress=progress, **loss_of(targets)).without(allow or ())
+            found = api.check(load_model(model, batch), batch, progress=progress, **loss_of(targets))
+            health = found.without(allow or ())
         write_report(html, health, title=f"How {model} begins")
     if format == "json":
         print(to_json(health.to_dict()))

@@ -129,6 +129,8 @@ def _guess(model: torch.nn.Module) -> Batch:
             key: InputSpec(shape, "float32" if high is None else "int64", high) for key, (shape, high) in named.items()
         }
     for module in model.modules():
+        if isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
+            break  # its input is what a batch has to say
         if isinstance(module, torch.nn.Linear):
             return InputSpec((4, module.in_features))
         if isinstance(module, torch.nn.Embedding):

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from wellbegun._arguments import nearest
+from wellbegun._arguments import nearest, told
 from wellbegun.errors import MissingDependencyError, ModelError
 
 LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
@@ -46,9 +46,8 @@ def from_config(path: Path, *, light: bool = False) -> torch.nn.Module:
                     return model
             model = build(config)
         except Exception as error:  # whatever the library raises on a config it cannot build
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
             remedy = "If it needs files that are not here, write a factory: path.py:factory."
-            raise ModelError(f"model: {str(path)!r} cannot be built: {first} {remedy}") from error
+            raise ModelError(f"model: {str(path)!r} cannot be built: {told(error)} {remedy}") from error
     return model
 
 
@@ -108,8 +107,7 @@ def _config(transformers: Any, data: dict[str, Any], path: Path) -> Any:
     try:
         config = kinds[name].from_dict(data)
     except Exception as error:  # configs check themselves, each in its own way
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"model: {str(path)!r} is no config of {name}: {first}") from error
+        raise ModelError(f"model: {str(path)!r} is no config of {name}: {told(error)}") from error
     if getattr(config, "use_pretrained_backbone", False):
         config.use_pretrained_backbone = False  # its weights would be fetched, and are not wanted
     return config

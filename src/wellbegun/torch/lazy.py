@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
+from wellbegun._arguments import told
 from wellbegun.errors import TraceError
 from wellbegun.torch.batch import Batch, call_of, place
 from wellbegun.torch.preserve import preserved
@@ -82,8 +83,7 @@ def _run(model: torch.nn.Module, call: Any) -> None:
         with torch.no_grad():
             model(*call.args, **call.kwargs)
     except Exception as error:  # whatever a model raises
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TraceError(
-            f"initialize: the model has lazy parameters, and the forward pass that gives them shapes failed: {first} "
-            "Check that the batch is what the model takes; the model was not changed."
+            "initialize: the model has lazy parameters, and the forward pass that gives them shapes failed: "
+            f"{told(error)} Check that the batch is what the model takes; the model was not changed."
         ) from error

@@ -7,7 +7,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.distributions import Distribution
 
-from wellbegun._arguments import message
+from wellbegun._arguments import message, told
 from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
@@ -50,15 +50,13 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
             if sharded(model):
                 where, remedy = "it is sharded", "Plan it before it is sharded, and apply the plan after."
             raise TraceError(
-                f"trace: the path through the model depends on values, and {where} "
-                f"({str(error).splitlines()[0]}). {remedy}"
+                f"trace: the path through the model depends on values, and {where} ({told(error)}) {remedy}"
             ) from error
         note = "The path through the model depends on values: traced with the given batch instead of fake tensors."
     except TraceError as error:  # fake tensors are stricter than real ones in places; the real run has the last word
         if meta:
             raise
-        why = str(error.__cause__).splitlines()[0]
-        note = f"Traced with the given batch instead of fake tensors, which refuse it: {why}"
+        note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
     with preserved(model):
         graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
     return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
@@ -115,8 +113,7 @@ def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
     where = f" at the operation {recorder.failed_at!r}" if recorder.failed_at else ""
     after = f", after {recorder.operations[-1].place}" if recorder.operations else ""
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors())
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
-        f"trace: the forward pass failed in {scope}{where}{after}, on inputs of shape {shapes}: {first} "
+        f"trace: the forward pass failed in {scope}{where}{after}, on inputs of shape {shapes}: {told(error)} "
         "Check that the batch is what the model takes (shape, dtype, order of arguments); the model was not changed."
     )
