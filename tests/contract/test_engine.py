@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from wellbegun.fill import Job, compiler, engine, fill, reference, write, writers
-from wellbegun.fill.orthogonal import haar, haar_reference
+from wellbegun.fill.blas import single_threaded
+from wellbegun.fill.orthogonal import haar, haar_reference, inverse
 from wellbegun.fill.parameters import parameters_of
 from wellbegun.fill.regions import region_of
 from wellbegun.laws import (
@@ -474,6 +476,47 @@ def test_one_householder_product_equals_reflections_one_by_one(shape, dtype: str
     normals = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     difference = np.abs(haar(normals.copy()) - haar_reference(normals)).max()
     assert difference < (1e-14 if dtype == "float64" else 3e-6)
+
+
+@pytest.mark.parametrize("shape", [(700, 1100), (3, 200, 200)])
+def test_orthogonal_bits_do_not_depend_on_threads(shape: tuple[int, ...]) -> None:
+    law = Orthogonal(blocks=3, row_axes=2) if len(shape) > 2 else Orthogonal()
+    one, two, three = (fill(law, shape, seed=0, name="w", threads=threads) for threads in (1, 2, 3))
+    assert same(one, two)
+    assert same(one, three)
+
+
+def test_triangles_are_inverted() -> None:
+    upper = np.triu(np.random.default_rng(0).standard_normal((77, 77)), 1) / 9 + np.diag(np.linspace(0.5, 2, 77))
+    assert np.abs(inverse(upper) @ upper - np.eye(77)).max() < 1e-13
+    assert not np.tril(inverse(upper), -1).any()
+
+
+def _blas_threads() -> set[int]:
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+def test_matrix_products_use_one_thread_and_the_limit_is_lifted_whatever_overlaps() -> None:
+    first, second, left = threading.Event(), threading.Event(), threading.Event()
+    inside = []
+
+    def another() -> None:
+        assert first.wait(10)
+        with single_threaded():
+            second.set()
+            assert left.wait(10)
+
+    with threadpool_limits(2, user_api="blas"):
+        worker = threading.Thread(target=another)
+        worker.start()
+        with single_threaded():
+            inside.append(_blas_threads())
+            first.set()
+            assert second.wait(10)
+        left.set()
+        worker.join(10)
+        assert inside == [{1}]
+        assert _blas_threads() == {2}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,8 +1,10 @@
 """What `check` measures, each by a second way; that it is cheap, works in every mode and dtype, and changes nothing."""
 
 import copy
+import itertools
 import math
 import random
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -299,12 +301,12 @@ CALLS: list[str] = []  # not the model's, which would be put back
 class Counting(nn.Module):
     """Counts forward passes, and backward passes that reach its first weight or its output."""
 
-    def __init__(self, *, silent: bool) -> None:
+    def __init__(self, readout: float) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.layers = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
-        if silent:
-            nn.init.zeros_(self.layers[4].weight)
+        with torch.no_grad():
+            self.layers[4].weight.mul_(readout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         CALLS.append("forward")
@@ -313,18 +315,47 @@ class Counting(nn.Module):
         return self.layers[1:](h)
 
 
-@pytest.mark.parametrize("silent", [False, True])
-def test_one_forward_and_two_backwards(silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, grads = Counting(silent=silent), []
+@pytest.mark.parametrize(("readout", "passes"), [(1.0, 1), (20.0, 2), (0.0, 2)])
+def test_one_forward_and_at_most_two_backwards(readout: float, passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one where the first says nothing of random signals, or nothing at all."""
+    model, grads = Counting(readout), []
     grad = torch.autograd.grad
-    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: grads.append(1) or grad(*a, **k))
+    monkeypatch.setattr(torch.autograd, "grad", lambda ends, *a, **k: grads.append(ends) or grad(ends, *a, **k))
     CALLS.clear()
-    health = wb.check(model, X)
-    assert health.statistics.injected is silent
-    assert health.healthy
+    statistics = wb.check(model, X).statistics
+    assert statistics.injected is (readout == 0)
+    assert (statistics.jacobian is None) is (readout == 0)
     assert CALLS.count("forward") == 1
     assert 1 <= CALLS.count("backward") <= 2
-    assert len(grads) == 2
+    assert len(grads) - (readout > 0) == passes  # the first of the others goes from the loss to the output only
+
+
+@pytest.mark.parametrize("loss", ["classes", "numbers"])
+def test_the_gradient_of_random_targets_is_as_good_as_a_random_signal(
+    loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    sizes, scale = (20, 300, 200, 64 if loss == "classes" else 1), 0.05 if loss == "numbers" else 0.3
+    layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b, bias=False), nn.Tanh())][:-1]
+    model, batch = nn.Sequential(*layers), torch.randn(256, 20)
+    with torch.no_grad():
+        model[4].weight.mul_(scale)
+    found = wb.check(model, batch).statistics
+    monkeypatch.setattr(sys.modules["wellbegun.torch.probe"], "aimless", lambda *_: False)
+    other = wb.check(model, batch).statistics
+    assert found.jacobian == pytest.approx(other.jacobian, rel=0.1)
+    assert found.sensitivity == pytest.approx(other.sensitivity, rel=0.1)
+    assert found.jacobian != other.jacobian  # two ways, not one
+    monkeypatch.undo()
+    if loss == "numbers":
+        return
+    with torch.no_grad():  # the control: one large output aims its gradient
+        model[4].weight[0].mul_(60)
+    right = wb.check(model, batch).statistics.jacobian
+    product = torch.autograd.functional.jacobian(lambda h: model[1:](h).sum(0), model[0](batch[:32]).detach())
+    assert right == pytest.approx(float(product.square().sum() / 32 / 64) ** 0.5, rel=0.2)
+    monkeypatch.setattr(sys.modules["wellbegun.torch.probe"], "aimless", lambda *_: True)
+    assert wb.check(model, batch).statistics.jacobian > 1.3 * right
 
 
 def everything(model: nn.Module) -> dict[str, object]:

@@ -10,33 +10,48 @@ of the work is matrix products. T is the inverse of the upper triangle of V^H V 
 1992). Results agree across machines to a few units in the last place times sqrt(n), not bitwise: the products are BLAS.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from wellbegun._typing import Array
+from wellbegun.fill.blas import single_threaded
 from wellbegun.laws import Orthogonal
 
 Draw = Callable[[int, int], Array]  # (first element, count) -> standard normals
+Run = Callable[[Callable[[Any], None], Sequence[Any]], None]  # (task, items): the task on every item, on some threads
 _SMALL, _LARGE = 128, 256  # reflections in a panel, below and from this many columns times 16
+_COLUMNS = 512  # that one thread multiplies at once; the same for any number of threads, and so are the bits
+_LEAF = 16  # size from which on a triangle is inverted by halves
 
 
-def fill_orthogonal(law: Orthogonal, shape: tuple[int, ...], draw: Draw) -> Array:
-    """All blocks of the tensor, in the precision of `draw`; block b uses the normals from b * rows * columns on."""
+def inline(task: Callable[[Any], None], items: Sequence[Any]) -> None:
+    """One after the other."""
+    for item in items:
+        task(item)
+
+
+def fill_orthogonal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any, run: Run = inline) -> Array:
+    """All blocks of the tensor, in the precision of `draw`; block b uses the normals from b * rows * columns on.
+
+    Threads share the blocks if there are several, else the columns of the one.
+    """
     blocks, rows, columns = law.matrices(shape)
     long, short = max(rows, columns), min(rows, columns)
-    found = None
-    for block in range(blocks):
+    found = np.empty((blocks, rows, columns), dtype)
+
+    def make(block: int) -> None:
         normals = draw(block * long * short, long * short).reshape(short, long)
-        matrix = haar(normals) if short else normals.T
-        if found is None:
-            found = np.empty((blocks, rows, columns), matrix.dtype)
+        matrix = haar(normals, inline if blocks > 1 else run) if short else normals.T
         np.multiply(matrix if rows >= columns else matrix.T, law.gain, out=found[block])
-    assert found is not None  # there is at least one block
+
+    with single_threaded():
+        run(make, range(blocks)) if blocks > 1 else make(0)
     return found.reshape(shape)
 
 
-def haar(normals: Array) -> Array:
+def haar(normals: Array, run: Run = inline) -> Array:
     """Standard normals (n, m), n <= m -> m x n matrix with orthonormal columns, Haar-uniform.
 
     Row j of `normals` holds reflector j in its entries from j on; the rest is not read.
@@ -52,10 +67,33 @@ def haar(normals: Array) -> Array:
         gram = v.conj() @ v.T
         upper = np.triu(gram, 1)
         np.fill_diagonal(upper, 1 / factors[start:stop])
-        part = q[start:, start:]
-        part -= v.T @ (np.linalg.inv(upper) @ (v.conj() @ part))
+        _reflect(q[start:, start:], v, inverse(upper), run)
     q *= phases
     return q
+
+
+def _reflect(part: Array, v: Array, t: Array, run: Run) -> None:
+    """part -= V T V^H part, in place."""
+    left, right = v.T, v.conj()
+
+    def some(first: int) -> None:
+        columns = part[:, first : first + _COLUMNS]
+        columns -= left @ (t @ (right @ columns))
+
+    run(some, range(0, part.shape[1], _COLUMNS))
+
+
+def inverse(upper: Array) -> Array:
+    """Inverse of an upper triangle, by halves: mostly products, which a general inverse is not."""
+    size = len(upper)
+    if size <= _LEAF:
+        return np.linalg.inv(upper)
+    half = size // 2
+    found = np.zeros_like(upper)
+    first, last = inverse(upper[:half, :half]), inverse(upper[half:, half:])
+    found[:half, :half], found[half:, half:] = first, last
+    found[:half, half:] = -(first @ upper[:half, half:] @ last)
+    return found
 
 
 def reflectors(normals: Array, norms: Array | None = None) -> tuple[Array, Array, Array]:

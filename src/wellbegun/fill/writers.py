@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,13 +138,19 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
     working = job.dtype if job.dtype in ("float64", "complex64", "complex128") else "float32"
     unit = Normal(0.0, 2.0**0.5 if working in REAL_OF else 1.0)  # both parts of a complex normal have variance 1
 
+    blocks, *_ = law.matrices(job.shape)
+    inner = 1 if blocks > 1 else job.threads  # the blocks are shared out already
+
     def normals(first: int, count: int) -> Array:
         found = np.empty(count, working)
         where: Region = ((first, first + count),)
-        _independent(unit, found, replace(job, shape=(first + count,), region=where, dtype=working))
+        _independent(unit, found, replace(job, shape=(first + count,), region=where, dtype=working, threads=inner))
         return found
 
-    whole = fill_orthogonal(law, job.shape, normals)
+    def run(task: Callable[[Any], None], items: Sequence[Any]) -> None:
+        engines.parallel(task, items, job.threads)
+
+    whole = fill_orthogonal(law, job.shape, normals, working, run)
     out[...] = _bounded(whole[tuple(slice(*bounds) for bounds in job.region)], law.gain, job)
     return None
 

@@ -16,7 +16,8 @@ from wellbegun.health import LossStats, Statistics
 from wellbegun.laws import Normal, Uniform
 from wellbegun.torch.batch import Batch, call_of, outputs_of, place
 from wellbegun.torch.computed import visible
-from wellbegun.torch.contents import parameter_stats
+from wellbegun.torch.contents import Gradients, parameter_stats
+from wellbegun.torch.jacobian import Way, aimless, random_signal
 from wellbegun.torch.recorder import Observer
 from wellbegun.torch.summary import attention_stats, operation_stats, stream_stats, weights
 from wellbegun.torch.tensors import correlation, norm, rms
@@ -27,8 +28,7 @@ __all__ = ["Loss", "probe", "rms"]
 
 Loss = Callable[[Any], torch.Tensor]
 Through = Callable[[Observer], Observer]
-_SENT = 1 << 20  # about how many entries a random signal has that is sent back
-_TOLD = 8  # least entries of an output whose RMS says what is usual
+_DIRECTIONS = 8  # least classes whose random labels point in enough directions
 
 
 def probe(
@@ -49,7 +49,8 @@ def probe(
         chance: What that loss would be for a model that knows nothing.
         through: Puts another observer before the one that measures: the correction, which changes what it passes on.
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
-    Cost: one forward pass, one backward pass of the loss, and one of a random signal as far as the first weight.
+    Cost: one forward pass, one backward pass of the loss, and one of a random signal as far as the first weight, unless
+        the gradient of the loss is as good as random.
     """
     check_model(model)
     parameters, names = parameters_of(model)
@@ -65,12 +66,15 @@ def probe(
         if progress is not None:
             progress(0, 1, "backward")
         roles = roles_of(graph)
-        value, stats = _loss(result, loss, chance)
+        value, stats, limit = _loss(result, loss, chance)
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
         tensors = visible(model)
         silent = _may_be_silent(graph, roles, tensors)
-        jacobian, sensitivity = (None, None) if silent else _jacobian(graph, roles, watch, _main_output(result))
-        gradients = _backward(value, trained, again=silent)
+        way = Way.of(graph, roles, watch, _main_output(result))
+        if silent:  # another pass may follow
+            gain, gradients = None, _backward(value, None, trained, again=True)
+        else:
+            gain, gradients = _both_ways(way, value, limit, trained)
         injected = silent and _nothing_back(graph, roles, watch) and _inject(graph, roles, watch, trained)
         known = {name: gradients.get(name) for name in trained}
         contents = parameter_stats(graph, roles, tensors, known, _wanted(graph, result, loss))
@@ -84,8 +88,8 @@ def probe(
         graph.notes,
         stream_stats(graph, roles, watch),
         tuple(attention_stats(graph, watch)),
-        jacobian,
-        sensitivity,
+        gain,
+        way.relative(gain),
         None if came_in is None else correlation(came_in.flatten(1)),
     )
 
@@ -113,7 +117,11 @@ def _main_output(result: Any) -> torch.Tensor:
     return found
 
 
-def _loss(result: Any, loss: Loss | None, chance: float | None) -> tuple[torch.Tensor, LossStats]:
+def _loss(result: Any, loss: Loss | None, chance: float | None) -> tuple[torch.Tensor, LossStats, float]:
+    """The loss, what to say of it, and the square of its gradient at the output up to which that is random; 0: never.
+
+    What the output adds to the part that random targets make may be as large as that is in one direction.
+    """
     if loss is not None:
         value = loss(result)
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
@@ -121,21 +129,22 @@ def _loss(result: Any, loss: Loss | None, chance: float | None) -> tuple[torch.T
             raise ArgumentTypeError(
                 message("check", "loss", "a function of the output that gives a scalar tensor", got)
             )
-        return value, LossStats(float(value.detach()), chance, "the given loss")
+        return value, LossStats(float(value.detach()), chance, "the given loss"), 0.0
     output = _main_output(result)
     output = output.abs() if output.is_complex() else output
     classes, axis = _classes(output)
     if classes < 2:
         target = _target(Normal(0, 1), output)
         value = functional.mse_loss(output.float(), target.float())
-        return value, LossStats(
-            float(value.detach()), None, "mean squared error against random standard normal targets"
-        )
+        described = "mean squared error against random standard normal targets"
+        entries, units = max(output.numel(), 1), output.numel() // max(len(output), 1) if output.ndim else 1
+        return value, LossStats(float(value.detach()), None, described), 4 / entries * (1 + 1 / max(units, _DIRECTIONS))
     rows = output.movedim(axis, -1).reshape(-1, classes).float()
     labels = _target(Uniform(0, classes), rows[:, 0]).floor().clamp(0, classes - 1).long()
     value = functional.cross_entropy(rows, labels)
     described = f"cross-entropy of {classes} classes against random labels"
-    return value, LossStats(float(value.detach()), math.log(classes), described)
+    limit = (1 - 1 / classes) / len(rows) * (1 + 1 / classes) if classes >= _DIRECTIONS and len(rows) else 0.0
+    return value, LossStats(float(value.detach()), math.log(classes), described), limit
 
 
 def _classes(output: torch.Tensor) -> tuple[int, int]:
@@ -151,14 +160,31 @@ def _target(law: Any, like: torch.Tensor) -> torch.Tensor:
     return drawn.to(like.device)
 
 
+def _both_ways(
+    way: Way, value: torch.Tensor, limit: float, trained: dict[str, torch.nn.Parameter]
+) -> tuple[float | None, Gradients]:
+    """How much signals grow on the way back, and gradients: by one pass if the loss sends a random signal."""
+    if not (limit > 0 and way.output.requires_grad):
+        return way.of_random(), _backward(value, None, trained)
+    sent = torch.autograd.grad(value, [way.output])[0]
+    random = aimless(sent, limit)
+    gain = None if random else way.of_random()
+    gradients = _backward(way.output, sent, trained)
+    return way.of_loss(sent) if random else gain, gradients
+
+
 def _backward(
-    value: torch.Tensor, trained: dict[str, torch.nn.Parameter], *, again: bool
-) -> dict[str, torch.Tensor | None]:
-    """Gradients of every trainable parameter, without touching their `.grad`; `again`: another pass may follow, so
-    what it needs is kept."""
-    if not value.requires_grad or not trained:
+    end: torch.Tensor,
+    sent: torch.Tensor | None,
+    trained: dict[str, torch.nn.Parameter],
+    *,
+    again: bool = False,
+) -> Gradients:
+    """Gradients of every trainable parameter, without touching their `.grad`: of a scalar, or of an output at which the
+    gradient is known. `again`: what a backward pass needs is kept."""
+    if not end.requires_grad or not trained:
         return {}
-    found = torch.autograd.grad(value, list(trained.values()), retain_graph=again, allow_unused=True)
+    found = torch.autograd.grad(end, list(trained.values()), sent, retain_graph=again, allow_unused=True)
     return dict(zip(trained, found, strict=True))
 
 
@@ -181,42 +207,7 @@ def _inject(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch, trained:
         return False
     edge = watch.edges[hidden[-1]]
     output = edge.node._input_metadata[edge.output_nr]
-    signal = _signal(output.shape, output.device, output.dtype)
+    signal = random_signal(output.shape, output.device, output.dtype)
     torch.autograd.grad([edge], list(trained.values()), grad_outputs=[signal], allow_unused=True)
     watch.gradients[hidden[-1]] = norm(signal)
     return True
-
-
-def _jacobian(
-    graph: ModelGraph, roles: Mapping[str, Role], watch: Watch, output: torch.Tensor
-) -> tuple[float | None, float | None]:
-    """Root of the mean squared singular value of the way from the first weighted output to the model's output, from one
-    random signal sent back (Hutchinson's estimate), and the same for relative changes."""
-    trunk = [o.index for o, role in weights(graph, roles) if o.index in watch.edges and role.branch is None]
-    first = min([*trunk, *(index for index in watch.tables if index in watch.edges)], default=None)
-    if first is None or not output.requires_grad or not output.is_floating_point() or not output.numel():
-        return None, None
-    signal = _signal(output.shape, output.device, output.dtype)
-    watch.probing = True
-    ends: Any = {"grad_outputs": [signal], "allow_unused": True, "retain_graph": True}
-    found: torch.Tensor | None = torch.autograd.grad([output], [watch.edges[first]], **ends)[0]
-    watch.probing = False
-    if found is None:  # no way leads there
-        return None, None
-    gain, size = norm(found) / norm(signal), rms(output.detach())
-    start = watch.tables[first] if first in watch.tables else watch.forward[first].rms
-    return gain, gain * start / size if size and output.numel() >= _TOLD else None
-
-
-def _signal(shape: Any, device: Any, dtype: torch.dtype) -> torch.Tensor:
-    """Standard normal numbers, the same every time, for some of the rows where there are very many; of torch's
-    generator, which is the faster one for a throw-away."""
-    real = torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
-    kind = (torch.complex128 if real == torch.float64 else torch.complex64) if dtype.is_complex else real
-    last = shape[-1] if shape else 1
-    rows = math.prod(shape) // max(last, 1)
-    each = max(math.prod(shape) // _SENT, 1)
-    drawn = torch.randn((-(-rows // each), last), generator=torch.Generator().manual_seed(0), dtype=kind)
-    signal = torch.zeros((rows, last), dtype=dtype, device=device)
-    signal[::each] = drawn.to(device, dtype)
-    return signal.reshape(tuple(shape))

@@ -46,9 +46,8 @@ class Watch:
         self.axes: dict[int, int] = {}  # value -> where its units are
         self.scores: dict[int, Scores] = {}  # softmax or attention -> its logits in numbers
         self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
-        self.carried: dict[int, float] = {}  # the same, of the signal sent back by the second pass
         self.edges: dict[int, Any] = {}
-        self.probing = False  # whether the second pass runs
+        self.listening = True  # off while a signal is sent back that is not the gradient
         self._pending: list[tuple[int, torch.Tensor]] = []
         self._attended: Attended | None = None
 
@@ -110,8 +109,8 @@ class Watch:
     def _listener(self, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:
         def listen(gradients: tuple[Any, ...]) -> None:
             gradient = gradients[position]
-            into = self.carried if self.probing else self.gradients
-            into[index] = 0.0 if gradient is None else norm(gradient)
+            if self.listening:
+                self.gradients[index] = 0.0 if gradient is None else norm(gradient)
 
         return listen
 
