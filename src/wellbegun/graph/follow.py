@@ -68,16 +68,18 @@ def escapes(graph: ModelGraph, root: int) -> list[tuple[Operation | None, Operat
 
 def _name(graph: ModelGraph, step: Operation) -> tuple[str, float] | None:
     """Name and slope of a step's function, looked at once."""
-    if step.index not in graph.activations:
-        assert step.function is not None  # pointwise operations have one
-        graph.activations[step.index] = _recognize(step.function)
-    return graph.activations[step.index]
+    assert step.function is not None  # pointwise operations have one
+    if step.function not in graph.activations:
+        graph.activations[step.function] = _recognize(step.function)
+    return graph.activations[step.function]
 
 
 def is_linear(graph: ModelGraph, step: Operation) -> bool:
     """Whether a pointwise step is a multiple of its value, up to a constant."""
     assert step.function is not None
-    if step.index not in graph.activations and _bends(step.function):
+    if step.function not in graph.bends:
+        graph.bends[step.function] = _bends(step.function)
+    if graph.bends[step.function]:
         return False
     found = _name(graph, step)
     return found is not None and found[0] == "linear"

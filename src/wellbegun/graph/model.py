@@ -129,8 +129,13 @@ class ModelGraph:
         return {value: tuple(users) for value, users in found.items()}
 
     @cached_property
-    def activations(self) -> dict[int, tuple[str, float] | None]:
-        """Operation -> name and slope of its function, filled in as they are asked for."""
+    def activations(self) -> dict[Function, tuple[str, float] | None]:
+        """Name and slope of the functions that were asked for."""
+        return {}
+
+    @cached_property
+    def bends(self) -> dict[Function, bool]:
+        """Whether they show at a few values that they are not affine."""
         return {}
 
     @cached_property

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from wellbegun.graph.distances import is_distance, unit_of
 from wellbegun.graph.follow import Meeting, meetings
@@ -94,8 +95,10 @@ def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
         for name, parameter in graph.parameters.items()
         if parameter.tied_to is None
     }
-    besides = {name: found.get(facts.weight_beside(role) or "") for name, role in found.items() if role.role == "bias"}
-    return {name: replace(role, beside=besides.get(name)) for name, role in found.items()}
+    for name, role in found.items():
+        if role.role == "bias" and (beside := found.get(facts.weight_beside(role) or "")) is not None:
+            found[name] = replace(role, beside=beside)
+    return found
 
 
 class _Facts:
@@ -120,39 +123,37 @@ class _Facts:
 
     def complete(self, role: Role) -> Role:
         """The role with what the structure of the model says about it."""
-        name, index = role.parameter.name, role.operation
-        role = self._placed(role)
+        name, index, said = role.parameter.name, role.operation, self._placed(role)
         scaled = self.gammas.get(name) or self.scales.get(name)
         branch = self.ends.get(index) if index in self.ends else self.innermost.get(index)
         if role.role in ("norm_scale", "multiplier"):
             if name in self.scales:
-                role = replace(role, role="residual_scale")
-            return replace(role, branch=scaled or branch, ends_branch=scaled is not None, net=self.net)
+                said["role"] = "residual_scale"
+            return replace(role, branch=scaled or branch, ends_branch=scaled is not None, net=self.net, **said)
         if role.role == "bias" and self.parts.get(index) == "time_step":
-            role = replace(role, role="time_step_bias")
-        timed = branch in self.timed and index not in self.ends
-        on_table = role.role == "positional" and self._on_table(index)
-        ends = index in self.ends
-        return replace(role, branch=branch, ends_branch=ends, net=self.net, timed=timed, on_table=on_table)
+            said["role"] = "time_step_bias"
+        said["timed"] = branch in self.timed and index not in self.ends
+        said["on_table"] = role.role == "positional" and self._on_table(index)
+        return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net, **said)
 
     def _on_table(self, index: int) -> bool:
         inputs = self.graph.operations[index].inputs
         return any(found.kind == "lookup" for value in inputs for found in weights_before(self.graph, value))
 
-    def _placed(self, role: Role) -> Role:
+    def _placed(self, role: Role) -> dict[str, Any]:
+        """Where in the model the operation is that uses it."""
         index, places = role.operation, self.places
         if index < 0:
-            return role
+            return {}
         operation = self.graph.operations[index]
         branch = self.ends.get(index) or self.innermost.get(index)
-        return replace(
-            role,
-            depth=places.depth[index],
-            stack=places.stacks.get(branch.stream) if branch else None,
-            block=places.blocks.get(branch.add, 0) if branch else 0,
-            head_width=places.heads.get(index, 0),
-            fed_by=feeding(self.graph, operation) if operation.kind in WEIGHTED else None,
-        )
+        return {
+            "depth": places.depth[index],
+            "stack": places.stacks.get(branch.stream) if branch else None,
+            "block": places.blocks.get(branch.add, 0) if branch else 0,
+            "head_width": places.heads.get(index, 0),
+            "fed_by": feeding(self.graph, operation) if operation.kind in WEIGHTED else None,
+        }
 
     def weight_beside(self, role: Role) -> str | None:
         """The weight whose output a bias is added to, in the same operation or right before."""

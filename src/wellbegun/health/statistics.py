@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class OperationStats:
     """One weighted operation, in order of execution.
 
-    `mean`, `dead`, `saturated` and `correlation` are of at most 128 units and 256 entries of each, evenly spaced: exact
+    `mean`, `dead`, `saturated` and `correlation` are of at most 64 units and 256 entries of each, evenly spaced: exact
     in small layers. In larger ones shares of units have a standard error below 0.05, those of entries one below 0.03,
     the mean one below 0.01 RMS, and a unit that is alive at less than one in a hundred entries may count as dead.
     """

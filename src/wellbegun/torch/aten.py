@@ -4,6 +4,7 @@ The dispatcher shows every model in these few hundred operations, whatever Pytho
 can be short. What is not listed and not tagged elementwise by torch itself is opaque, and reported.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -138,32 +139,38 @@ RECURRENT = {
 }  # fmt: skip
 
 
+@cache
 def name_of(func: Any) -> str:
     """`aten.relu_.default` -> "relu_"; products in place by the name of the product."""
     name = str(func.overloadpacket.__name__)
     return name[:-1] if name.endswith("_") and name[:-1] in PRODUCTS else name
 
 
+@cache
 def is_pointwise(func: Any) -> bool:
     """Elementwise by torch's own tag, or one of the few it does not tag."""
     return torch.Tag.pointwise in func.tags or name_of(func) in {"_prelu_kernel", "log_sigmoid_forward", "where"}
 
 
+@cache
 def is_view(func: Any) -> bool:
     """Whether the output shares the memory of the first operand."""
     return bool(func.is_view) or torch.Tag.inplace_view in func.tags
 
 
+@cache
 def moves(func: Any) -> bool:
     """Whether the entries of the output are entries of the input, elsewhere."""
     return is_view(func) or name_of(func) in MOVES | SPLITS | {"detach", "alias"}
 
 
+@cache
 def rearranges(func: Any) -> bool:
     """Whether every entry of the output is one of the input: equal entries stay equal."""
     return is_view(func) or name_of(func) in REARRANGED
 
 
+@cache
 def writes_to(func: Any) -> tuple[int, ...]:
     """Positions of the arguments that an operation changes in place."""
     arguments = func._schema.arguments
@@ -178,26 +185,6 @@ def written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
         given = args[position] if position < len(args) else kwargs.get(name)
         found += [given] if isinstance(given, torch.Tensor) else []
     return found
-
-
-def run(func: Any, args: Any, kwargs: Any) -> Any:
-    """The operation itself.
-
-    Two shortcuts for fake tensors: products, for which torch's own rule takes a millisecond, and grouped products, for
-    which it has one for bfloat16 only. Whatever is unusual goes to torch, whose message is the better one.
-    """
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    name = name_of(func)
-    if name == "_grouped_mm" and (args[0].is_meta or isinstance(args[0], FakeTensor)):
-        groups = (args[2].shape[0],) if args[0].ndim == args[1].ndim == 2 else ()
-        return args[0].new_empty((*groups, *args[0].shape[:-1], args[1].shape[-1]))
-    if name in ("mm", "addmm") and not kwargs and type(args[-1]) is FakeTensor and type(args[-2]) is FakeTensor:
-        left, right = args[-2:]
-        plain = (left.layout, left.dtype, left.device) == (right.layout, right.dtype, right.device)
-        if plain and left.shape[1] == right.shape[0] and (name == "mm" or args[0].shape == right.shape[1:]):
-            return left.new_empty((left.shape[0], right.shape[1]))
-    return func(*args, **kwargs)
 
 
 class Attended(NamedTuple):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import torch
 
 from wellbegun.graph import WEIGHTED, ModelGraph, Role
@@ -79,9 +80,9 @@ def _parameter(
 
 
 def _underflow(gradient: torch.Tensor) -> float | None:
-    some = some_entries(gradient, _ENTRIES).abs()
-    live = some > 0
-    return float((some[live] < _LEAST).double().mean()) if bool(live.any()) else None
+    some = some_entries(gradient, _ENTRIES).abs().double().cpu().numpy()
+    live = np.count_nonzero(some > 0)
+    return (live - np.count_nonzero(some >= _LEAST)) / live if live else None
 
 
 def _units(tensor: torch.Tensor, role: Role) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,20 @@ class Expression:
     keywords: dict[str, Any]
     output: int = 0  # which output, if there are several
     known: dict[bytes, Any] = field(default_factory=dict, repr=False)  # its values on small grids, by the grid
+
+    @cached_property
+    def function(self) -> Callable[[Array], Array]:
+        """The expression as a NumPy function, the same object each time."""
+
+        def function(x: Array) -> Array:
+            with torch.no_grad():
+                small = np.size(x) <= _SMALL  # values on small grids are kept, so what they start from is copied
+                start = torch.from_numpy(np.array(x, np.float64) if small else np.require(x, np.float64, ["C", "W"]))
+                grid = start.numpy().tobytes() if small else None
+                found = _evaluate(self, {ROOT.name: start}, grid)
+                return found.to(torch.float64).expand(start.shape).numpy().copy()  # type: ignore[no-any-return]
+
+        return function
 
 
 @dataclass(frozen=True)
@@ -50,17 +65,32 @@ class Held:
     tensor: torch.Tensor
 
 
-def function_of(expression: Expression) -> Callable[[Array], Array]:
-    """The expression as a NumPy function."""
+class Expressions:
+    """Makes expressions, and one object of all that are equal: layers with the same activation share what is found out
+    about it."""
 
-    def function(x: Array) -> Array:
-        with torch.no_grad():
-            start = torch.from_numpy(np.array(x, dtype=np.float64))
-            grid = start.numpy().tobytes() if start.numel() <= _SMALL else None
-            found = _evaluate(expression, {ROOT.name: start}, grid)
-            return found.to(torch.float64).expand(start.shape).numpy().copy()  # type: ignore[no-any-return]
+    def __init__(self) -> None:
+        self._made: dict[Any, Expression] = {}
 
-    return function
+    def make(self, func: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: int = 0) -> Expression:
+        """The expression `func(*arguments, **keywords)`, or that output of it."""
+        found = Expression(func, arguments, keywords, output)
+        key = func, output, _key(arguments), _key(tuple(keywords.items()))
+        try:
+            return self._made.setdefault(key, found)
+        except TypeError:  # an argument that cannot be told from others
+            return found
+
+
+def _key(node: Any) -> Any:
+    """What tells an argument from others: expressions and tensors by identity, numbers by type and value."""
+    if isinstance(node, (list, tuple)):
+        return tuple(_key(item) for item in node)
+    if isinstance(node, Expression):
+        return "expression", id(node)
+    if isinstance(node, Held):
+        return "tensor", id(node.tensor)
+    return type(node), node
 
 
 def computation_of(expression: Expression) -> Callable[[Mapping[str, Array]], Array]:

@@ -12,8 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
-from wellbegun.torch import aten, axes
-from wellbegun.torch.expression import ROOT, Expression, function_of
+from wellbegun.torch import aten, axes, fake
+from wellbegun.torch.expression import ROOT, Expression, Expressions
 from wellbegun.torch.made import derived_by, step
 from wellbegun.torch.opaque import opaque_notes
 from wellbegun.torch.preserve import about_to_write
@@ -47,6 +47,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._writes: dict[int, list[Signal | axes.Derived]] = {}  # storage -> what was written into parts of it
         self._rewritten: dict[int, int] = {}  # storage of a constant -> the tensor it was written through, 0: several
         self._seen: dict[int, int] = {}  # tensor -> how many of these writes it takes into account
+        self._expressions = Expressions()
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
         self._makers: dict[int, int] = {}  # value -> index of the operation that made it
         self._values = 0
@@ -133,7 +134,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if written := aten.written(func, args, kwargs):
             about_to_write(written)
         try:
-            result = aten.run(func, args, kwargs)
+            result = fake.run(func, args, kwargs)
         except Exception:  # of any kind: remembered for the message, and raised again
             self.failed_at = self.failed_at or aten.name_of(func)
             raise
@@ -239,10 +240,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             values.append(self._values)
             known = Signal(self._values, self._values, ROOT, *statistic)
             if expression is not None and root is not None:
-                known = replace(known, root=root, expression=replace(expression, output=position))
+                same = expression if position == 0 else replace(expression, output=position)
+                known = Signal(self._values, root, same, *statistic)
             self._remember(tensor, known)
         read = tuple(dict.fromkeys(signal.value for signal in signals))
-        function = function_of(expression) if expression is not None else None
+        function = expression.function if expression is not None else None
         place = len(self.operations), kind, name, self.scopes[-1]
         operation = Operation(*place, read, tuple(values), uses, root, function, **facts)
         if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
@@ -266,7 +268,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name == "_prelu_kernel" or all(isinstance(other, Fixed) and other.number is not None for other in others):
             whole = {**known, id(args[0]): Fixed()} if name == "copy_" else known
             arguments = template(args, whole), {key: template(value, whole) for key, value in kwargs.items()}
-            return "pointwise", roots.pop(), Expression(func, *arguments)
+            return "pointwise", roots.pop(), self._expressions.make(func, *arguments)
         if name in aten.SUMS:
             return "shift", None, None
         if name in aten.PRODUCTS_BY_ENTRY:

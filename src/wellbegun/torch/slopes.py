@@ -4,7 +4,8 @@ The function is the traced expression of its pre-activation, so no list of names
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from wellbegun.graph.follow import escapes, is_linear
 from wellbegun.graph.model import Function
 from wellbegun.graph.structure import weights_before
 
+Usual = Callable[[Function], tuple[float, float]]
 TINY = 0.05  # share of the usual slope below which an activation is flat at an entry
 DEAD = 0.01  # the same for a unit that is flat at every entry
 _STEP = 1e-4  # of the difference quotient, relative to arguments above 1
@@ -38,13 +40,14 @@ class Shares(NamedTuple):
 def shares_of(graph: ModelGraph, samples: Mapping[int, torch.Tensor]) -> dict[int, Shares]:
     """Weighted operation -> its shares, for those whose output goes into a nonlinear function of one value."""
     found: dict[int, Shares] = {}
+    usual = cache(_usual)  # layers share their functions
     for root in graph.rooted:
         seen = _sample(graph, root, samples)
         before = [o.index for o in weights_before(graph, root) if o.kind in WEIGHTED] if seen is not None else []
         if seen is None or not before or max(before) in found:
             continue
         for step, gates in _activations(graph, root):
-            shares = _shares(step, seen, gates)
+            shares = _shares(step, seen, gates, usual)
             if shares is not None:
                 found[max(before)] = shares
                 break
@@ -81,32 +84,41 @@ def _gates(graph: ModelGraph, reader: Operation) -> bool:
     return reader.kind in ("gate", "matmul", "opaque")
 
 
-def _shares(step: Operation, sample: torch.Tensor, gates: bool) -> Shares | None:
+def _shares(step: Operation, sample: torch.Tensor, gates: bool, usual: Usual) -> Shares | None:
     assert step.function is not None  # pointwise operations have one
     units = sample.shape[-1]
     x = sample.reshape(-1, units).double().cpu().numpy()
     if not np.isfinite(x).all():
         return None
-    slopes = _slopes(step.function, np.concatenate([x.ravel(), _USUAL]))
-    own, usual = slopes[: x.size].reshape(x.shape), slopes[x.size :]
-    scale = math.sqrt(float(np.mean(usual**2)))
-    if not (0 < scale < math.inf) or not np.isfinite(own).all():
+    scale, flat = usual(step.function)
+    if not 0 < scale < math.inf:
+        return None
+    own = _slopes(step.function, x.ravel()).reshape(x.shape)
+    if not np.isfinite(own).all():
         return None
     dead = float((own < DEAD * scale).all(axis=0).mean())
-    return Shares(
-        step.name.rstrip("_"),
-        dead,
-        float((own < TINY * scale).mean()),
-        float((usual < TINY * scale).mean()),
-        gates,
-        units,
-        len(x),
-    )
+    saturated = np.count_nonzero(own < TINY * scale) / max(own.size, 1)
+    return Shares(step.name.rstrip("_"), dead, saturated, flat, gates, units, len(x))
+
+
+def _usual(function: Function) -> tuple[float, float]:
+    """The RMS slope of a function for standard normal inputs, and the share of them at which it is flat."""
+    slopes = _slopes(function, _USUAL)
+    with np.errstate(all="ignore"):
+        scale = math.sqrt(float(np.mean(slopes**2)))
+    return scale, float((slopes < TINY * scale).mean())
 
 
 def _slopes(function: Function, x: Array) -> Array:
-    step = _STEP * np.maximum(1.0, np.abs(x))
+    step = np.abs(x)
+    np.maximum(step, 1.0, out=step)
+    step *= _STEP
+    ends = np.empty((2, x.size))
+    np.add(x, step, out=ends[0])
+    np.subtract(x, step, out=ends[1])
     with np.errstate(all="ignore"):
-        values = np.asarray(function(np.concatenate([x + step, x - step])))
-    slopes: Array = np.abs(values[: x.size] - values[x.size :]) / (2 * step)
+        values = np.asarray(function(ends))
+        slopes: Array = np.subtract(values[0], values[1], out=ends[0])
+        np.abs(slopes, out=slopes)
+        slopes /= np.add(step, step, out=step)
     return slopes

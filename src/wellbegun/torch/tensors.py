@@ -4,10 +4,10 @@ import math
 
 import torch
 
-UNITS, ENTRIES, SAMPLES = 128, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
+UNITS, ENTRIES, SAMPLES = 64, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
 _COLUMNS = 8  # looked at first when rows are compared
 _PIECE = 1 << 24  # entries whose squares are summed at once, in single precision
-_FLAT = 1 << 16  # entries above which a statistic that allows it is taken of some only
+_FLAT = 1 << 18  # entries above which a statistic that allows it is taken of some only
 
 
 def norm(tensor: torch.Tensor) -> float:
@@ -45,7 +45,7 @@ def rms(tensor: torch.Tensor) -> float:
 
 
 def rough_rms(tensor: torch.Tensor) -> float:
-    """Root mean square of every k-th sample if there are more than 65536 entries; a relative standard error of 1 %."""
+    """Root mean square of every k-th sample if there are more than 2^19 entries; a relative standard error of 1 %."""
     step = min(max(tensor.numel() // _FLAT, 1), max(len(tensor) // 4, 1)) if tensor.ndim else 1
     return rms(tensor[::step] if step > 1 else tensor)
 

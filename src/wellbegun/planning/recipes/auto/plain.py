@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -51,10 +52,10 @@ def _in_normed_branch(role: Role) -> bool:
 
 def _series(graph: ModelGraph, layer: Layer, role: Role, points: "Points") -> Series | None:
     function, depth = layer.function, role.net.layers
-    if (rate := frequency(function)) is not None and rate > _COORDINATES:
+    if (rate := points.frequency(function)) is not None and rate > _COORDINATES:
         return _sine(layer, role, rate)
     name = role.met.name if role.met is not None and role.met.name else "this function"
-    if is_odd(function):
+    if points.is_odd(function):
         point = points.of(function, depth, None)
         mean = float(np.asarray(function(np.zeros(1)))[0])
         if point is None:
@@ -118,15 +119,14 @@ _GRID = np.linspace(-6, 6, 97)
 
 
 class Points:
-    """Quadratures, done once for functions with equal values: every layer brings its own function object."""
+    """What is found out about functions, once for each: layers share theirs, and quadratures are done once for all that
+    have equal values."""
 
     def __init__(self) -> None:
         self._points: dict[tuple[bytes, int, float | None], Operating | None] = {}
         self._seconds: dict[bytes, float] = {}
-
-    @staticmethod
-    def _print(function: Function) -> bytes:
-        return np.asarray(function(_GRID), np.float64).tobytes()
+        self._print = cache(lambda function: np.asarray(function(_GRID), np.float64).tobytes())
+        self.frequency, self.is_odd = cache(frequency), cache(is_odd)
 
     def of(self, function: Function, depth: int, offset: float | None) -> Operating | None:
         """Operating point of the odd part (mirrored with an offset), or of phi - phi(0) where `offset` is None."""
