@@ -64,7 +64,8 @@ def some_entries(tensor: torch.Tensor, most: int) -> torch.Tensor:
 def sample(tensor: torch.Tensor, axis: int) -> torch.Tensor:
     """A copy of some entries as (samples, positions, units), evenly spaced along each axis; units are on `axis`."""
     moved = tensor.detach().movedim(axis, -1)
-    moved = moved[..., :: -(-moved.shape[-1] // UNITS)]
+    step = -(-moved.shape[-1] // UNITS)
+    moved = moved[..., (moved.shape[-1] - 1) % step // 2 :: step] if step else moved  # as many left out on either side
     moved = moved if moved.ndim > 1 else moved[None]
     moved = moved[:: -(-max(moved.shape[0], 1) // (SAMPLES if moved.ndim > 2 else ENTRIES))]
     left = max(1, ENTRIES // max(moved.shape[0], 1))
