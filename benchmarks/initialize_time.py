@@ -1,65 +1,250 @@
-"""Time of `wellbegun.initialize` against training steps and torch's own fills: python benchmarks/initialize_time.py
+"""Time of `wellbegun.initialize` against training steps and fills.
 
-For each model: seconds of initialize (trace, plan, fill, measured correction, check), of filling alone, of one training
-step (forward, backward, Adam), and initialize in units of two steps and a fill. Medians of three, after a first call
-that loads what torch loads on first use; `kaiming_normal_` on every weight is what many do instead.
+Usage: python benchmarks/initialize_time.py [--only TEXT] [--repeats 5] [--json docs/figures/initialize_time.json]
+
+For each model: seconds of initialize (trace, plan, fill, measured correction, check), of planning and of filling alone,
+of `kaiming_normal_` on every matrix, which is what many do instead, and of one training step (forward, backward, Adam);
+and initialize in units of two steps and a fill. Medians of runs that take turns, after a first call that loads what
+torch loads on first use. Models are of one family each, of a size at which a step takes about half a second on a small
+machine; the last ones are as small as they are in practice or in tests. What the observation alone costs there is
+beside it: a forward pass under a dispatch mode in Python that does nothing, in units of a step.
 """
 
-import statistics
-import time
+import argparse
+import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
-from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import wellbegun as wb
+from timing import machine, seconds
+from wellbegun.torch.batch import outputs_of
+from wellbegun.torch.trace import trace
+
+Case = tuple[nn.Module, Any]
+CASES: dict[str, Callable[[], Case]] = {}
 
 
-def gpt2(layers: int, width: int) -> nn.Module:
-    """GPT-2 from config."""
+def case(name: str) -> Callable[[Callable[[], Case]], Callable[[], Case]]:
+    return lambda build: CASES.setdefault(name, build)
+
+
+def hf() -> Any:
     import transformers
 
     transformers.logging.set_verbosity_error()
-    config = transformers.GPT2Config(n_layer=layers, n_embd=width, n_head=width // 64, bos_token_id=0, eos_token_id=0)
-    return transformers.GPT2LMHeadModel(config)
+    return transformers
 
 
-def perceptron() -> nn.Module:
-    """50 layers of width 512."""
+def zoo() -> Any:
+    """Models that the tests take, too."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests" / "contract"))
+    import zoo
+
+    return zoo
+
+
+def tokens(*shape: int, below: int = 1000) -> torch.Tensor:
+    return torch.randint(2, below, shape, generator=torch.Generator().manual_seed(0))
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+# ---------------------------------------------------------------------- layers in series
+@case("MLP, 50 layers of 512")
+def perceptron() -> Case:
     layers: list[nn.Module] = [nn.Linear(784, 512), nn.ReLU()]
     for _ in range(48):
         layers += [nn.Linear(512, 512), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(512, 10))
+    return nn.Sequential(*layers, nn.Linear(512, 10)), drawn(256, 784)
 
 
-def convolutional() -> nn.Module:
-    """24 convolutions of width 64 with batch normalization."""
+@case("convolutions, 24 layers of 64")
+def convolutional() -> Case:
     layers: list[nn.Module] = []
     for index in range(24):
         layers += [nn.Conv2d(64 if index else 3, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)), drawn(32, 3, 32, 32)
 
 
-MODELS: dict[str, tuple[Callable[[], nn.Module], Any]] = {
-    "MLP, 50 layers of 512": (perceptron, torch.randn(256, 784)),
-    "conv, 24 layers of 64": (convolutional, torch.randn(32, 3, 32, 32)),
-    "GPT-2, 4 layers of 256": (lambda: gpt2(4, 256), {"input_ids": torch.randint(0, 50000, (4, 128))}),
-    "GPT-2, 12 layers of 768": (lambda: gpt2(12, 768), {"input_ids": torch.randint(0, 50000, (4, 128))}),
-}
+@case("DCGAN generator, 64 wide, 64 images")
+def dcgan() -> Case:
+    return zoo().generator(64), drawn(64, 16, 1, 1)
 
 
-def median(task: Callable[[], object]) -> float:
-    task()
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        task()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+@case("U-Net, 32 wide, 128²")
+def unet() -> Case:
+    return zoo().UNet(32), drawn(4, 1, 128, 128)
+
+
+@case("diffusion U-Net, 64 wide, 32²")
+def diffusion() -> Case:
+    return zoo().TimeUNet(64), (drawn(8, 3, 32, 32), torch.linspace(1, 900, 8))
+
+
+@case("SIREN, 256 wide, 16,384 points")
+def siren() -> Case:
+    return zoo().Siren(256), drawn(16384, 2)
+
+
+@case("graph convolution, 2,708 nodes")
+def graph() -> Case:
+    nodes = 2708
+    return zoo().GCN(1433, 64, 7), (drawn(nodes, 1433), torch.eye(nodes) / 2 + torch.ones(nodes, nodes) / 2 / nodes)
+
+
+@case("experts, 8 of 512 x 1024")
+def experts() -> Case:
+    return zoo().Experts("dense", 512, 1024, 8), drawn(512, 512)
+
+
+# ---------------------------------------------------------------------- transformers
+def text(width: int, layers: int) -> dict[str, Any]:
+    return {
+        "vocab_size": 32000,
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // 64,
+    }
+
+
+def gpt2(layers: int, width: int) -> Case:
+    config = hf().GPT2Config(n_layer=layers, n_embd=width, n_head=width // 64, bos_token_id=0, eos_token_id=0)
+    return hf().GPT2LMHeadModel(config), {"input_ids": tokens(4, 128)}
+
+
+CASES["GPT-2, 4 layers of 256"] = lambda: gpt2(4, 256)
+CASES["GPT-2, 12 layers of 768"] = lambda: gpt2(12, 768)
+
+
+@case("Llama, 8 layers of 512")
+def llama() -> Case:
+    return hf().LlamaForCausalLM(hf().LlamaConfig(num_key_value_heads=4, **text(512, 8))), {"input_ids": tokens(4, 128)}
+
+
+@case("Qwen2, 8 layers of 512, tied")
+def qwen2() -> Case:
+    config = hf().Qwen2Config(num_key_value_heads=2, tie_word_embeddings=True, **text(512, 8))
+    return hf().Qwen2ForCausalLM(config), {"input_ids": tokens(4, 128)}
+
+
+@case("Mixtral, 4 layers of 256, 4 experts")
+def mixtral() -> Case:
+    config = hf().MixtralConfig(num_key_value_heads=2, num_local_experts=4, **text(256, 4))
+    return hf().MixtralForCausalLM(config), {"input_ids": tokens(4, 128)}
+
+
+@case("BERT, 4 layers of 512")
+def bert() -> Case:
+    return hf().BertForMaskedLM(hf().BertConfig(**text(512, 4))), {"input_ids": tokens(8, 128)}
+
+
+@case("T5, 6 + 6 layers of 512")
+def t5() -> Case:
+    batch = {"input_ids": tokens(4, 128), "decoder_input_ids": tokens(4, 64)}
+    return hf().T5ForConditionalGeneration(hf().T5Config()), batch
+
+
+@case("ViT, 12 layers of 384, 224²")
+def vit() -> Case:
+    config = hf().ViTConfig(
+        hidden_size=384, intermediate_size=1536, num_hidden_layers=12, num_attention_heads=6, num_labels=100
+    )
+    return hf().ViTForImageClassification(config), {"pixel_values": drawn(4, 3, 224, 224)}
+
+
+@case("CLIP, 6 + 6 layers of 512")
+def clip() -> Case:
+    vision = {**text(512, 6), "image_size": 224, "patch_size": 32}
+    vision.pop("vocab_size")
+    config = hf().CLIPConfig(text_config=text(512, 6), vision_config=vision)
+    return hf().CLIPModel(config), {"input_ids": tokens(8, 64), "pixel_values": drawn(8, 3, 224, 224)}
+
+
+@case("Whisper tiny")
+def whisper() -> Case:
+    sides = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in SIDE.items()}
+    model = hf().WhisperForConditionalGeneration(hf().WhisperConfig(d_model=384, **sides))
+    return model, {"input_features": drawn(1, 80, 3000), "decoder_input_ids": tokens(1, 64)}
+
+
+SIDE = {"layers": 4, "attention_heads": 6, "ffn_dim": 1536}
+
+
+@case("wav2vec 2, 4 layers of 384, 1 s")
+def wav2vec2() -> Case:
+    return hf().Wav2Vec2ForCTC(hf().Wav2Vec2Config(**{**text(384, 4), "vocab_size": 32, "layerdrop": 0.0})), {
+        "input_values": drawn(2, 16000)
+    }
+
+
+@case("DETR, 3 + 3 layers of 256, 256²")
+def detr() -> Case:
+    own = {"use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None}
+    backbone = hf().ResNetConfig(layer_type="basic", depths=[2, 2, 2, 2], hidden_sizes=[64, 128, 256, 512])
+    backbone.out_features = ["stage4"]
+    config = hf().DetrConfig(encoder_layers=3, decoder_layers=3, backbone_config=backbone, **own)
+    return hf().DetrForObjectDetection(config), {"pixel_values": drawn(2, 3, 256, 256)}
+
+
+@case("SAM, 4 layers of 192, 256²")
+def sam() -> Case:
+    vision = {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 3, "image_size": 256, "mlp_dim": 768}
+    sizes = {"image_size": 256, "image_embedding_size": 16}
+    config = hf().SamConfig(vision_config=vision, prompt_encoder_config=sizes)
+    points = {"input_points": torch.tensor([[[[10.0, 12.0], [100.0, 20.0]]]]), "input_labels": torch.tensor([[[1, 0]]])}
+    return hf().SamModel(config), {"pixel_values": drawn(1, 3, 256, 256), **points}
+
+
+@case("Mamba, 4 layers of 256, 32 steps")
+def mamba() -> Case:
+    config = hf().MambaConfig(vocab_size=32000, hidden_size=256, num_hidden_layers=4)
+    return hf().MambaForCausalLM(config), {"input_ids": tokens(8, 32)}
+
+
+# ---------------------------------------------------------------------- small ones
+@case("LSTM language model, 24 wide")
+def recurrent() -> Case:
+    return zoo().LanguageModel(10000, 256), tokens(20, 35, below=10000)
+
+
+@case("VAE, 32 wide")
+def vae() -> Case:
+    return zoo().VAE(), drawn(128, 20)
+
+
+@case("policy, 32 wide")
+def policy() -> Case:
+    return zoo().Policy(), drawn(2048, 8)
+
+
+@case("GPT-2, 2 layers of 64")
+def tiny() -> Case:
+    return gpt2(2, 64)
+
+
+# ---------------------------------------------------------------------- measuring
+class Nothing(TorchDispatchMode):
+    """The least that any observation of every operation costs."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+def run(model: nn.Module, batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return model(**batch)
+    return model(*batch) if isinstance(batch, tuple) else model(batch)
 
 
 def kaiming(model: nn.Module) -> None:
@@ -69,30 +254,59 @@ def kaiming(model: nn.Module) -> None:
             nn.init.kaiming_normal_(parameter)
 
 
+def row(name: str, repeats: int, console: Console) -> dict[str, Any]:
+    torch.manual_seed(0)
+    model, batch = CASES[name]()
+    graph = trace(model, batch)
+    unused = (n for n, found in graph.parameters.items() if found.tied_to is None and not graph.uses_of(n))
+    exclude = list(unused)  # SAM has some for inputs that it did not get
+    plan = wb.plan(model, batch, seed=0, exclude=exclude)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        real = [tensor for tensor in outputs_of(run(model, batch)) if tensor.requires_grad]
+        torch.stack([tensor.float().square().mean() for tensor in real]).sum().backward()
+        optimizer.step()
+
+    def observed() -> None:
+        with Nothing(), torch.no_grad():
+            run(model, batch)
+
+    tasks = {
+        "initialize": lambda: wb.initialize(model, batch, seed=0, exclude=exclude),
+        "plan": lambda: wb.plan(model, batch, seed=0, exclude=exclude),
+        "fill": lambda: wb.apply(model, plan),
+        "kaiming_normal_": lambda: kaiming(model),
+        "step": step,
+        "observed": observed,
+    }
+    with console.status(name) as status:
+        times = seconds(tasks, repeats, lambda text: status.update(f"{name}: {text}"))
+    healthy = wb.initialize(model, batch, seed=0, exclude=exclude).health
+    count = sum(parameter.numel() for parameter in model.parameters())
+    ratio = times["initialize"] / (2 * times["step"] + times["fill"])
+    return {"model": name, "parameters": count, "seconds": times, "ratio": ratio, "codes": healthy.codes}
+
+
 def main() -> None:
-    console = Console()
-    columns = "M parameters", "initialize, s", "plan, s", "fill, s", "kaiming_normal_, s", "one step, s"
-    table = Table("model", *columns, "÷ (2 steps + fill)", box=None)
-    for name, (build, batch) in MODELS.items():
-        model = build()
-        plan = wb.plan(model, batch, seed=0)
-        optimizer = torch.optim.Adam(model.parameters(), 1e-4)
-
-        def step(model: nn.Module = model, batch: Any = batch, optimizer: Any = optimizer) -> None:
-            output = model(**batch) if isinstance(batch, dict) else model(batch)
-            logits = getattr(output, "logits", output).flatten(0, -2)
-            optimizer.zero_grad()
-            functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long)).backward()
-            optimizer.step()
-
-        whole = median(lambda m=model, b=batch: wb.initialize(m, b, seed=0))
-        planned = median(lambda m=model, b=batch: wb.plan(m, b, seed=0))
-        fill = median(lambda m=model, p=plan: wb.apply(m, p))
-        theirs = median(lambda m=model: kaiming(m))
-        one = median(step)
-        count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-        figures = (f"{value:.3f}" for value in (whole, planned, fill, theirs, one))
-        table.add_row(name, f"{count:.1f}", *figures, f"{whole / (2 * one + fill):.2f}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    console, rows = Console(), []
+    names = "initialize", "plan", "fill", "kaiming_normal_", "step"
+    table = Table("model", "M parameters", *(f"{name}, s" for name in names), "÷ (2 steps + fill)", "codes", box=None)
+    for name in (name for name in CASES if options.only.lower() in name.lower()):
+        found = row(name, options.repeats, console)
+        rows.append(found)
+        if options.json is not None:
+            options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        cells = (f"{found['seconds'][key]:.3f}" for key in names)
+        table.add_row(
+            name, f"{found['parameters'] / 1e6:.2f}", *cells, f"{found['ratio']:.2f}", " ".join(found["codes"])
+        )
     console.print(table)
 
 

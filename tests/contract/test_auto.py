@@ -404,3 +404,36 @@ def test_what_is_averaged_over_positions_is_no_odd_function() -> None:
     with torch.no_grad():
         even, odd = model(x) + model(-x), model(x) - model(-x)
     assert float((even - even.mean(0)).square().mean().sqrt()) > 0.3 * float(odd.square().mean().sqrt())
+
+
+class Relative(nn.Module):
+    """Attention whose queries are multiplied with a table of relative positions, or to which one is added."""
+
+    def __init__(self, *, multiplied: bool, width: int = 256) -> None:
+        super().__init__()
+        self.multiplied = multiplied
+        self.query, self.key, self.out = (nn.Linear(width, width) for _ in range(3))
+        self.table = nn.Parameter(torch.zeros(31, width) if multiplied else torch.zeros(16, width))
+        self.register_buffer("distance", torch.arange(16)[:, None] - torch.arange(16)[None] + 15)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x if self.multiplied else x + self.table
+        query = self.query(x)
+        logits = query @ self.key(x).mT * query.shape[-1] ** -0.5
+        if self.multiplied:
+            logits = logits + torch.einsum("bqc,qkc->bqk", query, self.table[self.distance])
+        return self.out(torch.softmax(logits, dim=-1) @ x)
+
+
+def test_relative_positions_leave_logits_of_unit_order() -> None:
+    torch.manual_seed(0)
+    model, batch = Relative(multiplied=True), torch.randn(4, 16, 256)
+    result = wb.initialize(model, batch, seed=0)
+    assert result.plan["table"].law.std == 0.02
+    assert "multiplied with a signal" in result.plan["table"].reason
+    assert result.health.healthy
+    assert 0.4 < result.health.statistics.attentions[0].logit_std < 2
+    with torch.no_grad():
+        model.table.mul_(25)  # the control: what positions that are added get
+    assert "W601" in wb.check(model, batch).codes
+    assert wb.plan(Relative(multiplied=False), batch, seed=0)["table"].law.std == 0.5

@@ -126,6 +126,7 @@ def stream(*sums: dict) -> Statistics:
         (with_operation(1, dead=1.0, saturated=1.0, flat=0.5, units=4, entries=64), ("W701",), ()),
         (with_operation(1, dead=0.0, saturated=0.71, flat=0.0, units=1000, entries=64), ("W702",), ()),
         (with_operation(1, dead=0.0, saturated=0.69, flat=0.0, units=1000, entries=64), (), ()),
+        (with_operation(1, role="time_step", dead=0.9, saturated=0.9, flat=0.0, units=1000, entries=64), (), ()),
         (with_operation(1, dead=0.0, saturated=0.84, flat=0.5, units=1000, entries=64), (), ()),  # half by design
         (with_parameter(twin="other.weight"), (), ("W302",)),
         (with_parameter(twin="other.weight", twin_beside=True), ("W302",), ()),

@@ -74,6 +74,7 @@ class Role:
     ends_branch: bool = False  # whether what it gives is added to the stream without another weight between
     operation: int = -1  # index of the operation that uses it first
     on_table: bool = False  # positions: whether what they are added to comes from a lookup table
+    multiplied: bool = False  # positions: whether they meet a signal in a product of two values, as queries do
     timed: bool = False  # whether it is inside a branch with time steps, as in a state-space layer
     net: Net = field(default_factory=Net, compare=False, repr=False)
 
@@ -133,12 +134,17 @@ class _Facts:
         if role.role == "bias" and self.parts.get(index) == "time_step":
             said["role"] = "time_step_bias"
         said["timed"] = branch in self.timed and index not in self.ends
-        said["on_table"] = role.role == "positional" and self._on_table(index)
+        if role.role == "positional":
+            said["on_table"], said["multiplied"] = self._on_table(index), self._multiplied(index)
         return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net, **said)
 
     def _on_table(self, index: int) -> bool:
         inputs = self.graph.operations[index].inputs
         return any(found.kind == "lookup" for value in inputs for found in weights_before(self.graph, value))
+
+    def _multiplied(self, index: int) -> bool:
+        readers = [o for value in self.graph.operations[index].outputs for o in self.graph.consumers.get(value, ())]
+        return bool(readers) and all(reader.kind == "matmul" for reader in readers)
 
     def _placed(self, role: Role) -> dict[str, Any]:
         """Where in the model the operation is that uses it."""

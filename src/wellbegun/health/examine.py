@@ -145,9 +145,11 @@ def _attention(statistics: Statistics) -> list[Finding]:
 
 
 def _activations(statistics: Statistics) -> list[Finding]:
-    """The first layer with dead units, and the first with saturated ones: later ones may only follow from it."""
+    """The first layer with dead units, and the first with saturated ones: later ones may only follow from it. Time
+    steps are softplus of what lies far below zero, on purpose."""
     found = []
-    judged = [o for o in statistics.operations if o.role != "readout" and not o.gates and o.flat is not None]
+    free = ("readout", "time_step")
+    judged = [o for o in statistics.operations if o.role not in free and not o.gates and o.flat is not None]
     dead = [(o, bound) for o in judged if (o.dead or 0.0) > (bound := _dead_bound(o))]
     flat = [(o, bound) for o in judged if (o.saturated or 0.0) > (bound := _between(o.flat or 0.0, SATURATED))]
     if dead:

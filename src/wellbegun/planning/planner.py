@@ -105,7 +105,8 @@ def _pick(role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str,
     if role.role == "unused":
         raise RuleError(
             "is not used in the forward pass of this batch, so it has no role. "
-            f"Give it a rule ({role.parameter.name!r}, scheme), exclude it, or give a batch that uses it."
+            f"Give it a rule ({role.parameter.name!r}, scheme), exclude it, or give a batch that uses it "
+            "(and if layers are dropped at random in training, plan after model.eval())."
         )
     where = f" ({role.place})" if role.place else ""
     raise RuleError(

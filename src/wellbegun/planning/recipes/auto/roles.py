@@ -37,6 +37,9 @@ def _embedding(role: Role) -> Choice:
 
 
 def _positional(role: Role) -> Choice:
+    if role.multiplied:
+        reason = "positions multiplied with a signal: their share of the logits starts small, whatever the width"
+        return Choice(normal(std=0.02), reason, _GPT2)
     if role.on_table:
         return Choice(normal(std=0.02), "positions added to a lookup table: small beside the tokens", _GPT2)
     return Choice(normal(std=0.5), "positions added to a dense signal: of its order, or they are lost in it", _GPT2)
