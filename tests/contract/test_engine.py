@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from wellbegun.fill import Job, compiler, engine, fill, reference, write, writers
 from wellbegun.fill.blas import single_threaded
+from wellbegun.fill.keeping import keeping, kept
 from wellbegun.fill.orthogonal import haar, haar_reference, inverse
 from wellbegun.fill.parameters import parameters_of
 from wellbegun.fill.regions import region_of
@@ -484,6 +485,42 @@ def test_orthogonal_bits_do_not_depend_on_threads(shape: tuple[int, ...]) -> Non
     one, two, three = (fill(law, shape, seed=0, name="w", threads=threads) for threads in (1, 2, 3))
     assert same(one, two)
     assert same(one, three)
+
+
+def test_kept_matrices_are_computed_once_and_give_the_same_bits_at_another_gain(monkeypatch) -> None:
+    orthogonal = sys.modules["wellbegun.fill.orthogonal"]
+    calls, compute = [], orthogonal.haar
+    monkeypatch.setattr(orthogonal, "haar", lambda *given: calls.append(1) or compute(*given))
+    laws = [Orthogonal(0.3), Orthogonal(1.7), Mirrored(Orthogonal(0.9), True, (50,))]
+    shapes = [(20, 50), (20, 50), (20, 50)]
+    fresh = [fill(law, shape, seed=1, name="w") for law, shape in zip(laws, shapes, strict=True)]
+    assert len(calls) == 3
+    with keeping():
+        again = [fill(law, shape, seed=1, name="w") for law, shape in zip(laws, shapes, strict=True)]
+        assert len(calls) == 5  # the first two are one matrix
+        assert all(same(a, b) for a, b in zip(fresh, again, strict=True))
+        again[0][:] = 0  # what was given out is the caller's
+        assert same(fill(laws[0], (20, 50), seed=1, name="w"), fresh[0])
+        assert len(calls) == 5
+        others = [{"name": "v"}, {"seed": 2}, {"dtype": "float64"}, {"shape": (20, 49)}]
+        for change in others:
+            given = {"shape": (20, 50), "seed": 1, "name": "w", **change}
+            fill(laws[0], given.pop("shape"), **given)
+        assert len(calls) == 5 + len(others)
+        monkeypatch.setattr(sys.modules["wellbegun.fill.keeping"], "MOST", 0)
+        for _ in range(2):
+            fill(laws[0], (30, 50), seed=1, name="w")
+        assert len(calls) == 5 + len(others) + 2
+    fill(laws[0], (20, 50), seed=1, name="w")
+    assert len(calls) == 5 + len(others) + 3
+
+
+def test_threads_see_what_is_kept() -> None:
+    with keeping():
+        one = kept("here", lambda: np.zeros(2))
+        seen: list[bool] = []
+        engine.parallel(lambda _: seen.append(kept("here", lambda: np.ones(2)) is one), range(1000), 3)
+        assert all(seen)
 
 
 def test_triangles_are_inverted() -> None:

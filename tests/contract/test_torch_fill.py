@@ -1,6 +1,7 @@
 """PyTorch: what is written is the plan, exactly once, whatever the dtype, strides and storage."""
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -205,6 +206,22 @@ def test_progress_is_reported_for_each_module_and_parameter_in_every_phase() -> 
     seen.clear()
     wb.apply(model, result.plan, progress=lambda *step: seen.append(step))
     assert seen == [(0, 2, "0.weight"), (1, 2, "0.bias")]
+
+
+def test_matrices_that_are_filled_side_by_side_have_the_same_bits() -> None:
+    layers = [layer for _ in range(40) for layer in (nn.Linear(300, 300), nn.Tanh())]
+    model = nn.Sequential(*layers, nn.Linear(300, 1500), nn.Linear(1500, 1000), nn.Linear(1000, 3))
+    plan = wb.plan(model, (4, 300), seed=0, rules=[("*.weight", "orthogonal"), ("*.bias", "normal(std=1)")])
+    found, seen = [], []
+    for threads in (1, 2, 3):
+        for parameter in model.parameters():
+            nn.init.constant_(parameter, math.nan)
+        wb.apply(model, plan, threads=threads, progress=lambda *step: seen.append(step))
+        found.append([parameter.detach().clone() for parameter in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(found[0], found[1], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(found[0], found[2], strict=True))
+    names = [name for name, _ in model.named_parameters()]
+    assert seen == [(i, len(names), name) for i, name in enumerate(names)] * 3
 
 
 def test_a_seed_is_drawn_and_recorded_if_none_is_given() -> None:

@@ -9,6 +9,7 @@ from wellbegun._arguments import message
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+from wellbegun.fill.keeping import keeping
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
 from wellbegun.planning import Ledger, Plan, Predictions, make_plan, overrides_of
@@ -147,7 +148,7 @@ def initialize(
     seed = adapter.agreed(model, fresh_seed() if seed is None else seed)
     told = phase(progress, "fill")
     judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
-    with adapter.gathered(model) as parts:
+    with adapter.gathered(model) as parts, keeping():
         graph, decided = _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
         ledger = apply(model, decided, threads=threads, progress=told)
         if calibrate:

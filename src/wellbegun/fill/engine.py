@@ -8,6 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,10 +113,15 @@ def parallel(task: Callable[[Any], None], items: Sequence[Any], threads: int) ->
                 item = pending.popleft()
             except IndexError:  # another worker took the last one
                 return
-            task(item)
+            try:
+                task(item)
+            except BaseException:  # of any kind, an interrupt too: nobody starts anything new
+                pending.clear()
+                raise
 
     helpers = min(threads, len(items)) - 1
-    started = [_process.executor(helpers).submit(work) for _ in range(helpers)] if helpers > 0 else []
+    pool = _process.executor(helpers) if helpers > 0 else None
+    started = [pool.submit(copy_context().run, work) for _ in range(helpers)] if pool is not None else []
     try:
         work()
     finally:

@@ -32,8 +32,9 @@ def inline(task: Callable[[Any], None], items: Sequence[Any]) -> None:
         task(item)
 
 
-def fill_orthogonal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any, run: Run = inline) -> Array:
-    """All blocks of the tensor, in the precision of `draw`; block b uses the normals from b * rows * columns on.
+def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any, run: Run = inline) -> Array:
+    """All blocks of the tensor at gain 1, in the precision of `draw`; block b uses the normals from b * rows * columns
+    on.
 
     Threads share the blocks if there are several, else the columns of the one.
     """
@@ -44,7 +45,7 @@ def fill_orthogonal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: 
     def make(block: int) -> None:
         normals = draw(block * long * short, long * short).reshape(short, long)
         matrix = haar(normals, inline if blocks > 1 else run) if short else normals.T
-        np.multiply(matrix if rows >= columns else matrix.T, law.gain, out=found[block])
+        found[block] = matrix if rows >= columns else matrix.T
 
     with single_threaded():
         run(make, range(blocks)) if blocks > 1 else make(0)

@@ -11,6 +11,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.fill import engine as engines
 from wellbegun.fill.complexes import REAL_OF, part_of
+from wellbegun.fill.keeping import kept
 from wellbegun.fill.parameters import inside, parameters_of
 from wellbegun.fill.reference import cast, element_words
 from wellbegun.fill.regions import Region, rows_of, size_of, tiles
@@ -133,7 +134,7 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
         return
     if law.method == "structured":
         return _structured(law, out, job)
-    from wellbegun.fill.orthogonal import fill_orthogonal
+    from wellbegun.fill.orthogonal import orthonormal
 
     working = job.dtype if job.dtype in ("float64", "complex64", "complex128") else "float32"
     unit = Normal(0.0, 2.0**0.5 if working in REAL_OF else 1.0)  # both parts of a complex normal have variance 1
@@ -150,8 +151,10 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
     def run(task: Callable[[Any], None], items: Sequence[Any]) -> None:
         engines.parallel(task, items, job.threads)
 
-    whole = fill_orthogonal(law, job.shape, normals, working, run)
-    out[...] = _bounded(whole[tuple(slice(*bounds) for bounds in job.region)], law.gain, job)
+    which = job.seed, job.name, job.shape, working, law.row_axes, law.blocks
+    whole = kept(which, lambda: orthonormal(law, job.shape, normals, working, run))
+    part = whole[tuple(slice(*bounds) for bounds in job.region)]
+    out[...] = _bounded(np.multiply(part, law.gain), law.gain, job)
     return None
 
 

@@ -1,5 +1,7 @@
 """Plan -> weights: every planned parameter written once, in place, whatever its device, dtype or strides."""
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -8,7 +10,8 @@ from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.fill import Job, write
-from wellbegun.fill.engine import threads_of
+from wellbegun.fill.blas import single_threaded
+from wellbegun.fill.engine import parallel, threads_of
 from wellbegun.laws import Law
 from wellbegun.planning import Entry, Ledger, Plan, settle
 from wellbegun.streams import stream_key, substream
@@ -16,6 +19,7 @@ from wellbegun.torch import device
 from wellbegun.torch.computed import Computed, assign, computed_of, visible
 from wellbegun.torch.shards import local_part
 
+_SMALL, _RUN = 1 << 20, 32  # entries of a small tensor; most that are filled side by side
 _CHUNK = 1 << 24  # elements copied at once to a device that cannot be written directly
 
 
@@ -38,14 +42,52 @@ def apply_plan(
     filled = [entry for entry in plan.entries if entry.action == "fill"]
     done_already = {} if before is None else {entry.name: entry.law for entry in before.entries}
     jobs = [entry for entry in filled if entry.name not in done_already or done_already[entry.name] != entry.law]
-    for done, entry in enumerate(jobs):
-        if progress is not None:
-            progress(done, len(jobs), entry.name)
-        if entry.name in computed:
-            plan = _assign(computed[entry.name], plan, entry, workers)
+    done, seed = 0, plan.seed
+
+    def one(entry: Entry) -> None:
+        _write(tensors[entry.name], entry, seed, 1)
+
+    for some in _together(jobs, tensors, computed):
+        for entry in some:
+            if progress is not None:
+                progress(done, len(jobs), entry.name)
+            done += 1
+        if some[0].name in computed:
+            plan = _assign(computed[some[0].name], plan, some[0], workers)
+        elif len(some) == 1:
+            _write(tensors[some[0].name], some[0], plan.seed, workers)
         else:
-            _write(tensors[entry.name], entry, plan.seed, workers)
+            with single_threaded():
+                parallel(one, some, workers if _worth(some) else 1)
     return settle(plan, [entry.name for entry in filled])
+
+
+def _together(
+    jobs: list[Entry], tensors: dict[str, torch.Tensor], computed: Mapping[str, Computed]
+) -> Iterator[list[Entry]]:
+    """Large ones one after the other, small ones in runs that are filled side by side where that is worth it: products
+    of small matrices leave little to share."""
+    some: list[Entry] = []
+    for entry in jobs:
+        tensor = tensors[entry.name]
+        if tensor.numel() <= _SMALL and entry.name not in computed and tensor.device.type == "cpu":
+            some.append(entry)
+            if len(some) < _RUN:
+                continue
+            yield some
+        else:
+            if some:
+                yield some
+            yield [entry]
+        some = []
+    if some:
+        yield some
+
+
+def _worth(some: list[Entry]) -> bool:
+    """Whether there are matrix products enough that threads do not wait for Python and each other."""
+    coupled = (math.prod(entry.shape) for entry in some if entry.law is not None and entry.law.couples)
+    return sum(coupled) >= _SMALL // 4
 
 
 def _assign(computed: Computed, plan: Plan, entry: Entry, threads: int) -> Plan:
