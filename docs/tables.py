@@ -173,6 +173,19 @@ def backward_table() -> str:
     return "\n".join(lines)
 
 
+def cost_table() -> str:
+    """From `python benchmarks/initialize_time.py --repeats 3 --json docs/figures/initialize_time.json`."""
+    names = "initialize", "plan", "fill", "step"
+    lines = [
+        f"| model | M parameters | {', s | '.join(names)}, s | initialize ÷ (2 steps + fill) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in json.loads((FIGURES / "initialize_time.json").read_text())["rows"]:
+        times = " | ".join(f"{row['seconds'][name]:.3f}" for name in names)
+        lines.append(f"| {row['model']} | {row['parameters'] / 1e6:.2f} | {times} | {row['ratio']:.2f} |")
+    return "\n".join(lines)
+
+
 def _ratio3(found: dict | None, key: str) -> str:
     return "vanishes" if found is None or not 1e-9 < found[key] < 1e9 else f"{found[key]:.3g}"
 
@@ -200,7 +213,7 @@ def health_table() -> str:
 
 TABLES = {
     "docs/health.md": {"codes": codes_table, "health": health_table},
-    "docs/auto.md": {"backward": backward_table, "recipes": recipes_table},
+    "docs/auto.md": {"backward": backward_table, "recipes": recipes_table, "cost": cost_table},
     "docs/comparison.md": {
         "speed": speed_table,
         "orthogonal-short": orthogonal_short_table,

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import torch
 
 UNITS, ENTRIES, SAMPLES = 64, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
 _COLUMNS = 8  # looked at first when rows are compared
-_PIECE = 1 << 24  # entries whose squares are summed at once, in single precision
+_PIECE = 1 << 18  # entries whose squares are summed at once, in single precision
 _FLAT = 1 << 18  # entries above which a statistic that allows it is taken of some only
 
 
@@ -79,13 +80,14 @@ def sample(tensor: torch.Tensor, axis: int) -> torch.Tensor:
 
 def correlation(rows: torch.Tensor) -> float | None:
     """Mean cosine between two different rows, of at most 32; None for fewer than two, or rows of zeros."""
-    rows = rows[:: -(-max(len(rows), 1) // SAMPLES)].double()
-    lengths = torch.linalg.vector_norm(rows, dim=1)
-    rows = rows[lengths > 0] / lengths[lengths > 0, None]
-    n = len(rows)
-    if n < 2:
-        return None
-    found = (float(rows.sum(dim=0).square().sum()) - n) / (n * (n - 1))
+    some = rows[:: -(-max(len(rows), 1) // SAMPLES)].double().cpu().numpy()
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("nk,nk->n", some, some))
+        some = some[lengths > 0] / lengths[lengths > 0, None]
+        n = len(some)
+        if n < 2:
+            return None
+        found = float((np.sum(some.sum(axis=0) ** 2) - n) / (n * (n - 1)))
     return min(found, 1.0) if math.isfinite(found) else None
 
 
