@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
@@ -148,7 +149,7 @@ def initialize(
     seed = adapter.agreed(model, fresh_seed() if seed is None else seed)
     told = phase(progress, "fill")
     judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
-    with adapter.gathered(model) as parts, keeping():
+    with adapter.gathered(model) as parts, keeping() if calibrate else nullcontext():
         graph, decided = _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
         ledger = apply(model, decided, threads=threads, progress=told)
         if calibrate:

@@ -154,7 +154,8 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
     which = job.seed, job.name, job.shape, working, law.row_axes, law.blocks
     whole = kept(which, lambda: orthonormal(law, job.shape, normals, working, run))
     part = whole[tuple(slice(*bounds) for bounds in job.region)]
-    out[...] = _bounded(np.multiply(part, law.gain), law.gain, job)
+    scaled = np.multiply(part, law.gain, out=part if part.flags.writeable else None)  # what is kept is not written into
+    out[...] = _bounded(scaled, law.gain, job)
     return None
 
 
