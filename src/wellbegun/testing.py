@@ -36,7 +36,7 @@ def assert_healthy(
     Raises:
         UnhealthyError: an AssertionError with every finding, its place, reason and remedy. UnknownNameError: a code
         that does not exist; told before the model runs. Also what `check` raises.
-    Cost: that of `check`, one forward and two backward passes.
+    Cost: that of `check`, one forward and at most two backward passes.
 
     >>> import torch
     >>> _ = torch.manual_seed(0)
