@@ -149,6 +149,14 @@ def test_the_jacobian_of_a_linear_net_is_its_frobenius_norm() -> None:
     assert wb.check(relu, batch).statistics.sensitivity == pytest.approx(1.0, rel=0.15)  # positively homogeneous
 
 
+def test_a_gradient_that_vanished_says_nothing_of_random_signals() -> None:
+    aimless = sys.modules["wellbegun.torch.jacobian"].aimless
+    assert aimless(torch.full((4,), 0.49), 1.0)
+    assert not aimless(torch.full((4,), 0.51), 1.0)
+    assert not aimless(torch.zeros(4), 1.0)  # nothing can be divided by its length
+    assert not aimless(torch.full((4,), math.nan), 1.0)
+
+
 def test_updates_are_relative_to_the_weights() -> None:
     model, labels = net(nn.ReLU()), torch.arange(64) % 10
 

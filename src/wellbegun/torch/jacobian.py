@@ -58,8 +58,9 @@ class Way:
 
 
 def aimless(sent: torch.Tensor, limit: float) -> bool:
-    """Whether a gradient points in random directions: its square is not above what random targets make of it."""
-    return norm(sent) ** 2 <= limit
+    """Whether a gradient points in random directions: its square is what random targets make of it, not more, and not
+    less, as where numbers of half precision vanish."""
+    return limit / 2 <= norm(sent) ** 2 <= limit
 
 
 def random_signal(shape: Any, device: Any, dtype: torch.dtype) -> torch.Tensor:
