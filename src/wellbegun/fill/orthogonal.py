@@ -10,6 +10,7 @@ of the work is matrix products. T is the inverse of the upper triangle of V^H V 
 1992). Results agree across machines to a few units in the last place times sqrt(n), not bitwise: the products are BLAS.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,9 @@ Draw = Callable[[int, int], Array]  # (first element, count) -> standard normals
 Run = Callable[[Callable[[Any], None], Sequence[Any]], None]  # (task, items): the task on every item, on some threads
 _SMALL, _LARGE = 128, 256  # reflections in a panel, below and from this many columns times 16
 _COLUMNS = 512  # that one thread multiplies at once; the same for any number of threads, and so are the bits
-_LEAF = 16  # size from which on a triangle is inverted by halves
+_ROOM = 1 << 20  # bytes of a product that a thread keeps room for
+_own = threading.local()
+_LEAF = 16  # size of blocks that are inverted as they are
 
 
 def inline(task: Callable[[Any], None], items: Sequence[Any]) -> None:
@@ -40,22 +43,28 @@ def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any,
     """
     blocks, rows, columns = law.matrices(shape)
     long, short = max(rows, columns), min(rows, columns)
-    found = np.empty((blocks, rows, columns), dtype)
 
-    def make(block: int) -> None:
+    def made(block: int) -> Array:
         normals = draw(block * long * short, long * short).reshape(short, long)
         matrix = haar(normals, inline if blocks > 1 else run) if short else normals.T
-        found[block] = matrix if rows >= columns else matrix.T
+        return matrix if rows >= columns else matrix.T
 
     with single_threaded():
-        run(make, range(blocks)) if blocks > 1 else make(0)
+        if blocks == 1:
+            return made(0).reshape(shape)
+        found = np.empty((blocks, rows, columns), dtype)
+
+        def make(block: int) -> None:
+            found[block] = made(block)
+
+        run(make, range(blocks))
     return found.reshape(shape)
 
 
 def haar(normals: Array, run: Run = inline) -> Array:
     """Standard normals (n, m), n <= m -> m x n matrix with orthonormal columns, Haar-uniform.
 
-    Row j of `normals` holds reflector j in its entries from j on; the rest is not read.
+    Row j of `normals` holds reflector j in its entries from j on; the rest is not read. They are overwritten.
     """
     vectors, factors, phases = reflectors(normals)
     short, long = vectors.shape
@@ -65,8 +74,7 @@ def haar(normals: Array, run: Run = inline) -> Array:
     for start in range((short - 1) // panel * panel, -1, -panel):
         stop = min(start + panel, short)
         v = vectors[start:stop, start:]
-        gram = v.conj() @ v.T
-        upper = np.triu(gram, 1)
+        upper = np.triu(_conjugate(v) @ v.T, 1)
         np.fill_diagonal(upper, 1 / factors[start:stop])
         _reflect(q[start:, start:], v, inverse(upper), run)
     q *= phases
@@ -75,35 +83,64 @@ def haar(normals: Array, run: Run = inline) -> Array:
 
 def _reflect(part: Array, v: Array, t: Array, run: Run) -> None:
     """part -= V T V^H part, in place."""
-    left, right = v.T, v.conj()
+    left, right = v.T, _conjugate(v)
 
     def some(first: int) -> None:
         columns = part[:, first : first + _COLUMNS]
-        columns -= left @ (t @ (right @ columns))
+        inner = t @ (right @ columns)
+        room = _room(inner)
+        for top in range(0, len(columns), len(room)):
+            rows = left[top : top + len(room)]
+            columns[top : top + len(room)] -= np.matmul(rows, inner, out=room[: len(rows)])
 
     run(some, range(0, part.shape[1], _COLUMNS))
 
 
+def _room(inner: Array) -> Array:
+    """Memory of this thread's own for rows of a product: fresh memory costs as much as a small product."""
+    if not hasattr(_own, "memory"):
+        _own.memory = np.empty(_ROOM, np.uint8)
+    width = inner.shape[1]
+    rows = _ROOM // max(width * inner.itemsize, 1)
+    return _own.memory[: rows * width * inner.itemsize].view(inner.dtype).reshape(rows, width)  # type: ignore[no-any-return]
+
+
+def _conjugate(values: Array) -> Array:
+    return values.conj() if values.dtype.kind == "c" else values
+
+
 def inverse(upper: Array) -> Array:
-    """Inverse of an upper triangle, by halves: mostly products, which a general inverse is not."""
-    size = len(upper)
-    if size <= _LEAF:
-        return np.linalg.inv(upper)
-    half = size // 2
-    found = np.zeros_like(upper)
-    first, last = inverse(upper[:half, :half]), inverse(upper[half:, half:])
-    found[:half, :half], found[half:, half:] = first, last
-    found[:half, half:] = -(first @ upper[:half, half:] @ last)
-    return found
+    """Inverse of an upper triangle: of blocks on its diagonal, then of pairs of blocks, which takes products only."""
+    size, width = len(upper), _LEAF
+    whole = width << max(-(-size // width) - 1, 0).bit_length()
+    padded = np.eye(whole, dtype=upper.dtype)
+    padded[:size, :size] = upper
+    found = np.linalg.inv(_diagonal(padded, width))
+    while width < whole:
+        first, last = found[0::2], found[1::2]
+        beside = _diagonal(padded, 2 * width)[:, :width, width:]
+        found = np.zeros((len(first), 2 * width, 2 * width), upper.dtype)
+        found[:, :width, :width], found[:, width:, width:] = first, last
+        found[:, :width, width:] = -(first @ beside @ last)
+        width *= 2
+    return found[0, :size, :size]  # type: ignore[no-any-return]
+
+
+def _diagonal(matrix: Array, width: int) -> Array:
+    """Square blocks on the diagonal."""
+    index = np.arange(len(matrix) // width)
+    return matrix.reshape(len(index), width, len(index), width)[index, :, index]
 
 
 def reflectors(normals: Array, norms: Array | None = None) -> tuple[Array, Array, Array]:
     """Householder vectors (row j, from entry j on, with a leading 1), factors tau = 2 / |v|^2, and the phases that the
-    columns of the product must be multiplied with. `norms` are those of the rows from the diagonal on, if known."""
-    vectors = np.triu(normals)
+    columns of the product must be multiplied with. `norms` are those of the rows from the diagonal on, if known. The
+    vectors overwrite the normals."""
+    vectors = normals
+    np.copyto(vectors, 0, where=np.tri(*vectors.shape, -1, dtype=bool))
     diagonal = np.arange(len(vectors))
     if norms is None:
-        norms = np.sqrt(np.einsum("jk,jk->j", vectors, vectors.conj()).real)
+        norms = np.sqrt(np.einsum("jk,jk->j", vectors, _conjugate(vectors)).real)
     lead = vectors[diagonal, diagonal]
     size = np.abs(lead)
     one = vectors.dtype.type(1)
@@ -119,7 +156,7 @@ def reflectors(normals: Array, norms: Array | None = None) -> tuple[Array, Array
 
 def haar_reference(normals: Array) -> Array:
     """The same product, one reflection at a time: the readable twin of `haar`."""
-    vectors, factors, phases = reflectors(normals)
+    vectors, factors, phases = reflectors(normals.copy())
     short, long = normals.shape
     q = np.eye(long, short, dtype=normals.dtype)
     for j in reversed(range(short)):

@@ -154,17 +154,22 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
     which = job.seed, job.name, job.shape, working, law.row_axes, law.blocks
     whole = kept(which, lambda: orthonormal(law, job.shape, normals, working, run))
     part = whole[tuple(slice(*bounds) for bounds in job.region)]
-    scaled = np.multiply(part, law.gain, out=part if part.flags.writeable else None)  # what is kept is not written into
-    out[...] = _bounded(scaled, law.gain, job)
+    if out.dtype == whole.dtype:
+        _bound(np.multiply(part, law.gain, out=out), law.gain, job)
+    else:  # what is kept is not written into
+        scaled = np.multiply(part, law.gain, out=part if part.flags.writeable else None)
+        out[...] = _bounded(scaled, law.gain, job)
     return None
 
 
 def _bounded(values: Array, gain: float, job: Job) -> Array:
-    """Entries are at most `gain`; rounding must not push them beyond. Changes `values`, which nobody else has."""
-    if job.dtype in REAL_OF:
-        return values.astype(job.dtype, copy=False)
-    low, high = inside(-gain, gain, job.dtype)
-    return cast(np.clip(values, low, high, out=values), job.dtype)
+    """As stored. Changes `values`, which nobody else has."""
+    return values.astype(job.dtype, copy=False) if job.dtype in REAL_OF else cast(_bound(values, gain, job), job.dtype)
+
+
+def _bound(values: Array, gain: float, job: Job) -> Array:
+    """Entries are at most `gain`, and rounding must not push them beyond: in place."""
+    return values if job.dtype in REAL_OF else np.clip(values, *inside(-gain, gain, job.dtype), out=values)
 
 
 def _structured(law: Orthogonal, out: Array, job: Job) -> None:

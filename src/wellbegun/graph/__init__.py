@@ -9,7 +9,7 @@ from wellbegun.graph.parts import Attention, attentions_of
 from wellbegun.graph.roles import Net, Role, roles_of
 from wellbegun.graph.stacks import Stack
 from wellbegun.graph.structure import Branch, branches_of, layers_in_series
-from wellbegun.graph.ways import way
+from wellbegun.graph.ways import idle, way
 
 __all__ = [
     "WEIGHTED",
@@ -30,6 +30,7 @@ __all__ = [
     "branches_of",
     "bundles_of",
     "can_mirror",
+    "idle",
     "layers_in_series",
     "layers_of",
     "meetings",

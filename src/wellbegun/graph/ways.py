@@ -79,3 +79,15 @@ def _alone(graph: ModelGraph, order: tuple[int, ...], value: int) -> bool:
             if made in graph.outputs or (made != value and readers) or len(readers) > 1:
                 return False
     return True
+
+
+def idle(graph: ModelGraph) -> frozenset[int]:
+    """Moves that lead nowhere: nothing but other such moves reads what they give."""
+    found: set[int] = set()
+    for operation in reversed(graph.operations):
+        if operation.kind != "move" or operation.uses:
+            continue
+        readers = [reader.index for value in operation.outputs for reader in graph.consumers.get(value, ())]
+        if found.issuperset(readers) and not set(operation.outputs) & set(graph.outputs):
+            found.add(operation.index)
+    return frozenset(found)

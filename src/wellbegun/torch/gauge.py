@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, roles_of, way
+from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, idle, roles_of, way
 from wellbegun.laws import Constant, RowSums
 from wellbegun.planning import Entry, Plan
 from wellbegun.torch.aten import Attended
-from wellbegun.torch.held import Held
+from wellbegun.torch.held import Held, Step
 from wellbegun.torch.logits import Pair, pairs_of
 from wellbegun.torch.probe import rms
 from wellbegun.torch.recorder import Observer
@@ -60,6 +60,10 @@ class Gauge:
         self.graph, self.tensors, self.targets = graph, tensors, targets
         self.factors: dict[str, float] = {}
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
+        self.idle = idle(graph)
+        self.skipped = (
+            0  # operations of the trace that the pass has not: autograd repeats views of fake tensors
+        )
         self.strayed = ""  # where the pass took another way than the trace
         self.centred: dict[str, tuple[str, torch.Tensor]] = {}  # weight -> its bias, and the mean it cancels
         self.entries = {entry.name: entry for entry in plan.entries}
@@ -127,15 +131,16 @@ class Gauge:
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
     ) -> None:
         """One operation of the pass: corrected, held back, or shown as it is."""
-        if not self.strayed:
-            self._correct(operation, inputs, outputs)
-        held = None if self.strayed else self.held.get(operation.index)
-        if held is not None:
-            held.steps.append((operation, inputs, outputs))
+        traced = None if self.strayed else self._traced(operation)
+        if traced is not None:
+            self._correct(traced, inputs, outputs)
+        held = None if traced is None else self.held.get(traced.index)
+        if held is not None and traced is not None:
+            held.steps.append(Step(traced, operation, inputs, outputs))
         elif self.behind is not None:
             self.behind(operation, inputs, outputs)
-        if operation.index in self.pairs and not self.strayed:
-            self._meet(self.pairs[operation.index])
+        if traced is not None and traced.index in self.pairs:
+            self._meet(self.pairs[traced.index])
 
     def attended(self, call: Attended | None) -> None:
         """What a built-in attention is about to compute: for the observer behind."""
@@ -143,17 +148,26 @@ class Gauge:
         if tell is not None:
             tell(call)
 
+    def _traced(self, operation: Operation) -> Operation | None:
+        """The operation of the trace that this is; None once the pass has left the traced way."""
+        operations, at = self.graph.operations, operation.index + self.skipped
+        while at < len(operations) and operations[at].name != operation.name and at in self.idle:
+            at += 1
+        if at < len(operations) and operations[at].name == operation.name:
+            self.skipped = at - operation.index
+            return operations[at]
+        if self.strict:
+            raise Strayed
+        self.strayed = operation.place  # what was measured so far stands
+        for held in self.held.values():
+            held.release(self.behind)
+        return None
+
     def _correct(
         self, operation: Operation, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, ...]
     ) -> None:
-        traced = self.graph.operations[operation.index] if operation.index < len(self.graph.operations) else None
-        if traced is None or traced.name != operation.name:
-            if self.strict:
-                raise Strayed
-            self.strayed = operation.place  # what was measured so far stands
-            for held in self.held.values():
-                held.release(self.behind)
-        elif operation.kind in WEIGHTED:
+        """One operation of the trace, with what the pass gave."""
+        if operation.kind in WEIGHTED:
             self._weight(operation, outputs[0])
         elif operation.index in self.sums:
             if len(inputs) == 2:

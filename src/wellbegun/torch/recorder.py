@@ -4,16 +4,21 @@ The dispatch mode sees every ATen operation, so functional calls, operators and 
 cannot see (recurrent layers as a whole, module paths, which argument is a layer's input) `layers` tells it.
 """
 
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
 from wellbegun.torch import aten, axes, fake
 from wellbegun.torch.expression import ROOT, Expression, Expressions
+from wellbegun.torch.finite import answered, finite_notes
 from wellbegun.torch.made import derived_by, step
 from wellbegun.torch.opaque import opaque_notes
 from wellbegun.torch.preserve import about_to_write
@@ -30,6 +35,11 @@ _NO_STATISTIC: Statistic = (frozenset(), frozenset(), frozenset())
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records operations on what it is told about: parameters by identity, and the batch."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No wrapper that turns the compiler off around each operation: it is off already."""
+        return False
+
     def __init__(
         self, known: dict[int, axes.Derived], parameters: dict[str, Parameter], observer: Observer | None = None
     ) -> None:
@@ -42,14 +52,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.failed_at = ""  # the operation that raised
         self.paused = False
         self._known: dict[int, Known] = {}
-        self._alive: list[torch.Tensor] = []  # keeps ids unique while recording
-        self._storages: set[int] = set()
+        self._alive: dict[int, Any] = {}  # a reference to each, so that no other one gets its id: weak to signals
         self._writes: dict[int, list[Signal | axes.Derived]] = {}  # storage -> what was written into parts of it
         self._rewritten: dict[int, int] = {}  # storage of a constant -> the tensor it was written through, 0: several
         self._seen: dict[int, int] = {}  # tensor -> how many of these writes it takes into account
         self._expressions = Expressions()
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
         self._makers: dict[int, int] = {}  # value -> index of the operation that made it
+        self._asked: list[Operation] = []  # where a path depends on whether values are finite
         self._values = 0
 
     # ------------------------------------------------------------------ what a tensor is
@@ -86,12 +96,18 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return found
 
     def _remember(self, tensor: torch.Tensor, found: Known) -> None:
-        if id(tensor) not in self._known:
-            self._alive.append(tensor)
-            self._storages.add(storage_of(tensor))
-        self._known[id(tensor)] = found
+        key = id(tensor)
+        if not isinstance(found, Signal):
+            self._alive[key] = tensor
+        elif key not in self._alive:  # memory of what the model needs no more is free for what comes next
+            self._alive[key] = weakref.ref(tensor, partial(self._forget, key))
+        self._known[key] = found
         if self._writes:
             self._seen[id(tensor)] = len(self._writes.get(storage_of(tensor), ()))
+
+    def _forget(self, key: int, _: Any) -> None:
+        for kept in (self._alive, self._known, self._seen):
+            kept.pop(key, None)
 
     def _wrote(self, tensor: torch.Tensor) -> None:
         """After a write in place, every other view of the same memory holds a new value too, once it is read."""
@@ -135,9 +151,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             about_to_write(written)
         try:
             result = fake.run(func, args, kwargs)
-        except Exception:  # of any kind: remembered for the message, and raised again
-            self.failed_at = self.failed_at or aten.name_of(func)
-            raise
+        except Exception as error:  # of any kind: remembered for the message, and raised again
+            result = self._assumed(error, tensors)
+            if result is None:
+                self.failed_at = self.failed_at or aten.name_of(func)
+                raise
         if not quiet:
             outputs = tensors_in(result)
             self._record(func, args, kwargs, operands, outputs)
@@ -145,6 +163,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if any(output is tensor for tensor in written):
                     self._wrote(output)
         return result
+
+    def _assumed(self, error: Exception, tensors: list[torch.Tensor]) -> bool | None:
+        """The answer to a fake tensor that was asked for its value, where it is whether others are finite."""
+        known = self.of(tensors[0]) if isinstance(error, DataDependentOutputException) and tensors else None
+        with no_dispatch():
+            found = answered(known.value, self._maker) if isinstance(known, Signal) else None
+        self._asked += [] if found is None else [found[1]]
+        return None if found is None else found[0]
 
     def _record(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
         name = aten.name_of(func)
@@ -184,7 +210,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if zero:  # a first state of zeros, times a parameter
                 self._remember(output, Fixed(0.0))
                 continue
-            shares = storage_of(output) in self._storages
+            shares = any(storage_of(output) == storage_of(tensor) for tensor, _ in operands)
             found = derived_by(func, operands, output, index_of(func, args), shares)
             made = step(func, args, kwargs, self._constant, position)
             self._remember(output, replace(found, expression=made))
@@ -387,5 +413,5 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def graph(self, outputs: Iterable[torch.Tensor]) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""
         values = [known.value for tensor in outputs if isinstance(known := self.of(tensor), Signal)]
-        notes = opaque_notes(self.operations, self._integers)
+        notes = (*opaque_notes(self.operations, self._integers), *finite_notes(self._asked))
         return ModelGraph(tuple(self.operations), self.parameters, tuple(values), notes)

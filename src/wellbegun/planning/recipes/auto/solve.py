@@ -61,6 +61,7 @@ def _weight(
         second = feeder.point.second if feeder else incoming(graph, operation, points)
     target, relative, reason, source = _aim(role, own)
     gain = target / math.sqrt(second)
+    corrected = None if _has_other_use(graph, name) else target
     paired = (feeder is not None and feeder.mirrored) or name in streams.readers
     inputs = (_inputs(role),) if paired else ()
     outputs = (own is not None and own.mirrored) or name in streams.sources
@@ -68,8 +69,15 @@ def _weight(
         reason, source = f"{reason}; the stream is kept in mirrored pairs, so that no mean adds up on it", _LL
     if feeder is not None and not feeder.mirrored and feeder.mean and not _bias_of(operation):
         reason += "; its inputs have a mean that no bias can cancel"
+    if corrected is None:
+        reason += "; it is read in other ways too, which are its size as well: not corrected by measurement"
     scheme = _scheme(role, gain, outputs, inputs)
-    return Choice(scheme, reason, source, target, relative)
+    return Choice(scheme, reason, source, corrected, relative)
+
+
+def _has_other_use(graph: ModelGraph, name: str) -> bool:
+    """Whether a weight is also a table or something added, like the frequencies of Fourier features in SAM."""
+    return any(use.slot != "weight" for _, use in graph.uses_of(name))
 
 
 def _aim(role: Role, own: Series | None) -> tuple[float, bool, str, str]:
