@@ -102,7 +102,7 @@ def _room(inner: Array) -> Array:
         _own.memory = np.empty(_ROOM, np.uint8)
     width = inner.shape[1]
     rows = _ROOM // max(width * inner.itemsize, 1)
-    return _own.memory[: rows * width * inner.itemsize].view(inner.dtype).reshape(rows, width)  # type: ignore[no-any-return]
+    return _own.memory[: rows * width * inner.itemsize].view(inner.dtype).reshape(rows, width)
 
 
 def _conjugate(values: Array) -> Array:
@@ -123,7 +123,7 @@ def inverse(upper: Array) -> Array:
         found[:, :width, :width], found[:, width:, width:] = first, last
         found[:, :width, width:] = -(first @ beside @ last)
         width *= 2
-    return found[0, :size, :size]  # type: ignore[no-any-return]
+    return found[0, :size, :size]
 
 
 def _diagonal(matrix: Array, width: int) -> Array:
@@ -137,7 +137,7 @@ def reflectors(normals: Array, norms: Array | None = None) -> tuple[Array, Array
     columns of the product must be multiplied with. `norms` are those of the rows from the diagonal on, if known. The
     vectors overwrite the normals."""
     vectors = normals
-    np.copyto(vectors, 0, where=np.tri(*vectors.shape, -1, dtype=bool))
+    np.copyto(vectors, 0, where=np.tri(len(vectors), vectors.shape[1], -1, dtype=bool))
     diagonal = np.arange(len(vectors))
     if norms is None:
         norms = np.sqrt(np.einsum("jk,jk->j", vectors, _conjugate(vectors)).real)

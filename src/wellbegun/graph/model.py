@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from wellbegun._typing import Array
 from wellbegun.graph.made import Made
@@ -127,6 +128,11 @@ class ModelGraph:
             if operation.kind == "pointwise" and operation.root is not None:
                 found.setdefault(operation.root, []).append(operation)
         return {value: tuple(users) for value, users in found.items()}
+
+    @cached_property
+    def roles(self) -> dict[str, Any]:
+        """What `roles_of` has found."""
+        return {}
 
     @cached_property
     def activations(self) -> dict[Function, tuple[str, float] | None]:

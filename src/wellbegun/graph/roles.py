@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from wellbegun.graph.distances import is_distance, unit_of
@@ -90,6 +91,12 @@ class Role:
 
 def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
     """One role for each canonical parameter (tied names follow theirs)."""
+    if not graph.roles:
+        graph.roles.update(_roles(graph))
+    return MappingProxyType(graph.roles)
+
+
+def _roles(graph: ModelGraph) -> dict[str, Role]:
     facts = _Facts(graph)
     found = {
         name: facts.complete(_role(facts, parameter, graph.uses_of(name)))

@@ -61,9 +61,7 @@ class Gauge:
         self.factors: dict[str, float] = {}
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
         self.idle = idle(graph)
-        self.skipped = (
-            0  # operations of the trace that the pass has not: autograd repeats views of fake tensors
-        )
+        self.skipped = 0  # operations of the trace that the pass has not: autograd repeats views of fake tensors
         self.strayed = ""  # where the pass took another way than the trace
         self.centred: dict[str, tuple[str, torch.Tensor]] = {}  # weight -> its bias, and the mean it cancels
         self.entries = {entry.name: entry for entry in plan.entries}

@@ -25,13 +25,13 @@ def opaque_notes(operations: Iterable[Operation], integers: Collection[int]) -> 
         if operation.index not in integers:
             carried.update(operation.outputs)
     return tuple(
-        f"The operation {name!r} is not known and a weight's signal passes through it, in {listed(found)}: "
+        f"The operation {name!r} is not known and a weight's signal passes through it, in {some_of(found)}: "
         "what lies behind it was not taken into account."
         for name, found in places.items()
     )
 
 
-def listed(places: list[str]) -> str:
+def some_of(places: list[str]) -> str:
     """The first of them, and how many more there are."""
     more = f" and {len(places) - _SHOWN} more places" if len(places) > _SHOWN else ""
     return ", ".join(places[:_SHOWN]) + more

@@ -1,6 +1,8 @@
 """torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -74,13 +76,21 @@ def _fake(
     log = logging.getLogger("torch._subclasses.fake_tensor")
     level = log.level
     log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
-    checks = Distribution._validate_args
-    Distribution._validate_args = False  # their checks of values would need values
     try:
         with mode, pretended(model, known) as seen:
             return record(model, fake, parameters, seen, progress=progress)[0]
     finally:
         log.setLevel(level)
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say."""
+    checks = Distribution._validate_args
+    Distribution._validate_args = False
+    try:
+        yield
+    finally:
         Distribution._validate_args = checks
 
 
@@ -97,7 +107,7 @@ def record(
     recorder = Recorder(known, parameters, observer)
     for tensor in call.tensors():
         recorder.signal(tensor)
-    with torch.enable_grad(), scopes(model, recorder, progress), recorder, Layers(recorder):
+    with torch.enable_grad(), _unchecked(), scopes(model, recorder, progress), recorder, Layers(recorder):
         try:
             result = model(*call.args, **call.kwargs)
         except _VALUES:
