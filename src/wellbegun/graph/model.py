@@ -135,6 +135,11 @@ class ModelGraph:
         return {}
 
     @cached_property
+    def plains(self) -> dict[int, int]:
+        """Value -> the value before reshapes, copies and constant factors, of those that were asked for."""
+        return {}
+
+    @cached_property
     def activations(self) -> dict[Function, tuple[str, float] | None]:
         """Name and slope of the functions that were asked for."""
         return {}

@@ -99,8 +99,8 @@ def _between(graph: ModelGraph, start: int, end: int) -> set[int] | None:
             continue
         behind.add(producer.index)
         stack += producer.inputs
-    if not hit:
-        return None
+    if not hit or not _weighted(graph, behind):
+        return behind if hit else None  # the callers look for weights
     reached: set[int] = set()
     for index in sorted(behind):
         operation = graph.operations[index]
@@ -129,11 +129,17 @@ def _made(graph: ModelGraph, value: int) -> int:
 
 def plain(graph: ModelGraph, value: int) -> int:
     """The value before any reshapes, copies and constant factors."""
-    producer = graph.producers.get(value)
-    while producer is not None and len(producer.inputs) == 1 and _changes_nothing(graph, producer):
-        value = producer.inputs[0]
+    known, way = graph.plains, []
+    while value not in known:
+        way.append(value)
         producer = graph.producers.get(value)
-    return value
+        if producer is None or len(producer.inputs) != 1 or not _changes_nothing(graph, producer):
+            known[value] = value
+            break
+        value = producer.inputs[0]
+    found = known[value]
+    known.update(dict.fromkeys(way, found))
+    return found
 
 
 def _changes_nothing(graph: ModelGraph, operation: Operation) -> bool:

@@ -223,10 +223,11 @@ def scale_of(kind: str, width: int, kwargs: Any) -> float:
     return float(width**-0.5 if given is None else given) if width else 1.0
 
 
-def kind_of(func: Any, roots: int = 1) -> str:
+@cache
+def kind_of(func: Any, several: bool = False) -> str:
     """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands.
 
-    `roots`: how many different values come in.
+    `several`: whether different values come in.
     """
     name = name_of(func)
     if name in SOFTMAX:
@@ -234,7 +235,7 @@ def kind_of(func: Any, roots: int = 1) -> str:
     if name.startswith(ATTENTIONS):
         return "attention"
     if name in SCATTERED_SUMS:
-        return "add" if roots > 1 else "mean"
+        return "add" if several else "mean"
     for kind, names in _KINDS.items():
         if name in names:
             return kind

@@ -4,10 +4,8 @@ The dispatch mode sees every ATen operation, so functional calls, operators and 
 cannot see (recurrent layers as a whole, module paths, which argument is a layer's input) `layers` tells it.
 """
 
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from wellbegun.graph import ModelGraph, Operation, Parameter, Use
 from wellbegun.torch import aten, axes, fake
 from wellbegun.torch.expression import ROOT, Expression, Expressions
 from wellbegun.torch.finite import answered, finite_notes
+from wellbegun.torch.knowledge import Knowledge
 from wellbegun.torch.made import derived_by, step
 from wellbegun.torch.opaque import opaque_notes
 from wellbegun.torch.preserve import about_to_write
@@ -44,18 +43,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, known: dict[int, axes.Derived], parameters: dict[str, Parameter], observer: Observer | None = None
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.tensors, self.parameters, self.observer = known, parameters, observer
+        self.parameters, self.observer = parameters, observer
         self.operations: list[Operation] = []
         self.sections: dict[str, int] = {}
         self.scopes: list[str] = [""]
         self.failed_in = ""  # innermost module whose forward raised
         self.failed_at = ""  # the operation that raised
         self.paused = False
-        self._known: dict[int, Known] = {}
-        self._alive: dict[int, Any] = {}  # a reference to each, so that no other one gets its id: weak to signals
-        self._writes: dict[int, list[Signal | axes.Derived]] = {}  # storage -> what was written into parts of it
-        self._rewritten: dict[int, int] = {}  # storage of a constant -> the tensor it was written through, 0: several
-        self._seen: dict[int, int] = {}  # tensor -> how many of these writes it takes into account
+        self._known = Knowledge(known, self._alias)
         self._expressions = Expressions()
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
         self._makers: dict[int, int] = {}  # value -> index of the operation that made it
@@ -66,15 +61,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def signal(self, tensor: torch.Tensor) -> None:
         """Declare a tensor as a new value that depends on the batch."""
         self._values += 1
-        self._remember(tensor, Signal(self._values, self._values))
+        self._known.remember(tensor, Signal(self._values, self._values))
 
     def declare(self, tensor: torch.Tensor, name: str) -> None:
         """Declare a tensor that a module has computed as a parameter of its own."""
-        self._remember(tensor, axes.of_parameter(name, tensor))
+        self._known.remember(tensor, axes.of_parameter(name, tensor))
 
     def source(self, tensor: torch.Tensor) -> None:
         """Take a tensor that depends on no batch for a signal: parameters that stand for themselves, or constants."""
-        self._remember(tensor, self._source(self.of(tensor), "token"))
+        self._known.remember(tensor, self._source(self.of(tensor), "token"))
 
     def _source(self, found: Known, slot: str) -> Signal:
         names = found.names if isinstance(found, axes.Derived) else frozenset()
@@ -87,59 +82,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def of(self, tensor: torch.Tensor) -> Known:
         """What is known of a tensor."""
-        found = self._known.get(id(tensor))
-        if found is not None:
-            return self._fresh(tensor, found) if self._writes else found
-        own = self.tensors.get(id(tensor))
-        found = own if own is not None else Fixed(number_of(tensor))
-        self._remember(tensor, found)
-        return found
+        return self._known.of(tensor)
 
-    def _remember(self, tensor: torch.Tensor, found: Known) -> None:
-        key = id(tensor)
-        if not isinstance(found, Signal):
-            self._alive[key] = tensor
-        elif key not in self._alive:  # memory of what the model needs no more is free for what comes next
-            self._alive[key] = weakref.ref(tensor, partial(self._forget, key))
-        self._known[key] = found
-        if self._writes:
-            self._seen[id(tensor)] = len(self._writes.get(storage_of(tensor), ()))
-
-    def _forget(self, key: int, _: Any) -> None:
-        for kept in (self._alive, self._known, self._seen):
-            kept.pop(key, None)
-
-    def _wrote(self, tensor: torch.Tensor) -> None:
-        """After a write in place, every other view of the same memory holds a new value too, once it is read."""
-        found = self._known[id(tensor)]
-        if isinstance(found, Fixed):
-            writer = self._rewritten.get(storage_of(tensor), id(tensor))
-            self._rewritten[storage_of(tensor)] = id(tensor) if writer == id(tensor) else 0
-        else:
-            writes = self._writes.setdefault(storage_of(tensor), [])
-            writes.append(found)
-            self._seen[id(tensor)] = len(writes)
-
-    def _fresh(self, tensor: torch.Tensor, found: Known) -> Known:
-        """What a tensor holds after the writes into its memory that it has not seen."""
-        writes = self._writes.get(storage_of(tensor), [])
-        unseen = writes[self._seen.get(id(tensor), 0) :]
-        if not unseen:
-            return found
-        both = [found, *unseen]
-        signals = [known for known in both if isinstance(known, Signal)]
-        derived = [known for known in both if isinstance(known, axes.Derived)]
-        if signals:
-            names = sorted(frozenset().union(*(known.names for known in derived)))
-            self._append("move", "alias", signals, [tensor], tuple(Use(name, "token") for name in names))
-        else:
-            self._remember(tensor, axes.merge(derived))
-        return self._known[id(tensor)]
-
-    def _constant(self, tensor: torch.Tensor) -> Known:
-        """What is known of a tensor, if no other view of the same constant was written to."""
-        writer = self._rewritten.get(storage_of(tensor), id(tensor))
-        return self.of(tensor) if writer == id(tensor) else Fixed(lost=True)
+    def _alias(self, tensor: torch.Tensor, signals: list[Signal], derived: list[axes.Derived]) -> None:
+        """A tensor some of whose memory was written to through another one, by what depends on the batch."""
+        names = sorted(frozenset().union(*(known.names for known in derived)))
+        self._append("move", "alias", signals, [tensor], tuple(Use(name, "token") for name in names))
 
     # ------------------------------------------------------------------ dispatch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -161,7 +109,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._record(func, args, kwargs, operands, outputs)
             for output in outputs:
                 if any(output is tensor for tensor in written):
-                    self._wrote(output)
+                    self._known.wrote(output)
         return result
 
     def _assumed(self, error: Exception, tensors: list[torch.Tensor]) -> bool | None:
@@ -181,7 +129,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in aten.CREATIONS or name in aten.FILLS:
             self._create(name, func, args, kwargs, outputs)
         elif name in {"detach", "alias"}:
-            self._remember(outputs[0], operands[0][1])  # the same value under another name
+            self._known.remember(outputs[0], operands[0][1])  # the same value under another name
         elif signals:
             self._compute(func, args, kwargs, operands, outputs)
         elif derived:
@@ -193,45 +141,47 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         number = aten.CREATIONS.get(name)
         if name in aten.FILLS and isinstance(args[-1], (int, float)):
             number = float(args[-1])
-        made = step(func, args, kwargs, self._constant) if number is None and "empty" not in name else None
+        made = step(func, args, kwargs, self._known.constant) if number is None and "empty" not in name else None
         for output in outputs:
-            self._remember(output, Fixed(number, made, lost=number is None and made is None))
+            self._known.remember(output, Fixed(number, made, lost=number is None and made is None))
 
     def _fix(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
         moved = aten.rearranges(func)
         for position, output in enumerate(outputs):
             first = operands[0][1] if moved and operands else None
             number = first.number if isinstance(first, Fixed) else number_of(output)
-            self._remember(output, Fixed(number, step(func, args, kwargs, self._constant, position)))
+            self._known.remember(output, Fixed(number, step(func, args, kwargs, self._known.constant, position)))
 
     def _derive(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
         zero = aten.name_of(func) in aten.PRODUCTS_BY_ENTRY and any(known == Fixed(0.0) for _, known in operands)
         for position, output in enumerate(outputs):
             if zero:  # a first state of zeros, times a parameter
-                self._remember(output, Fixed(0.0))
+                self._known.remember(output, Fixed(0.0))
                 continue
             shares = any(storage_of(output) == storage_of(tensor) for tensor, _ in operands)
             found = derived_by(func, operands, output, index_of(func, args), shares)
-            made = step(func, args, kwargs, self._constant, position)
-            self._remember(output, replace(found, expression=made))
+            made = step(func, args, kwargs, self._known.constant, position)
+            self._known.remember(output, replace(found, expression=made))
 
     # ------------------------------------------------------------------ operations on the batch's values
     def _compute(self, func: Any, args: Any, kwargs: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
-        name = aten.name_of(func)
-        mixed = {id(arg) for arg in args[:3]} if name.startswith(aten.ATTENTIONS) else set()
-        operands = [(tensor, self._standing(name, found, id(tensor) in mixed)) for tensor, found in operands]
-        weights = {id(tensor): self._as_weight(found, operands) for tensor, found in operands}
-        uses = weight_uses(func, args, weights, self.sections)
-        if uses is not None:
-            operands = self._settle(operands, weights)
+        name, uses = aten.name_of(func), None
+        special = any(isinstance(found, axes.Derived) or getattr(found, "picked", None) for _, found in operands)
+        if special:  # most operations meet no parameter
+            mixed = {id(arg) for arg in args[:3]} if name.startswith(aten.ATTENTIONS) else set()
+            operands = [(tensor, self._standing(name, found, id(tensor) in mixed)) for tensor, found in operands]
+            weights = {id(tensor): self._as_weight(found, operands) for tensor, found in operands}
+            uses = weight_uses(func, args, weights, self.sections)
+            if uses is not None:
+                operands = self._settle(operands, weights)
         known = {id(tensor): found for tensor, found in operands}
         signals = [found for found in known.values() if isinstance(found, Signal)]
         expression, kind, root = None, uses[0] if uses else "", None
         if uses is None and (aten.is_pointwise(func) or name == "copy_"):
             kind, root, expression = self._pointwise(func, args, kwargs, known)
         elif uses is None:
-            kind = aten.kind_of(func, len({signal.root for signal in signals}))
-        found = uses[1] if uses else other_uses(name, args, known, kind)
+            kind = aten.kind_of(func, len({signal.root for signal in signals}) > 1)
+        found = uses[1] if uses else other_uses(name, args, known, kind) if special else ()
         if kind == "add" and (biases := self._picked_biases(known)):
             kind, found = "shift", (*found, *biases)
             signals = [signal for signal in signals if signal.picked is None]
@@ -244,7 +194,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         width = aten.terms(kind, name, args)
         shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs, "width": width}
         self._append(kind, name, signals, outputs, found, scale=aten.scale_of(kind, width, kwargs), **shown)
-        self._keep_picked(func, args, operands, outputs)
+        if special:
+            self._keep_picked(func, args, operands, outputs)
 
     def _append(
         self,
@@ -268,7 +219,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if expression is not None and root is not None:
                 same = expression if position == 0 else replace(expression, output=position)
                 known = Signal(self._values, root, same, *statistic)
-            self._remember(tensor, known)
+            self._known.remember(tensor, known)
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = expression.function if expression is not None else None
         place = len(self.operations), kind, name, self.scopes[-1]
@@ -386,7 +337,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _keep_picked(self, func: Any, args: Any, operands: Operands, outputs: list[torch.Tensor]) -> None:
         """Follow slices that the batch picked through views and copies."""
         for output in outputs:
-            signal = self._known[id(output)]
+            signal = self._known.of(output)
             source = operands[0][1] if operands else None
             index = index_of(func, args)
             if not isinstance(signal, Signal) or len(outputs) > 1:
@@ -398,7 +349,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 picked, lookup = change(source.picked, output), source.lookup
             else:
                 return
-            self._known[id(output)] = replace(signal, picked=picked, lookup=lookup)
+            self._known.remember(output, replace(signal, picked=picked, lookup=lookup))
 
     # ------------------------------------------------------------------ whole layers
     def recurrent(self, name: str, args: Any, outputs: list[torch.Tensor]) -> None:

@@ -40,9 +40,13 @@ def tensors_in(tree: Any) -> list[torch.Tensor]:
     """Every tensor in nested lists and tuples, in order."""
     if isinstance(tree, torch.Tensor):
         return [tree]
-    if isinstance(tree, (list, tuple)):
-        return [tensor for item in tree for tensor in tensors_in(item)]
-    return []
+    found: list[torch.Tensor] = []
+    for item in tree if isinstance(tree, (list, tuple)) else ():
+        if isinstance(item, torch.Tensor):
+            found.append(item)
+        elif isinstance(item, (list, tuple)):
+            found += tensors_in(item)
+    return found
 
 
 def storage_of(tensor: torch.Tensor) -> int:
