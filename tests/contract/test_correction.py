@@ -118,6 +118,37 @@ def test_what_the_pass_says_is_what_a_check_of_its_own_says(name: str) -> None:
     assert figures(wb.check(model, 3 * X)) != pytest.approx(figures(alone), rel=1e-4, abs=1e-6)
 
 
+class Overwritten(nn.Module):
+    """A part of a linear layer's output is written over; autograd repeats its views of fake tensors, not of others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.mix, self.head = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)
+        self.mask = nn.Parameter(torch.zeros(64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.enter(x)
+        h[:, :3] = self.mask
+        return self.head(torch.relu(self.mix(h.transpose(1, 2).transpose(1, 2))))
+
+
+class Shared(nn.Module):
+    """Frequencies of Fourier features: a weight of the batch, and a table of positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frequencies = nn.Parameter(torch.empty(64, 32))
+        self.register_buffer("grid", torch.rand(12, 64))
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        table = torch.sin(self.grid @ self.frequencies)
+        return self.head(torch.sin(x @ self.frequencies) + table)
+
+
+MODELS |= {"overwritten": Overwritten, "shared": Shared}
+
+
 def passes(model: nn.Module) -> int:
     counted: list[int] = []
     model.register_forward_pre_hook(lambda *_: counted.append(1))
@@ -129,6 +160,16 @@ def test_one_pass_beside_the_trace_and_two_where_weights_are_read_from_copies() 
     assert passes(MODELS["branches, sum"]()) == 2
     assert passes(MODELS["attention"]()) == 2
     assert passes(MODELS["copied"]()) == 3
+    assert passes(MODELS["overwritten"]()) == 2
+    assert passes(MODELS["shared"]()) == 2
+
+
+def test_a_weight_that_is_read_in_other_ways_too_is_not_corrected() -> None:
+    plan = wb.initialize(Shared(), 3 * X, seed=0).plan
+    assert plan["frequencies"].target is None
+    assert plan["frequencies"].factor == 1
+    assert "read in other ways too" in plan["frequencies"].reason
+    assert plan["head.weight"].factor != 1  # the control: others are
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -479,6 +479,24 @@ def test_one_householder_product_equals_reflections_one_by_one(shape, dtype: str
     assert difference < (1e-14 if dtype == "float64" else 3e-6)
 
 
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 31, 48, 100, 128, 129, 256])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_the_inverse_of_a_triangle(size: int, dtype: type) -> None:
+    generator = np.random.default_rng(size)
+    entries = generator.standard_normal((size, size))
+    if np.dtype(dtype).kind == "c":
+        entries = entries + 1j * generator.standard_normal((size, size))
+    upper = np.triu(entries, 1).astype(dtype) / size**0.5 + np.eye(size, dtype=dtype)
+    found, below = inverse(upper), np.tri(size, k=-1, dtype=bool)
+    scale = np.abs(found).max() * size * np.finfo(dtype).eps
+    assert found.dtype == dtype
+    assert np.abs(found @ upper - np.eye(size)).max() < 10 * scale
+    assert not found[below].any()
+    if size > 1:  # the control: it sees a small change
+        upper[0, -1] += 1e3 * scale
+        assert np.abs(found @ upper - np.eye(size)).max() > 10 * scale
+
+
 @pytest.mark.parametrize("shape", [(700, 1100), (3, 200, 200)])
 def test_orthogonal_bits_do_not_depend_on_threads(shape: tuple[int, ...]) -> None:
     law = Orthogonal(blocks=3, row_axes=2) if len(shape) > 2 else Orthogonal()

@@ -1,8 +1,10 @@
 """PyTorch: parametrizations, shared memory, lazy layers, compiled models, precisions; what looking leaves behind."""
 
 import functools
+import gc
 import random
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -333,7 +335,7 @@ class Meddler(nn.Module):
 
 @pytest.mark.parametrize("fail", [False, True])
 @pytest.mark.parametrize("real", [False, True])
-def test_looking_leaves_no_trace(fail: bool, real: bool) -> None:
+def test_looking_leaves_no_trace(fail: bool, real: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Meddler(fail)
     model.weight.grad = torch.full((4, 4), 7.0)
     model.norm(drawn(8, 4))
@@ -341,6 +343,7 @@ def test_looking_leaves_no_trace(fail: bool, real: bool) -> None:
     values = {key: value.clone() for key, value in model.state_dict().items()}
     pointers = {key: value.data_ptr() for key, value in model.state_dict().items()}
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", True)  # the compiler switches it off
     look = wb.check if real else wb.plan
     options = {} if real else {"exclude": ["*"]}
     if fail:
@@ -357,9 +360,33 @@ def test_looking_leaves_no_trace(fail: bool, real: bool) -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert torch.equal(model.weight.grad, torch.full((4, 4), 7.0))
     assert model.head.weight.grad is None
+    assert gc.isenabled()
+    assert torch.distributions.Distribution._validate_args
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert not torch.nn.modules.module._global_forward_hooks
     assert not torch.nn.modules.module._global_forward_pre_hooks
+
+
+def test_the_memory_of_what_is_needed_no_more_is_free_while_a_model_is_watched() -> None:
+    alive: list[int] = []
+
+    def forward(m, x: torch.Tensor, kept: list | None = None) -> torch.Tensor:
+        with torch.no_grad():
+            seen = []
+            for _ in range(50):
+                x = x * 1.01
+                seen.append(weakref.ref(x))
+                if m.keep is not None:
+                    m.keep.append(x)
+            alive.append(sum(found() is not None for found in seen))
+        return m.l(x)
+
+    model = Of(forward, l=nn.Linear(4, 4))
+    model.keep = None
+    wb.check(model, drawn(8, 4))
+    model.keep = []
+    wb.check(model, drawn(8, 4))
+    assert alive == [1, 50]  # the control: nothing is free that somebody holds
 
 
 def test_errors_name_the_module_and_the_operation() -> None:

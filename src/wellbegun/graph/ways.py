@@ -85,7 +85,7 @@ def idle(graph: ModelGraph) -> frozenset[int]:
     """Moves that lead nowhere: nothing but other such moves reads what they give."""
     found: set[int] = set()
     for operation in reversed(graph.operations):
-        if operation.kind != "move" or operation.uses:
+        if operation.kind != "move":
             continue
         readers = [reader.index for value in operation.outputs for reader in graph.consumers.get(value, ())]
         if found.issuperset(readers) and not set(operation.outputs) & set(graph.outputs):

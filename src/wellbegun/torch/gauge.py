@@ -62,6 +62,7 @@ class Gauge:
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
         self.idle = idle(graph)
         self.skipped = 0  # operations of the trace that the pass has not: autograd repeats views of fake tensors
+        self.values: dict[int, int] = {}  # of the pass -> of the trace
         self.strayed = ""  # where the pass took another way than the trace
         self.centred: dict[str, tuple[str, torch.Tensor]] = {}  # weight -> its bias, and the mean it cancels
         self.entries = {entry.name: entry for entry in plan.entries}
@@ -149,10 +150,12 @@ class Gauge:
     def _traced(self, operation: Operation) -> Operation | None:
         """The operation of the trace that this is; None once the pass has left the traced way."""
         operations, at = self.graph.operations, operation.index + self.skipped
-        while at < len(operations) and operations[at].name != operation.name and at in self.idle:
+        read = [self.values.get(value) for value in operation.inputs]
+        while at < len(operations) and at in self.idle and not _same(operations[at], operation, read):
             at += 1
         if at < len(operations) and operations[at].name == operation.name:
             self.skipped = at - operation.index
+            self.values.update(zip(operation.outputs, operations[at].outputs, strict=False))
             return operations[at]
         if self.strict:
             raise Strayed
@@ -277,6 +280,12 @@ class Gauge:
                     self.because[name] = f"of which x {factor:.4g} for logits of std {size:.2g} at {pair.place}"
         pair.query.release(self.behind)
         pair.key.release(self.behind)
+
+
+def _same(traced: Operation, operation: Operation, read: list[int | None]) -> bool:
+    """Whether an operation may be this one of the trace: the same on the same values, as far as they are known."""
+    pairs = zip(traced.inputs, read, strict=False)
+    return traced.name == operation.name and all(value is None or given == value for given, value in pairs)
 
 
 def _factor(target: float, measured: float) -> float:

@@ -43,10 +43,10 @@ class Way:
         self.watch.listening = True
         return None if found is None else norm(found) / norm(signal)
 
-    def of_loss(self, sent: torch.Tensor) -> float | None:
-        """The same from the gradient of a loss, which has come back already."""
+    def of_loss(self, length: float) -> float | None:
+        """The same from the gradient of a loss, of this length at the output, which has come back already."""
         came = None if self.first is None else self.watch.gradients.get(self.first)
-        return None if came is None else came / norm(sent)
+        return None if came is None else came / length
 
     def relative(self, gain: float | None) -> float | None:
         """The same of relative changes: 1 where both ends have the same size."""
@@ -57,10 +57,10 @@ class Way:
         return gain * start / size if size else None
 
 
-def aimless(sent: torch.Tensor, limit: float) -> bool:
+def aimless(length: float, limit: float) -> bool:
     """Whether a gradient points in random directions: its square is what random targets make of it, not more, and not
     less, as where numbers of half precision vanish."""
-    return limit / 2 <= norm(sent) ** 2 <= limit
+    return limit > 0 and limit / 2 <= length**2 <= limit
 
 
 def random_signal(shape: Any, device: Any, dtype: torch.dtype) -> torch.Tensor:

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch.nn import functional
 
 from wellbegun._arguments import message
 from wellbegun._typing import Progress, phase
@@ -66,15 +65,15 @@ def probe(
         if progress is not None:
             progress(0, 1, "backward")
         roles = roles_of(graph)
-        value, stats, limit = _loss(result, loss, chance)
+        lost = _loss(result, loss, chance)
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
         tensors = visible(model)
         silent = _may_be_silent(graph, roles, tensors)
         way = Way.of(graph, roles, watch, _main_output(result))
         if silent:  # another pass may follow
-            gain, gradients = None, _backward(value, None, trained, again=True)
+            gain, gradients = None, _backward(lost, trained, again=True)
         else:
-            gain, gradients = _both_ways(way, value, limit, trained)
+            gain, gradients = _both_ways(way, lost, trained)
         injected = silent and _nothing_back(graph, roles, watch) and _inject(graph, roles, watch, trained)
         known = {name: gradients.get(name) for name in trained}
         contents = parameter_stats(graph, roles, tensors, known, _wanted(graph, result, loss))
@@ -82,7 +81,7 @@ def probe(
     return Statistics(
         operation_stats(graph, roles, watch),
         contents,
-        stats,
+        lost.stats,
         rms(_main_output(result).detach()),
         injected,
         graph.notes,
@@ -117,11 +116,20 @@ def _main_output(result: Any) -> torch.Tensor:
     return found
 
 
-def _loss(result: Any, loss: Loss | None, chance: float | None) -> tuple[torch.Tensor, LossStats, float]:
-    """The loss, what to say of it, and the square of its gradient at the output up to which that is random; 0: never.
+class _Lost(NamedTuple):
+    """A loss: where its gradient starts, what that is there if it is known, and what to say of it.
 
-    If what the output adds pointed where the Jacobian is largest, the estimate would be too large by a factor of 2.
+    `limit`: the square of the gradient at the output up to which that is random; 0 for never. If what the output adds
+    pointed where the Jacobian is largest, the estimate would be too large by a factor of 2.
     """
+
+    end: torch.Tensor
+    sent: torch.Tensor | None
+    stats: LossStats
+    limit: float = 0.0
+
+
+def _loss(result: Any, loss: Loss | None, chance: float | None) -> _Lost:
     if loss is not None:
         value = loss(result)
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
@@ -129,26 +137,38 @@ def _loss(result: Any, loss: Loss | None, chance: float | None) -> tuple[torch.T
             raise ArgumentTypeError(
                 message("check", "loss", "a function of the output that gives a scalar tensor", got)
             )
-        return value, LossStats(float(value.detach()), chance, "the given loss"), 0.0
+        return _Lost(value, None, LossStats(float(value.detach()), chance, "the given loss"))
     output = _main_output(result)
-    output = output.abs() if output.is_complex() else output
-    classes, axis = _classes(output)
-    if classes < 2:
-        target = _target(Normal(0, 1), output)
-        value = functional.mse_loss(output.float(), target.float())
-        described = "mean squared error against random standard normal targets"
-        entries, units = max(output.numel(), 1), output.numel() // max(len(output), 1) if output.ndim else 1
-        return (
-            value,
-            LossStats(float(value.detach()), None, described),
-            4 / entries * (1 + _aimed(units)),
-        )
-    rows = output.movedim(axis, -1).reshape(-1, classes).float()
-    labels = _target(Uniform(0, classes), rows[:, 0]).floor().clamp(0, classes - 1).long()
-    value = functional.cross_entropy(rows, labels)
+    with torch.no_grad():
+        real = output.abs() if output.is_complex() else output.detach()
+        classes, axis = _classes(real)
+        sent, stats, limit = _classified(real, classes, axis) if classes > 1 else _distant(real)
+        sent = sent * output.sgn() if output.is_complex() else sent  # the gradient of a magnitude
+        return _Lost(output, sent.to(output.dtype), stats, limit)
+
+
+def _distant(output: torch.Tensor) -> tuple[torch.Tensor, LossStats, float]:
+    """The gradient of a squared error against random targets, what to say of it, and its limit."""
+    entries, units = max(output.numel(), 1), output.numel() // max(len(output), 1) if output.ndim else 1
+    apart = output.float() - _target(Normal(0, 1), output).float()
+    described = "mean squared error against random standard normal targets"
+    stats = LossStats(float(apart.square().mean()), None, described)
+    return apart.mul_(2 / entries), stats, 4 / entries * (1 + _aimed(units))
+
+
+def _classified(output: torch.Tensor, classes: int, axis: int) -> tuple[torch.Tensor, LossStats, float]:
+    """The same of a cross-entropy against random labels: (probabilities - one-hot) / rows, in the memory of one copy,
+    where autograd takes four of what may be the largest value of all."""
+    moved = output.movedim(axis, -1)
+    rows = moved.reshape(-1, classes).float()
+    labels = _target(Uniform(0, classes), rows[:, 0]).floor().clamp(0, classes - 1).long()[:, None]
+    logarithms = torch.log_softmax(rows, dim=-1)
+    right = logarithms.gather(1, labels)
+    value = float(-right.mean())
+    sent = logarithms.exp_().scatter_(1, labels, right.exp() - 1).div_(max(len(rows), 1))
     described = f"cross-entropy of {classes} classes against random labels"
     limit = (1 - 1 / classes) / len(rows) * (1 + _aimed(classes)) if classes >= _DIRECTIONS and len(rows) else 0.0
-    return value, LossStats(float(value.detach()), math.log(classes), described), limit
+    return sent.reshape(moved.shape).movedim(-1, axis), LossStats(value, math.log(classes), described), limit
 
 
 def _aimed(directions: int) -> float:
@@ -169,31 +189,21 @@ def _target(law: Any, like: torch.Tensor) -> torch.Tensor:
     return drawn.to(like.device)
 
 
-def _both_ways(
-    way: Way, value: torch.Tensor, limit: float, trained: dict[str, torch.nn.Parameter]
-) -> tuple[float | None, Gradients]:
+def _both_ways(way: Way, lost: _Lost, trained: dict[str, torch.nn.Parameter]) -> tuple[float | None, Gradients]:
     """How much signals grow on the way back, and gradients: by one pass if the loss sends a random signal."""
-    if not (limit > 0 and way.output.requires_grad):
-        return way.of_random(), _backward(value, None, trained)
-    sent = torch.autograd.grad(value, [way.output])[0]
-    random = aimless(sent, limit)
+    length = norm(lost.sent) if lost.sent is not None and lost.limit and way.output.requires_grad else 0.0
+    random = aimless(length, lost.limit)
     gain = None if random else way.of_random()
-    gradients = _backward(way.output, sent, trained)
-    return way.of_loss(sent) if random else gain, gradients
+    gradients = _backward(lost, trained)
+    return way.of_loss(length) if random else gain, gradients
 
 
-def _backward(
-    end: torch.Tensor,
-    sent: torch.Tensor | None,
-    trained: dict[str, torch.nn.Parameter],
-    *,
-    again: bool = False,
-) -> Gradients:
-    """Gradients of every trainable parameter, without touching their `.grad`: of a scalar, or of an output at which the
-    gradient is known. `again`: what a backward pass needs is kept."""
-    if not end.requires_grad or not trained:
+def _backward(lost: _Lost, trained: dict[str, torch.nn.Parameter], *, again: bool = False) -> Gradients:
+    """Gradients of every trainable parameter, without touching their `.grad`. `again`: what a backward pass needs is
+    kept."""
+    if not lost.end.requires_grad or not trained:
         return {}
-    found = torch.autograd.grad(end, list(trained.values()), sent, retain_graph=again, allow_unused=True)
+    found = torch.autograd.grad(lost.end, list(trained.values()), lost.sent, retain_graph=again, allow_unused=True)
     return dict(zip(trained, found, strict=True))
 
 

@@ -1,5 +1,6 @@
 """torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,14 +85,18 @@ def _fake(
 
 
 @contextmanager
-def _unchecked() -> Iterator[None]:
-    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say."""
-    checks = Distribution._validate_args
+def _undisturbed() -> Iterator[None]:
+    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say. Garbage
+    is not collected: all that is recorded would set off a search of every object there is, 0.2 s beside transformers."""
+    checks, collected = Distribution._validate_args, gc.isenabled()
     Distribution._validate_args = False
+    gc.disable()
     try:
         yield
     finally:
         Distribution._validate_args = checks
+        if collected:
+            gc.enable()
 
 
 def record(
@@ -107,7 +112,7 @@ def record(
     recorder = Recorder(known, parameters, observer)
     for tensor in call.tensors():
         recorder.signal(tensor)
-    with torch.enable_grad(), _unchecked(), scopes(model, recorder, progress), recorder, Layers(recorder):
+    with torch.enable_grad(), _undisturbed(), scopes(model, recorder, progress), recorder, Layers(recorder):
         try:
             result = model(*call.args, **call.kwargs)
         except _VALUES:
