@@ -8,7 +8,7 @@ import torch
 
 from wellbegun.graph import WEIGHTED, ModelGraph, Role
 from wellbegun.health import ParameterStats
-from wellbegun.torch.tensors import finite, largest, norm, some_entries, twins
+from wellbegun.torch.tensors import Rows, finite, largest, norm, some_entries, twins
 
 HALF_RANGE = 65504.0  # largest float16
 _LEAST = 2.0**-24  # smallest float16 above zero
@@ -85,14 +85,11 @@ def _underflow(gradient: torch.Tensor) -> float | None:
     return (live - np.count_nonzero(some >= _LEAST)) / live if live else None
 
 
-def _units(tensor: torch.Tensor, role: Role) -> torch.Tensor:
-    """One row for each output unit, with everything that comes in; complex entries as two."""
+def _units(tensor: torch.Tensor, role: Role) -> Rows:
+    """One row for each output unit, with everything that comes in."""
     assert role.layout is not None
-    order = role.layout.canonical
     outputs = sum(role.layout.axes.count(letter) for letter in "eo")
-    moved = tensor.detach().permute(order)
-    rows = moved.reshape(math.prod(moved.shape[:outputs]), -1)
-    return torch.view_as_real(rows.resolve_conj()).flatten(1) if rows.is_complex() else rows
+    return Rows(tensor.detach().permute(role.layout.canonical), outputs)
 
 
 def _leading(graph: ModelGraph, wanted: Iterable[int]) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """Numbers of single tensors: norms, range, evenly spaced samples, equal rows."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -93,16 +94,41 @@ def correlation(rows: torch.Tensor) -> float | None:
 
 
 # ---------------------------------------------------------------------- equal rows
-def twins(rows: torch.Tensor, gradients: torch.Tensor | None) -> tuple[int, int]:
+class Rows(NamedTuple):
+    """The units of a weight as the rows of a matrix, which is made when it is needed: that may copy all of it."""
+
+    tensor: torch.Tensor  # axes of units first
+    axes: int  # how many those are
+
+    def __len__(self) -> int:
+        return math.prod(self.tensor.shape[: self.axes])
+
+    def whole(self) -> torch.Tensor:
+        """Everything that comes in; complex entries as two."""
+        return self._flat(self.tensor.reshape(len(self), -1))
+
+    def some(self, most: int) -> torch.Tensor:
+        """About as many evenly spaced columns."""
+        inputs = self.tensor.shape[self.axes :]
+        count = math.prod(inputs)
+        where = torch.arange(0, count, max(1, count // most), device=self.tensor.device)
+        picked = self.tensor[(slice(None),) * self.axes + torch.unravel_index(where, inputs)]
+        return self._flat(picked.reshape(len(self), -1))
+
+    @staticmethod
+    def _flat(rows: torch.Tensor) -> torch.Tensor:
+        return torch.view_as_real(rows.resolve_conj()).flatten(1) if rows.is_complex() else rows
+
+
+def twins(rows: Rows, gradients: Rows | None) -> tuple[int, int]:
     """Number of different rows, and of rows that equal another one both in weights and in gradients."""
-    for some in (rows[:, :1], rows[:, :: max(1, rows.shape[1] // _COLUMNS)]):
-        if _all_different(some):  # rows that differ in a few columns need no further look
-            return len(rows), 0
-    keys = hashes(rows)
+    if any(_all_different(rows.some(columns)) for columns in (1, _COLUMNS)):
+        return len(rows), 0  # rows that differ in a few columns need no further look
+    keys = hashes(rows.whole())
     distinct = len(torch.unique(keys))
     if gradients is None or distinct == len(keys):
         return distinct, 0
-    both = torch.stack([keys, hashes(gradients)], dim=1)
+    both = torch.stack([keys, hashes(gradients.whole())], dim=1)
     _, counts = torch.unique(both, dim=0, return_counts=True)
     return distinct, int(counts[counts > 1].sum())
 

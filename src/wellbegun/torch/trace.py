@@ -87,7 +87,7 @@ def _fake(
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say. Garbage
-    is not collected: all that is recorded would set off a search of every object there is, 0.2 s beside transformers."""
+    is not collected: all that is recorded would set off a search of all objects there are, 0.2 s beside transformers."""
     checks, collected = Distribution._validate_args, gc.isenabled()
     Distribution._validate_args = False
     gc.disable()
