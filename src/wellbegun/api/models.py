@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 from wellbegun._arguments import message
+from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
@@ -41,6 +42,7 @@ def framework() -> Any:
     return adapter
 
 
+@uncollected()
 def plan(
     model: Any,
     batch: Any = None,
@@ -107,6 +109,7 @@ def _rules(rules: Any) -> Any:
     return rules
 
 
+@uncollected()
 def initialize(
     model: Any,
     batch: Any = None,
@@ -196,6 +199,7 @@ def apply(
     return ledger
 
 
+@uncollected()
 def check(
     model: Any,
     batch: Any = None,
@@ -236,6 +240,7 @@ def check(
         return examine(adapter.probe(model, batch, loss, chance=chance, progress=progress))
 
 
+@uncollected()
 def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
     """What theory says about every operation of a model filled by this plan, beside what is measured on the batch.
 

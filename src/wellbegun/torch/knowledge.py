@@ -81,3 +81,8 @@ class Knowledge:
         """What is known of a tensor, if no other view of the same constant was written to."""
         writer = self._rewritten.get(storage_of(tensor), id(tensor))
         return self.of(tensor) if writer == id(tensor) else Fixed(lost=True)
+
+    def close(self) -> None:
+        """Let go of everything, at once."""
+        for kept in (self._alive, self._found, self._seen, self._writes, self._rewritten):
+            kept.clear()

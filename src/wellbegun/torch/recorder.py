@@ -361,6 +361,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         signals = [known for _, known in tensors if isinstance(known, Signal)]
         self._append("recurrent", name, signals, outputs, uses, mode=mode, inputs=inputs)
 
+    def close(self) -> None:
+        """Let go of the tensors."""
+        self._known.close()
+
     def graph(self, outputs: Iterable[torch.Tensor]) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""
         values = [known.value for tensor in outputs if isinstance(known := self.of(tensor), Signal)]

@@ -1,6 +1,5 @@
 """torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
 
-import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,18 +84,14 @@ def _fake(
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say. Garbage
-    is not collected: all that is recorded would set off a search of all objects there are, 0.2 s beside transformers."""
-    checks, collected = Distribution._validate_args, gc.isenabled()
+def _unchecked() -> Iterator[None]:
+    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say."""
+    checks = Distribution._validate_args
     Distribution._validate_args = False
-    gc.disable()
     try:
         yield
     finally:
         Distribution._validate_args = checks
-        if collected:
-            gc.enable()
 
 
 def record(
@@ -112,15 +107,22 @@ def record(
     recorder = Recorder(known, parameters, observer)
     for tensor in call.tensors():
         recorder.signal(tensor)
-    with torch.enable_grad(), _undisturbed(), scopes(model, recorder, progress), recorder, Layers(recorder):
-        try:
-            result = model(*call.args, **call.kwargs)
-        except _VALUES:
-            raise
-        except Exception as error:  # whatever a model raises: it is told with its place, and the cause is kept
-            raise TraceError(_failure(recorder, call, error)) from error
-        recorder.paused = True
-    return recorder.graph(outputs_of(result)), result
+    try:
+        with torch.enable_grad(), _unchecked(), scopes(model, recorder, progress), recorder, Layers(recorder):
+            result = _called(model, call, recorder)
+            recorder.paused = True
+        return recorder.graph(outputs_of(result)), result
+    finally:
+        recorder.close()
+
+
+def _called(model: torch.nn.Module, call: Call, recorder: Recorder) -> Any:
+    try:
+        return model(*call.args, **call.kwargs)
+    except _VALUES:
+        raise
+    except Exception as error:  # whatever a model raises: it is told with its place, and the cause is kept
+        raise TraceError(_failure(recorder, call, error)) from error
 
 
 def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
