@@ -487,3 +487,13 @@ def test_double_precision_and_complex_weights() -> None:
 
     torch.manual_seed(0)
     assert wb.check(Fourier(), X).healthy
+
+
+def test_hooks_of_the_user_stay() -> None:
+    model, called = net(nn.Tanh()), []
+    handle = model[0].weight.register_hook(lambda gradient: called.append(float(gradient.norm())))
+    found = wb.check(model, X).statistics.parameters[0]
+    assert called == pytest.approx([found.gradient])
+    model(X).sum().backward()
+    assert len(called) == 2
+    handle.remove()

@@ -4,7 +4,6 @@ import functools
 import gc
 import random
 import warnings
-import weakref
 
 import numpy as np
 import pytest
@@ -365,28 +364,6 @@ def test_looking_leaves_no_trace(fail: bool, real: bool, monkeypatch: pytest.Mon
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert not torch.nn.modules.module._global_forward_hooks
     assert not torch.nn.modules.module._global_forward_pre_hooks
-
-
-def test_the_memory_of_what_is_needed_no_more_is_free_while_a_model_is_watched() -> None:
-    alive: list[int] = []
-
-    def forward(m, x: torch.Tensor, kept: list | None = None) -> torch.Tensor:
-        with torch.no_grad():
-            seen = []
-            for _ in range(50):
-                x = x * 1.01
-                seen.append(weakref.ref(x))
-                if m.keep is not None:
-                    m.keep.append(x)
-            alive.append(sum(found() is not None for found in seen))
-        return m.l(x)
-
-    model = Of(forward, l=nn.Linear(4, 4))
-    model.keep = None
-    wb.check(model, drawn(8, 4))
-    model.keep = []
-    wb.check(model, drawn(8, 4))
-    assert alive == [1, 50]  # the control: nothing is free that somebody holds
 
 
 def test_errors_name_the_module_and_the_operation() -> None:

@@ -15,7 +15,8 @@ from wellbegun.health import LossStats, Statistics
 from wellbegun.laws import Normal, Uniform
 from wellbegun.torch.batch import Batch, call_of, outputs_of, place
 from wellbegun.torch.computed import visible
-from wellbegun.torch.contents import Gradients, parameter_stats
+from wellbegun.torch.contents import Contents
+from wellbegun.torch.gradients import Gradients
 from wellbegun.torch.jacobian import Way, aimless, random_signal
 from wellbegun.torch.recorder import Observer
 from wellbegun.torch.summary import attention_stats, operation_stats, stream_stats, weights
@@ -66,21 +67,18 @@ def probe(
             progress(0, 1, "backward")
         roles = roles_of(graph)
         lost = _loss(result, loss, chance)
+        contents = Contents(roles, visible(model))
         trained = {n: t for n, t in model.named_parameters() if t.requires_grad}
-        tensors = visible(model)
-        silent = _may_be_silent(graph, roles, tensors)
+        gradients = Gradients(trained, contents.compared)
+        silent = _may_be_silent(graph, roles, contents.tensors)
         way = Way.of(graph, roles, watch, _main_output(result))
-        if silent:  # another pass may follow
-            gain, gradients = None, _backward(lost, trained, again=True)
-        else:
-            gain, gradients = _both_ways(way, lost, trained)
+        gain = _both_ways(way, lost, gradients, silent)
         injected = silent and _nothing_back(graph, roles, watch) and _inject(graph, roles, watch, trained)
-        known = {name: gradients.get(name) for name in trained}
-        contents = parameter_stats(graph, roles, tensors, known, _wanted(graph, result, loss))
+        parameters_found = contents.stats(graph, gradients, _wanted(graph, result, loss))
     came_in = watch.first_input
     return Statistics(
         operation_stats(graph, roles, watch),
-        contents,
+        parameters_found,
         lost.stats,
         rms(_main_output(result).detach()),
         injected,
@@ -189,22 +187,17 @@ def _target(law: Any, like: torch.Tensor) -> torch.Tensor:
     return drawn.to(like.device)
 
 
-def _both_ways(way: Way, lost: _Lost, trained: dict[str, torch.nn.Parameter]) -> tuple[float | None, Gradients]:
-    """How much signals grow on the way back, and gradients: by one pass if the loss sends a random signal."""
+def _both_ways(way: Way, lost: _Lost, gradients: Gradients, silent: bool) -> float | None:
+    """Gradients, and how much signals grow on the way back: by one pass if the loss sends a random signal. Where it may
+    be silent the graph is kept for another pass, and this one tells nothing of the growth."""
+    if silent:
+        gradients.backward(lost.end, lost.sent, again=True)
+        return None
     length = norm(lost.sent) if lost.sent is not None and lost.limit and way.output.requires_grad else 0.0
     random = aimless(length, lost.limit)
     gain = None if random else way.of_random()
-    gradients = _backward(lost, trained)
-    return way.of_loss(length) if random else gain, gradients
-
-
-def _backward(lost: _Lost, trained: dict[str, torch.nn.Parameter], *, again: bool = False) -> Gradients:
-    """Gradients of every trainable parameter, without touching their `.grad`. `again`: what a backward pass needs is
-    kept."""
-    if not lost.end.requires_grad or not trained:
-        return {}
-    found = torch.autograd.grad(lost.end, list(trained.values()), lost.sent, retain_graph=again, allow_unused=True)
-    return dict(zip(trained, found, strict=True))
+    gradients.backward(lost.end, lost.sent, again=False)
+    return way.of_loss(length) if random else gain
 
 
 def _may_be_silent(graph: ModelGraph, roles: Mapping[str, Role], tensors: Mapping[str, torch.Tensor]) -> bool:

@@ -120,17 +120,18 @@ class Rows(NamedTuple):
         return torch.view_as_real(rows.resolve_conj()).flatten(1) if rows.is_complex() else rows
 
 
-def twins(rows: Rows, gradients: Rows | None) -> tuple[int, int]:
-    """Number of different rows, and of rows that equal another one both in weights and in gradients."""
+def different(rows: Rows) -> int:
+    """Number of different rows."""
     if any(_all_different(rows.some(columns)) for columns in (1, _COLUMNS)):
-        return len(rows), 0  # rows that differ in a few columns need no further look
-    keys = hashes(rows.whole())
-    distinct = len(torch.unique(keys))
-    if gradients is None or distinct == len(keys):
-        return distinct, 0
-    both = torch.stack([keys, hashes(gradients.whole())], dim=1)
+        return len(rows)  # rows that differ in a few columns need no further look
+    return len(torch.unique(hashes(rows.whole())))
+
+
+def twins(rows: Rows, gradients: Rows) -> int:
+    """Number of rows that equal another one both in weights and in gradients."""
+    both = torch.stack([hashes(rows.whole()), hashes(gradients.whole())], dim=1)
     _, counts = torch.unique(both, dim=0, return_counts=True)
-    return distinct, int(counts[counts > 1].sum())
+    return int(counts[counts > 1].sum())
 
 
 def _all_different(rows: torch.Tensor) -> bool:

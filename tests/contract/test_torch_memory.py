@@ -1,0 +1,79 @@
+"""What looking at a model keeps in memory: no more than the model itself does, and nothing afterwards."""
+
+import gc
+import sys
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch_models import Of, drawn
+
+import wellbegun as wb
+
+
+def test_the_memory_of_what_is_needed_no_more_is_free_while_a_model_is_watched() -> None:
+    alive: list[int] = []
+
+    def forward(m, x: torch.Tensor, kept: list | None = None) -> torch.Tensor:
+        with torch.no_grad():
+            seen = []
+            for _ in range(50):
+                x = x * 1.01
+                seen.append(weakref.ref(x))
+                if m.keep is not None:
+                    m.keep.append(x)
+            alive.append(sum(found() is not None for found in seen))
+        return m.l(x)
+
+    model = Of(forward, l=nn.Linear(4, 4))
+    model.keep = None
+    wb.check(model, drawn(8, 4))
+    model.keep = []
+    wb.check(model, drawn(8, 4))
+    assert alive == [1, 50]  # the control: nothing is free that somebody holds
+
+
+@pytest.mark.parametrize("look", [wb.plan, wb.check, wb.initialize])
+def test_nothing_of_a_pass_stays_until_garbage_is_collected(look) -> None:
+    seen: list[weakref.ref] = []
+
+    def forward(m, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.rand(4) > 0.5
+        y = m.l(x) * mask
+        seen.extend(map(weakref.ref, (mask, y)))
+        return y
+
+    model = Of(forward, l=nn.Linear(4, 4))
+    gc.disable()
+    try:
+        look(model, drawn(8, 4))
+        assert not gc.isenabled()  # as it was
+        assert len(seen) == (4 if look is wb.initialize else 2)
+        assert all(found() is None for found in seen)
+    finally:
+        gc.enable()
+
+
+def test_gradients_are_not_in_memory_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["wellbegun.torch.gradients"]
+    model = nn.Sequential(*(layer for _ in range(20) for layer in (nn.Linear(20, 20), nn.Tanh())))
+    seen: list[weakref.ref] = []
+    alive: list[int] = []
+
+    def size(gradient: torch.Tensor) -> float:
+        seen.append(weakref.ref(gradient))
+        alive.append(sum(found() is not None for found in seen))
+        return float(gradient.norm())
+
+    monkeypatch.setattr(module, "norm", size)
+    assert len([p for p in wb.check(model, drawn(64, 20)).statistics.parameters if p.gradient]) == len(seen) == 40
+    assert max(alive) <= 3
+    assert all(parameter._backward_hooks is None and parameter.grad is None for parameter in model.parameters())
+    with torch.no_grad():  # the control: gradients of equal units are compared afterwards
+        for layer in model[::2]:
+            layer.weight[1] = layer.weight[0]
+    seen.clear()
+    alive.clear()
+    wb.check(model, drawn(64, 20))
+    assert max(alive) >= 20
