@@ -4,9 +4,10 @@ Usage: python benchmarks/initialize_time.py [--only TEXT] [--repeats 5] [--json 
 
 For each model: seconds of initialize (trace, plan, fill, measured correction, check), of planning and of filling alone,
 of `kaiming_normal_` on every matrix, which is what many do instead, and of one training step (forward, backward, Adam);
-and initialize in units of two steps and a fill. Medians of runs that take turns, after a first call that loads what
-torch loads on first use. Models are of one family each, of a size at which a step takes about half a second on a small
-machine; the last ones are as small as they are in practice or in tests.
+and initialize in units of two steps and a fill. A forward pass of torch's own fake tensors, with nothing of ours, is
+what a trace of this kind starts from. Medians of runs that take turns, after a first call that loads what torch loads
+on first use. Models are of one family each, of a size at which a step takes about half a second on a small machine; the
+last ones are as small as they are in practice or in tests.
 """
 
 import argparse
@@ -21,6 +22,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributions import Distribution
+from torch.utils._pytree import tree_map_only
 
 import wellbegun as wb
 from timing import machine, seconds
@@ -239,6 +243,22 @@ def run(model: nn.Module, batch: Any) -> Any:
     return model(*batch) if isinstance(batch, tuple) else model(batch)
 
 
+def fake(model: nn.Module, batch: Any) -> bool:
+    """The forward pass without arithmetic that a trace starts from; whether torch can do it by itself."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    some = tree_map_only(torch.Tensor, mode.from_tensor, batch)
+    checks = Distribution._validate_args
+    Distribution._validate_args = False
+    try:
+        with mode:
+            run(model, some)
+        return True
+    except Exception:  # of any kind: the path depends on values (DETR), or there is no rule for an operation (Mixtral)
+        return False
+    finally:
+        Distribution._validate_args = checks
+
+
 def kaiming(model: nn.Module) -> None:
     """torch's He on every matrix."""
     for parameter in model.parameters():
@@ -262,13 +282,15 @@ def row(name: str, repeats: int, console: Console) -> dict[str, Any]:
         torch.stack([tensor.float().square().mean() for tensor in real]).sum().backward()
         optimizer.step()
 
-    tasks = {
+    tasks: dict[str, Callable[[], Any]] = {
         "initialize": lambda: wb.initialize(model, batch, seed=0, exclude=exclude),
         "plan": lambda: wb.plan(model, batch, seed=0, exclude=exclude),
         "fill": lambda: wb.apply(model, plan),
         "kaiming_normal_": lambda: kaiming(other),
         "step": step,
     }
+    if fake(model, batch):
+        tasks["fake pass"] = lambda: fake(model, batch)
     with console.status(name) as status:
         times = seconds(tasks, repeats, lambda text: status.update(f"{name}: {text}"))
     healthy = wb.initialize(model, batch, seed=0, exclude=exclude).health
@@ -286,7 +308,7 @@ def main() -> None:
     console, kept = Console(), {}
     if options.json is not None and options.json.exists() and options.only:  # the other rows stay
         kept = {row["model"]: row for row in json.loads(options.json.read_text())["rows"]}
-    names = "initialize", "plan", "fill", "kaiming_normal_", "step"
+    names = "initialize", "plan", "fill", "kaiming_normal_", "fake pass", "step"
     table = Table("model", "M parameters", *(f"{name}, s" for name in names), "÷ (2 steps + fill)", "codes", box=None)
     for name in (name for name in CASES if options.only.lower() in name.lower()):
         found = row(name, options.repeats, console)
@@ -294,7 +316,7 @@ def main() -> None:
         if options.json is not None:
             rows = [kept[known] for known in CASES if known in kept]
             options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-        cells = (f"{found['seconds'][key]:.3f}" for key in names)
+        cells = (f"{found['seconds'][key]:.3f}" if key in found["seconds"] else "-" for key in names)
         table.add_row(
             name, f"{found['parameters'] / 1e6:.2f}", *cells, f"{found['ratio']:.2f}", " ".join(found["codes"])
         )

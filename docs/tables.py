@@ -175,15 +175,21 @@ def backward_table() -> str:
 
 def cost_table() -> str:
     """From `python benchmarks/initialize_time.py --repeats 3 --json docs/figures/initialize_time.json`."""
-    names = "initialize", "plan", "fill", "step"
+    names = "initialize", "plan", "fake pass", "fill", "step"
     lines = [
-        f"| model | M parameters | {', s | '.join(names)}, s | initialize ÷ (2 steps + fill) |",
-        "|---|---|---|---|---|---|---|",
+        f"| model | M parameters | {', ms | '.join(names)}, ms | initialize ÷ (2 steps + fill) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in json.loads((FIGURES / "initialize_time.json").read_text())["rows"]:
-        times = " | ".join(f"{row['seconds'][name]:.3f}" for name in names)
+        times = " | ".join(_milliseconds(row["seconds"].get(name)) for name in names)
         lines.append(f"| {row['model']} | {row['parameters'] / 1e6:.2f} | {times} | {row['ratio']:.2f} |")
     return "\n".join(lines)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{1e3 * seconds:,.0f}" if seconds >= 0.1 else f"{1e3 * seconds:.3g}"
 
 
 def _ratio3(found: dict | None, key: str) -> str:
