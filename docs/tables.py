@@ -174,7 +174,7 @@ def backward_table() -> str:
 
 
 def cost_table() -> str:
-    """From `python benchmarks/initialize_time.py --repeats 3 --json docs/figures/initialize_time.json`."""
+    """From `python benchmarks/initialize_time.py --repeats 5 --json docs/figures/initialize_time.json`."""
     names = "initialize", "plan", "fake pass", "fill", "step"
     lines = [
         f"| model | M parameters | {', ms | '.join(names)}, ms | initialize ÷ (2 steps + fill) |",
