@@ -497,3 +497,15 @@ def test_hooks_of_the_user_stay() -> None:
     model(X).sum().backward()
     assert len(called) == 2
     handle.remove()
+
+
+def test_sparse_gradients_count_as_the_dense_ones_they_stand_for() -> None:
+    words = torch.randint(0, 50, (32, 7), generator=torch.Generator().manual_seed(0))
+    found = []
+    for sparse in (True, False):
+        layers = nn.Embedding(50, 16, sparse=sparse), Function(lambda h: h.mean(1)), nn.Linear(16, 50)
+        result = wb.initialize(nn.Sequential(*layers), words, seed=0)
+        found.append([(p.gradient, p.underflow, p.units) for p in result.health.statistics.parameters])
+        assert result.health.healthy
+    assert found[0] == found[1]
+    assert found[0][0][0] > 0

@@ -42,7 +42,6 @@ def framework() -> Any:
     return adapter
 
 
-@uncollected()
 def plan(
     model: Any,
     batch: Any = None,
@@ -96,6 +95,7 @@ def plan(
     return _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
 
 
+@uncollected()
 def _decide(model: Any, batch: Any, progress: Progress | None, **asked: Any) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
     adapter = framework()
@@ -109,7 +109,6 @@ def _rules(rules: Any) -> Any:
     return rules
 
 
-@uncollected()
 def initialize(
     model: Any,
     batch: Any = None,
@@ -156,7 +155,8 @@ def initialize(
         graph, decided = _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
         ledger = apply(model, decided, threads=threads, progress=told)
         if calibrate:
-            decided, ledger, found = adapter.calibrate(model, graph, decided, batch, threads=threads, **judged)
+            with uncollected():
+                decided, ledger, found = adapter.calibrate(model, graph, decided, batch, threads=threads, **judged)
             health = examine(found)
         else:
             health = check(model, batch, **judged)

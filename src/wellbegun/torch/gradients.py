@@ -57,11 +57,13 @@ class Gradients:
 
     def _taking(self, name: str) -> Callable[[torch.Tensor], torch.Tensor | None]:
         def take(gradient: torch.Tensor) -> torch.Tensor | None:
-            size = norm(gradient)
-            far = size > _FAR * max(gradient.numel(), 1) ** 0.5
-            whole = gradient if name in self.compared else None
-            self.found[name] = Gradient(size, finite(gradient, size), None if far else _underflow(gradient), whole)
-            if gradient.layout != torch.strided:
+            sparse = gradient.layout != torch.strided  # of a table, where the user asked for it
+            found = gradient.to_dense() if sparse else gradient
+            size = norm(found)
+            far = size > _FAR * max(found.numel(), 1) ** 0.5
+            whole = found if name in self.compared else None
+            self.found[name] = Gradient(size, finite(found, size), None if far else _underflow(found), whole)
+            if sparse:
                 return None
             return gradient.new_zeros(()).expand(gradient.shape)  # goes on in its place, and its memory is free
 
