@@ -313,6 +313,22 @@ def test_no_gradient_is_told_apart_by_its_reason() -> None:
     assert parameters["other.weight"].reaches is False  # it leads to another output than the one with a loss
 
 
+def test_a_model_that_nothing_comes_back_through() -> None:
+    class Model(nn.Module):
+        def __init__(self, grad: bool) -> None:
+            super().__init__()
+            self.layer, self.head, self.grad = nn.Linear(20, 20), nn.Linear(20, 3), grad
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.set_grad_enabled(self.grad):
+                return self.head(torch.relu(self.layer(x)))
+
+    found = wb.initialize(Model(False), X, seed=0).health
+    assert found.codes == ("W801",)
+    assert found.findings[0].parameter == "layer.weight"
+    assert wb.initialize(Model(True), X, seed=0).health.healthy  # the control
+
+
 def test_the_range_of_half_precision() -> None:
     model = net(nn.ReLU())
     with torch.no_grad():

@@ -199,7 +199,7 @@ def _range(statistics: Statistics) -> list[Finding]:
 
 def _cut_off(statistics: Statistics) -> list[Finding]:
     none = [p for p in statistics.parameters if p.trainable and p.gradient is None]
-    if statistics.loss is None or len(none) == sum(p.trainable for p in statistics.parameters):
+    if statistics.loss is None:
         return []  # nothing was differentiated
     cut = [p for p in none if p.used and p.reaches and p.weighs]
     rest = [p for p in none if p not in cut]
