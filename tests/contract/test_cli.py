@@ -15,7 +15,7 @@ from safetensors.torch import load_model
 from typer.testing import CliRunner
 
 import wellbegun as wb
-from wellbegun.cli import app
+from wellbegun.cli import app, common
 from wellbegun.planning import Plan
 from wellbegun.schemes import SCHEMES
 from wellbegun.storage import plan_from_json
@@ -65,6 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bad.py").write_text("this is no python")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(common.console, "_width", 160)  # it was made before, and may have read another one
     return tmp_path
 
 
