@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wellbegun.graph import Made, ModelGraph, Operation, Parameter, Use, branches_of, bundles_of, meetings, roles_of
+from wellbegun.graph.structure import ancestors, apart
 from wellbegun.layout import Layout
 
 
@@ -264,3 +267,28 @@ def test_a_stream_in_pairs_has_writers_and_readers() -> None:
         stream(after=("softmax", (5,), (6,))),
     ):
         assert not bundles_of(other, branches_of(other))
+
+
+@st.composite
+def nets(draw: st.DrawFn) -> tuple[ModelGraph, int, int]:
+    """Operations on any earlier values, some with two outputs, and two values."""
+    steps, values = [], [0, 1]
+    for _ in range(draw(st.integers(1, 14))):
+        inputs = tuple(draw(st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)))
+        made = tuple(range(len(values), len(values) + draw(st.integers(1, 2))))
+        steps.append((draw(st.sampled_from(["gate", "linear"])), inputs, made))
+        values += made
+    first, second = draw(st.lists(st.sampled_from(values), min_size=2, max_size=2, unique=True))
+    return graph(*steps, outputs=(values[-1],), parameters={}), first, second
+
+
+@given(nets())
+def test_what_two_values_do_not_share(net: tuple[ModelGraph, int, int]) -> None:
+    found, first, second = net
+    above = [ancestors(found, first), ancestors(found, second)]
+    made = {value: operation.index for value, operation in found.producers.items()}
+    latest = max((made.get(value, -1) for value in above[0] & above[1]), default=None)
+    expected = None
+    if latest is not None:
+        expected = tuple({made[v] for v in side if made.get(v, -1) > latest} for side in above)
+    assert apart(found, first, second) == expected

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 
 from wellbegun.graph.follow import TRANSPARENT, is_linear
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
@@ -72,12 +73,9 @@ def _split(graph: ModelGraph, operation: Operation) -> tuple[int, int, set[int]]
 
 def _projected(graph: ModelGraph, first: int, second: int) -> tuple[int, int, set[int]] | None:
     """A sum whose stream passes a weight of its own, as where a residual net changes width."""
-    above_first, above_second = ancestors(graph, first), ancestors(graph, second)
-    common = above_first & above_second
-    if not common:
+    own = apart(graph, first, second)
+    if own is None:
         return None
-    latest = max(_made(graph, value) for value in common)
-    own = [{i for value in side if (i := _made(graph, value)) > latest} for side in (above_first, above_second)]
     layers = [_series(graph, side) for side in own]
     if min(layers) < 1 or layers[0] == layers[1]:
         return None
@@ -107,6 +105,30 @@ def _between(graph: ModelGraph, start: int, end: int) -> set[int] | None:
         if any(plain(graph, value) == origin or _made(graph, value) in reached for value in operation.inputs):
             reached.add(index)
     return reached
+
+
+def apart(graph: ModelGraph, first: int, second: int) -> tuple[set[int], set[int]] | None:
+    """Operations behind either of two values, back to the last value that both depend on; None if there is none.
+
+    Latest first: when a value is reached, all that reads it has been, so it is known whose it is.
+    """
+    sides = {first: 1, second: 2}
+    waiting = [(-_made(graph, value), value) for value in sides]
+    heapify(waiting)
+    own: tuple[set[int], set[int]] = set(), set()
+    while waiting:
+        negative, value = heappop(waiting)
+        if sides[value] == 1 | 2:
+            return own[0] - {-negative}, own[1] - {-negative}
+        producer = graph.producers.get(value)
+        if producer is None:
+            continue
+        own[sides[value] - 1].add(producer.index)
+        for given in producer.inputs:
+            if given not in sides:
+                heappush(waiting, (-_made(graph, given), given))
+            sides[given] = sides.get(given, 0) | sides[value]
+    return None
 
 
 def ancestors(graph: ModelGraph, value: int) -> set[int]:
