@@ -44,6 +44,8 @@ OTHER: dict[str, Ask] = {  # nothing that holds for every finite value
     "a number": lambda h: (h == 1).all(),
     "another number": lambda h: not (h == 3.7).any(),
     "a sum": lambda h: h.sum() > -1,
+    "with a mask": lambda h: (torch.isfinite(h) & (torch.arange(32, device=h.device) > 40)).any(),
+    "filled": lambda h: not torch.isinf(h).masked_fill(torch.arange(32, device=h.device) > 3, True).any(),
     "two values": lambda h: (h == h.flip(0)).all(),
 }
 

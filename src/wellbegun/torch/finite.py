@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wellbegun.graph import Operation
+from wellbegun.torch.aten import ERASING, MASKS
 from wellbegun.torch.opaque import some_of
 
 _FOLDS = frozenset({"all", "any", "amax", "amin", "max", "min"})  # of equal truth values: that value
@@ -21,8 +22,8 @@ def answered(value: int, maker: Callable[[int], Operation | None]) -> tuple[bool
     """What a truth value is for all finite values that it is computed from, if any other may change it, and the
     operation that tells; None: it asks something else. `maker`: the operation that made a value."""
     operation = maker(value)
-    while operation is not None and (operation.kind == "move" or operation.name in _FOLDS) and operation.inputs:
-        operation = maker(operation.inputs[0]) if len(operation.inputs) == 1 else None
+    while operation is not None and _keeps(operation):
+        operation = maker(operation.inputs[0])
     if operation is None or operation.function is None:
         return None
     with np.errstate(all="ignore"):
@@ -30,6 +31,12 @@ def answered(value: int, maker: Callable[[int], Operation | None]) -> tuple[bool
     if np.isin(finite, (0.0, 1.0)).all() and np.ptp(finite) == 0 and (rest != finite[0]).any():
         return bool(finite[0]), operation
     return None
+
+
+def _keeps(operation: Operation) -> bool:
+    """Whether what is the same for all entries stays so: masks bring in values of their own."""
+    moves = operation.kind == "move" and operation.name not in ERASING | MASKS
+    return (moves or operation.name in _FOLDS) and len(operation.inputs) == 1
 
 
 def finite_notes(asked: Iterable[Operation]) -> tuple[str, ...]:
