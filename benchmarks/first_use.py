@@ -28,9 +28,9 @@ mark("second fill")
 _SPLIT = """
 import llvmlite.binding
 mark("import llvmlite")
-from wellbegun.fill.compiler import kernel
-from wellbegun.fill.engine import STREAM_FROM
-from wellbegun.fill.parameters import NormalParameters
+from wellbegun.engine.compiler import kernel
+from wellbegun.engine.workers import STREAM_FROM
+from wellbegun.engine.parameters import NormalParameters
 kernel(NormalParameters, "float32", "stream" if out.nbytes >= STREAM_FROM else "wide")
 mark("compile")
 """

@@ -23,7 +23,7 @@ from rich.console import Console
 from scipy import optimize
 
 from formulas import Problem, Ratio, problems
-from wellbegun.fill.transforms import polynomial
+from wellbegun.engine.transforms import polynomial
 
 mp.dps = 60
 GRID, CHECK = 400, 1500  # points of a fit; points of a check in 60 digits

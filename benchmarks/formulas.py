@@ -15,7 +15,7 @@ import numpy as np
 from mpmath import mp, mpf
 from scipy import special
 
-from wellbegun.fill import coefficients as co
+from wellbegun.engine import coefficients as co
 
 Ratio = tuple[tuple[Any, ...], tuple[Any, ...]]  # numerator and denominator, lowest power first
 ONE = (1.0,)

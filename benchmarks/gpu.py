@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from wellbegun import fill
-from wellbegun.fill import gpu
-from wellbegun.fill.parameters import parameters_of
-from wellbegun.fill.regions import Rows
+from wellbegun.engine import gpu
+from wellbegun.engine.parameters import parameters_of
+from wellbegun.engine.regions import Rows
 from wellbegun.laws import Law, LogUniform, Normal, Rademacher, TruncatedNormal, Uniform
 from wellbegun.streams import stream_key
 

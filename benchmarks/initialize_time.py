@@ -29,7 +29,7 @@ from torch.utils._pytree import tree_map_only
 import wellbegun as wb
 from timing import machine, seconds
 from wellbegun.torch.batch import outputs_of
-from wellbegun.torch.trace import trace
+from wellbegun.torch.trace.recording import trace
 
 Case = tuple[nn.Module, Any]
 CASES: dict[str, Callable[[], Case]] = {}

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from timing import Task
-from wellbegun.fill import engine, transforms, transforms64
-from wellbegun.fill.kinds import TRANSFORMS
-from wellbegun.fill.regions import Rows
+from wellbegun.engine import transforms, transforms64
+from wellbegun.engine import workers as engines
+from wellbegun.engine.kinds import TRANSFORMS
+from wellbegun.engine.regions import Rows
 from wellbegun.streams import stream_key
 
 
@@ -45,4 +46,4 @@ def task(kind: type, flat: np.ndarray, dtype: str, threads: int) -> Task:
     """Fill the whole of `flat` (uint16 for the 16-bit dtypes) with one of the two."""
     real = np.float64 if dtype == "float64" else np.float32
     key, rows = stream_key(0, "limit"), [Rows(0, 0, 1, flat.size, 0, 0)]
-    return lambda: engine.draw(flat, rows, key, kind(real(0)), dtype, threads=threads, engine="compiled")
+    return lambda: engines.draw(flat, rows, key, kind(real(0)), dtype, threads=threads, engine="compiled")

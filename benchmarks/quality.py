@@ -28,8 +28,8 @@ from scipy import stats
 
 import quality_tests as tests
 from wellbegun import fill
-from wellbegun.fill import transforms
-from wellbegun.fill.reference import words as stream_words
+from wellbegun.engine import transforms
+from wellbegun.engine.reference import words as stream_words
 from wellbegun.laws import Law, LogUniform, Normal, Rademacher, TruncatedNormal, Uniform
 from wellbegun.streams import stream_key
 

@@ -4,7 +4,7 @@ import importlib
 import typing
 
 from wellbegun import _display
-from wellbegun.fill import fill
+from wellbegun.engine import fill
 from wellbegun.layout import Fans, Layout
 from wellbegun.schemes import (
     constant,
@@ -36,18 +36,13 @@ from wellbegun.theory import edge_of_chaos, gain, moments
 if typing.TYPE_CHECKING:
     from wellbegun.api import Result, apply, check, initialize, plan, predict, race, report, show
     from wellbegun.planning import Rule
-    from wellbegun.race.results import Race
+    from wellbegun.racing.results import Race
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
 _LATER = dict.fromkeys(
     ("Result", "apply", "check", "initialize", "plan", "predict", "race", "report", "show"), "wellbegun.api"
 )
-_LATER |= {"Race": "wellbegun.race.results", "Rule": "wellbegun.planning"}
-
-# the function `race` has the name of the package that holds its parts; importing a package sets the name once, so it is
-# imported here (it is empty) and its name taken away again
-importlib.import_module("wellbegun.race")
-globals().pop("race", None)
+_LATER |= {"Race": "wellbegun.racing.results", "Rule": "wellbegun.planning"}
 
 glorot_normal = xavier_normal
 glorot_uniform = xavier_uniform

@@ -11,7 +11,8 @@ thread count, construction order, sharding or the presence of other tensors.
   ``e // 4``. float64: element ``e`` takes words ``2 (e % 2)`` (low) and ``2 (e % 2) + 1`` (high) of block ``e // 2``.
 - A law that needs several draws, or a tensor made of parts with different laws, uses `substream(name, part)`.
 
-A change to a line above, or to a transform in `wellbegun.fill.reference`, is a new version; version 1 stays available.
+A change to a line above, or to a transform in `wellbegun.engine.reference`, is a new version; version 1 stays
+available.
 """
 
 import hashlib

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from wellbegun.fill import Job, gpu, write
-from wellbegun.fill.parameters import parameters_of
-from wellbegun.fill.reference import fill_rows
-from wellbegun.fill.regions import Rows, region_of
+from wellbegun.engine import Job, gpu, write
+from wellbegun.engine.parameters import parameters_of
+from wellbegun.engine.reference import fill_rows
+from wellbegun.engine.regions import Rows, region_of
 from wellbegun.laws import (
     Constant,
     Law,
@@ -31,7 +31,7 @@ from wellbegun.laws import (
     Uniform,
     ZeroRows,
 )
-from wellbegun.torch import device, weights
+from wellbegun.torch import device, targets
 
 LAWS = [
     Normal(0.1, 0.5),
@@ -112,7 +112,7 @@ def tensors_that_differ(where: str) -> list[str]:
         assert device.drawable(law, out.device, dtype)
         device.draw(law, out, Job(3, name, shape, region_of(None, shape), dtype, 1))
         host = torch.empty(shape, dtype=out.dtype)
-        write(law, weights._array(host), Job(3, name, shape, region_of(None, shape), dtype, 1))
+        write(law, targets._array(host), Job(3, name, shape, region_of(None, shape), dtype, 1))
         if not torch.equal(out.cpu(), host):
             wrong.append(name)
     return wrong

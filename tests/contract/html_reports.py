@@ -11,7 +11,7 @@ import wellbegun as wb
 from wellbegun.health import Health
 from wellbegun.laws import Normal
 from wellbegun.planning import Entry, Plan, Predictions
-from wellbegun.race.results import Race, Trial
+from wellbegun.racing.results import Race, Trial
 
 EVIL = "<script>alert(1)</script>"
 CLOSING = "</script><!--<img src=x onerror=alert(1)>"

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtri, ndtri_exp
 
-from wellbegun.fill import transforms
-from wellbegun.fill.parameters import CentreParameters, TailParameters, inside, parameters_of
-from wellbegun.fill.reference import OPS
+from wellbegun.engine import transforms
+from wellbegun.engine.parameters import CentreParameters, TailParameters, inside, parameters_of
+from wellbegun.engine.reference import OPS
 from wellbegun.laws import TruncatedNormal
 
 RNG = np.random.default_rng(2)
@@ -103,7 +103,7 @@ def test_both_kernels_of_the_truncated_normal_agree() -> None:
 @pytest.mark.parametrize("law", [TruncatedNormal(0, 0.02, -0.04, 0.04), TruncatedNormal(1, 0.3, 0.7, 1.1)], ids=repr)
 def test_no_value_leaves_the_bounds_after_rounding(law: TruncatedNormal, dtype: str) -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
-    from wellbegun.fill import fill
+    from wellbegun.engine import fill
 
     drawn = fill(law, 1 << 20, seed=0, dtype=dtype).astype(np.float64)
     assert law.low <= drawn.min()
@@ -113,7 +113,7 @@ def test_no_value_leaves_the_bounds_after_rounding(law: TruncatedNormal, dtype: 
 
 def test_bfloat16_and_float16_are_the_float32_value_rounded_once() -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
-    from wellbegun.fill import fill
+    from wellbegun.engine import fill
     from wellbegun.laws import Normal
 
     for std in (1e-7, 1e-5, 1e-3, 1.0, 1e3):

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from wellbegun.fill import Job, compiler, engine, fill, reference, write, writers
-from wellbegun.fill.blas import single_threaded
-from wellbegun.fill.keeping import keeping, kept
-from wellbegun.fill.orthogonal import haar, haar_reference, inverse
-from wellbegun.fill.parameters import parameters_of
-from wellbegun.fill.regions import region_of
+from wellbegun.engine import Job, compiler, fill, reference, workers, write, writers
+from wellbegun.engine.blas import single_threaded
+from wellbegun.engine.keeping import keeping, kept
+from wellbegun.engine.orthogonal import haar, haar_reference, inverse
+from wellbegun.engine.parameters import parameters_of
+from wellbegun.engine.regions import region_of
 from wellbegun.laws import (
     Constant,
     DeltaOrthogonal,
@@ -77,7 +77,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("law", LAWS, ids=repr)
 def test_compiled_kernels_equal_the_reference_on_any_number_of_threads(law: Law, dtype: str, monkeypatch) -> None:
-    monkeypatch.setattr(engine, "_PIECE", 1 << 10)  # so that small tensors are cut for threads too
+    monkeypatch.setattr(workers, "_PIECE", 1 << 10)  # so that small tensors are cut for threads too
     shape = (7, 6001)
     expected = draw(law, shape, dtype=dtype, using="reference")
     for threads in (1, 2, 7):
@@ -238,7 +238,7 @@ def test_an_error_in_one_thread_surfaces_and_stops_the_rest() -> None:
         done.append(item)
 
     with pytest.raises(RuntimeError, match="as asked"):
-        engine.parallel(task, range(100_000), 3)
+        workers.parallel(task, range(100_000), 3)
     assert len(done) < 100_000 - 1
 
 
@@ -295,16 +295,16 @@ def test_a_forked_child_can_fill() -> None:
 
 
 def test_the_engine_is_chosen_by_the_work(monkeypatch) -> None:
-    monkeypatch.setattr(engine, "_process", engine._Process())
-    assert engine.choose(10) == "reference"
-    assert engine.choose(engine.COMPILE_FROM // 2) == "reference"
-    assert engine.choose(engine.COMPILE_FROM // 2) == "compiled"  # the work adds up
-    assert engine.choose(10) == "reference"
+    monkeypatch.setattr(workers, "_process", workers._Process())
+    assert workers.choose(10) == "reference"
+    assert workers.choose(workers.COMPILE_FROM // 2) == "reference"
+    assert workers.choose(workers.COMPILE_FROM // 2) == "compiled"  # the work adds up
+    assert workers.choose(10) == "reference"
     monkeypatch.setenv("WELLBEGUN_ENGINE", "compiled")
-    assert engine.choose(10) == "compiled"
+    assert workers.choose(10) == "compiled"
     monkeypatch.setenv("WELLBEGUN_ENGINE", "compild")
     with pytest.raises(ValueError, match=r"WELLBEGUN_ENGINE must be one of .* got 'compild'. Did you mean 'compiled'"):
-        engine.choose(10)
+        workers.choose(10)
 
 
 def test_small_fills_do_not_load_the_compiler() -> None:
@@ -506,7 +506,7 @@ def test_orthogonal_bits_do_not_depend_on_threads(shape: tuple[int, ...]) -> Non
 
 
 def test_kept_matrices_are_computed_once_and_give_the_same_bits_at_another_gain(monkeypatch) -> None:
-    orthogonal = sys.modules["wellbegun.fill.orthogonal"]
+    orthogonal = sys.modules["wellbegun.engine.orthogonal"]
     calls, compute = [], orthogonal.haar
     monkeypatch.setattr(orthogonal, "haar", lambda *given: calls.append(1) or compute(*given))
     laws = [Orthogonal(0.3), Orthogonal(1.7), Mirrored(Orthogonal(0.9), True, (50,))]
@@ -525,7 +525,7 @@ def test_kept_matrices_are_computed_once_and_give_the_same_bits_at_another_gain(
             given = {"shape": (20, 50), "seed": 1, "name": "w", **change}
             fill(laws[0], given.pop("shape"), **given)
         assert len(calls) == 5 + len(others)
-        monkeypatch.setattr(sys.modules["wellbegun.fill.keeping"], "MOST", 0)
+        monkeypatch.setattr(sys.modules["wellbegun.engine.keeping"], "MOST", 0)
         for _ in range(2):
             fill(laws[0], (30, 50), seed=1, name="w")
         assert len(calls) == 5 + len(others) + 2
@@ -537,7 +537,7 @@ def test_threads_see_what_is_kept() -> None:
     with keeping():
         one = kept("here", lambda: np.zeros(2))
         seen: list[bool] = []
-        engine.parallel(lambda _: seen.append(kept("here", lambda: np.ones(2)) is one), range(1000), 3)
+        workers.parallel(lambda _: seen.append(kept("here", lambda: np.ones(2)) is one), range(1000), 3)
         assert all(seen)
 
 
@@ -626,9 +626,9 @@ def test_extra_memory_is_bounded_whatever_the_size() -> None:
     code = """
 from pathlib import Path
 import numpy as np
-from wellbegun.fill import Job, write
+from wellbegun.engine import Job, write
 from wellbegun.laws import {law} as law
-from wellbegun.fill.regions import region_of
+from wellbegun.engine.regions import region_of
 def draw(size):
     shape = (size // 1024, 1024)
     write(law{arguments}, out[: shape[0]], Job(0, 'w', shape, region_of(None, shape), 'float32', 2, 'compiled'))

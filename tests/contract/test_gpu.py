@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 import wellbegun as wb
-from wellbegun.fill import gpu
-from wellbegun.fill.kinds import TRANSFORMS
+from wellbegun.engine import gpu
+from wellbegun.engine.kinds import TRANSFORMS
 from wellbegun.laws import Normal, Orthogonal, Uniform
-from wellbegun.torch import device, weights
+from wellbegun.torch import device, targets
 
 HELPER = Path(__file__).with_name("gpu_offline.py")
 
@@ -44,7 +44,7 @@ def run(*arguments: str, interpreted: bool = False) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------- everywhere
 def test_importing_the_gpu_modules_does_not_load_triton() -> None:
-    code = "import sys, wellbegun, wellbegun.torch.weights, wellbegun.fill.gpu; assert 'triton' not in sys.modules"
+    code = "import sys, wellbegun, wellbegun.torch.targets, wellbegun.engine.gpu; assert 'triton' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -139,7 +139,7 @@ def test_a_model_on_a_gpu_equals_the_model_on_the_host(dtype: torch.dtype, monke
     host, there = model("cpu"), model("cuda")
     plan = wb.plan(host, (2, 3, 8, 8), seed=0)
     wb.apply(host, plan)
-    monkeypatch.setattr(weights, "_through_host", refuse)
+    monkeypatch.setattr(targets, "_through_host", refuse)
     wb.apply(there, plan)
     assert all(torch.equal(a, b.cpu()) for a, b in zip(host.parameters(), there.parameters(), strict=True))
 

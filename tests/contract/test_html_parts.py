@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import wellbegun as wb
 from wellbegun.cli import app
 from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.race.results import Race, Trial
+from wellbegun.racing.results import Race, Trial
 from wellbegun.reports.html import asset, page
 from wellbegun.reports.html.fragments import fragment
 from wellbegun.reports.html.tables import Column, table_data

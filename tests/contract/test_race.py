@@ -16,7 +16,7 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, WellbegunError
-from wellbegun.race.data import data_of
+from wellbegun.racing.data import data_of
 
 
 def mlp() -> nn.Module:

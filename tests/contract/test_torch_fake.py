@@ -10,11 +10,11 @@ from test_real_models import HAND, REAL
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from wellbegun.torch.trace import trace
-from wellbegun.torch.values import storage_of, tensors_in
+from wellbegun.torch.trace.recording import trace
+from wellbegun.torch.trace.values import storage_of, tensors_in
 
-fake = sys.modules["wellbegun.torch.fake"]
-recorder = sys.modules["wellbegun.torch.recorder"]
+fake = sys.modules["wellbegun.torch.trace.fake"]
+recorder = sys.modules["wellbegun.torch.trace.dispatch"]
 
 
 def look(tensor: Any) -> tuple[Any, ...]:

@@ -10,8 +10,8 @@ import torch_models as models
 from torch import nn
 
 import wellbegun as wb
+from wellbegun.engine import Job, fill
 from wellbegun.errors import ArgumentError, RuleError
-from wellbegun.fill import Job, fill
 from wellbegun.planning import Plan
 from wellbegun.storage import plan_from_json, plan_to_json
 
@@ -154,7 +154,7 @@ def test_a_model_that_fails_is_left_as_it_was() -> None:
 
 def test_other_devices_are_filled_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The way to a device that cannot be written directly, walked on the CPU with tiny pieces."""
-    from wellbegun.torch import weights
+    from wellbegun.torch import targets as weights
 
     direct, pieces = models.Hybrid(), poison(models.Hybrid())
     plan = classic_plan(direct, (4, 1, 8, 8), rules=[("wide.weight", "orthogonal")], seed=0)

@@ -9,7 +9,7 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.errors import TraceError
-from wellbegun.torch import trace
+from wellbegun.torch.trace.recording import trace
 
 Ask = Callable[[torch.Tensor], object]
 

@@ -12,7 +12,9 @@ from torch.nn import functional
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, RuleError, TraceError
 from wellbegun.laws import Normal, Orthogonal, Sections, ZeroRows
-from wellbegun.torch import InputSpec, expression, trace
+from wellbegun.torch import InputSpec
+from wellbegun.torch.trace import expression
+from wellbegun.torch.trace.recording import trace
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
 classic_initialize = functools.partial(wb.initialize, recipe="classic")

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import wellbegun as wb
 from wellbegun.errors import RuleError
-from wellbegun.torch import trace
+from wellbegun.torch.trace.recording import trace
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
 

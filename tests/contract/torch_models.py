@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 import wellbegun as wb
-from wellbegun.torch import trace
+from wellbegun.torch.trace.recording import trace
 
 
 def drawn(*shape: int) -> torch.Tensor:

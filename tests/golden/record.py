@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wellbegun.fill import fill
+from wellbegun.engine import fill
 from wellbegun.laws import (
     Constant,
     Dirac,

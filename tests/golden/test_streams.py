@@ -9,9 +9,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from wellbegun.fill import fill
-from wellbegun.fill.reference import round_keys, words
-from wellbegun.fill.transforms import MASK, philox
+from wellbegun.engine import fill
+from wellbegun.engine.reference import round_keys, words
+from wellbegun.engine.transforms import MASK, philox
 from wellbegun.laws import (
     LogUniform,
     Normal,

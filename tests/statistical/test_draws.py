@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import wellbegun as wb
-from wellbegun.fill import fill
+from wellbegun.engine import fill
 from wellbegun.laws import Law, LogUniform, Normal, Orthogonal, TruncatedNormal, Uniform
 from wellbegun.schemes import Scheme
 

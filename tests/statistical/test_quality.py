@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from wellbegun import fill
-from wellbegun.fill.reference import words as stream_words
+from wellbegun.engine.reference import words as stream_words
 from wellbegun.laws import Normal, Rademacher
 from wellbegun.streams import stream_key
 

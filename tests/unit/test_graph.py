@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellbegun.graph import Made, ModelGraph, Operation, Parameter, Use, branches_of, bundles_of, meetings, roles_of
-from wellbegun.graph.structure import ancestors, apart
+from wellbegun.graph.residual import ancestors, apart
 from wellbegun.layout import Layout
 
 

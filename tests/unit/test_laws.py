@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from wellbegun.engine import fill
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.fill import fill
 from wellbegun.laws import (
     LAWS,
     Constant,

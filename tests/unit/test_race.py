@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from wellbegun.errors import ArgumentError, ModelError, UnknownNameError
-from wellbegun.race.records import Trial
-from wellbegun.race.results import Race
-from wellbegun.race.statistics import CEILING, Table, area, ceiling_of, interval, paired, standings
+from wellbegun.racing.records import Trial
+from wellbegun.racing.results import Race
+from wellbegun.racing.statistics import CEILING, Table, area, ceiling_of, interval, paired, standings
 
 
 def trial(candidate: str, losses: Sequence[float], seed: int = 0, rate: float = 0.01, **rest: object) -> Trial:

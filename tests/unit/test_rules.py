@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wellbegun.engine import fill
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError, ModelError, RuleError, UnknownNameError
-from wellbegun.fill import fill
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
 from wellbegun.laws import Constant, Normal
 from wellbegun.layout import Fans, Layout

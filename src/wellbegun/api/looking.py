@@ -10,7 +10,7 @@ from wellbegun.api.models import Result, framework
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.health import Health
 from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
-from wellbegun.race.results import Race
+from wellbegun.racing.results import Race
 
 
 def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predictions | Race) -> None:

@@ -10,12 +10,12 @@ from wellbegun._arguments import message
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
+from wellbegun.engine.keeping import keeping
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
-from wellbegun.fill.keeping import keeping
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
 from wellbegun.planning import Ledger, Plan, Predictions, make_plan, overrides_of
-from wellbegun.planning.prediction import predict as predict_graph
+from wellbegun.planning.propagation import predict as predict_graph
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
 

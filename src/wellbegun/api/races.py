@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, SupportsIndex
 
 from wellbegun.api.models import apply, check, framework, initialize
-from wellbegun.race.results import Race
+from wellbegun.racing.results import Race
 
 
 def race(
@@ -79,9 +79,9 @@ def race(
     >>> found.winner, found.standings[1].findings
     ('he', ('W101', 'W201', 'W301'))
     """
-    from wellbegun.race.entrants import Tools
-    from wellbegun.race.run import run
-    from wellbegun.race.settings import settings_of
+    from wellbegun.racing.entrants import Tools
+    from wellbegun.racing.run import run
+    from wellbegun.racing.settings import settings_of
 
     framework()
     settings = settings_of(

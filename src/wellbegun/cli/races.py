@@ -9,8 +9,8 @@ from wellbegun import api
 from wellbegun._loading import load_object
 from wellbegun.cli.common import Formats, Html, app, console, folder_of, messages, show, write, write_report, written
 from wellbegun.errors import ModelError
-from wellbegun.race.files import check_path
-from wellbegun.race.results import Race
+from wellbegun.racing.files import check_path
+from wellbegun.racing.results import Race
 from wellbegun.reports import tables, to_json
 
 CANDIDATES = ("default", "classic", "auto", "he=he_normal", "xavier=xavier_normal", "orthogonal")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from wellbegun._typing import Array
+from wellbegun.engine import fill
 from wellbegun.explore.networks import backward, forward, inputs, layer, layers
-from wellbegun.fill import fill
 from wellbegun.laws import Normal
 from wellbegun.schemes import (
     constant,

@@ -15,7 +15,7 @@ import numpy as np
 
 from wellbegun._arguments import known
 from wellbegun._typing import Array
-from wellbegun.fill import fill
+from wellbegun.engine import fill
 from wellbegun.laws import Normal
 from wellbegun.schemes import mirrored
 from wellbegun.schemes.base import Scheme

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from wellbegun._typing import Array
+from wellbegun.engine import fill
 from wellbegun.explore.networks import layer, slope_of
-from wellbegun.fill import fill
 from wellbegun.laws import Normal
 from wellbegun.schemes import constant, normal, orthogonal, xavier_normal, zeros
 from wellbegun.schemes.base import Scheme

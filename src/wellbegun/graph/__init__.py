@@ -1,15 +1,15 @@
 """The model as operations and parameters, and the roles found from it. Framework-free."""
 
+from wellbegun.graph.attention import Attention, attentions_of
+from wellbegun.graph.blocks import Stack
 from wellbegun.graph.bundles import bundles_of, sources_and_readers
 from wellbegun.graph.follow import Meeting, meetings
-from wellbegun.graph.made import Made, Part
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.pairs import Layer, can_mirror, layers_of
-from wellbegun.graph.parts import Attention, attentions_of
+from wellbegun.graph.proportional import idle, way
+from wellbegun.graph.reparametrized import Made, Part
+from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, roles_of
-from wellbegun.graph.stacks import Stack
-from wellbegun.graph.structure import Branch, branches_of, layers_in_series
-from wellbegun.graph.ways import idle, way
 
 __all__ = [
     "WEIGHTED",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from wellbegun.graph.follow import is_linear
 from wellbegun.graph.model import Function, ModelGraph, Operation
 from wellbegun.graph.pairs import size_of, used_once, weight_name
-from wellbegun.graph.structure import Branch, plain
+from wellbegun.graph.residual import Branch, plain
 
 _MATRICES = frozenset({"linear", "conv", "conv_transpose"})
 _THROUGH = frozenset({"move", "pool", "mean"})  # treat all units alike

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from wellbegun._typing import Array
-from wellbegun.graph.made import Made
+from wellbegun.graph.reparametrized import Made
 from wellbegun.layout import Layout
 
 Function = Callable[[Array], Array]

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from wellbegun.graph.attention import QKV, joined, parts_of
+from wellbegun.graph.blocks import Stack, feeding, innermost, places_of, source_of
 from wellbegun.graph.distances import is_distance, unit_of
 from wellbegun.graph.follow import Meeting, meetings
-from wellbegun.graph.made import Made
 from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.parts import QKV, joined, parts_of
-from wellbegun.graph.stacks import Stack, feeding, innermost, places_of, source_of
-from wellbegun.graph.structure import Branch, branches_of, layers_in_series, weights_before
+from wellbegun.graph.reparametrized import Made
+from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.layout import Layout
 
 _WEIGHTS = frozenset({"weight"})

@@ -11,6 +11,7 @@ from wellbegun._arguments import known
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.laws.base import Law, Moments
 from wellbegun.laws.composite import Given, Mirrored, Repeat, Sections, Sparse, ZeroRows
+from wellbegun.laws.dependent import RowSums
 from wellbegun.laws.independent import (
     SMALLEST_MASS,
     Constant,
@@ -20,7 +21,6 @@ from wellbegun.laws.independent import (
     TruncatedNormal,
     Uniform,
 )
-from wellbegun.laws.linked import RowSums
 from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
 
 __all__ = [

@@ -6,7 +6,7 @@ from wellbegun.planning.ledger import Ledger, Record, settle
 from wellbegun.planning.linked import relinked
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
-from wellbegun.planning.prediction import Measured, Measurement, Predictions
+from wellbegun.planning.propagation import Measured, Measurement, Predictions
 from wellbegun.planning.recipes import RECIPES, recipe_of
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
 from wellbegun._arguments import DTYPES, choice, seed_of
+from wellbegun.engine.parameters import check
 from wellbegun.errors import LayoutError, RuleError, WellbegunError
-from wellbegun.fill.parameters import check
 from wellbegun.graph import ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
 from wellbegun.planning.linked import relinked
-from wellbegun.planning.made import share_of
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import KEEP, Choice, Recipe, recipe_of
+from wellbegun.planning.reparametrized import share_of
 from wellbegun.planning.rules import overrides_of
 from wellbegun.planning.selection import Selection, select
 from wellbegun.schemes import Scheme

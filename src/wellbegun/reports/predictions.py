@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wellbegun.planning import Predictions
-from wellbegun.planning.prediction import Quantity, Row
+from wellbegun.planning.propagation import Quantity, Row
 from wellbegun.reports.text import FOLD, Column, new_table, safe
 
 if TYPE_CHECKING:

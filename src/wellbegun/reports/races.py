@@ -3,8 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from wellbegun.race.records import Paired, Standing
-from wellbegun.race.results import Race
+from wellbegun.racing.records import Paired, Standing
+from wellbegun.racing.results import Race
 from wellbegun.reports.text import FOLD, Column, new_table, safe
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from wellbegun.health import Health
 from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
-from wellbegun.race.results import Race
+from wellbegun.racing.results import Race
 from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table
 from wellbegun.reports.predictions import prediction_table

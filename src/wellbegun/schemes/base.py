@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 from wellbegun._typing import Array
-from wellbegun.fill import fill
+from wellbegun.engine import fill
 from wellbegun.laws import Law
 from wellbegun.layout import Layout, resolve
 
@@ -43,7 +43,7 @@ class Scheme:
         dtype: Any = "float32",
         out: Array | None = None,
     ) -> Array:
-        """Draw a tensor of this shape from the stream (seed, name); see `wellbegun.fill.fill` for the arguments.
+        """Draw a tensor of this shape from the stream (seed, name); see `wellbegun.engine.fill` for the arguments.
 
         The values do not depend on the order of the axes: the same tensor stored "io" is the transpose of "oi".
         Cost: one pass over the tensor; for orthogonal matrices O(rows columns min(rows, columns)).

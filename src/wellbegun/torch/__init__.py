@@ -8,8 +8,8 @@ from wellbegun.torch.measure import measure
 from wellbegun.torch.probe import probe
 from wellbegun.torch.saving import save_weights
 from wellbegun.torch.shards import agreed, gathered
-from wellbegun.torch.trace import trace
-from wellbegun.torch.weights import apply_plan
+from wellbegun.torch.targets import apply_plan
+from wellbegun.torch.trace.recording import trace
 
 __all__ = [
     "InputSpec",

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from wellbegun._arguments import message
+from wellbegun.engine import fill
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
-from wellbegun.fill import fill
 from wellbegun.laws import Normal, Uniform
 from wellbegun.torch.huggingface import inputs_of
 

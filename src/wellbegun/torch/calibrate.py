@@ -22,9 +22,9 @@ from wellbegun.planning import Entry, Ledger, Plan, relinked
 from wellbegun.torch.batch import Batch, Call, call_of, is_data, place
 from wellbegun.torch.gauge import Gauge, Strayed
 from wellbegun.torch.probe import Loss, probe
-from wellbegun.torch.recorder import Observer
-from wellbegun.torch.trace import parameters_of, preserved, record
-from wellbegun.torch.weights import apply_plan
+from wellbegun.torch.targets import apply_plan
+from wellbegun.torch.trace.dispatch import Observer
+from wellbegun.torch.trace.recording import parameters_of, preserved, record
 
 
 def calibrate(

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from wellbegun.fill import Job, gpu, write
-from wellbegun.fill.complexes import REAL_OF, part_of
-from wellbegun.fill.parameters import Parameters, parameters_of
-from wellbegun.fill.reference import fill_rows
-from wellbegun.fill.regions import Region, Rows, region_of, rows_of, size_of, tiles
-from wellbegun.fill.writers import WRITERS
+from wellbegun.engine import Job, gpu, write
+from wellbegun.engine.complexes import REAL_OF, part_of
+from wellbegun.engine.parameters import Parameters, parameters_of
+from wellbegun.engine.reference import fill_rows
+from wellbegun.engine.regions import Region, Rows, region_of, rows_of, size_of, tiles
+from wellbegun.engine.writers import WRITERS
 from wellbegun.laws import Constant, Law, Normal, Sections, ZeroRows
 
 _CHUNK = 1 << 24  # elements drawn at once for a destination whose rows are not contiguous

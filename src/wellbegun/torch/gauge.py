@@ -16,11 +16,11 @@ import torch
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, idle, roles_of, way
 from wellbegun.laws import Constant, RowSums
 from wellbegun.planning import Entry, Plan
-from wellbegun.torch.aten import Attended
 from wellbegun.torch.held import Held, Step
 from wellbegun.torch.logits import Pair, pairs_of
 from wellbegun.torch.probe import rms
-from wellbegun.torch.recorder import Observer
+from wellbegun.torch.trace.aten import Attended
+from wellbegun.torch.trace.dispatch import Observer
 
 TOLERANCE = 0.02  # relative deviation from the target that is left alone
 SAMPLES = 8  # least entries a measured mean is taken of

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 
 from wellbegun.graph import Operation
-from wellbegun.torch.recorder import Observer
-from wellbegun.torch.values import storage_of
+from wellbegun.torch.trace.dispatch import Observer
+from wellbegun.torch.trace.values import storage_of
 
 
 class Step(NamedTuple):

@@ -4,7 +4,7 @@ import torch
 
 from wellbegun.planning import Plan
 from wellbegun.planning.histograms import Histogram, choose, histogram
-from wellbegun.torch.computed import visible
+from wellbegun.torch.parametrize import visible
 
 _MOST = 1 << 19  # values looked at in one parameter
 

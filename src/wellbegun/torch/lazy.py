@@ -8,7 +8,7 @@ from torch.nn.parameter import is_lazy
 from wellbegun._arguments import told
 from wellbegun.errors import TraceError
 from wellbegun.torch.batch import Batch, call_of, place
-from wellbegun.torch.preserve import preserved
+from wellbegun.torch.sandbox import preserved
 
 
 def materialize(model: torch.nn.Module, batch: Batch = None) -> bool:

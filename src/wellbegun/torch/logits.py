@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from wellbegun.graph import WEIGHTED, ModelGraph, attentions_of, way
-from wellbegun.graph.structure import weights_before
+from wellbegun.graph.residual import weights_before
 from wellbegun.torch.held import Held
 
 _SAMPLES, _QUERIES = 16, 64  # of which logits are looked at

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from wellbegun._arguments import message
+from wellbegun.engine import fill
 from wellbegun.errors import ArgumentError
-from wellbegun.fill import fill
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, roles_of
 from wellbegun.laws import Normal
-from wellbegun.planning.prediction import Measured, Measurement
+from wellbegun.planning.propagation import Measured, Measurement
 from wellbegun.theory import Signal
 from wellbegun.torch.batch import Batch, call_of, place
-from wellbegun.torch.trace import check_model, parameters_of, preserved, record
+from wellbegun.torch.trace.recording import check_model, parameters_of, preserved, record
 
 _SAMPLES, _POSITIONS = 32, 32  # how many are compared pair by pair
 _ROWS = 1024  # of samples and positions, from which it is told how many units are independent

@@ -8,20 +8,20 @@ import torch
 
 from wellbegun._arguments import message
 from wellbegun._typing import Progress, phase
+from wellbegun.engine import fill
 from wellbegun.errors import ArgumentError, ArgumentTypeError, TraceError
-from wellbegun.fill import fill
 from wellbegun.graph import ModelGraph, Role, roles_of
 from wellbegun.health import LossStats, Statistics
 from wellbegun.laws import Normal, Uniform
 from wellbegun.torch.batch import Batch, call_of, outputs_of, place
-from wellbegun.torch.computed import visible
 from wellbegun.torch.contents import Contents
 from wellbegun.torch.gradients import Gradients
 from wellbegun.torch.jacobian import Way, aimless, random_signal
-from wellbegun.torch.recorder import Observer
+from wellbegun.torch.parametrize import visible
 from wellbegun.torch.summary import attention_stats, operation_stats, stream_stats, weights
 from wellbegun.torch.tensors import correlation, norm, rms
-from wellbegun.torch.trace import check_model, parameters_of, preserved, record
+from wellbegun.torch.trace.dispatch import Observer
+from wellbegun.torch.trace.recording import check_model, parameters_of, preserved, record
 from wellbegun.torch.watch import Watch
 
 __all__ = ["Loss", "probe", "rms"]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from wellbegun.torch.aten import Attended
+from wellbegun.torch.trace.aten import Attended
 
 SAMPLES, HEADS, QUERIES = 2, 4, 32
 _MASKED = 5e3  # a key this far below a query's best one is hidden from it, as by -10000 or -inf

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from wellbegun.engine.regions import Region
 from wellbegun.errors import TraceError
-from wellbegun.fill.regions import Region
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.follow import escapes, is_linear
 from wellbegun.graph.model import Function
-from wellbegun.graph.structure import weights_before
+from wellbegun.graph.residual import weights_before
 
 Usual = Callable[[Function], tuple[float, float]]
 TINY = 0.05  # share of the usual slope below which an activation is flat at an entry

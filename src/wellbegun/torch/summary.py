@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, Role
-from wellbegun.graph.parts import attentions_of
-from wellbegun.graph.structure import weights_before
+from wellbegun.graph.attention import attentions_of
+from wellbegun.graph.residual import weights_before
 from wellbegun.health import AttentionStats, OperationStats, StreamStats
 from wellbegun.torch.slopes import Shares, shares_of
 from wellbegun.torch.tensors import correlation

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from wellbegun.graph import WEIGHTED, Operation
-from wellbegun.torch.aten import Attended
 from wellbegun.torch.contents import HALF_RANGE
 from wellbegun.torch.scores import Scores, of_attention, of_softmax
 from wellbegun.torch.tensors import finite, largest, norm, rough_rms, sample
+from wellbegun.torch.trace.aten import Attended
 
 _SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonlinearities start from
 

@@ -9,7 +9,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.health import Health
 from wellbegun.planning import Ledger, Plan, Predictions
 from wellbegun.planning.histograms import Histogram
-from wellbegun.race.results import Race
+from wellbegun.racing.results import Race
 
 KINDS: dict[type, str] = {
     Plan: "plan",

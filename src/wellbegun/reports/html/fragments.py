@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wellbegun.health import Health
 from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
-from wellbegun.race.results import Race
+from wellbegun.racing.results import Race
 from wellbegun.reports.html.findings import measured
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import plural, shown

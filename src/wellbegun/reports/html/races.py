@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wellbegun.race.results import Race, Trial
-from wellbegun.race.statistics import quantile
+from wellbegun.racing.results import Race, Trial
+from wellbegun.racing.statistics import quantile
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import Figure, Section, choices, lines, plural, short, shown
 from wellbegun.reports.html.tables import Column, table_block, table_data

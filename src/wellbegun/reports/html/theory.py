@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from wellbegun.planning import Predictions
-from wellbegun.planning.prediction import Quantity, Row
+from wellbegun.planning.propagation import Quantity, Row
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import Figure, Section, choices, lines, plural
 from wellbegun.reports.html.tables import Column, table_block, table_data

@@ -5,7 +5,7 @@ from typing import Literal
 
 from wellbegun.health import Health
 from wellbegun.planning import Plan, Predictions
-from wellbegun.race.results import Race
+from wellbegun.racing.results import Race
 from wellbegun.reports.html.parts import plural, shown
 
 

@@ -11,7 +11,7 @@ from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, diffe
 from wellbegun.planning.recipes.auto.roles import readout_rms
 from wellbegun.planning.recipes.base import KEEP, Choice
 from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
-from wellbegun.schemes.linked import row_sums
+from wellbegun.schemes.dependent import row_sums
 
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"

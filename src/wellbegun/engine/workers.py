@@ -1,0 +1,162 @@
+"""Which engine draws, and on how many threads.
+
+The reference (NumPy) and the compiled kernels give the same bits, so this is only a matter of time: loading the
+compiler and compiling a kernel takes as long as drawing a few million values with the reference.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wellbegun._arguments import choice, integer
+from wellbegun._typing import Array
+from wellbegun.engine import reference
+from wellbegun.engine.kernels import SHORT
+from wellbegun.engine.parameters import Parameters
+from wellbegun.engine.regions import Rows, pieces
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+ENGINES = ("auto", "reference", "compiled")
+COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before kernels are worth compiling
+KERNEL_FROM = 1 << 7  # below it a kernel that may yet have to be compiled is not worth it
+STREAM_FROM = 1 << 25  # bytes of a destination that is written past the caches, because it would not stay in them
+_PIECE = 1 << 18  # elements a thread takes at once
+
+
+class _Process:
+    """What is kept between calls: elements drawn so far, and the worker threads. Forked children start anew."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.lock = threading.Lock()
+        self.drawn = 0
+        self.pool: ThreadPoolExecutor | None = None
+        self.workers = 0
+
+    def count(self, elements: int) -> int:
+        with self.lock:
+            self.drawn += elements
+            return self.drawn
+
+    def executor(self, threads: int) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self.lock:
+            if self.pool is None or self.workers < threads:
+                self.pool = ThreadPoolExecutor(threads, thread_name_prefix="wellbegun")
+                self.workers = threads
+            return self.pool
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.reset)
+
+
+def threads_of(threads: int | None) -> int:
+    """Worker threads for one fill: the argument, or the processors this process may use."""
+    if threads is not None:
+        return integer("fill", "threads", threads, minimum=1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose(elements: int) -> str:
+    """ "reference" or "compiled"; the environment variable WELLBEGUN_ENGINE can force one."""
+    forced = choice("wellbegun", "WELLBEGUN_ENGINE", os.environ.get("WELLBEGUN_ENGINE", "auto"), ENGINES)
+    if forced != "auto":
+        return forced
+    if elements < KERNEL_FROM:
+        return "reference"
+    return "compiled" if _process.count(elements) >= COMPILE_FROM else "reference"
+
+
+def draw(
+    flat: Array,
+    work: Sequence[Rows],
+    key: tuple[int, int, int, int],
+    parameters: Parameters,
+    dtype: str,
+    *,
+    threads: int,
+    engine: str,
+) -> None:
+    """Write rows of a stream into `flat`, a contiguous view of the destination's memory."""
+    total = sum(rows.rows * rows.run for rows in work)
+    if engine == "reference":
+        paint = _reference(flat, key, parameters, dtype)
+    else:
+        paint = _compiled(flat, key, parameters, dtype, stream=total * flat.itemsize >= STREAM_FROM)
+    if threads == 1 or total <= _PIECE:
+        for rows in work:
+            paint(rows)
+        return
+    limit = min(_PIECE * 8, max(_PIECE, -(-total // (threads * 4))))
+    parallel(paint, [piece for rows in work for piece in pieces(rows, limit)], threads)
+
+
+def parallel(task: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
+    """Run `task` on every item with `threads` workers; the caller is one of them. Errors surface here."""
+    pending = deque(items)
+
+    def work() -> None:
+        while pending:
+            try:
+                item = pending.popleft()
+            except IndexError:  # another worker took the last one
+                return
+            try:
+                task(item)
+            except BaseException:  # of any kind, an interrupt too: nobody starts anything new
+                pending.clear()
+                raise
+
+    helpers = min(threads, len(items)) - 1
+    pool = _process.executor(helpers) if helpers > 0 else None
+    started = [pool.submit(copy_context().run, work) for _ in range(helpers)] if pool is not None else []
+    try:
+        work()
+    finally:
+        pending.clear()  # after an error or an interrupt nobody starts anything new
+        for future in started:
+            future.result()
+
+
+def _reference(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:
+    def paint(rows: Rows) -> None:
+        shape, strides = (rows.rows, rows.run), (rows.pitch * flat.itemsize, flat.itemsize)
+        view = np.lib.stride_tricks.as_strided(flat[rows.offset :], shape, strides)
+        reference.fill_rows(view, rows.first, rows.step, key, parameters, dtype)  # type: ignore[arg-type]
+
+    return paint
+
+
+def _compiled(
+    flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str, *, stream: bool
+) -> Callable[[Rows], None]:
+    from wellbegun.engine.compiler import kernel
+
+    size, start = flat.itemsize, flat.ctypes.data
+    words, numbers = np.array(key, np.uint32), np.array(parameters, type(parameters[0]))
+    per_block = 2 if dtype == "float64" else 4
+
+    def variant(rows: Rows, address: int) -> str:
+        if rows.rows > 1:
+            return "short" if rows.run < SHORT else "wide"
+        lined_up = address % (per_block * size) == rows.first % per_block * size  # blocks start where lines can
+        return "stream" if stream and lined_up else "wide"
+
+    def paint(rows: Rows) -> None:
+        address = start + rows.offset * size
+        fill = kernel(type(parameters), dtype, variant(rows, address))
+        fill(address, rows.pitch * size, rows.rows, rows.run, rows.first, rows.step, words, numbers)
+
+    return paint

@@ -1,0 +1,223 @@
+"""What a weight does inside attention, gated units and experts: query, key, value, gate, up, down, router."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from wellbegun.graph.follow import TRANSPARENT, is_linear, meetings
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.residual import weights_before
+
+_CHOOSING = frozenset({"topk", "argmax", "sort", "argsort"})
+_NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
+    frozenset({"query"}): "query",
+    frozenset({"key"}): "key",
+    frozenset({"value"}): "value",
+    frozenset({"query", "key"}): "query_key",
+    frozenset({"key", "value"}): "key_value",
+    frozenset({"query", "key", "value"}): "query_key_value",
+    frozenset({"gate"}): "gate",
+    frozenset({"up"}): "up",
+    frozenset({"gate", "up"}): "gate_up",
+}
+QKV = frozenset({"query", "key", "value", "query_key", "key_value"})  # of which one weight may hold several
+_PARTS = {name: parts for parts, name in _NAMES.items()}
+
+
+class Attention(NamedTuple):
+    """The values that one attention reads and makes, the width of its heads, and how queries and keys meet."""
+
+    query: int | None
+    key: int | None
+    value: int | None
+    output: int
+    width: int
+    compared: int  # index of the operation that compares queries and keys: the softmax, or the whole
+    product: int  # index of the operation that multiplies queries with keys
+    scale: float | None  # what turns their products into logits, if that is a multiplication
+
+
+def joined(names: Iterable[str]) -> str | None:
+    """The role of a weight whose slices have these roles, if they make one.
+
+    >>> joined(["query", "key_value"])
+    'query_key_value'
+    """
+    parts = [_PARTS.get(name, frozenset()) for name in names]
+    return _NAMES.get(frozenset().union(*parts)) if all(parts) else None
+
+
+def parts_of(graph: ModelGraph) -> Mapping[int, str]:
+    """Weighted operation -> its part, for those that have one."""
+    feeds: dict[int, set[str]] = {}
+    found: dict[int, str] = {}
+    for attention in attentions_of(graph):
+        for name, start in zip(("query", "key", "value"), attention[:3], strict=True):
+            for operation in weights_before(graph, start, functions=name != "value") if start is not None else ():
+                feeds.setdefault(operation.index, set()).add(name)
+        found.update((operation.index, "attention_out") for operation in _next_weights(graph, attention.output))
+    for operation in graph.operations:
+        if operation.kind == "gate" and len(operation.inputs) == 2:
+            found.update(_gate(graph, operation, feeds))
+        if operation.name in _CHOOSING:
+            found.update((r.index, "router") for value in operation.inputs for r in _scores_before(graph, value))
+    named = {index: _NAMES[frozenset(parts)] for index, parts in feeds.items() if frozenset(parts) in _NAMES}
+    return {**found, **named}
+
+
+# ---------------------------------------------------------------------- attention
+def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
+    """Every attention, built in or written by hand."""
+    for operation in graph.operations:
+        if operation.kind == "attention" and operation.inputs:
+            query, *rest = operation.inputs
+            key = rest[0] if rest else query  # equal inputs are listed once
+            how = operation.width, operation.index, operation.index, operation.scale
+            yield Attention(query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0], *how)
+        if operation.kind == "softmax":
+            scores, mixing = _product_before(graph, operation), _product_after(graph, operation)
+            if scores is not None and mixing is not None:
+                query, key = scores.inputs[0], scores.inputs[-1]
+                weights = _product_input(graph, mixing, operation)
+                value = next((given for given in mixing.inputs if given != weights), None)
+                scale = _scale_between(graph, scores, operation)
+                compared = scores.width, operation.index, scores.index
+                yield Attention(query, key, value, mixing.outputs[0], *compared, scale)
+
+
+def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:
+    """The product of two signals whose entries the softmax compares."""
+    stack, seen = list(softmax.inputs), set(softmax.inputs)
+    while stack:
+        producer = graph.producers.get(stack.pop())
+        if producer is None:
+            continue
+        if producer.kind == "matmul":
+            return producer
+        if producer.kind in TRANSPARENT | {"pointwise"}:
+            new = [value for value in producer.inputs if value not in seen]
+            seen.update(new)
+            stack += new
+    return None
+
+
+def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) -> float | None:
+    """The slope at 0 of the way from a product to its softmax, through masks and sums; None if there is another kind of
+    step."""
+    scale, value = 1.0, softmax.inputs[0]
+    while value not in product.outputs:
+        step = graph.producers[value]
+        if step.kind == "pointwise" and step.function is not None and step.root is not None:
+            low, high = (float(found) for found in np.asarray(step.function(np.array([-1e-3, 1e-3])), np.float64))
+            scale, value = scale * (high - low) / 2e-3, step.root
+        elif step.kind in ("move", "shift", "add") and step.inputs:
+            value = next((given for given in step.inputs if _behind(graph, given, product)), -1)
+        else:
+            return None
+        if value < 0 or (value not in product.outputs and value not in graph.producers):
+            return None
+    return scale
+
+
+def _behind(graph: ModelGraph, value: int, product: Operation) -> bool:
+    """Whether a value comes from a product through steps of one kind or another that keep its shape."""
+    stack, seen = [value], {value}
+    while stack:
+        current = stack.pop()
+        if current in product.outputs:
+            return True
+        step = graph.producers.get(current)
+        if step is not None and step.kind in TRANSPARENT | {"pointwise"} and step.index > product.index:
+            new = set(step.inputs) - seen
+            seen |= new
+            stack += new
+    return False
+
+
+def _product_after(graph: ModelGraph, softmax: Operation) -> Operation | None:
+    for reader in _readers(graph, softmax.outputs[0]):
+        if reader.kind == "matmul":
+            return reader
+    return None
+
+
+def _product_input(graph: ModelGraph, product: Operation, softmax: Operation) -> int:
+    """Which input of a product comes from the softmax."""
+    for value in product.inputs:
+        current: Operation | None = graph.producers.get(value)
+        while current is not None and current.index > softmax.index and current.inputs:
+            current = graph.producers.get(current.inputs[0])
+        if current is softmax:
+            return value
+    return product.inputs[0]
+
+
+def _readers(graph: ModelGraph, value: int) -> Iterator[Operation]:
+    """Operations that read a value, through reshapes, scales and linear functions."""
+    queue, seen = deque([value]), {value}
+    while queue:
+        for reader in graph.consumers.get(queue.popleft(), ()):
+            passes = reader.kind in ("move", "scale", "split", "concat", "norm", "shift")
+            if passes or (reader.kind == "pointwise" and is_linear(graph, reader)):
+                new = [output for output in reader.outputs if output not in seen]
+                seen.update(new)
+                queue.extend(new)
+            else:
+                yield reader
+
+
+def _next_weights(graph: ModelGraph, value: int) -> Iterator[Operation]:
+    return (reader for reader in _readers(graph, value) if reader.kind in WEIGHTED)
+
+
+# ---------------------------------------------------------------------- gates and routers
+def _gate(graph: ModelGraph, operation: Operation, feeds: dict[int, set[str]]) -> dict[int, str]:
+    """A product of f(a) and b, both straight from weights: gate and up; the next weight is down."""
+    sides = [(list(weights_before(graph, value)), value) for value in operation.inputs]
+    plain = [(found, value) for found, value in sides if len(found) == 1]
+    if len(plain) == 1:
+        linear, value = plain[0]
+        other = next(given for given in operation.inputs if given != value)
+        gated = list(weights_before(graph, other, functions=True))
+        pairs = [("up", linear), ("gate", gated)] if len(gated) == 1 and _direct(graph, other) else []
+    else:  # no nonlinearity on either side: the first factor is called the gate
+        pairs = list(zip(("gate", "up"), (found for found, _ in plain), strict=False)) if len(plain) == 2 else []
+    down = {weight.index: "down" for weight in _next_weights(graph, operation.outputs[0])}
+    for name, (weight,) in pairs:
+        if down:
+            feeds.setdefault(weight.index, set()).add(name)
+        elif name == "gate" and _positive(graph, weight):
+            down[weight.index] = "time_step"
+    return down if pairs else {}
+
+
+def _positive(graph: ModelGraph, weight: Operation) -> bool:
+    """Whether a weight's output goes through a softplus, as the time step of a state-space model does."""
+    return any(meeting.name == "softplus" for meeting in meetings(graph, weight.outputs[0]))
+
+
+def _direct(graph: ModelGraph, value: int) -> bool:
+    """Whether a value is a function of one signal straight from a weight: no pooling as in squeeze-and-excitation."""
+    producer = graph.producers.get(value)
+    while producer is not None and producer.kind not in WEIGHTED:
+        if producer.kind in ("mean", "pool", "add") or not producer.inputs:
+            return False
+        producer = graph.producers.get(producer.root or producer.inputs[0])
+    return producer is not None
+
+
+def _scores_before(graph: ModelGraph, value: int) -> Iterator[Operation]:
+    """The weight whose output a choice among experts is made from."""
+    stack, seen = [value], {value}
+    while stack:
+        producer = graph.producers.get(stack.pop())
+        if producer is None:
+            continue
+        if producer.kind in WEIGHTED:
+            yield producer
+        elif producer.kind in TRANSPARENT | {"pointwise", "softmax"}:
+            new = [given for given in producer.inputs if given not in seen]
+            seen.update(new)
+            stack += new

@@ -1,6 +1,0 @@
-"""What theory says about every operation of a planned model, beside what was measured. Framework-free."""
-
-from wellbegun.planning.prediction.compare import Predictions, Quantity, Row, predict
-from wellbegun.planning.prediction.measured import Measured, Measurement
-
-__all__ = ["Measured", "Measurement", "Predictions", "Quantity", "Row", "predict"]

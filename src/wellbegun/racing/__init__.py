@@ -1,0 +1,1 @@
+"""Short trainings of several initializations, compared; the parts of `wellbegun.race`."""

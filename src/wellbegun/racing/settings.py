@@ -1,0 +1,227 @@
+"""The arguments of a race, checked before anything runs, and what tells one race from another."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wellbegun import __version__
+from wellbegun._arguments import choice, integer, message, real, seed_of
+from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
+from wellbegun.racing.data import Data, data_of
+from wellbegun.racing.entrants import Tools, candidates_of, digest, function_text
+from wellbegun.racing.work import Arm, Kit
+
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+PRUNE = ("halving",)
+FIRST_RUNG = 5  # steps; before that a loss curve says little
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is raced."""
+
+    kit: Kit
+    data: Data
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    prune: str | None
+    model: str  # in words
+    shape: str  # digest of its parameters' names and shapes
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Every optimizer with every rate."""
+        return tuple((optimizer, rate) for optimizer in self.kit.optimizers for rate in self.rates)
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Steps after which the worse half of the arms stops, and the last step."""
+        last = self.kit.steps
+        early = [last // 8, last // 4, last // 2] if self.prune else []
+        return (*dict.fromkeys(steps for steps in early if FIRST_RUNG <= steps < last), last)
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The data as a plain dict, which every task carries."""
+        return {name: getattr(self.data, name) for name in self.data.__dataclass_fields__}
+
+    def description(self) -> str:
+        """The race in words."""
+        kit, chance = self.kit, self.kit.chance
+        counts = (
+            _count(len(kit.candidates), "candidate"),
+            _count(len(self.rates), "rate"),
+            _count(len(self.seeds), "seed"),
+        )
+        loss = "the given loss" if kit.loss is not None else _loss_name(self.data)
+        tested = f", {len(self.data.test_targets)} to test on" if self.data.test_targets is not None else ""
+        return (
+            f"{' × '.join(counts)}, {', '.join(kit.optimizers)}, {_count(kit.steps, 'step')} "
+            f"of {kit.batch_size} samples{', halving' if self.prune else ''}; {self.model} on {self.data.name} "
+            f"({len(self.data.targets)} samples{tested}); {loss}"
+            f"{'' if chance is None else f', by chance {chance:.3g}'}"
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Plain data that is equal for equal races, and differs where a setting does."""
+        from importlib.metadata import version
+
+        kit = self.kit
+        return {
+            "candidates": {name: candidate.text for name, candidate in kit.candidates.items()},
+            "optimizers": {name: _text(kind) for name, kind in kit.optimizers.items()},
+            "rates": list(self.rates),
+            "seeds": list(self.seeds),
+            "steps": kit.steps,
+            "batch_size": kit.batch_size,
+            "prune": self.prune,
+            "loss": _text(kit.loss),
+            "metric": _text(kit.metric),
+            "chance": kit.chance,
+            "build": _text(kit.build),
+            "model": f"{self.model} {self.shape}",
+            "data": f"{self.data.name} {self.data.digest()}",
+            "versions": {"wellbegun": __version__, "torch": version("torch")},
+        }
+
+
+def _text(given: Any) -> str | None:
+    return given if given is None or isinstance(given, str) else function_text(given)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _loss_name(data: Data) -> str:
+    return "squared error" if data.targets.dtype.kind == "f" else "cross-entropy"
+
+
+def settings_of(
+    candidates: Any,
+    build: Callable[[], Any],
+    data: Any,
+    tools: Tools,
+    *,
+    rates: Iterable[float],
+    optimizers: Any,
+    seeds: Any,
+    steps: int,
+    batch_size: int,
+    loss: Any,
+    metric: Any,
+    prune: str | None,
+    chance: float | None,
+) -> Settings:
+    """Check every argument; the model is built once and sees one batch, so that what cannot run is told at once."""
+    entrants = candidates_of(candidates)
+    for argument, value in (("build", build), *((n, f) for n, f in (("loss", loss), ("metric", metric)) if f)):
+        if not callable(value):
+            raise ArgumentTypeError(message("race", argument, "a function", value))
+    found_rates = rates_of(rates)
+    kinds, numbers = optimizers_of(optimizers), seeds_of(seeds)
+    length = integer("race", "steps", steps, minimum=1)
+    size = integer("race", "batch_size", batch_size, minimum=1)
+    if prune is not None:
+        choice("race", "prune", prune, PRUNE)
+    known = None if chance is None else real("race", "chance", chance, minimum=0.0, exclusive=True)
+    found = data_of(data)
+    kit = Kit(
+        build,
+        {candidate.name: candidate for candidate in entrants},
+        kinds,
+        tools,
+        loss,
+        metric,
+        known if known is not None or loss is not None else _chance(found),
+        length,
+        min(size, len(found.targets)),
+    )
+    model, shape = _tried(kit, found, numbers[0])
+    return Settings(kit, found, found_rates, numbers, prune, model, shape)
+
+
+def rates_of(given: Any) -> tuple[float, ...]:
+    """Rates from one number or several."""
+    several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    rates = tuple(real("race", "rates", rate, minimum=0.0, exclusive=True) for rate in several)
+    return _different("rates", rates)
+
+
+def seeds_of(given: Any) -> tuple[int, ...]:
+    """Seeds from how many, or from several."""
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        return _different("seeds", tuple(seed_of("race", seed) for seed in given))
+    return tuple(range(integer("race", "seeds", given, minimum=1)))
+
+
+def _different(argument: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values or len(set(values)) < len(values):
+        raise ArgumentError(message("race", argument, "at least one, all different", list(values)))
+    return values
+
+
+def optimizers_of(given: Any) -> dict[str, Any]:
+    """Optimizers by name: names of known ones, functions of (parameters, rate), or a dict of these."""
+    from wellbegun.torch.training import OPTIMIZERS
+
+    if isinstance(given, str) or callable(given):
+        given = (given,)
+    if not isinstance(given, Iterable):
+        allowed = f"names ({', '.join(OPTIMIZERS)}) or functions of (parameters, rate)"
+        raise ArgumentTypeError(message("race", "optimizers", allowed, given))
+    if isinstance(given, Mapping):
+        pairs = list(given.items())
+    else:
+        pairs = [(kind if isinstance(kind, str) else getattr(kind, "__name__", repr(kind)), kind) for kind in given]
+    for _, kind in pairs:
+        if not callable(kind):
+            choice("race", "optimizers", kind, tuple(OPTIMIZERS))
+    _different("optimizers", tuple(name for name, _ in pairs))
+    return dict(pairs)
+
+
+def _chance(data: Data) -> float | None:
+    from wellbegun.torch.training import chance_of
+
+    found = chance_of(data.targets)
+    return found if found > 0 and math.isfinite(found) else None
+
+
+def _tried(kit: Kit, data: Data, seed: int) -> tuple[str, str]:
+    """Build the model and send it one batch: what it is in words, and a digest of its parameters' shapes."""
+    from wellbegun.torch import materialize
+    from wellbegun.torch.training import batches, built, evaluate, loss_at, optimizer_of, picked, seeded, tensors
+
+    course = kit.course(data, 1)
+    with seeded(seed):
+        index = next(batches(len(data.targets), kit.batch_size, seed))
+        try:
+            model = built(kit.build, seed)
+            materialize(model, tensors(picked(data.inputs, index)))
+            value = loss_at(model, course, index)
+            if not value.requires_grad:
+                raise ArgumentError("race: loss must depend on the model's parameters; it does not.")
+            for kind in kit.optimizers.values():
+                optimizer_of(kind, model, 1e-3)
+            if data.test_inputs is not None and data.test_targets is not None:
+                evaluate(model, picked(data.test_inputs, index[:1] * 0), data.test_targets[:1], kit.metric)
+        except WellbegunError:
+            raise
+        except Exception as error:  # the user's model, loss, optimizer or metric: told with what to look at
+            raise ArgumentError(
+                f"race: a first try of model, loss, optimizers and metric on one batch failed: "
+                f"{type(error).__name__}: {error}. Inputs: {_shapes(data.inputs)}; targets: {_shapes(data.targets)}."
+            ) from error
+    shapes = {name: list(tensor.shape) for name, tensor in model.named_parameters()}
+    values = sum(tensor.numel() for tensor in model.parameters())
+    return f"{type(model).__name__} with {values:,} parameters", digest(shapes)
+
+
+def _shapes(inputs: Any) -> str:
+    if isinstance(inputs, dict):
+        return ", ".join(f"{name} {_shapes(part)}" for name, part in inputs.items())
+    if isinstance(inputs, tuple):
+        return ", ".join(map(_shapes, inputs))
+    return f"{inputs.dtype} {tuple(inputs.shape)}"

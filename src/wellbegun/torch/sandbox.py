@@ -1,0 +1,116 @@
+"""Whatever a forward pass changes about a model comes back."""
+
+import random
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import _disable_current_modes
+
+from wellbegun.torch.trace.values import storage_of
+
+_CONTAINERS = frozenset({dict, list, set, OrderedDict})
+
+
+@contextmanager
+def preserved(model: torch.nn.Module) -> Iterator[None]:
+    """Parameters, buffers, gradients, flags, attributes and hooks of every module, and random states, come back.
+
+    Attributes come back by identity, and dicts, lists and sets among them with what they held. Compiled code runs
+    uncompiled meanwhile.
+    """
+    attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
+    held = [(found, found.copy()) for _, saved in attributes for found in saved.values() if type(found) in _CONTAINERS]
+    tensors = _tensors(model)
+    buffers = [buffer for buffer in model.buffers() if not (buffer.is_meta or is_lazy(buffer))]
+    values = [(buffer, buffer.detach().clone()) for buffer in buffers]
+    backups = _Backups(model)
+    _active.append(backups)
+    cache = dict(parametrize._cache)
+    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=devices), _uncompiled():
+        parametrize._cache.clear()
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            _put_back(parametrize._cache, cache)
+            for table, kept in [*attributes, *held]:
+                _put_back(table, kept)
+            _active.remove(backups)
+            with torch.no_grad():
+                backups.restore()
+                for tensor, alias, gradient, trained in tensors:
+                    _restore(tensor, alias, gradient, trained)
+                for buffer, value in values:
+                    buffer.copy_(value)
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Compiled code runs as it was written. Where the compiler has not been loaded (a second), there is none."""
+    loaded = "torch._dynamo.eval_frame" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
+
+
+class _Backups:
+    """Copies of what a forward pass writes into parameters and gradients, made before the first write."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        parameters = [tensor for tensor in model.parameters() if not is_lazy(tensor)]
+        tensors = [given for tensor in parameters for given in (tensor, tensor.grad) if given is not None]
+        self._guarded = {storage_of(tensor): tensor.detach() for tensor in tensors if not tensor.is_meta}
+        self._saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def save(self, tensor: torch.Tensor) -> None:
+        key = storage_of(tensor)
+        if key in self._guarded and key not in self._saved:
+            whole = self._guarded[key]
+            flat = whole.new_empty(0).set_(whole.untyped_storage())
+            self._saved[key] = flat, flat.clone()
+
+    def restore(self) -> None:
+        for flat, value in self._saved.values():
+            flat.copy_(value)
+
+
+_active: list[_Backups] = []
+
+
+def about_to_write(tensors: Iterable[torch.Tensor]) -> None:
+    """Called before an operation writes in place: parameters are copied first, so that `preserved` can restore them."""
+    if _active:
+        with _disable_current_modes(), torch.no_grad():
+            for tensor in tensors:
+                for backups in _active:
+                    backups.save(tensor)
+
+
+def _put_back(table: Any, kept: Any) -> None:
+    table.clear()
+    if isinstance(table, list):
+        table.extend(kept)
+    else:
+        table.update(kept)
+
+
+def _tensors(model: torch.nn.Module) -> list[tuple[torch.Tensor, torch.Tensor, Any, bool]]:
+    """Parameters with an alias of their memory, their gradient and whether they are trained."""
+    parameters = (tensor for tensor in model.parameters() if not is_lazy(tensor))
+    return [(tensor, tensor.detach(), tensor.grad, tensor.requires_grad) for tensor in parameters]
+
+
+def _restore(tensor: torch.Tensor, alias: torch.Tensor, gradient: Any, trained: bool) -> None:
+    if tensor.grad is not gradient:
+        tensor.grad = gradient
+    if tensor.requires_grad != trained:
+        tensor.requires_grad_(trained)
+    if tensor.layout == torch.strided and tensor.untyped_storage()._cdata != alias.untyped_storage()._cdata:
+        tensor.data = alias

@@ -1,0 +1,122 @@
+"""Which axis of a parameter became which axis of a tensor made from it, through views, copies and elementwise steps.
+
+A view's strides say which part of the index space each of its axes runs over; that also covers reshapes that merge or
+split axes. A copy starts a new frame with its own strides.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wellbegun.torch.trace.expression import Root
+
+AxisSets = tuple[frozenset[int], ...]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A tensor made from parameters alone."""
+
+    names: frozenset[str]
+    shape: tuple[int, ...]  # of the parameter, or of the first tensor computed from several
+    axes: AxisSets | None  # for each of its axes, the parameter axes it runs over; None: no longer known
+    frame: tuple[tuple[int, int, frozenset[int]], ...] = ()  # (size, stride, axes) of the storage it lives in
+    exact: bool = True  # entries are the parameter's own: only views and copies so far
+    pair: int | None = None  # the axis of real and imaginary parts, where the tensor made of them is complex
+    gathered: bool = False  # rows picked by constant indices, in a shape of their own: a table of positions
+    copied: bool = False  # in memory of its own: changing the parameter would not change it
+    expression: Any = field(default=None, compare=False, repr=False)  # how it was made; None: not known
+
+    @property
+    def name(self) -> str | None:
+        """The parameter, if there is only one."""
+        return next(iter(self.names)) if len(self.names) == 1 else None
+
+
+def of_parameter(name: str, tensor: Any) -> Derived:
+    """The parameter itself."""
+    axes = tuple(frozenset({axis}) for axis in range(tensor.ndim))
+    return Derived(
+        frozenset({name}), tuple(tensor.shape), axes, _frame(tensor, axes), expression=Root(name, tuple(tensor.shape))
+    )
+
+
+def _frame(tensor: Any, axes: AxisSets) -> tuple[tuple[int, int, frozenset[int]], ...]:
+    return tuple(zip(tensor.shape, tensor.stride(), axes, strict=True))
+
+
+def view(source: Derived, tensor: Any) -> Derived:
+    """A view of the storage that `source` lives in."""
+    if source.axes is None:
+        return source
+    axes = tuple(_covered(source, size, stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return replace(source, axes=axes)
+
+
+def _covered(source: Derived, size: int, stride: int) -> frozenset[int]:
+    """Frame axes whose index range [stride, stride * size) meets that of an axis of the view."""
+    if size <= 1 or stride == 0:
+        return frozenset()
+    found: frozenset[int] = frozenset()
+    for frame_size, frame_stride, axes in source.frame:
+        if frame_size > 1 and frame_stride and frame_stride < stride * size and stride < frame_stride * frame_size:
+            found |= axes
+    return found
+
+
+def copy(source: Derived, tensor: Any, *, exact: bool = True) -> Derived:
+    """A copy with its own storage, or an elementwise function, of the same shape."""
+    if source.axes is None or len(source.axes) != tensor.ndim:
+        return replace(source, axes=None, exact=False, copied=True)
+    return replace(source, frame=_frame(tensor, source.axes), exact=source.exact and exact, copied=True)
+
+
+def pick(source: Derived, tensor: Any, axis: int, rank: int) -> Derived:
+    """Slices along one axis, chosen by a tensor of integers of the given rank, which takes the place of that axis."""
+    if source.axes is None or axis >= len(source.axes) or len(source.axes) - 1 + rank != tensor.ndim:
+        return replace(source, axes=None, exact=False, gathered=source.gathered or rank > 1, copied=True)
+    axes = (*source.axes[:axis], *(source.axes[axis],) * rank, *source.axes[axis + 1 :])
+    gathered = source.gathered or rank > 1
+    return replace(source, axes=axes, frame=_frame(tensor, axes), gathered=gathered, copied=True)
+
+
+def paired(source: Derived, tensor: Any) -> Derived:
+    """Complex numbers, whose parts lie along the last axis of `source`."""
+    if source.axes is None or len(source.axes[-1]) != 1:
+        return replace(source, axes=None, exact=False)
+    return replace(source, axes=source.axes[:-1], frame=_frame(tensor, source.axes[:-1]), pair=min(source.axes[-1]))
+
+
+def merge(sources: list[Derived]) -> Derived:
+    """Something made of several parameters: only their names are known."""
+    gathered = any(source.gathered for source in sources)
+    return Derived(frozenset().union(*(source.names for source in sources)), (), None, exact=False, gathered=gathered)
+
+
+def computed(sources: list[Derived], tensor: Any) -> Derived:
+    """Something computed from parameters that has axes of its own."""
+    axes, gathered = tuple(frozenset({axis}) for axis in range(tensor.ndim)), any(s.gathered for s in sources)
+    names = frozenset().union(*(source.names for source in sources))
+    return Derived(names, tuple(tensor.shape), axes, _frame(tensor, axes), exact=False, gathered=gathered)
+
+
+def letters(derived: Derived, roles: str) -> str | None:
+    """Letters of the parameter's axes, if axis j of the tensor has role roles[j]; None if they contradict.
+
+    An axis that the tensor does not run over was indexed away: it counts matrices of their own. Axes of size 1 leave
+    no trace in strides; they take the roles that are still missing, in order.
+    """
+    if derived.axes is None or len(derived.axes) != len(roles):
+        return None
+    found: dict[int, str] = {}
+    if derived.pair is not None:  # real and imaginary parts are both summed over
+        found[derived.pair] = "i" if "i" in roles else "o"
+    for role, axes in zip(roles, derived.axes, strict=True):
+        for axis in axes:
+            if found.setdefault(axis, role) != role:
+                return None
+    missing = [role for role in dict.fromkeys(roles) if role not in found.values() and role != "e"]
+    for axis, size in sorted(enumerate(derived.shape), key=lambda item: item[1] > 1):
+        if axis not in found:
+            alone = "o" if size <= 1 or "l" in roles else "e"
+            found[axis] = missing.pop(0) if missing else alone
+    return "".join(found[axis] for axis in range(len(derived.shape)))

@@ -1,0 +1,136 @@
+"""torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch.distributions import Distribution
+
+from wellbegun._arguments import message, told
+from wellbegun._typing import Progress, phase
+from wellbegun.errors import ArgumentTypeError, TraceError
+from wellbegun.graph import ModelGraph, Parameter
+from wellbegun.torch.batch import Batch, Call, call_of, outputs_of, place
+from wellbegun.torch.parameters import parameters_of
+from wellbegun.torch.sandbox import preserved
+from wellbegun.torch.shards import pretended, sharded
+from wellbegun.torch.trace.axes import Derived
+from wellbegun.torch.trace.dispatch import Observer, Recorder
+from wellbegun.torch.trace.layers import Layers, scopes
+
+__all__ = ["check_model", "parameters_of", "preserved", "record", "trace"]
+_VALUES = (DataDependentOutputException, DynamicOutputShapeException)
+
+
+def check_model(model: Any) -> torch.nn.Module:
+    """The argument, if it is a torch module."""
+    if not isinstance(model, torch.nn.Module):
+        raise ArgumentTypeError(message("wellbegun", "model", "a torch.nn.Module", type(model).__name__))
+    return model
+
+
+def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | None = None) -> ModelGraph:
+    """The graph of one forward pass in the model's present mode; nothing about the model changes.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: no module, or no batch. TraceError: the forward pass failed.
+    """
+    check_model(model)
+    parameters, known = parameters_of(model)
+    call = place(call_of(batch, model), model)
+    meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
+    try:
+        with preserved(model):
+            return _fake(model, call, parameters, known, phase(progress, "trace"))
+    except _VALUES as error:
+        if meta:
+            remedy = "Plan it on memory (model.to_empty(device='cpu')), or with a batch that takes another path."
+            where = "it is on the meta device, which holds none"
+            if sharded(model):
+                where, remedy = "it is sharded", "Plan it before it is sharded, and apply the plan after."
+            raise TraceError(
+                f"trace: the path through the model depends on values, and {where} ({told(error)}) {remedy}"
+            ) from error
+        note = "The path through the model depends on values: traced with the given batch instead of fake tensors."
+    except TraceError as error:  # fake tensors are stricter than real ones in places; the real run has the last word
+        if meta:
+            raise
+        note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
+    with preserved(model):
+        graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
+    return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
+
+
+def _fake(
+    model: torch.nn.Module,
+    call: Call,
+    parameters: dict[str, Parameter],
+    known: dict[int, Derived],
+    progress: Progress | None,
+) -> ModelGraph:
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    fake = call.map(mode.from_tensor)
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
+    try:
+        with mode, pretended(model, known) as seen:
+            return record(model, fake, parameters, seen, progress=progress)[0]
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say."""
+    checks = Distribution._validate_args
+    Distribution._validate_args = False
+    try:
+        yield
+    finally:
+        Distribution._validate_args = checks
+
+
+def record(
+    model: torch.nn.Module,
+    call: Call,
+    parameters: dict[str, Parameter],
+    known: dict[int, Derived],
+    observer: Observer | None = None,
+    *,
+    progress: Progress | None = None,
+) -> tuple[ModelGraph, Any]:
+    """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
+    recorder = Recorder(known, parameters, observer)
+    for tensor in call.tensors():
+        recorder.signal(tensor)
+    try:
+        with torch.enable_grad(), _unchecked(), scopes(model, recorder, progress), recorder, Layers(recorder):
+            result = _called(model, call, recorder)
+            recorder.paused = True
+        return recorder.graph(outputs_of(result)), result
+    finally:
+        recorder.close()
+
+
+def _called(model: torch.nn.Module, call: Call, recorder: Recorder) -> Any:
+    try:
+        return model(*call.args, **call.kwargs)
+    except _VALUES:
+        raise
+    except Exception as error:  # whatever a model raises: it is told with its place, and the cause is kept
+        raise TraceError(_failure(recorder, call, error)) from error
+
+
+def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
+    scope = f"module {recorder.failed_in!r}" if recorder.failed_in else "the model itself"
+    where = f" at the operation {recorder.failed_at!r}" if recorder.failed_at else ""
+    after = f", after {recorder.operations[-1].place}" if recorder.operations else ""
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors())
+    return (
+        f"trace: the forward pass failed in {scope}{where}{after}, on inputs of shape {shapes}: {told(error)} "
+        "Check that the batch is what the model takes (shape, dtype, order of arguments); the model was not changed."
+    )
