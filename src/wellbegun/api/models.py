@@ -74,8 +74,8 @@ def plan(
         seed: Integer in [0, 2**64); None draws one, which the plan records.
         progress: Called as progress(done, all, what) before each module of the traced run.
     Returns:
-        A `Plan`: for each parameter its scheme, law, role, reason and source. `plan.explain(name)` tells everything
-        about one parameter, `plan.diff(other)` where another plan decides otherwise.
+        A `Plan`: for each parameter its scheme, law, role, reason and source. `wb.explain(plan, name)` tells everything
+        about one parameter, `wb.diff(plan, other)` where another plan decides otherwise.
     Raises:
         RuleError: a rule or pattern that decides nothing, or parameters without a rule. ModelError: a rules file that
         cannot be read. TraceError: the model failed on the

@@ -19,7 +19,7 @@ from wellbegun.engine import Matrices
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.laws import Given
-from wellbegun.planning import Entry, Ledger, Plan, relinked
+from wellbegun.planning import Entry, Ledger, Plan
 from wellbegun.torch.batch import Batch, Call, call_of, is_data, place
 from wellbegun.torch.gauge import Gauge, Strayed
 from wellbegun.torch.probe import Loss, probe
@@ -132,4 +132,4 @@ def corrected(
             more = f", {because[name]}" if name in because else ""
             reason = f"{entry.reason}; x {factor:.4g} measured{more}"
             entries[name] = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
-    return replace(plan, entries=relinked(entries.values()))
+    return replace(plan, entries=tuple(entries.values())).consistent()
