@@ -35,14 +35,18 @@ from wellbegun.theory import edge_of_chaos, gain, moments
 
 if typing.TYPE_CHECKING:
     from wellbegun.api import Result, apply, check, initialize, plan, predict, race, report, show
-    from wellbegun.planning import Rule
+    from wellbegun.health import Health
+    from wellbegun.planning import Ledger, Plan, Rule, diff, explain
     from wellbegun.racing.results import Race
+    from wellbegun.storage import load_plan, save_plan
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
 _LATER = dict.fromkeys(
     ("Result", "apply", "check", "initialize", "plan", "predict", "race", "report", "show"), "wellbegun.api"
 )
-_LATER |= {"Race": "wellbegun.racing.results", "Rule": "wellbegun.planning"}
+_LATER |= dict.fromkeys(("Ledger", "Plan", "Rule", "diff", "explain"), "wellbegun.planning")
+_LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
+_LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health"}
 
 glorot_normal = xavier_normal
 glorot_uniform = xavier_uniform
@@ -53,7 +57,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Fans",
+    "Health",
     "Layout",
+    "Ledger",
+    "Plan",
     "Race",
     "Result",
     "Rule",
@@ -61,8 +68,10 @@ __all__ = [
     "check",
     "constant",
     "delta_orthogonal",
+    "diff",
     "dirac",
     "edge_of_chaos",
+    "explain",
     "eye",
     "fan_in_uniform",
     "fill",
@@ -77,6 +86,7 @@ __all__ = [
     "kaiming_uniform",
     "lecun_normal",
     "lecun_uniform",
+    "load_plan",
     "log_uniform",
     "mirrored",
     "moments",
@@ -88,6 +98,7 @@ __all__ = [
     "race",
     "rademacher",
     "report",
+    "save_plan",
     "show",
     "sparse",
     "truncated_normal",

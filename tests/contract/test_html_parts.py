@@ -93,8 +93,8 @@ def displayed() -> dict[str, Any]:
         "Health": result.health,
         "Ledger": result.ledger,
         "Predictions": wb.predict(model, result.plan, torch.randn(16, 8)),
-        "Explanation": result.plan.explain(first),
-        "PlanDiff": result.plan.diff(wb.plan(Odd(), (4, 8), recipe="classic", seed=1)),
+        "Explanation": wb.explain(result.plan, first),
+        "PlanDiff": wb.diff(result.plan, wb.plan(Odd(), (4, 8), recipe="classic", seed=1)),
         "Race": Race.of(tuple(trials), chance=None, description="two <b> candidates"),
     }
 

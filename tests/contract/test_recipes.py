@@ -531,7 +531,7 @@ def test_memory_that_holds_anything_is_filled_or_named(name: str) -> None:
         for parameter in model.parameters():
             parameter.fill_(math.nan)  # whatever memory held
     plans.append(wb.plan(model, (4, 8), recipe=name, seed=0))
-    assert plans[0].diff(plans[1]).identical
+    assert wb.diff(plans[0], plans[1]).identical
     wb.apply(model, plans[0])
     left = {key for key, parameter in model.named_parameters() if not torch.isfinite(parameter).all()}
     assert left == {entry.name for entry in plans[0].entries if entry.action == "keep"}

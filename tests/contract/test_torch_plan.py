@@ -399,8 +399,8 @@ def test_what_was_decided_can_be_shown(capsys) -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     plan = classic_plan(model, (2, 4), seed=0)
     other = classic_plan(model, (2, 4), rules={"0.weight": "ones"}, only="0.*", seed=0)
-    wb.show(plan.explain("0.weight"))
-    wb.show(plan.diff(other))
+    wb.show(wb.explain(plan, "0.weight"))
+    wb.show(wb.diff(plan, other))
     text = capsys.readouterr().out
     assert "fan_in 4, fan_out 8" in text
     assert "3 of 4 parameters differ." in text

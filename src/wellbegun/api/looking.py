@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from wellbegun.racing.results import Race
 
 
 def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predictions | Race) -> None:
-    """Print a plan, what `plan.diff` or `plan.explain` found, a ledger, health, predictions, a race or a result.
+    """Print a plan, what `diff` or `explain` gave, a ledger, health, predictions, a race or a result.
 
     Raises:
         ArgumentTypeError: anything else.
@@ -63,6 +64,7 @@ def report(
     True
     """
     from wellbegun import __version__
+    from wellbegun.reports.histogram import histograms
     from wellbegun.reports.html import contents_of, document
     from wellbegun.storage import write_text
 
@@ -70,7 +72,8 @@ def report(
         p for item in found for p in ((item.plan, item.ledger, item.health) if isinstance(item, Result) else (item,))
     ]
     contents = contents_of(items, before.health if isinstance(before, Result) else before, with_model=model is not None)
-    if model is not None:
-        contents = replace(contents, histograms=framework().histograms(model, contents.plan))
+    if model is not None and contents.plan is not None:
+        samples = partial(framework().parameter_samples, model)
+        contents = replace(contents, histograms=histograms(contents.plan, samples))
     text = document(contents, title or "How this model begins", __version__)
     return text if path is None else write_text(path, text)

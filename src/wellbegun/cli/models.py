@@ -35,6 +35,8 @@ from wellbegun.cli.common import (
 from wellbegun.errors import ModelError
 from wellbegun.health import known_codes
 from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
+from wellbegun.planning import diff as diff_plans
+from wellbegun.planning import explain as explain_parameter
 from wellbegun.reports import diff_table, junit, tables, to_json
 from wellbegun.storage import load_plan, save_plan
 
@@ -81,9 +83,9 @@ def plan_command(
         found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
         shown: Plan | PlanDiff | Explanation = found
         if explain is not None:
-            shown = found.explain(explain)
+            shown = explain_parameter(found, explain)
         if other is not None:
-            shown = found.diff(other if isinstance(other, Plan) else decide(other, found.seed))
+            shown = diff_plans(found, other if isinstance(other, Plan) else decide(other, found.seed))
         if out is not None:
             write(save_plan, found, out)
         write_report(html, found, title=f"Plan for {model}")

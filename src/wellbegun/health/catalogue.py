@@ -45,7 +45,7 @@ FAMILIES = {
     "W8": "parameters",
 }
 """What codes are about, by their first letters."""
-_ALL = "wb.initialize(model, batch)"
+WHOLE_MODEL = "wb.initialize(model, batch)"
 _ONE = "wb.initialize(model, batch, only=[{parameter!r}])"
 _MEASURED = "measured: benchmarks/health.py, which trains what is called healthy"
 
@@ -65,7 +65,7 @@ CATALOGUE: dict[str, Check] = {
     "W103": Check(
         "rank collapse",
         "the last hidden layer gives all samples the same output, so nothing behind it can tell them apart",
-        _ALL,
+        WHOLE_MODEL,
         "Schoenholz et al. 2017, arXiv:1611.01232; Dong et al. 2021, arXiv:2103.03404",
     ),
     "W104": Check(
@@ -90,14 +90,14 @@ CATALOGUE: dict[str, Check] = {
     "W203": Check(
         "output hardly depends on the input",
         "a relative change behind the first layer changes the output a hundred times less: biases or saturation rule",
-        _ALL,
+        WHOLE_MODEL,
         "Poole et al. 2016, arXiv:1606.05340; Pennington et al. 2017, arXiv:1711.04735",
         "note",
     ),
     "W204": Check(
         "chaotic output",
         "a relative change behind the first layer changes the output a hundred times more: near samples look unrelated",
-        _ALL,
+        WHOLE_MODEL,
         "Poole et al. 2016, arXiv:1606.05340; Pennington et al. 2017, arXiv:1711.04735",
         "note",
     ),

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wellbegun.health.catalogue import COLLAPSE, EPSILON_RANGE, GRADIENT_RANGE, SENSITIVITY, SIGNAL_RANGE, SILENT
-from wellbegun.health.findings import Finding
-from wellbegun.health.made import finding
+from wellbegun.health.findings import Finding, finding
 from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
 
 _LEAST = 1e-30  # stands for zero in logarithms

@@ -18,8 +18,7 @@ from wellbegun.health.catalogue import (
     Severity,
 )
 from wellbegun.health.depth import gradient, hidden_operations, readouts, signal
-from wellbegun.health.findings import Finding, Health
-from wellbegun.health.made import finding
+from wellbegun.health.findings import Finding, Health, finding
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from wellbegun._arguments import known
 from wellbegun._display import Displayed
 from wellbegun.errors import UnhealthyError
-from wellbegun.health.catalogue import CATALOGUE, Severity
+from wellbegun.health.catalogue import CATALOGUE, WHOLE_MODEL, Severity
 from wellbegun.health.statistics import Statistics
 
 
@@ -27,6 +27,38 @@ class Finding:
     severity: Severity = "unhealthy"  # a note is worth knowing and makes no model unhealthy
     detail: str = ""  # what happens at the place
     parameter: str = ""  # the parameter at fault, if one is
+
+
+def finding(
+    code: str,
+    place: str,
+    value: float,
+    bound: float,
+    parameter: str = "",
+    *,
+    names: tuple[str, ...] = (),
+    more: int = 0,
+    detail: str = "",
+    severity: Severity | None = None,
+    whole: bool = False,
+    remedy: str = "",
+) -> Finding:
+    """A finding with the texts of the catalogue.
+
+    Args:
+        names: Parameters that the remedy is for.
+        more: How many other places share the fault.
+        whole: Whether the remedy is for the whole model.
+        remedy: Another than the catalogue's.
+    """
+    check = CATALOGUE[code]
+    parameter = parameter or (names[0] if names else "")
+    listed = ", ".join(map(repr, names or (parameter,)))
+    if not remedy:
+        remedy = WHOLE_MODEL if whole or not parameter else check.remedy.format(parameter=parameter, names=listed)
+    detail = "; ".join(filter(None, (detail, f"and {more} more" if more > 0 else "")))
+    severity = severity or check.severity
+    return Finding(code, check.title, place, value, bound, check.why, remedy, check.source, severity, detail, parameter)
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,9 +1,8 @@
 """Recipes, rules and roles -> a plan; a plan carried out -> a ledger. Framework-free."""
 
-from wellbegun.planning.diff import Change, PlanDiff
-from wellbegun.planning.explain import Explanation
+from wellbegun.planning.difference import Change, PlanDiff, diff
+from wellbegun.planning.explanation import Explanation, explain
 from wellbegun.planning.ledger import Ledger, Record, settle
-from wellbegun.planning.linked import relinked
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.propagation import Measured, Measurement, Predictions
@@ -24,10 +23,11 @@ __all__ = [
     "Predictions",
     "Record",
     "Rule",
+    "diff",
+    "explain",
     "make_plan",
     "overrides_of",
     "recipe_of",
-    "relinked",
     "rule_from_table",
     "settle",
 ]

@@ -1,19 +1,15 @@
 """A plan: every parameter with what will be done to it and why. Plain data, made before anything is written."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from wellbegun._arguments import message, nearest
 from wellbegun._display import Displayed
 from wellbegun.errors import ArgumentError, RuleError
-from wellbegun.laws import Law, Moments, law_from_dict
+from wellbegun.laws import Constant, Law, Moments, RowSums, law_from_dict
 from wellbegun.layout import Layout
 from wellbegun.streams import STREAM_VERSION
-
-if TYPE_CHECKING:
-    from wellbegun.planning.diff import PlanDiff
-    from wellbegun.planning.explain import Explanation
 
 FORMAT = 1
 ACTIONS = ("fill", "keep", "tie")
@@ -100,32 +96,17 @@ class Plan(Displayed):
         counts = ", ".join(f"{sum(e.action == action for e in self.entries)} to {action}" for action in ACTIONS)
         return f"<Plan {self.recipe}, seed {self.seed}: {counts}>"
 
-    def explain(self, name: str) -> "Explanation":
-        """Everything about one parameter: where it stands, who decided, the law with exact numbers, its stream.
+    def consistent(self) -> "Plan":
+        """The same plan, with every law that depends on another entry computed from the law which that one has now.
 
-        Raises:
-            RuleError: the model has no such parameter.
-
-        >>> entry = Entry("b", (4,), "float32", "keep", "bias", None, "keep", None, "", "frozen")
-        >>> Plan((entry,), "classic@1", 0).explain("b")
-        <Explanation of b: keep, frozen>
+        A bias that cancels a mean becomes zeros where its weight is not filled.
         """
-        from wellbegun.planning.explain import explain_entry
-
-        return explain_entry(self[name], self)
-
-    def diff(self, other: "Plan") -> "PlanDiff":
-        """Where another plan decides otherwise, parameter by parameter; reasons alone are no difference.
-
-        Raises:
-            ArgumentTypeError: `other` is no plan.
-
-        >>> Plan((), "classic@1", 0).diff(Plan((), "classic@1", 1))
-        <PlanDiff classic@1 -> classic@1: 0 differ, 0 are the same, seeds 0 and 1>
-        """
-        from wellbegun.planning.diff import diff_plans
-
-        return diff_plans(self, other)
+        laws = {entry.stream: entry.law for entry in self.entries if entry.action == "fill"}
+        entries = (
+            _dependent(entry, entry.law, laws.get(entry.law.stream)) if isinstance(entry.law, RowSums) else entry
+            for entry in self.entries
+        )
+        return replace(self, entries=tuple(entries))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data; the same seed, recipe and laws replay bit for bit."""
@@ -151,3 +132,11 @@ class Plan(Displayed):
             return Plan(entries, data["recipe"], data["seed"], tuple(data["notes"]))
         except (KeyError, TypeError) as error:
             raise ArgumentError(f"plan: an entry is incomplete or has an unknown field ({error}).") from error
+
+
+def _dependent(entry: Entry, own: RowSums, law: Law | None) -> Entry:
+    """An entry whose law follows from another one's, which is `law` now; None: that one is not filled."""
+    if law is None:
+        reason = f"bias starts at 0: {own.stream} is kept, so the mean of its inputs cannot be cancelled"
+        return replace(entry, law=Constant(0.0), scheme="zeros()", reason=reason, source="")
+    return replace(entry, law=replace(own, law=law)) if law != own.law else entry

@@ -9,7 +9,6 @@ from wellbegun.errors import LayoutError, RuleError, WellbegunError
 from wellbegun.graph import ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
-from wellbegun.planning.linked import relinked
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import KEEP, Choice, Recipe, recipe_of
 from wellbegun.planning.reparametrized import share_of
@@ -52,7 +51,7 @@ def make_plan(
     if problems:
         raise RuleError(_listed(problems))
     notes = (*graph.notes, *chosen.notes(roles), *_kept_notes(entries, graph, chosen.full_name))
-    return Plan(relinked(entries), chosen.full_name, number, notes)
+    return Plan(tuple(entries), chosen.full_name, number, notes).consistent()
 
 
 def _kept_notes(entries: Iterable[Entry], graph: ModelGraph, recipe: str) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 from wellbegun.torch.batch import InputSpec
 from wellbegun.torch.calibrate import calibrate
-from wellbegun.torch.histograms import histograms
 from wellbegun.torch.lazy import materialize
 from wellbegun.torch.measure import measure
 from wellbegun.torch.probe import probe
+from wellbegun.torch.samples import parameter_samples
 from wellbegun.torch.saving import save_weights
 from wellbegun.torch.shards import agreed, gathered
 from wellbegun.torch.targets import apply_plan
@@ -17,9 +17,9 @@ __all__ = [
     "apply_plan",
     "calibrate",
     "gathered",
-    "histograms",
     "materialize",
     "measure",
+    "parameter_samples",
     "probe",
     "save_weights",
     "trace",

@@ -8,8 +8,8 @@ from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.health import Health
 from wellbegun.planning import Ledger, Plan, Predictions
-from wellbegun.planning.histograms import Histogram
 from wellbegun.racing.results import Race
+from wellbegun.reports.histogram import Histogram
 
 KINDS: dict[type, str] = {
     Plan: "plan",

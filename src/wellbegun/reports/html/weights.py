@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from wellbegun.planning.histograms import Histogram
+from wellbegun.reports.histogram import Histogram
 from wellbegun.reports.html.parts import Figure, Section, shown
 from wellbegun.reports.text import law_text
 

@@ -1,6 +1,6 @@
 """The values of some parameters, counted, beside the law each was drawn from. Plain data."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.laws import Law
 from wellbegun.laws.distribution import distribution
-from wellbegun.planning.plan import Entry
+from wellbegun.planning import Entry, Plan
 
 BINS = 8, 48  # fewest and most; in between twice the cube root of the number of values (Rice's rule)
 
@@ -51,10 +51,17 @@ def choose(entries: Iterable[Entry], most: int = 24) -> tuple[Entry, ...]:
     for index, entry in enumerate(listed):
         by_role.setdefault((entry.action != "fill", entry.role), []).append(index)
     ranked = []  # the first of every role, then the last, then the middle; weights before vectors
-    for (kept, _), found in by_role.items():
-        for rank, index in enumerate(dict.fromkeys((found[0], found[-1], found[len(found) // 2]))):
+    for (kept, _), same in by_role.items():
+        for rank, index in enumerate(dict.fromkeys((same[0], same[-1], same[len(same) // 2]))):
             ranked.append((rank, kept, len(listed[index].shape) < 2, index))
     return tuple(listed[index] for index in sorted(index for *_, index in sorted(ranked)[:most]))
+
+
+def histograms(plan: Plan, samples: Callable[[Iterable[str]], Mapping[str, tuple[Array, int]]]) -> list[Histogram]:
+    """Histograms of a plan's `chosen` parameters; `samples` gives values, and how many there are, of those it can."""
+    entries = choose(plan.entries)
+    values = samples([entry.name for entry in entries])
+    return [histogram(entry, *values[entry.name]) for entry in entries if entry.name in values]
 
 
 def histogram(entry: Entry, values: Array, size: int) -> Histogram:

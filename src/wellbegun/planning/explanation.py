@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from wellbegun._arguments import message
 from wellbegun._display import Displayed
-from wellbegun.errors import ArgumentError, LayoutError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
 from wellbegun.laws import Moments
 from wellbegun.layout import Fans
 from wellbegun.planning.plan import Entry, Plan
@@ -43,8 +44,22 @@ class Explanation(Displayed):
         }
 
 
-def explain_entry(entry: Entry, plan: Plan) -> Explanation:
-    """See `Plan.explain`."""
+def explain(plan: Plan, name: str) -> Explanation:
+    """Everything about one parameter: where it stands, who decided, the law with exact numbers, its stream.
+
+    Args:
+        plan: The plan.
+        name: Dotted name of a parameter.
+    Raises:
+        RuleError: the plan has no such parameter. ArgumentTypeError: no plan.
+
+    >>> entry = Entry("b", (4,), "float32", "keep", "bias", None, "keep", None, "", "frozen")
+    >>> explain(Plan((entry,), "classic@1", 0), "b")
+    <Explanation of b: keep, frozen>
+    """
+    if not isinstance(plan, Plan):
+        raise ArgumentTypeError(message("explain", "plan", "a Plan", type(plan).__name__))
+    entry = plan[name]
     key = stream_key(plan.seed, entry.stream) if entry.stream else None
     support = None if entry.law is None else entry.law.support()
     tied = tuple(other.name for other in plan.entries if other.tied_to == entry.name)

@@ -83,14 +83,27 @@ class PlanDiff(Displayed):
         }
 
 
-def diff_plans(before: Plan, after: Plan) -> PlanDiff:
-    """Parameters that `after` treats differently from `before`; see `Plan.diff`."""
-    if not isinstance(after, Plan):
-        raise ArgumentTypeError(message("diff", "other", "a Plan", type(after).__name__))
+def diff(before: Plan, after: Plan) -> PlanDiff:
+    """Where `after` decides otherwise than `before`, parameter by parameter; reasons alone are no difference.
+
+    Args:
+        before, after: Two plans, of one model or of two.
+    Returns:
+        A `PlanDiff`: `.changes`, `.identical`, `diff[name]`.
+    Raises:
+        ArgumentTypeError: one of them is no plan.
+
+    >>> diff(Plan((), "classic@1", 0), Plan((), "classic@1", 1))
+    <PlanDiff classic@1 -> classic@1: 0 differ, 0 are the same, seeds 0 and 1>
+    """
+    for argument, given in (("before", before), ("after", after)):
+        if not isinstance(given, Plan):
+            raise ArgumentTypeError(message("diff", argument, "a Plan", type(given).__name__))
     old, new = _by_name(before), _by_name(after)
-    found = [change for name in dict.fromkeys((*old, *new)) if (change := _change(name, old.get(name), new.get(name)))]
-    same = len(set(old) | set(new)) - len(found)
-    return PlanDiff(tuple(found), same, (before.recipe, after.recipe), (before.seed, after.seed))
+    names = dict.fromkeys((*old, *new))
+    changes = [change for name in names if (change := _change(name, old.get(name), new.get(name)))]
+    same = len(names) - len(changes)
+    return PlanDiff(tuple(changes), same, (before.recipe, after.recipe), (before.seed, after.seed))
 
 
 def _by_name(plan: Plan) -> Mapping[str, Entry]:
