@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from wellbegun.engine import Job, compiler, fill, reference, workers, write, writers
 from wellbegun.engine.blas import single_threaded
-from wellbegun.engine.keeping import keeping, kept
+from wellbegun.engine.matrices import Matrices
 from wellbegun.engine.orthogonal import haar, haar_reference, inverse
 from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.regions import region_of
@@ -505,40 +505,48 @@ def test_orthogonal_bits_do_not_depend_on_threads(shape: tuple[int, ...]) -> Non
     assert same(one, three)
 
 
-def test_kept_matrices_are_computed_once_and_give_the_same_bits_at_another_gain(monkeypatch) -> None:
+def test_matrices_are_computed_once_and_give_the_same_bits_at_another_gain(monkeypatch) -> None:
     orthogonal = sys.modules["wellbegun.engine.orthogonal"]
     calls, compute = [], orthogonal.haar
     monkeypatch.setattr(orthogonal, "haar", lambda *given: calls.append(1) or compute(*given))
     laws = [Orthogonal(0.3), Orthogonal(1.7), Mirrored(Orthogonal(0.9), True, (50,))]
-    shapes = [(20, 50), (20, 50), (20, 50)]
-    fresh = [fill(law, shape, seed=1, name="w") for law, shape in zip(laws, shapes, strict=True)]
+    job = {"seed": 1, "name": "w", "shape": (20, 50), "dtype": "float32"}
+    matrices = Matrices()
+
+    def draw(law: Law, matrices: Matrices | None = matrices, **changes) -> np.ndarray:
+        given = {**job, **changes}
+        out = np.empty(given["shape"], given["dtype"])
+        write(law, out, Job(region=region_of(None, given["shape"]), threads=2, matrices=matrices, **given))
+        return out
+
+    fresh = [draw(law, None) for law in laws]
     assert len(calls) == 3
-    with keeping():
-        again = [fill(law, shape, seed=1, name="w") for law, shape in zip(laws, shapes, strict=True)]
-        assert len(calls) == 5  # the first two are one matrix
-        assert all(same(a, b) for a, b in zip(fresh, again, strict=True))
-        again[0][:] = 0  # what was given out is the caller's
-        assert same(fill(laws[0], (20, 50), seed=1, name="w"), fresh[0])
-        assert len(calls) == 5
-        others = [{"name": "v"}, {"seed": 2}, {"dtype": "float64"}, {"shape": (20, 49)}]
-        for change in others:
-            given = {"shape": (20, 50), "seed": 1, "name": "w", **change}
-            fill(laws[0], given.pop("shape"), **given)
-        assert len(calls) == 5 + len(others)
-        monkeypatch.setattr(sys.modules["wellbegun.engine.keeping"], "MOST", 0)
-        for _ in range(2):
-            fill(laws[0], (30, 50), seed=1, name="w")
-        assert len(calls) == 5 + len(others) + 2
-    fill(laws[0], (20, 50), seed=1, name="w")
-    assert len(calls) == 5 + len(others) + 3
+    again = [draw(law) for law in laws]
+    assert len(calls) == 5  # the first two are one matrix
+    assert all(same(a, b) for a, b in zip(fresh, again, strict=True))
+    again[0][:] = 0  # what was given out is the caller's
+    assert same(draw(laws[0]), fresh[0])
+    assert len(calls) == 5
+    others = [{"name": "v"}, {"seed": 2}, {"dtype": "float64"}, {"shape": (20, 49)}]
+    for change in others:
+        draw(laws[0], **change)
+    assert len(calls) == 5 + len(others)
+    small = Matrices(4 * 20 * 50)  # room for one
+    for name, count in (("w", 1), ("w", 0), ("v", 1), ("v", 1), ("w", 0)):
+        calls.clear()
+        draw(laws[0], small, name=name)
+        assert len(calls) == count
+    draw(laws[0], None)
+    assert len(calls) == 1
 
 
-def test_threads_see_what_is_kept() -> None:
-    with keeping():
-        one = kept("here", lambda: np.zeros(2))
-        seen: list[bool] = []
-        workers.parallel(lambda _: seen.append(kept("here", lambda: np.ones(2)) is one), range(1000), 3)
-        assert all(seen)
+def test_threads_share_matrices() -> None:
+    matrices, seen = Matrices(), []
+    one = matrices.get("here", lambda: np.zeros(2))
+    workers.parallel(lambda _: seen.append(matrices.get("here", lambda: np.ones(2)) is one), range(1000), 3)
+    assert all(seen)
+    with pytest.raises(ValueError, match="read-only"):
+        one[0] = 1
 
 
 def test_triangles_are_inverted() -> None:

@@ -27,7 +27,7 @@ ROWS = {
     "schemes": 5, "theory": 5,
     "graph": 6,
     "planning": 7, "health": 7,
-    "storage": 8,
+    "storage": 8, "backend": 8,
     "torch": 9,
     "racing": 10,
     "reports": 11,

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
@@ -10,7 +9,7 @@ from wellbegun._arguments import message
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
-from wellbegun.engine.keeping import keeping
+from wellbegun.engine import Matrices
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
@@ -151,12 +150,14 @@ def initialize(
     seed = adapter.agreed(model, fresh_seed() if seed is None else seed)
     told = phase(progress, "fill")
     judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
-    with adapter.gathered(model) as parts, keeping() if calibrate else nullcontext():
+    matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
+    with adapter.gathered(model) as parts:
         graph, decided = _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
-        ledger = apply(model, decided, threads=threads, progress=told)
+        ledger = adapter.apply_plan(model, decided, threads=threads, progress=told, matrices=matrices)
         if calibrate:
+            again: dict[str, Any] = {"threads": threads, "matrices": matrices}
             with uncollected():
-                decided, ledger, found = adapter.calibrate(model, graph, decided, batch, threads=threads, **judged)
+                decided, ledger, found = adapter.calibrate(model, graph, decided, batch, **again, **judged)
             health = examine(found)
         else:
             health = check(model, batch, **judged)

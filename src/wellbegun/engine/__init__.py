@@ -7,6 +7,7 @@ import numpy as np
 
 from wellbegun._arguments import dtype_of, message, seed_of, shape_of
 from wellbegun._typing import Array
+from wellbegun.engine.matrices import Matrices
 from wellbegun.engine.parameters import check
 from wellbegun.engine.regions import region_of, size_of
 from wellbegun.engine.workers import threads_of
@@ -15,7 +16,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependency
 from wellbegun.laws import Law
 from wellbegun.streams import fresh_seed, stream_key
 
-__all__ = ["Job", "fill", "write"]
+__all__ = ["Job", "Matrices", "fill", "write"]
 
 
 def fill(

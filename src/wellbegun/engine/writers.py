@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.engine import workers as engines
 from wellbegun.engine.complexes import REAL_OF, part_of
-from wellbegun.engine.keeping import kept
+from wellbegun.engine.matrices import Matrices
 from wellbegun.engine.parameters import inside, parameters_of
 from wellbegun.engine.reference import cast, element_words
 from wellbegun.engine.regions import Region, rows_of, size_of, tiles
@@ -53,6 +53,7 @@ class Job:
     dtype: str
     threads: int
     engine: str | None = None  # None: whatever is faster
+    matrices: Matrices | None = field(default=None, compare=False, repr=False)  # orthogonal ones drawn before
 
     @property
     def key(self) -> tuple[int, int, int, int]:
@@ -151,12 +152,15 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
     def run(task: Callable[[Any], None], items: Sequence[Any]) -> None:
         engines.parallel(task, items, job.threads)
 
-    which = job.seed, job.name, job.shape, working, law.row_axes, law.blocks
-    whole = kept(which, lambda: orthonormal(law, job.shape, normals, working, run))
+    def compute() -> Array:
+        return orthonormal(law, job.shape, normals, working, run)
+
+    key = job.seed, job.name, job.shape, working, law.row_axes, law.blocks
+    whole = compute() if job.matrices is None else job.matrices.get(key, compute)
     part = whole[tuple(slice(*bounds) for bounds in job.region)]
     if out.dtype == whole.dtype:
         _bound(np.multiply(part, law.gain, out=out), law.gain, job)
-    else:  # what is kept is not written into
+    else:  # matrices that may be used again are not written into
         scaled = np.multiply(part, law.gain, out=part if part.flags.writeable else None)
         out[...] = _bounded(scaled, law.gain, job)
     return None

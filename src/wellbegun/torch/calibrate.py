@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from wellbegun._typing import Progress, phase
+from wellbegun.engine import Matrices
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.laws import Given
@@ -37,24 +38,26 @@ def calibrate(
     chance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    matrices: Matrices | None = None,
 ) -> tuple[Plan, Ledger, Statistics]:
     """The plan with laws scaled so that every target is met on the batch, carried out, and what the probe says of it.
 
     The model is filled as planned already. Made-up inputs are not measured: the plan then depends on the model and the
-    seed alone. If anything fails the model is left as planned.
+    seed alone. If anything fails the model is left as planned. `matrices`: orthogonal ones that the fill has drawn.
     """
     targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
     if not targets or not is_data(batch):
         return plan, apply_plan(model, plan, before=plan), probe(model, batch, loss, chance=chance, progress=progress)
-    measured = _Correction(model, plan, call_of(batch, model), targets, progress)
+    measured = _Correction(model, plan, call_of(batch, model), targets, progress, matrices)
     try:
         statistics = measured.run(graph, lambda through: probe(model, batch, loss, chance=chance, **through))
         found = measured.plan()
-        ledger = apply_plan(model, found, threads=threads, before=plan, progress=phase(progress, "fill"))
+        told = phase(progress, "fill")
+        ledger = apply_plan(model, found, threads=threads, before=plan, progress=told, matrices=matrices)
         if statistics is None:
             statistics = probe(model, batch, loss, chance=chance, progress=progress)
     except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
-        apply_plan(model, plan, threads=threads, before=measured.plan())
+        apply_plan(model, plan, threads=threads, before=measured.plan(), matrices=matrices)
         raise
     return found, ledger, statistics
 
@@ -63,10 +66,16 @@ class _Correction:
     """Passes of one model under a gauge: one if the run takes the traced way, else another along the way it took."""
 
     def __init__(
-        self, model: torch.nn.Module, plan: Plan, call: Call, targets: Mapping[str, Entry], progress: Progress | None
+        self,
+        model: torch.nn.Module,
+        plan: Plan,
+        call: Call,
+        targets: Mapping[str, Entry],
+        progress: Progress | None,
+        matrices: Matrices | None,
     ) -> None:
         self.model, self.first, self.targets, self.progress = model, plan, targets, progress
-        self.call = place(call, model)
+        self.call, self.matrices = place(call, model), matrices
         self.tensors = dict(model.named_parameters())
         self.gauge: Gauge | None = None
 
@@ -75,7 +84,7 @@ class _Correction:
         try:
             return self._run(graph, judged, strict=True)
         except Strayed:
-            apply_plan(self.model, self.first, before=self.plan())
+            apply_plan(self.model, self.first, before=self.plan(), matrices=self.matrices)
             return self._run(self._record(None), judged, strict=False)
 
     def _run(

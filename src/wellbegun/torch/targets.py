@@ -8,7 +8,7 @@ import torch
 
 from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
-from wellbegun.engine import Job, write
+from wellbegun.engine import Job, Matrices, write
 from wellbegun.engine.blas import single_threaded
 from wellbegun.engine.workers import parallel, threads_of
 from wellbegun.errors import ArgumentError, TraceError
@@ -30,8 +30,11 @@ def apply_plan(
     threads: int | None = None,
     progress: Progress | None = None,
     before: Plan | None = None,
+    matrices: Matrices | None = None,
 ) -> Ledger:
     """Fill the model as planned; where it is filled as `before` says already, only what differs.
+
+    `matrices`: orthogonal ones drawn before, which are not computed again.
 
     Raises:
         ArgumentError: the plan does not fit the model, or a parameter is on the meta device. Nothing is written then.
@@ -45,7 +48,7 @@ def apply_plan(
     done, seed = 0, plan.seed
 
     def one(entry: Entry) -> None:
-        _write(tensors[entry.name], entry, seed, 1)
+        _write(tensors[entry.name], entry, seed, 1, matrices)
 
     for some in _together(jobs, tensors, computed):
         for entry in some:
@@ -53,9 +56,9 @@ def apply_plan(
                 progress(done, len(jobs), entry.name)
             done += 1
         if some[0].name in computed:
-            plan = _assign(computed[some[0].name], plan, some[0], workers)
+            plan = _assign(computed[some[0].name], plan, some[0], workers, matrices)
         elif len(some) == 1:
-            _write(tensors[some[0].name], some[0], plan.seed, workers)
+            _write(tensors[some[0].name], some[0], plan.seed, workers, matrices)
         else:
             with single_threaded():
                 parallel(one, some, workers if _worth(some) else 1)
@@ -90,10 +93,10 @@ def _worth(some: list[Entry]) -> bool:
     return sum(coupled) >= _SMALL // 4
 
 
-def _assign(computed: Computed, plan: Plan, entry: Entry, threads: int) -> Plan:
+def _assign(computed: Computed, plan: Plan, entry: Entry, threads: int, matrices: Matrices | None) -> Plan:
     """Draw the values of a computed tensor and set what it is computed from; the plan with what became of them."""
     values = torch.empty_like(computed.like(), requires_grad=False)
-    _write(values, entry, plan.seed, threads)
+    _write(values, entry, plan.seed, threads, matrices)
     a, b, *_ = stream_key(plan.seed, substream(entry.stream, "right_inverse"))
     remark = assign(computed, values, a | b << 32)
     entries = (replace(e, reason=f"{e.reason}; {remark}") if remark and e is entry else e for e in plan.entries)
@@ -124,7 +127,7 @@ def _check(plan: Plan, tensors: dict[str, torch.Tensor]) -> None:
             raise ArgumentError(message("plan", f"law of {entry.name!r}", "given where the action is fill", None))
 
 
-def _write(tensor: torch.Tensor, entry: Entry, seed: int, threads: int) -> None:
+def _write(tensor: torch.Tensor, entry: Entry, seed: int, threads: int, matrices: Matrices | None) -> None:
     """Fill what this process holds of a parameter: all of it, or its shard."""
     assert entry.law is not None  # `_check` has seen to both
     assert entry.layout is not None
@@ -132,7 +135,7 @@ def _write(tensor: torch.Tensor, entry: Entry, seed: int, threads: int) -> None:
     order = entry.layout.canonical
     values, region = (local.permute(order), tuple(bounds[axis] for axis in order)) if order else (local, bounds)
     shape = tuple(entry.shape[axis] for axis in order)
-    job = Job(seed, entry.stream, shape, region, entry.dtype, threads)
+    job = Job(seed, entry.stream, shape, region, entry.dtype, threads, matrices=matrices)
     if values.layout != torch.strided:
         raise TraceError(
             f"initialize: parameter {entry.name!r} has layout {values.layout}; only strided ones can be filled."
