@@ -32,8 +32,12 @@ class Backend(Protocol):
             TraceError: the forward pass failed, or left one without a shape.
         """
 
-    def trace(self, model: Model, batch: Batch = None, *, progress: Progress | None = None) -> ModelGraph:
+    def trace(
+        self, model: Model, batch: Batch = None, *, gather: bool = False, progress: Progress | None = None
+    ) -> ModelGraph:
         """The graph of one forward pass in the model's present mode, without arithmetic where that is possible.
+
+        `gather`: whether sharded parameters may be gathered for that, where the path depends on values.
 
         Raises:
             ArgumentTypeError, ArgumentError: no batch. TraceError: the forward pass failed.
@@ -46,7 +50,6 @@ class Backend(Protocol):
         graph: ModelGraph | None = None,
         *,
         owner: str = "check",
-        progress: Progress | None = None,
     ) -> AbstractContextManager[Session]:
         """The model with whole copies of sharded parameters and the batch where it lives, ready to run.
 
@@ -54,13 +57,9 @@ class Backend(Protocol):
             model, batch: As for `wellbegun.plan`.
             graph: Whose operations are to be seen; None: those of the pass.
             owner: The function that messages name.
-            progress: Called as progress(done, all, place) before each module.
         Raises:
             ArgumentError: the model holds no values.
         """
-
-    def gathered(self, model: Model) -> AbstractContextManager[bool]:
-        """The model with whole copies of its sharded parameters, meanwhile; whether there are any."""
 
     def agree(self, model: Model, value: T) -> T:
         """What the first process has, in all those that hold parts of this model."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from wellbegun._typing import Array
+from wellbegun._typing import Array, Progress
 from wellbegun.backend.values import Attended, Handle, Observer
 from wellbegun.graph import ModelGraph
 
@@ -66,15 +66,18 @@ class Session(Protocol):
     def attended(self) -> Attended | None:
         """While an observer is shown a built-in attention: what it was asked to compute, if that can be told."""
 
-    def forward(self, observer: Observer) -> None:
+    def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
         """Run the model once; each operation of the graph that runs is shown, and no other.
+
+        Every pass starts from the same random states and buffers. `progress` is called as progress(done, all, place)
+        before each module.
 
         Raises:
             Strayed: the model takes another path than the graph. What was shown before has happened.
             TraceError: the model failed.
         """
 
-    def retrace(self) -> ModelGraph:
+    def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
         """The graph of the path that the model takes on this batch: from now on that of the session."""
 
     @property
@@ -96,6 +99,10 @@ class Session(Protocol):
     @property
     def places(self) -> Collection[int]:
         """Weighted operations, lookups and sums of the last pass at whose first output a gradient can arrive."""
+
+    @property
+    def scalable(self) -> Collection[str]:
+        """Names of the parameters that effects can change: plain tensors, which operations read as they are."""
 
     @property
     def trained(self) -> Collection[str]:

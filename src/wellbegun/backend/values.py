@@ -68,7 +68,7 @@ class Attended(NamedTuple):
 # ---------------------------------------------------------------------- effects
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Multiply parameters, and values of the pass, so that it goes on as if the parameters had been so from the start.
+    """Multiply parameters, and values of the pass, so that it goes on as if they had been so from the start.
 
     Gradients that are sent back later are those of the multiplied parameters.
     """
@@ -77,6 +77,7 @@ class Scale:
     parameters: tuple[str, ...] = ()
     values: tuple[Handle, ...] = ()  # shown earlier, or now; memory that several of them share is multiplied once
     bias: str | None = None  # a parameter that these values contain as a summand, and that is not multiplied
+    axis: int = -1  # of the values, where that bias lies
     summand: tuple[Handle, Handle] | None = None  # (x, s): s += (factor - 1) * x, before the values are multiplied
 
 
