@@ -49,7 +49,7 @@ SLOW = ("hugging", "GPT-2", "Llama", "ViT", "BERT", "GAN", "Mamba")
 def cases() -> dict[str, Callable[[], Made]]:
     """Models of the health tests, without the large ones."""
     named = [name for name in health_cases.CASES if not any(word in name for word in SLOW)]
-    return {f"case: {name}": health_cases.CASES[name].make for name in named[::4][:24]}
+    return {f"case: {name}": health_cases.CASES[name].make for name in named[::3][:24]}
 
 
 def renamed(graph: ModelGraph) -> ModelGraph:
