@@ -7,7 +7,7 @@ import torch
 
 from wellbegun.graph import Operation
 from wellbegun.torch.trace.dispatch import Observer
-from wellbegun.torch.trace.values import storage_of
+from wellbegun.torch.trace.tensors import storage_of
 
 
 class Step(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.follow import escapes, is_linear
-from wellbegun.graph.model import Function
+from wellbegun.graph.function import Function
 from wellbegun.graph.residual import weights_before
 
 Usual = Callable[[Function], tuple[float, float]]
