@@ -255,7 +255,11 @@ def test_the_catalogue_is_whole() -> None:
     for code, check in CATALOGUE.items():
         compile(check.remedy.format(parameter="fc.weight", names="'fc.weight'"), code, "exec")  # it can be pasted
         assert check.severity in ("unhealthy", "note")
-    names = {name for name in vars(bounds) if name.isupper() and not name.startswith("_")} - {"CATALOGUE", "FAMILIES", "WHOLE_MODEL"}
+    names = {name for name in vars(bounds) if name.isupper() and not name.startswith("_")} - {
+        "CATALOGUE",
+        "FAMILIES",
+        "WHOLE_MODEL",
+    }
     assert all(getattr(bounds, name) > 0 for name in names)
 
 
