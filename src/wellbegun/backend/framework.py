@@ -1,14 +1,15 @@
 """A framework as a whole."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from wellbegun._typing import Progress
+from wellbegun._typing import Array, Progress
 from wellbegun.backend.session import Loss, Session
 from wellbegun.backend.training import Batch, Model, Trainer
+from wellbegun.engine import Matrices
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.planning import Ledger, Plan
 
@@ -72,11 +73,20 @@ class Backend(Protocol):
         threads: int | None = None,
         progress: Progress | None = None,
         before: Plan | None = None,
+        matrices: Matrices | None = None,
     ) -> Ledger:
         """Fill the model as planned; where it is filled as `before` says already, only what differs.
 
+        `matrices`: orthogonal ones drawn before, which are not computed again.
+
         Raises:
             ArgumentError: the plan does not fit the model, or it holds no memory. Nothing is written then.
+        """
+
+    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+        """Some values of each of these parameters, evenly spaced, and how many the parameter has.
+
+        Left out: names the model does not have, complex parameters and those without memory.
         """
 
     # ------------------------------------------------------------------ files and texts

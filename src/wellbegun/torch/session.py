@@ -1,9 +1,9 @@
 """One model with one batch: run under the recorder, effects carried out in place, gradients sent back."""
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-import math
 from typing import Any
 
 import torch
@@ -19,7 +19,6 @@ from wellbegun.backend import (
     Loss,
     Observer,
     Receive,
-    Scale,
     Shift,
     Signal,
     SquaredError,
@@ -184,13 +183,16 @@ class TorchSession:
     def _visible(self) -> dict[str, torch.Tensor]:
         return visible(self.model)
 
+    def _tensor_of(self, name: str) -> torch.Tensor:
+        return self.named[name] if name in self.named else self._visible[name]
+
     def parameter(self, name: str) -> Handle:
         """As it is now."""
-        return TensorHandle(self._visible[name])
+        return TensorHandle(self._tensor_of(name))
 
     def read(self, name: str) -> Array:
         """All values."""
-        return numpy(self._visible[name])
+        return numpy(self._tensor_of(name))
 
     @property
     def _main(self) -> torch.Tensor:
