@@ -7,6 +7,7 @@ from wellbegun import _display
 from wellbegun.engine import fill
 from wellbegun.layout import Fans, Layout
 from wellbegun.schemes import (
+    by_section,
     constant,
     delta_orthogonal,
     dirac,
@@ -34,16 +35,15 @@ from wellbegun.schemes import (
 from wellbegun.theory import edge_of_chaos, gain, moments
 
 if typing.TYPE_CHECKING:
-    from wellbegun.api import Result, apply, check, initialize, plan, predict, race, report, show
+    from wellbegun.api import Applied, Result, apply, check, initialize, plan, race, report, show, signal_propagation
     from wellbegun.health import Health
     from wellbegun.planning import Ledger, Plan, Rule, diff, explain
     from wellbegun.racing.results import Race
     from wellbegun.storage import load_plan, save_plan
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
-_LATER = dict.fromkeys(
-    ("Result", "apply", "check", "initialize", "plan", "predict", "race", "report", "show"), "wellbegun.api"
-)
+_LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
+_LATER |= dict.fromkeys(("report", "show", "signal_propagation"), "wellbegun.api")
 _LATER |= dict.fromkeys(("Ledger", "Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
 _LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health"}
@@ -56,6 +56,7 @@ kaiming_uniform = he_uniform
 __version__ = "0.1.0"
 
 __all__ = [
+    "Applied",
     "Fans",
     "Health",
     "Layout",
@@ -65,6 +66,7 @@ __all__ = [
     "Result",
     "Rule",
     "apply",
+    "by_section",
     "check",
     "constant",
     "delta_orthogonal",
@@ -94,12 +96,12 @@ __all__ = [
     "ones",
     "orthogonal",
     "plan",
-    "predict",
     "race",
     "rademacher",
     "report",
     "save_plan",
     "show",
+    "signal_propagation",
     "sparse",
     "truncated_normal",
     "uniform",
