@@ -1,14 +1,18 @@
 """Every model of the net: name -> what builds it and its batch, the same each time."""
 
+import copy
 import functools
+import random
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import architectures
+import numpy as np
 import torch
 from sources import definitions
 from torch import nn
+from unusual import UNUSUAL
 
 Made = tuple[nn.Module, Any]
 MODELS: dict[str, Callable[[], Made]] = {}
@@ -21,10 +25,22 @@ def add(group: str, made: dict[str, Callable[[], Made]]) -> None:
         MODELS[full] = make
 
 
+def seeded(seed: int) -> None:
+    """The same random numbers ahead: of torch, of NumPy (SpecAugment of transformers draws there) and of Python."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
 def build(name: str) -> Made:
-    """A model and its batch, as wellbegun takes it."""
-    torch.manual_seed(0)
-    return MODELS[name]()
+    """A model and its batch, as wellbegun takes it. Memory that nobody writes holds nan, and not what was there."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    seeded(0)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        return MODELS[name]()
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -117,7 +133,10 @@ each(
 )
 
 plans = definitions("test_torch_plan")
-add("spelled", {name: lambda f=f: (plans.Spelled(f), drawn(16, 8)) for name, (f, _) in plans.SPELLINGS.items()})
+add(
+    "spelled",
+    {name: lambda f=f: (plans.Spelled(copy.deepcopy(f)), drawn(16, 8)) for name, (f, _) in plans.SPELLINGS.items()},
+)
 
 
 def recurrent(kind: str, both: bool) -> Made:
@@ -243,4 +262,5 @@ each(
     },
 )
 
+add("unusual", UNUSUAL)
 add("hf", architectures.ARCHITECTURES)

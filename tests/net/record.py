@@ -52,7 +52,7 @@ def told(error: Exception) -> str:
 def started(name: str) -> models.Made:
     """The model as it is built, with the same random numbers ahead each time."""
     made = models.build(name)
-    torch.manual_seed(1)
+    models.seeded(1)
     return made
 
 
@@ -71,7 +71,7 @@ def recorded(name: str, recipe: str, *, whole: bool) -> Found:
         model, batch = started(name)
         decided = reading.plan(model, batch, recipe)
         found.update(reading.decisions(decided))
-        torch.manual_seed(1)
+        models.seeded(1)
         if whole:
             decided, ledger, health = reading.initialize(model, batch, recipe)
             found.update(corrections=reading.corrections(decided), codes=reading.codes(health))

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import torch
+
 CONTRACT = Path(__file__).parents[1] / "contract"
 sys.path.extend({str(CONTRACT)} - set(sys.path))
 
@@ -23,6 +25,13 @@ def definitions(name: str) -> ModuleType:
     module = ModuleType(f"net_{name}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # some draw batches and make layers
+        _run(path, module)
+    return module
+
+
+def _run(path: Path, module: ModuleType) -> None:
     for node in ast.parse(path.read_text()).body:
         if _is_test(node) or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wellbegun.")):
             continue
@@ -32,7 +41,6 @@ def definitions(name: str) -> ModuleType:
             exec(compile(lines, str(path), "exec", flags=flags, dont_inherit=True), vars(module))
         except NameError:  # a value made of what was left out
             assert isinstance(node, (ast.Assign, ast.AnnAssign)), f"{path}:{node.lineno}"
-    return module
 
 
 def _is_test(node: ast.stmt) -> bool:
