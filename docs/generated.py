@@ -88,7 +88,7 @@ def codes() -> str:
         "|---|---|---|",
     ]
     for code, check in CATALOGUE.items():
-        lines.append(f"| [{code}](#{code.lower()}) | {check.title} | {'note' * (check.severity == 'note')} |")
+        lines.append(f"| [{code}](#{code.lower()}) | {check.title} | {'remark' * (check.severity == 'remark')} |")
     for family, name in FAMILIES.items():
         lines += ["", f"## {name.capitalize()}"]
         for code, check in CATALOGUE.items():
@@ -98,8 +98,8 @@ def codes() -> str:
 
 
 def _code(code: str, check: c.Check) -> Iterator[str]:
-    note = " It is a note." if check.severity == "note" else ""
-    yield from (f"**Bound:** {BOUNDS[code]}.{note}", "")
+    remark = " It is a remark." if check.severity == "remark" else ""
+    yield from (f"**Bound:** {BOUNDS[code]}.{remark}", "")
     yield from (f"**Why:** {html.escape(check.why)}.", "")
     yield from ("**Remedy:**", "", "```text", _pasted(check.remedy), "```", "")
     yield f"**Source:** {html.escape(check.source)}."

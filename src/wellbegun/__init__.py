@@ -33,7 +33,6 @@ if typing.TYPE_CHECKING:
         plan as plan,
     )
     from wellbegun.api import (
-        predict as predict,
     )
     from wellbegun.api import (
         race as race,
@@ -55,9 +54,8 @@ if typing.TYPE_CHECKING:
     from wellbegun.storage import save_plan as save_plan
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
-_LATER = dict.fromkeys(
-    ("Result", "apply", "check", "initialize", "plan", "predict", "race", "report", "show"), "wellbegun.api"
-)
+_LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
+_LATER |= dict.fromkeys(("report", "show", "signal_propagation"), "wellbegun.api")
 _LATER |= dict.fromkeys(("Ledger", "Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
 _LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health"}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wellbegun.errors import ArgumentError
 from wellbegun.graph import Made, ModelGraph, Operation, Parameter, Use, branches_of, bundles_of, meetings, roles_of
 from wellbegun.graph.residual import ancestors, apart
 from wellbegun.layout import Layout
@@ -292,3 +293,10 @@ def test_what_two_values_do_not_share(net: tuple[ModelGraph, int, int]) -> None:
     if latest is not None:
         expected = tuple({made[v] for v in side if made.get(v, -1) > latest} for side in above)
     assert apart(found, first, second) == expected
+
+
+def test_unknown_kinds_and_slots_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"Operation: kind must be one of add, .*; got 'dense'"):
+        Operation(0, "dense", "dense", "", (), ())
+    with pytest.raises(ArgumentError, match=r"Use: slot must be one of bias, .*; got 'kernel'"):
+        Use("a", "kernel")

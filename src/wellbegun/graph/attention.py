@@ -10,7 +10,6 @@ from wellbegun.graph.follow import TRANSPARENT, is_linear, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.residual import weights_before
 
-_CHOOSING = frozenset({"topk", "argmax", "sort", "argsort"})
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
     frozenset({"query"}): "query",
     frozenset({"key"}): "key",
@@ -61,7 +60,7 @@ def parts_of(graph: ModelGraph) -> Mapping[int, str]:
     for operation in graph.operations:
         if operation.kind == "gate" and len(operation.inputs) == 2:
             found.update(_gate(graph, operation, feeds))
-        if operation.name in _CHOOSING:
+        if operation.selects in ("ranked", "index"):
             found.update((r.index, "router") for value in operation.inputs for r in _scores_before(graph, value))
     named = {index: _NAMES[frozenset(parts)] for index, parts in feeds.items() if frozenset(parts) in _NAMES}
     return {**found, **named}

@@ -11,7 +11,6 @@ from wellbegun._typing import Array
 from wellbegun.graph.follow import escapes
 from wellbegun.graph.model import Function, ModelGraph, Operation, Use
 
-_LENGTHS = frozenset({"norm", "linalg_vector_norm"})  # sums of squares by themselves
 _GRID = np.linspace(0.1, 4.0, 24)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 
@@ -22,7 +21,7 @@ def is_distance(graph: ModelGraph, shift: Operation) -> bool:
     return bool(steps) and all(
         reader is not None
         and reader.kind == "mean"
-        and (reader.name in _LENGTHS if step is None else step.function is not None and _even(step.function))
+        and (reader.reduction == "length" if step is None else step.function is not None and _even(step.function))
         for step, reader in steps
     )
 
@@ -38,7 +37,7 @@ def unit_of(graph: ModelGraph, operation: Operation, use: Use) -> float | None:
     size = _size(graph, operation.inputs[0]) if operation.inputs else None
     if size is None or not math.isfinite(size) or size == 0:
         return None
-    wanted = abs(size) if operation.name.startswith(("div", "true_divide")) else 1 / abs(size)
+    wanted = abs(size) if operation.arithmetic == "quotient" else 1 / abs(size)
     if use.made is None:
         return float(f"{wanted:.8g}")
     found = use.made.where(wanted)
@@ -75,10 +74,10 @@ def _distance(graph: ModelGraph, step: Operation | None) -> float | None:
     if shift is None or shift.kind != "shift" or not is_distance(graph, shift):
         return None
     rows = [graph.parameters[use.parameter].shape[-1] for use in shift.uses if use.slot == "shift"]
-    if step.name in _LENGTHS:
+    if step.reduction == "length":
         return math.sqrt(2 * rows[0])
     each = _mean(function) if function is not None else 0.0
-    return each * rows[0] if step.name in ("sum", "nansum") else each
+    return each * rows[0] if step.reduction == "sum" else each
 
 
 def _mean(function: Function) -> float:

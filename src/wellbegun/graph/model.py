@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
+from wellbegun._arguments import message
 from wellbegun._typing import Array
+from wellbegun.errors import ArgumentError
 from wellbegun.graph.reparametrized import Made
 from wellbegun.layout import Layout
 
 Function = Callable[[Array], Array]
 
-KINDS = (
+Kind = Literal[
     "linear",  # product with a parameter, any framework spelling
     "conv",
     "conv_transpose",
@@ -28,12 +30,48 @@ KINDS = (
     "attention",
     "matmul",  # product of two values
     "pool",
-    "mean",
+    "mean",  # any reduction
     "concat",
     "split",
-    "move",  # reshape, transpose, copy
+    "move",  # reshape, transpose, copy; without inputs: a parameter or constant that stands for a signal
     "opaque",  # anything else: reported, never taken for identity
-)
+]
+Slot = Literal[
+    "weight",
+    "derived",  # a weight computed in a way that is not known
+    "bias",
+    "table",
+    "norm_scale",
+    "norm_shift",
+    "scale",
+    "shift",
+    "centre",  # rows that distances are measured from
+    "token",  # stands for a signal
+    "negative_slope",
+    "recurrent_input",
+    "recurrent_hidden",
+    "recurrent_bias_input",
+    "recurrent_bias_hidden",
+    "recurrent_projection",
+    "opaque",
+]
+Mode = Literal["", "lstm", "gru", "rnn_tanh", "rnn_relu"]
+Arithmetic = Literal["", "sum", "difference", "product", "quotient"]  # "": any other
+Reduction = Literal["", "sum", "mean", "length", "extremum"]  # length: root of a sum of squares; "": any other
+Entries = Literal[  # what a move does to entries
+    "",  # unknown, or no move
+    "same",  # keeps all, in another order, shape or memory
+    "repeated",  # keeps all, some several times
+    "part",  # keeps a range along an axis
+    "picked",  # keeps some, chosen in any other way
+    "padded",  # keeps all, and adds others
+    "masked",  # replaces some
+    "written",  # into memory that holds, or held, other entries
+]
+Selection = Literal["", "ranked", "index", "drawn"]  # by size: entries in order; their places; at random by weight
+Over = Literal["", "units", "samples", "groups"]  # what a normalization runs over; "": unknown
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+SLOTS: frozenset[str] = frozenset(get_args(Slot))
 _TELLING = frozenset({"linear", "conv", "conv_transpose", "lookup", "recurrent", "norm", "attention", "softmax"})
 WEIGHTED = frozenset({"linear", "conv", "conv_transpose", "recurrent"})
 
@@ -63,8 +101,7 @@ class Use:
     """How an operation uses a parameter."""
 
     parameter: str
-    # weight, bias, table, norm_scale, norm_shift, scale, shift, centre, token, negative_slope, recurrent_*, opaque
-    slot: str
+    slot: Slot
     layout: Layout | None = None
     gates: int = 1  # stacked matrices in a recurrent weight
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table
@@ -72,23 +109,44 @@ class Use:
     made: Made | None = None  # that computation; `layout` then speaks of what it gives
     copied: bool = False  # of a weight: whether the operation reads a copy, made before it
 
+    def __post_init__(self) -> None:
+        if self.slot not in SLOTS:
+            raise ArgumentError(message("Use", "slot", f"one of {', '.join(sorted(SLOTS))}", self.slot))
+
 
 @dataclass(frozen=True)
 class Operation:
-    """One step of the forward pass, in order of execution."""
+    """One step of the forward pass, in order of execution.
+
+    Raises:
+        ArgumentError: the kind is none of `Kind`.
+    """
 
     index: int
-    kind: str
-    name: str  # what the framework calls it
+    kind: Kind
+    name: str  # what the framework calls it: for people only
     scope: str  # dotted path of the module that ran it
     inputs: tuple[int, ...]  # values that depend on the batch
     outputs: tuple[int, ...]
     uses: tuple[Use, ...] = ()
     root: int | None = None  # pointwise: the value that `function` starts from
     function: Function | None = field(default=None, compare=False, repr=False)
-    mode: str = ""  # recurrent: lstm, gru, rnn_tanh, rnn_relu
+    mode: Mode = ""  # recurrent
     width: int = 0  # matmul and attention: number of terms in the product of two values
     scale: float = 1.0  # attention: what it multiplies the products of queries and keys with
+    axis: int | None = None  # of the first output: the axis of its units; of a softmax: the one it runs over
+    overwrites: int | None = None  # place in `inputs` of the value whose memory it writes over; -1: other memory
+    arithmetic: Arithmetic = ""  # add, shift, scale, gate
+    reduction: Reduction = ""
+    entries: Entries = ""  # move, and copies that are pointwise
+    selects: Selection = ""
+    over: Over = ""  # norm
+    centred: bool = False  # norm: whether it takes the mean away
+    logarithm: bool = False  # softmax: whether it gives logarithms
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ArgumentError(message("Operation", "kind", f"one of {', '.join(sorted(KINDS))}", self.kind))
 
     @property
     def place(self) -> str:

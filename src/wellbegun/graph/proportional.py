@@ -8,7 +8,6 @@ from wellbegun.graph.follow import is_linear
 from wellbegun.graph.model import ModelGraph, Operation
 
 _PROPORTIONAL = frozenset({"move", "split", "concat", "scale", "add"})
-_CREATED = frozenset({"parameter", "constant"})
 
 
 def way(graph: ModelGraph, ends: Iterable[int], value: int) -> tuple[int, ...] | None:
@@ -39,13 +38,13 @@ def way(graph: ModelGraph, ends: Iterable[int], value: int) -> tuple[int, ...] |
 
 def _followed(graph: ModelGraph, step: Operation, starts: frozenset[int]) -> list[int] | None:
     """The inputs that an operation is proportional to; None if it is not."""
-    if step.name.endswith("_") or step.name in _CREATED:
+    if step.overwrites is not None or not step.inputs:
         return None
     if step.kind == "pointwise":
         return list(step.inputs) if step.root == step.inputs[0] and _multiple(graph, step) else None
     if step.kind == "gate":
         behind = [given for given in step.inputs if _leads(graph, given, starts)]
-        return behind if len(behind) == 1 and step.name == "mul" else None
+        return behind if len(behind) == 1 and step.arithmetic == "product" else None
     return list(step.inputs) if step.kind in _PROPORTIONAL else None
 
 

@@ -220,5 +220,5 @@ def _ready(kit: Kit, course: Any, job: Job) -> tuple[Any, tuple[str, ...]]:
     materialize(model, batch)
     judged = {"loss": loss, "chance": course.chance}
     model, health = kit.candidates[job.candidate].prepare(model, batch, job.seed, kit.tools, judged)
-    wrong = (finding.code for finding in health.findings if finding.severity != "note")
+    wrong = (finding.code for finding in health.findings if finding.severity != "remark")
     return model, tuple(dict.fromkeys(wrong))

@@ -102,7 +102,7 @@ class Gauge:
         that they give."""
         add = self.graph.operations[branch.add]
         found = way(self.graph, branch.ends, branch.value)
-        overwritten = add.name == "add_" and add.inputs[:1] == (branch.value,)
+        overwritten = add.overwrites == 0 and add.inputs[:1] == (branch.value,)
         shifted = any(self._biased(self.graph.operations[index]) for index in branch.ends)
         return () if found is None or overwritten or shifted else found
 
@@ -217,12 +217,12 @@ class Gauge:
             return rms(output)
         if output.is_complex():  # laws of given numbers are real
             return rms(output)
-        axis = -1 if operation.kind == "linear" else 1
+        axis = output.ndim - 1 if operation.axis is None else operation.axis
         flat = output.movedim(axis, -1).reshape(-1, output.shape[axis])
         mean = flat.mean(dim=0)
         if len(flat) < SAMPLES or rms(flat - mean) < SHARE * rms(flat):
             return rms(output)
-        output.sub_(mean if axis == -1 else mean.reshape(-1, *[1] * (output.ndim - 2)))
+        output.sub_(mean.reshape(-1, *[1] * (output.ndim - 1 - axis)))
         self.centred[weight] = name, mean.double().cpu()
         return rms(output)
 
@@ -247,17 +247,18 @@ class Gauge:
         if name is None:
             return None
         bias = self.tensors[name].detach()
-        return bias if operation.kind == "linear" else bias.reshape(-1, *[1] * (output.ndim - 2))
+        behind = 0 if operation.axis is None else output.ndim - 1 - operation.axis
+        return bias.reshape(-1, *[1] * behind) if behind else bias
 
     # ------------------------------------------------------------------ what is judged later
     def _sum(self, operation: Operation, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         found = self.sums[operation.index]
         values = self.graph.operations[operation.index].inputs
-        if found.branch.value not in values or operation.name not in ("add", "add_"):
+        if found.branch.value not in values or operation.arithmetic != "sum":
             return
         position = values.index(found.branch.value)
         added, stream = inputs[position], inputs[1 - position]
-        if operation.name == "add_":  # the first is overwritten
+        if operation.overwrites == 0:  # the first is overwritten
             added, stream = (output - stream, stream) if position == 0 else (added, output - added)
         target = self.targets[found.names[0]].target
         assert target is not None

@@ -89,7 +89,7 @@ def measure(model: torch.nn.Module, batch: Batch = None) -> tuple[ModelGraph, Me
     parameters, names = parameters_of(model)
     call = place(call_of(batch, model), model)
     if any(tensor.is_meta for tensor in model.parameters()):
-        raise ArgumentError(message("predict", "model", "one that holds values", "one on the meta device"))
+        raise ArgumentError(message("signal_propagation", "model", "one that holds values", "one on the meta device"))
     meter = _Meter()
     with preserved(model):
         graph, _ = record(model, call, parameters, names, meter)

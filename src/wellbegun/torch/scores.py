@@ -22,9 +22,9 @@ class Scores(NamedTuple):
 _NOTHING = Scores(math.nan, math.nan, 0)
 
 
-def of_softmax(logits: torch.Tensor, weights: torch.Tensor, name: str) -> Scores:
+def of_softmax(logits: torch.Tensor, weights: torch.Tensor, *, logarithm: bool) -> Scores:
     """Of the input and the output of a softmax over the last axis."""
-    if "log" in name or logits.ndim < 2 or logits.shape != weights.shape:
+    if logarithm or logits.ndim < 2 or logits.shape != weights.shape:
         return _NOTHING
     rows = _some(logits.detach())
     return _scores(rows.reshape(-1, rows.shape[-1]).double())

@@ -58,7 +58,7 @@ class Watch:
         self.settle()
         output = outputs[0]
         if operation.kind == "softmax" and inputs:
-            self.scores[operation.index] = of_softmax(inputs[0], output, operation.name)
+            self.scores[operation.index] = of_softmax(inputs[0], output, logarithm=operation.logarithm)
         elif operation.kind == "attention" and self._attended is not None:
             self.scores[operation.index] = of_attention(self._attended)
             self._attended = None
@@ -92,7 +92,7 @@ class Watch:
     def _axis(self, operation: Operation, output: torch.Tensor) -> int:
         if operation.kind in WEIGHTED:
             return _unit_axis(operation, output)
-        if operation.kind == "norm" and ("batch_norm" in operation.name or "group_norm" in operation.name):
+        if operation.over in ("samples", "groups"):
             return 1
         known = self.axes.get(operation.inputs[0]) if operation.inputs else None
         return known if known is not None and known < output.ndim else (1 if output.ndim > 3 else output.ndim - 1)

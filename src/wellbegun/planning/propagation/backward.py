@@ -107,7 +107,7 @@ class Backward:
             return Gradient(g.second * step.slope, twin, g.noise)
         if kind == "norm" and step is not None:
             before, after = self.signals[value], step.signal
-            size = before.second - (before.mean**2 if operation.name == "native_layer_norm" else 0.0)
+            size = before.second - (before.mean**2 if operation.centred else 0.0)
             if size <= 0:
                 raise Unpredictable("a normalization of nothing")
             return Gradient(g.second * after.second / size, None, g.noise)

@@ -20,13 +20,6 @@ from wellbegun.theory.propagation import (
     times,
 )
 
-_SAME = frozenset(  # reorder entries, or give them another name
-    {"view", "_unsafe_view", "reshape", "t", "transpose", "permute", "unsqueeze", "squeeze", "clone", "contiguous",
-     "_to_copy", "_reshape_copy", "flip", "roll", "alias", "copy_", "view_copy", "movedim", "swapaxes", "lift_fresh"}
-)  # fmt: skip
-_PADDING = frozenset({"slice", "copy_", "alias"})  # how a layer pads its input with parts of it
-_LAYERED = {"native_layer_norm": True, "_fused_rms_norm": False, "rms_norm": False}  # name -> takes the mean away
-
 
 @dataclass(frozen=True)
 class Step:
@@ -104,7 +97,7 @@ class Forward:
         if is_linear(self.graph, operation):
             at_zero, at_one = np.asarray(operation.function(np.array([0.0, 1.0])), np.float64)
             factor = float(at_one - at_zero)
-            judged = operation.name != "copy_"  # into memory that may be half written
+            judged = operation.entries != "written"  # into memory that may be half written
             moved = affine(given[0], factor, float(at_zero))
             return Step(moved, judged=judged, slope=factor**2, twin_slope=factor**2)
         if not given[0].normal:
@@ -113,13 +106,13 @@ class Forward:
         return Step(bent.signal, bent.growth, bent.contrast, slope=bent.slope, twin_slope=bent.twin_slope)
 
     def _add(self, operation: Operation, given: list[Signal]) -> Step:
-        if operation.name not in ("add", "add_", "sub", "sub_") or len(given) != 2 or operation.uses:
+        if operation.arithmetic not in ("sum", "difference") or len(given) != 2 or operation.uses:
             raise Unpredictable("no plain sum of two values")
         self._independent(operation)
-        return Step(plus(given[0], given[1], -1.0 if operation.name.startswith("sub") else 1.0))
+        return Step(plus(given[0], given[1], -1.0 if operation.arithmetic == "difference" else 1.0))
 
     def _gate(self, operation: Operation, given: list[Signal]) -> Step:
-        if operation.name not in ("mul", "mul_") or len(given) != 2 or operation.uses:
+        if operation.arithmetic != "product" or len(given) != 2 or operation.uses:
             raise Unpredictable("no plain product of two values")
         self._independent(operation)
         return Step(times(given[0], given[1]))
@@ -135,7 +128,7 @@ class Forward:
         return Step(self._scaled(given[0], mean, variance), slope=variance + mean**2)
 
     def _shift(self, operation: Operation, given: list[Signal]) -> Step:
-        if operation.name not in ("add", "add_"):
+        if operation.arithmetic != "sum":
             raise Unpredictable("a shift that is no plain sum")
         return Step(plus_bias(given[0], *self._single(operation, operation.uses[0].slot if operation.uses else "")))
 
@@ -150,9 +143,9 @@ class Forward:
         return out._replace(mean=mean * signal.mean, normal=signal.normal and not variance)
 
     def _norm(self, operation: Operation, given: list[Signal]) -> Step:
-        if operation.name not in _LAYERED:
+        if operation.over != "units":
             raise Unpredictable("a normalization over samples, groups, or written by hand")
-        signal = normalized(given[0], centred=_LAYERED[operation.name])
+        signal = normalized(given[0], centred=operation.centred)
         for use in operation.uses:
             if not use.exact:
                 raise Unpredictable("a scale computed from a parameter")
@@ -168,9 +161,10 @@ class Forward:
         if any(abs(other.second - first.second) > 1e-9 * first.second for other in given):
             raise Unpredictable("put together from different values")
         readers = self.graph.consumers.get(operation.outputs[0], ())
-        if operation.name == "alias" or (operation.name == "slice" and all(r.name in _PADDING for r in readers)):
+        padding = operation.entries == "part" and all(r.entries in ("part", "written") for r in readers)
+        if operation.entries == "written" or padding:  # layers pad their inputs with parts of them
             return Step(first._replace(twin=None, cross=None), judged=False)
-        if operation.name not in _SAME:
+        if operation.entries != "same":
             raise Unpredictable(f"{operation.name} changes values or leaves some out")
         before, after = self.shapes.get(operation.inputs[0]), self.shapes.get(operation.outputs[0])
         if before is not None and after is not None and before[:1] != after[:1]:

@@ -4,10 +4,13 @@ The dispatcher shows every model in these few hundred operations, whatever Pytho
 can be short. What is not listed and not tagged elementwise by torch itself is opaque, and reported.
 """
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
+
+from wellbegun.graph.model import Kind, Mode
 
 IGNORED = frozenset(
     {
@@ -119,7 +122,6 @@ CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
 FILLS = frozenset({"full", "full_like", "new_full", "fill_", "fill", "scalar_tensor"})
 SUMS = frozenset({"add", "sub", "rsub", "add_", "sub_", "lerp", "lerp_"})
 PICKS = frozenset({"index", "index_select"})  # slices by indices, spelled without a layer
-CHOICES = frozenset({"topk", "sort", "multinomial"})  # of experts, among the scores a router gave
 PRODUCTS_BY_ENTRY = frozenset({"mul", "div", "mul_", "div_", "true_divide", "addcmul", "addcmul_", "addcdiv"})
 BOUNDS = frozenset({"maximum", "minimum", "fmax", "fmin"})  # a signal, kept within bounds
 MASKS = BOUNDS | frozenset(
@@ -132,7 +134,7 @@ LAYERS = {  # functions that say which argument is the weight: its position
     "linear": 1, "bilinear": 2, "conv1d": 1, "conv2d": 1, "conv3d": 1, "conv_transpose1d": 1, "conv_transpose2d": 1,
     "conv_transpose3d": 1, "layer_norm": 2, "rms_norm": 2,
 }  # fmt: skip
-RECURRENT = {
+RECURRENT: dict[str, tuple[Mode, int]] = {
     "lstm": ("lstm", 4), "gru": ("gru", 3), "rnn_tanh": ("rnn_tanh", 1), "rnn_relu": ("rnn_relu", 1),
     "lstm_cell": ("lstm", 4), "gru_cell": ("gru", 3),
     "rnn_tanh_cell": ("rnn_tanh", 1), "rnn_relu_cell": ("rnn_relu", 1),
@@ -208,6 +210,92 @@ def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
     return Attended(query, key, mask, bool(given.get("is_causal")), given.get("scale"))
 
 
+def _tabled(**names: str) -> dict[str, str]:
+    """Names listed by what they do -> what each of them does."""
+    return {name: what for what, listed in names.items() for name in listed.split()}
+
+
+ARITHMETIC = _tabled(sum="add add_", difference="sub sub_", product="mul mul_", quotient="div div_ true_divide")
+REDUCTIONS = _tabled(
+    sum="sum nansum", mean="mean", length="norm linalg_vector_norm", extremum="all any amax amin max min"
+)
+SELECTIONS = _tabled(ranked="topk sort", index="argmax argsort", drawn="multinomial")
+ENTRIES = _tabled(
+    same="view _unsafe_view reshape t transpose permute unsqueeze squeeze clone contiguous _to_copy _reshape_copy flip "
+    "roll rot90 view_copy movedim swapaxes lift_fresh lift_fresh_copy squeeze_ unsqueeze_ transpose_ t_ pixel_shuffle "
+    "pixel_unshuffle channel_shuffle view_as_complex view_as_real",
+    repeated="expand repeat expand_copy im2col unfold",
+    part="slice",
+    padded="constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d "
+    "replication_pad3d _pad_packed_sequence diag_embed block_diag",
+    masked="masked_fill masked_fill_ tril triu tril_ triu_ native_dropout _fused_dropout index_fill index_fill_ "
+    "masked_scatter masked_scatter_ nan_to_num fake_quantize_per_tensor_affine_cachemask "
+    "fake_quantize_per_channel_affine_cachemask embedding_renorm_",
+    written="copy_ copy index_put index_put_ index_copy index_copy_ scatter scatter_ slice_scatter select_scatter",
+)
+OVER = _tabled(
+    units="native_layer_norm _fused_rms_norm rms_norm",
+    samples="native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update "
+    "_batch_norm_no_update cudnn_batch_norm miopen_batch_norm",
+    groups="native_group_norm",
+)
+UNCENTRED = frozenset({"_fused_rms_norm", "rms_norm"})
+RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "_reshape_copy", "view_copy", "as_strided", "as_strided_copy",
+                      "unsqueeze", "squeeze", "matmul", "bmm", "mm", "index", "gather"})  # fmt: skip
+
+
+def meaning_of(func: Any, kind: str) -> dict[str, Any]:
+    """What an operation of a kind does, beyond its kind: fields of `Operation`."""
+    name = name_of(func)
+    masked = kind == "move" and (is_pointwise(func) or name == "copy_")  # with a mask of constants
+    entries = "masked" if masked else ENTRIES.get(name, "picked" if kind == "move" else "")
+    return {
+        "arithmetic": ARITHMETIC.get(name, ""),
+        "reduction": REDUCTIONS.get(name, ""),
+        "selects": SELECTIONS.get(name, ""),
+        "entries": entries,
+        "over": OVER.get(name, ""),
+        "centred": name in OVER and name not in UNCENTRED,
+        "logarithm": name == "_log_softmax",
+    }
+
+
+def overwrites(func: Any, first_is_signal: bool) -> int | None:
+    """As in `Operation`: operations in place write over their first argument."""
+    if 0 not in writes_to(func):
+        return None
+    return 0 if first_is_signal and name_of(func) != "copy_" else -1
+
+
+def unit_axis(func: Any, args: Any, kind: str, rank: int, given: int | None, same: bool) -> int | None:
+    """The axis of units of an output of some rank. `given`: that of the first operand, if it has as many axes; `same`:
+    whether it has the same shape."""
+    name = name_of(func)
+    if not rank:
+        return None
+    if kind in ("linear", "recurrent", "attention", "lookup", "matmul") or OVER.get(name) == "units":
+        return rank - 1
+    if kind in ("conv", "conv_transpose") or name in OVER:
+        return 1
+    if kind == "softmax":
+        axis = args[2] if name == "_masked_softmax" else args[1]
+        return rank - 1 if axis is None else int(axis) % rank
+    if given is None or (name in RESHAPES and not same):
+        return usual_axis(rank)
+    if name in ("transpose", "t", "permute"):
+        order = list(range(rank))
+        one, two = (args[1] % rank, args[2] % rank) if name == "transpose" else (0, rank - 1)
+        order[one], order[two] = order[two], order[one]
+        order = [axis % rank for axis in args[1]] if name == "permute" else order
+        return order.index(given)
+    return given
+
+
+def usual_axis(rank: int) -> int | None:
+    """Where units are, if nothing tells: channels second in images, features last elsewhere."""
+    return 1 if rank > 3 else rank - 1 if rank else None
+
+
 def terms(kind: str, name: str, args: Any) -> int:
     """Number of terms in a product of two values: the width of a head, if it is the product of queries and keys."""
     if kind not in ("matmul", "attention"):
@@ -224,7 +312,7 @@ def scale_of(kind: str, width: int, kwargs: Any) -> float:
 
 
 @cache
-def kind_of(func: Any, several: bool = False) -> str:
+def kind_of(func: Any, several: bool = False) -> Kind:
     """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands.
 
     `several`: whether different values come in.
@@ -244,7 +332,7 @@ def kind_of(func: Any, several: bool = False) -> str:
     return "move" if moves(func) else "opaque"
 
 
-_KINDS = {
+_KINDS: dict[Kind, Collection[str]] = {
     "norm": NORMS,
     "mean": STATISTICS | SCANS | LOSSES | DISTANCES,
     "concat": CONCATS,

@@ -14,6 +14,7 @@ from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from wellbegun.graph import ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.model import Kind, Slot
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, axes, fake
 from wellbegun.torch.trace.expression import ROOT, Expression, Expressions
@@ -27,7 +28,7 @@ from wellbegun.torch.trace.values import Fixed, Known, Signal, number_of, storag
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
 Operands = list[tuple[torch.Tensor, Known]]
 Statistic = tuple[frozenset[int], frozenset[int], frozenset[int]]  # as in Signal: statistic_of, makers, normed
-Pointwise = tuple[str, int | None, Expression | None]  # kind; root and function of one value
+Pointwise = tuple[Kind, int | None, Expression | None]  # kind; root and function of one value
 _NO_STATISTIC: Statistic = (frozenset(), frozenset(), frozenset())
 
 
@@ -54,6 +55,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._expressions = Expressions()
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
         self._makers: dict[int, int] = {}  # value -> index of the operation that made it
+        self._axes: dict[int, int | None] = {}  # value -> axis of its units
         self._asked: list[Operation] = []  # where a path depends on whether values are finite
         self._values = 0
 
@@ -61,6 +63,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def signal(self, tensor: torch.Tensor) -> None:
         """Declare a tensor as a new value that depends on the batch."""
         self._values += 1
+        self._axes[self._values] = aten.usual_axis(tensor.ndim)
         self._known.remember(tensor, Signal(self._values, self._values))
 
     def declare(self, tensor: torch.Tensor, name: str) -> None:
@@ -71,7 +74,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Take a tensor that depends on no batch for a signal: parameters that stand for themselves, or constants."""
         self._known.remember(tensor, self._source(self.of(tensor), "token"))
 
-    def _source(self, found: Known, slot: str) -> Signal:
+    def _source(self, found: Known, slot: Slot) -> Signal:
         names = found.names if isinstance(found, axes.Derived) else frozenset()
         self._values += 1
         uses = tuple(Use(name, slot) for name in sorted(names))
@@ -87,7 +90,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _alias(self, tensor: torch.Tensor, signals: list[Signal], derived: list[axes.Derived]) -> None:
         """A tensor some of whose memory was written to through another one, by what depends on the batch."""
         names = sorted(frozenset().union(*(known.names for known in derived)))
-        self._append("move", "alias", signals, [tensor], tuple(Use(name, "token") for name in names))
+        uses = tuple(Use(name, "token") for name in names)
+        self._axes[self._values + 1] = self._axes.get(signals[0].value) if signals else None
+        self._append("move", "alias", signals, [tensor], uses, entries="written")
 
     # ------------------------------------------------------------------ dispatch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -176,10 +181,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 operands = self._settle(operands, weights)
         known = {id(tensor): found for tensor, found in operands}
         signals = [found for found in known.values() if isinstance(found, Signal)]
-        expression, kind, root = None, uses[0] if uses else "", None
-        if uses is None and (aten.is_pointwise(func) or name == "copy_"):
+        expression, root = None, None
+        if uses is not None:
+            kind: Kind = uses[0]
+        elif aten.is_pointwise(func) or name == "copy_":
             kind, root, expression = self._pointwise(func, args, kwargs, known)
-        elif uses is None:
+        else:
             kind = aten.kind_of(func, len({signal.root for signal in signals}) > 1)
         found = uses[1] if uses else other_uses(name, args, known, kind) if special else ()
         if kind == "add" and (biases := self._picked_biases(known)):
@@ -193,13 +200,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tell(aten.attended(func, args, kwargs))
         width = aten.terms(kind, name, args)
         shown: Any = {"root": root, "expression": expression, "statistic": statistic, "inputs": inputs, "width": width}
-        self._append(kind, name, signals, outputs, found, scale=aten.scale_of(kind, width, kwargs), **shown)
+        shown.update(aten.meaning_of(func, kind), scale=aten.scale_of(kind, width, kwargs))
+        shown["overwrites"] = aten.overwrites(func, isinstance(operands[0][1], Signal))
+        self._place_units(func, args, kind, operands, outputs)
+        self._append(kind, name, signals, outputs, found, **shown)
         if special:
             self._keep_picked(func, args, operands, outputs)
 
+    def _place_units(self, func: Any, args: Any, kind: str, operands: Operands, outputs: list[torch.Tensor]) -> None:
+        """Say which axis holds the units of the values that come next."""
+        first = next(((tensor, known) for tensor, known in operands if isinstance(known, Signal)), None)
+        for position, output in enumerate(outputs):
+            given, same = None, False
+            if first is not None and isinstance(first[1], Signal) and first[0].ndim == output.ndim:
+                given, same = self._axes.get(first[1].value), first[0].shape == output.shape
+            self._axes[self._values + 1 + position] = aten.unit_axis(func, args, kind, output.ndim, given, same)
+
     def _append(
         self,
-        kind: str,
+        kind: Kind,
         name: str,
         signals: Iterable[Signal],
         outputs: Iterable[torch.Tensor],
@@ -222,8 +241,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._known.remember(tensor, known)
         read = tuple(dict.fromkeys(signal.value for signal in signals))
         function = expression.function if expression is not None else None
-        place = len(self.operations), kind, name, self.scopes[-1]
-        operation = Operation(*place, read, tuple(values), uses, root, function, **facts)
+        index, scope = len(self.operations), self.scopes[-1]
+        axis = self._axes.get(values[0]) if values else None
+        operation = Operation(index, kind, name, scope, read, tuple(values), uses, root, function, axis=axis, **facts)
         if not any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors):
             self._integers.add(operation.index)
         self._makers.update(dict.fromkeys(values, operation.index))
@@ -252,7 +272,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return "scale", None, None
         return ("move" if name in aten.MASKS else "opaque"), None, None
 
-    def _combine(self, name: str, signals: list[Signal]) -> str:
+    def _combine(self, name: str, signals: list[Signal]) -> Kind:
         """Two or more values: a normalization by hand if one is a statistic of the other, else a sum or a gate."""
         for signal in signals:
             others = (other for other in signals if other.root != signal.root)
@@ -313,7 +333,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             operation = self._maker(stack.pop())
             if operation is None:
                 continue
-            if operation.name in aten.CHOICES:
+            if operation.selects in ("ranked", "drawn"):
                 return True
             new = set(operation.inputs) - seen
             seen |= new
@@ -359,6 +379,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         uses = recurrent_uses(name, args, gates, self.of)
         inputs = tuple(tensor for tensor, known in tensors if isinstance(known, Signal))
         signals = [known for _, known in tensors if isinstance(known, Signal)]
+        self._axes.update((self._values + 1 + i, tensor.ndim - 1) for i, tensor in enumerate(outputs))
         self._append("recurrent", name, signals, outputs, uses, mode=mode, inputs=inputs)
 
     def close(self) -> None:

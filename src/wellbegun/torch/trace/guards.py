@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wellbegun.graph import Operation
-from wellbegun.torch.trace.aten import ERASING, MASKS
 from wellbegun.torch.trace.opaque import some_of
 
-_FOLDS = frozenset({"all", "any", "amax", "amin", "max", "min"})  # of equal truth values: that value
 _SIZES = np.concatenate([np.arange(100.0), np.geomspace(1e-38, 3e38, 300)])
 _FINITE = np.concatenate([-_SIZES[::-1], _SIZES])
 _REST = np.array([np.nan, np.inf, -np.inf])
@@ -35,8 +33,8 @@ def answered(value: int, maker: Callable[[int], Operation | None]) -> tuple[bool
 
 def _keeps(operation: Operation) -> bool:
     """Whether what is the same for all entries stays so: masks bring in values of their own."""
-    moves = operation.kind == "move" and operation.name not in ERASING | MASKS
-    return (moves or operation.name in _FOLDS) and len(operation.inputs) == 1
+    moves = operation.kind == "move" and operation.entries not in ("", "masked", "written")
+    return (moves or operation.reduction == "extremum") and len(operation.inputs) == 1
 
 
 def finite_notes(asked: Iterable[Operation]) -> tuple[str, ...]:

@@ -7,15 +7,17 @@ import torch
 
 from wellbegun.errors import LayoutError
 from wellbegun.graph import Use
+from wellbegun.graph.model import Kind, Slot
 from wellbegun.layout import Layout
 from wellbegun.torch.trace import aten, axes
 from wellbegun.torch.trace.reparametrized import made_of
 from wellbegun.torch.trace.values import tensors_in
 
 Known = dict[int, Any]
+Weighted = tuple[Kind, tuple[Use, ...]]
 
 
-def weight_uses(func: Any, args: Any, known: Known, sections: dict[str, int]) -> tuple[str, tuple[Use, ...]] | None:
+def weight_uses(func: Any, args: Any, known: Known, sections: dict[str, int]) -> Weighted | None:
     """(kind, uses) if a parameter is the weight of a product, convolution or lookup here; None otherwise."""
     name = aten.name_of(func)
     if name in aten.PRODUCTS:
@@ -57,7 +59,7 @@ def _derived(tensor: Any, known: Known) -> axes.Derived | None:
     return found if isinstance(found, axes.Derived) else None
 
 
-def _product(name: str, args: Any, known: Known, sections: dict[str, int]) -> tuple[str, tuple[Use, ...]] | None:
+def _product(name: str, args: Any, known: Known, sections: dict[str, int]) -> Weighted | None:
     first, second, bias = aten.PRODUCTS[name]
     left, right = _derived(args[first], known), _derived(args[second], known)
     if (left is None) == (right is None):
@@ -81,13 +83,13 @@ def _weight(weight: axes.Derived, roles: str, sections: dict[str, int], **option
     except LayoutError:
         layout = None  # the letters contradict: the parameter needs a rule, and the plan says so
     made = made_of(weight, roles)
-    slot = "weight" if weight.exact or made is not None else "derived"
+    slot: Slot = "weight" if weight.exact or made is not None else "derived"
     return tuple(
         Use(name, slot, layout, exact=weight.exact, made=made, copied=weight.copied) for name in sorted(weight.names)
     )
 
 
-def _convolution(args: Any, known: Known) -> tuple[str, tuple[Use, ...]] | None:
+def _convolution(args: Any, known: Known) -> Weighted | None:
     weight, bias = _derived(args[1], known), _derived(args[2], known)
     if weight is None:
         return None
@@ -101,9 +103,7 @@ def _convolution(args: Any, known: Known) -> tuple[str, tuple[Use, ...]] | None:
     return ("conv_transpose" if transposed else "conv"), uses
 
 
-def _lookup(
-    table: Any, known: Known, indexed: tuple[int, ...], padding: int = -1
-) -> tuple[str, tuple[Use, ...]] | None:
+def _lookup(table: Any, known: Known, indexed: tuple[int, ...], padding: int = -1) -> Weighted | None:
     weight = _derived(table, known)
     if weight is None:
         return None
@@ -119,11 +119,11 @@ def _lookup(
     )
 
 
-def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]:
+def other_uses(name: str, args: Any, known: Known, kind: Kind) -> tuple[Use, ...]:
     """Parameters that enter other than as the weight of a product."""
     if name in aten.NORMS:
         return _norm_uses(aten.NORMS[name], args, known)
-    slot = _SLOTS.get(kind, "opaque")
+    slot: Slot = _SLOTS.get(kind, "opaque")
     if name in aten.DISTANCES:
         slot = "centre"
     elif name == "_prelu_kernel":
@@ -133,22 +133,30 @@ def other_uses(name: str, args: Any, known: Known, kind: str) -> tuple[Use, ...]
     elif kind in ("gate", "add", "norm") or name in aten.BOUNDS:
         slot = "scale"
     shifted = _derived(args[0], known) if name.startswith(("addcmul", "addcdiv")) else None
-    found = [(derived, slot) for derived in known.values() if isinstance(derived, axes.Derived)]
-    found = [(derived, "shift" if derived is shifted else slot) for derived, slot in found]
+    found = [derived for derived in known.values() if isinstance(derived, axes.Derived)]
     return tuple(
-        Use(name, slot, exact=derived.exact, made=made_of(derived, ""))
-        for derived, slot in found
+        Use(name, "shift" if derived is shifted else slot, exact=derived.exact, made=made_of(derived, ""))
+        for derived in found
         for name in sorted(derived.names)
     )
 
 
-_SLOTS = {"shift": "shift", "scale": "scale", "concat": "token", "move": "token", "attention": "shift"}
+_SLOTS: dict[Kind, Slot] = {
+    "shift": "shift",
+    "scale": "scale",
+    "concat": "token",
+    "move": "token",
+    "attention": "shift",
+}
+
+
+_NORM_SLOTS: tuple[Slot, Slot] = ("norm_scale", "norm_shift")
 
 
 def _norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) -> tuple[Use, ...]:
     """Scale and shift of a normalization."""
-    found = []
-    for position, slot in zip(slots, ("norm_scale", "norm_shift"), strict=True):
+    found, own = [], list[tuple[int | None, Slot]](zip(slots, _NORM_SLOTS, strict=True))
+    for position, slot in own:
         derived = _derived(args[position], known) if position is not None and len(args) > position else None
         if derived:
             made = made_of(derived, "")
@@ -156,19 +164,24 @@ def _norm_uses(slots: tuple[int | None, int | None], args: Any, known: Known) ->
     return tuple(found)
 
 
-_BIASES = ("recurrent_bias_input", "recurrent_bias_hidden")
+_MATRICES: list[Slot] = ["recurrent_input", "recurrent_hidden"]
+_BIASES: list[Slot] = ["recurrent_bias_input", "recurrent_bias_hidden"]
+
+
+_TOKEN: Slot = "token"
+_PROJECTION: Slot = "recurrent_projection"
 
 
 def recurrent_uses(name: str, args: Any, gates: int, of: Callable[[torch.Tensor], Any]) -> tuple[Use, ...]:
     """Weights of a recurrent layer or cell, whose argument order is fixed by torch."""
     if name.endswith("_cell"):
-        slots = ["recurrent_input", "recurrent_hidden", *_BIASES]
+        slots = [*_MATRICES, *_BIASES]
         pairs = [(tensor, slot) for tensor, slot in zip(args[2:6], slots, strict=False) if tensor is not None]
         states = args[1]
     else:
         pairs = _layers(args)
         states = args[2] if isinstance(args[1], torch.Tensor) and isinstance(args[3], (list, tuple)) else args[1]
-    pairs += [(state, "token") for state in tensors_in(states)]  # a first state may be learned
+    pairs += [(state, _TOKEN) for state in tensors_in(states)]  # a first state may be learned
     found = []
     for tensor, slot in pairs:
         known = of(tensor)
@@ -176,17 +189,17 @@ def recurrent_uses(name: str, args: Any, gates: int, of: Callable[[torch.Tensor]
             found += [Use(parameter, slot) for parameter in sorted(known.names)]
         elif isinstance(known, axes.Derived):
             layout = Layout("oi"[: tensor.ndim], sections=gates if slot != "recurrent_projection" else None)
-            slot = slot if known.exact else "derived"
-            found += [Use(parameter, slot, layout, gates) for parameter in sorted(known.names)]
+            own: Slot = slot if known.exact else "derived"
+            found += [Use(parameter, own, layout, gates) for parameter in sorted(known.names)]
     return tuple(found)
 
 
-def _layers(args: Any) -> list[tuple[torch.Tensor, str]]:
+def _layers(args: Any) -> list[tuple[torch.Tensor, Slot]]:
     """(input, [batch sizes,] state, weights, has_biases, layers, dropout, train, bidirectional, ...)"""
     packed = isinstance(args[1], torch.Tensor) and isinstance(args[3], (list, tuple))
     position = 3 if packed else 2
     weights, biases, layers, both = args[position], args[position + 1], args[position + 2], args[position + 5]
     each = len(weights) // (layers * (2 if both else 1))
-    slots = ["recurrent_input", "recurrent_hidden"] + list(_BIASES) * bool(biases)
-    slots += ["recurrent_projection"] * (each - len(slots))
+    slots = _MATRICES + _BIASES * bool(biases)
+    slots += [_PROJECTION] * (each - len(slots))
     return [(tensor, slots[i % each]) for i, tensor in enumerate(weights)]

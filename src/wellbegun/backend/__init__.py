@@ -1,0 +1,59 @@
+"""What wellbegun asks of a framework: name parameters and operations, run a model, store weights. Protocols only.
+
+Models, batches and what models return pass through here without being looked at: they are of type `object`, so nothing
+above this file can use them otherwise than by handing them on. Tensors stay behind a `Handle`, which gives numbers and
+small samples. An observer never changes a tensor: it returns effects, which are plain data, and the framework carries
+them out, in place or by substituting values.
+"""
+
+from wellbegun.backend.find import FILES, KNOWN, default, find, named
+from wellbegun.backend.framework import Backend
+from wellbegun.backend.session import (
+    CrossEntropy,
+    Judged,
+    Loss,
+    Output,
+    Place,
+    Receive,
+    Scalar,
+    Session,
+    Signal,
+    SquaredError,
+    Start,
+)
+from wellbegun.backend.training import Batch, Course, Inputs, Metric, Model, Optimizer, Trainer
+from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, Shift, Strayed
+
+__all__ = [
+    "FILES",
+    "KNOWN",
+    "Attended",
+    "Backend",
+    "Batch",
+    "Course",
+    "CrossEntropy",
+    "Effect",
+    "Handle",
+    "Inputs",
+    "Judged",
+    "Loss",
+    "Metric",
+    "Model",
+    "Observer",
+    "Optimizer",
+    "Output",
+    "Place",
+    "Receive",
+    "Scalar",
+    "Scale",
+    "Session",
+    "Shift",
+    "Signal",
+    "SquaredError",
+    "Start",
+    "Strayed",
+    "Trainer",
+    "default",
+    "find",
+    "named",
+]

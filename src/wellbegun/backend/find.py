@@ -1,0 +1,72 @@
+"""Which framework a model belongs to, by what is loaded: none is imported to find that out."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from wellbegun._arguments import message
+from wellbegun.backend.framework import Backend
+from wellbegun.backend.training import Model
+from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+
+
+class _Known(NamedTuple):
+    """A framework: the class of its models (module, name), and what messages call it."""
+
+    module: str
+    kind: str
+    models: str
+    remedy: str
+
+
+KNOWN: Mapping[str, _Known] = {
+    "torch": _Known(
+        "torch.nn",
+        "Module",
+        "a torch.nn.Module",
+        "PyTorch models need torch. Install it: pip install 'wellbegun[torch]'.",
+    ),
+}
+FILES: Mapping[str, str] = {".pt": "torch"}  # ending of a file of batches -> the framework whose own it is
+
+
+def find(model: Model) -> Backend:
+    """The framework that a model belongs to, among those that are loaded.
+
+    Raises:
+        ArgumentTypeError: no model of any framework. MissingDependencyError: no framework is installed.
+    """
+    for name, known in KNOWN.items():
+        kind = getattr(sys.modules.get(known.module), known.kind, None)
+        if isinstance(kind, type) and isinstance(model, kind):
+            return named(name)
+    default()  # without any framework, that is the message
+    allowed = " or ".join(known.models for known in KNOWN.values())
+    raise ArgumentTypeError(message("wellbegun", "model", allowed, type(model).__name__))
+
+
+def default() -> Backend:
+    """The framework to work with where no model tells: one that is loaded, or else one that is installed.
+
+    Raises:
+        MissingDependencyError: there is none.
+    """
+    loaded = [name for name in KNOWN if sys.modules.get(name) is not None]
+    names = loaded or [name for name in KNOWN if importlib.util.find_spec(name) is not None] or list(KNOWN)
+    return named(names[0])
+
+
+def named(name: str) -> Backend:
+    """A framework by its name.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(f"wellbegun: {KNOWN[name].remedy}") from error
+    adapter: Backend = importlib.import_module(f"wellbegun.{name}").BACKEND
+    return adapter

@@ -1,0 +1,100 @@
+"""A framework as a whole."""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from wellbegun._typing import Progress
+from wellbegun.backend.session import Loss, Session
+from wellbegun.backend.training import Batch, Model, Trainer
+from wellbegun.graph import ModelGraph, Parameter
+from wellbegun.planning import Ledger, Plan
+
+T = TypeVar("T")
+
+
+class Backend(Protocol):
+    """A framework. Its models are checked by `find`; every function takes those alone."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: torch, jax."""
+
+    def describe(self, model: Model) -> Mapping[str, Parameter]:
+        """Parameters by every name: shapes, dtypes, ties, what is trained. Names are canonical: DESIGN 4.1."""
+
+    def prepare(self, model: Model, batch: Batch) -> None:
+        """Give parameters that wait for a first batch their shapes; all else stays as it is.
+
+        Raises:
+            TraceError: the forward pass failed, or left one without a shape.
+        """
+
+    def trace(
+        self, model: Model, batch: Batch = None, *, gather: bool = False, progress: Progress | None = None
+    ) -> ModelGraph:
+        """The graph of one forward pass in the model's present mode, without arithmetic where that is possible.
+
+        `gather`: whether sharded parameters may be gathered for that, where the path depends on values.
+
+        Raises:
+            ArgumentTypeError, ArgumentError: no batch. TraceError: the forward pass failed.
+        """
+
+    def session(
+        self,
+        model: Model,
+        batch: Batch = None,
+        graph: ModelGraph | None = None,
+        *,
+        owner: str = "check",
+    ) -> AbstractContextManager[Session]:
+        """The model with whole copies of sharded parameters and the batch where it lives, ready to run.
+
+        Args:
+            model, batch: As for `wellbegun.plan`.
+            graph: Whose operations are to be seen; None: those of the pass.
+            owner: The function that messages name.
+        Raises:
+            ArgumentError: the model holds no values.
+        """
+
+    def agree(self, model: Model, value: T) -> T:
+        """What the first process has, in all those that hold parts of this model."""
+
+    def apply(
+        self,
+        model: Model,
+        plan: Plan,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        before: Plan | None = None,
+    ) -> Ledger:
+        """Fill the model as planned; where it is filled as `before` says already, only what differs.
+
+        Raises:
+            ArgumentError: the plan does not fit the model, or it holds no memory. Nothing is written then.
+        """
+
+    # ------------------------------------------------------------------ files and texts
+    def read_batch(self, path: Path) -> object:
+        """What a file of the framework's own kind holds: tensors, or containers of them."""
+
+    def from_config(self, path: Path, *, light: bool = False) -> Model:
+        """The model that a config.json of Hugging Face describes; `light`: a large one may stay without memory.
+
+        Raises:
+            ModelError: no such file, no config, or a class that cannot be built. MissingDependencyError: no library.
+        """
+
+    def save(self, model: Model, plan: Plan, path: str | os.PathLike[str]) -> Path:
+        """Weights, plan and seed in one safetensors file, which an existing one is replaced by once it is complete."""
+
+    def loss_against(self, targets: object) -> tuple[Loss, float | None]:
+        """Cross-entropy against whole numbers, else a squared error; and what it is for a model that knows nothing."""
+
+    def trainer(self) -> Trainer:
+        """Short trainings."""

@@ -1,0 +1,141 @@
+"""One model with one batch: run, looked at, gradients sent back."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from wellbegun._typing import Array, Progress
+from wellbegun.backend.values import Attended, Handle, Observer
+from wellbegun.graph import ModelGraph
+
+Output: TypeAlias = object  # whatever a model returns
+Scalar: TypeAlias = object  # what a loss of the user's gives
+Loss: TypeAlias = Callable[[Output], Scalar]  # of the model's output, in the framework's own arithmetic
+
+
+# ---------------------------------------------------------------------- losses and signals
+@dataclass(frozen=True, eq=False)
+class CrossEntropy:
+    """Mean cross-entropy of logits, whose classes are along `axis`, against labels, one for each row of classes."""
+
+    labels: Array  # int64
+    axis: int
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredError:
+    """Mean squared error against targets in the shape of the output; of complex outputs, their magnitudes."""
+
+    targets: Array
+
+
+class Judged(NamedTuple):
+    """A loss of the output."""
+
+    value: float
+    gradient: Handle | None  # at the output; None for a loss of the user's, whose gradient is not known beforehand
+
+
+class Signal(NamedTuple):
+    """What is sent back: rows of entries for every k-th row of a value of (rows, last axis), and zeros for the rest."""
+
+    rows: Array
+    every: int = 1
+
+
+Place: TypeAlias = int | str  # an operation of the graph, by its index, or a parameter, by its name
+Start: TypeAlias = int | Literal["loss", "output"]
+Receive: TypeAlias = Callable[[Place, Handle], None]
+
+
+class Session(Protocol):
+    """One model with one batch, ready to be run and looked at; the context manager puts everything back.
+
+    Only what effects have done to parameters may remain: whoever sent a `Scale` or `Shift` of parameters writes the
+    plan again afterwards, whatever happened.
+    """
+
+    @property
+    def graph(self) -> ModelGraph:
+        """The graph whose operations observers see: the one that was given; without one, that of the pass so far.
+
+        Functions, constants and kinds in it are those of the last pass, which may know more than a trace.
+        """
+
+    @property
+    def attended(self) -> Attended | None:
+        """While an observer is shown a built-in attention: what it was asked to compute, if that can be told."""
+
+    def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
+        """Run the model once; each operation of the graph that runs is shown, and no other.
+
+        Every pass starts from the same random states and buffers. `progress` is called as progress(done, all, place)
+        before each module.
+
+        Raises:
+            Strayed: the model takes another path than the graph. What was shown before has happened.
+            TraceError: the model failed.
+        """
+
+    def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
+        """The graph of the path that the model takes on this batch: from now on that of the session."""
+
+    @property
+    def output(self) -> Handle:
+        """The value that losses are taken of: what the model calls logits, or the first real or complex output.
+
+        Raises:
+            TraceError: the model returns no such value.
+        """
+
+    @property
+    def main(self) -> int | None:
+        """The value of the graph that `output` is; None where outputs and values of the graph cannot be matched."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the output depends on anything that gradients are sent back to."""
+
+    @property
+    def places(self) -> Collection[int]:
+        """Weighted operations, lookups and sums of the last pass at whose first output a gradient can arrive."""
+
+    @property
+    def scalable(self) -> Collection[str]:
+        """Names of the parameters that effects can change: plain tensors, which operations read as they are."""
+
+    @property
+    def trained(self) -> Collection[str]:
+        """Names of the parameters whose gradients can be received: stored and trained ones, each by one name."""
+
+    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
+        """The loss of the last pass; `backward("loss", ...)` then starts from it.
+
+        Raises:
+            ArgumentTypeError: a loss of the user's that gives no scalar.
+        """
+
+    def backward(
+        self,
+        start: Start,
+        receive: Receive,
+        *,
+        signal: Signal | None = None,
+        until: int | None = None,
+        again: bool = False,
+    ) -> None:
+        """Send a signal back, and hand on each gradient as it arrives: it is not kept. Nothing if nothing is trained.
+
+        Args:
+            start: The loss that was judged last, the output, or an operation among `places` (its first output).
+            receive: Called with each of `places` and `trained` that a gradient reaches, and a handle of the gradient.
+            signal: What is sent; none for a loss.
+            until: One of `places`: only the gradient there is wanted.
+            again: Whether there will be another backward pass after this one.
+        """
+
+    def parameter(self, name: str) -> Handle:
+        """A parameter as it is now, or a tensor that is computed from parameters, by its name in the graph."""
+
+    def read(self, name: str) -> Array:
+        """All values of a parameter; not to be written into."""
