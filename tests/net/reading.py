@@ -21,7 +21,7 @@ def plan(model: Any, batch: Any, recipe: str) -> Any:
 
 def apply(model: Any, decided: Any) -> Any:
     """The ledger."""
-    return wb.apply(model, decided, threads=1)
+    return wb.apply(model, decided, threads=1).ledger
 
 
 def initialize(model: Any, batch: Any, recipe: str) -> tuple[Any, Any, Any]:
