@@ -17,32 +17,16 @@ from wellbegun.theory import gain as gain
 from wellbegun.theory import moments as moments
 
 if typing.TYPE_CHECKING:
-    from wellbegun.api import (
-        Result as Result,
-    )
-    from wellbegun.api import (
-        apply as apply,
-    )
-    from wellbegun.api import (
-        check as check,
-    )
-    from wellbegun.api import (
-        initialize as initialize,
-    )
-    from wellbegun.api import (
-        plan as plan,
-    )
-    from wellbegun.api import (
-    )
-    from wellbegun.api import (
-        race as race,
-    )
-    from wellbegun.api import (
-        report as report,
-    )
-    from wellbegun.api import (
-        show as show,
-    )
+    from wellbegun.api import Applied as Applied
+    from wellbegun.api import Result as Result
+    from wellbegun.api import apply as apply
+    from wellbegun.api import check as check
+    from wellbegun.api import initialize as initialize
+    from wellbegun.api import plan as plan
+    from wellbegun.api import race as race
+    from wellbegun.api import report as report
+    from wellbegun.api import show as show
+    from wellbegun.api import signal_propagation as signal_propagation
     from wellbegun.health import Health as Health
     from wellbegun.planning import Ledger as Ledger
     from wellbegun.planning import Plan as Plan
