@@ -309,7 +309,7 @@ def test_no_gradient_is_told_apart_by_its_reason() -> None:
 
     found = {f.code: f for f in wb.check(Model(), X).findings}
     assert (found["W801"].parameter, found["W801"].severity) == ("cut.weight", "unhealthy")
-    assert found["W802"].severity == "note"
+    assert found["W802"].severity == "remark"
     assert "frozen" not in str(found)
     parameters = {p.name: p for p in wb.check(Model(), X).statistics.parameters}
     assert not parameters["unused.weight"].used
@@ -338,11 +338,11 @@ def test_the_range_of_half_precision() -> None:
         model[0].weight.mul_(1e6)
         model[2].weight.mul_(1e-6)
     found = wb.check(model, X)
-    assert "W402" in found.notes
+    assert "W402" in found.remarks
     assert found.statistics.operations[0].largest == pytest.approx(float(model[0](X).detach().abs().max()), rel=1e-6)
     quiet = wb.check(net(nn.ReLU()), X, loss=lambda y: 1e-9 * y.square().mean())
-    assert "W403" in quiet.notes
-    assert "W403" not in wb.check(net(nn.ReLU()), X).notes
+    assert "W403" in quiet.remarks
+    assert "W403" not in wb.check(net(nn.ReLU()), X).remarks
 
 
 # ---------------------------------------------------------------------- cost and side effects

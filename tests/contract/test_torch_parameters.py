@@ -29,7 +29,7 @@ def planned(layer: nn.Module, batch=(4, 8), **options) -> tuple[nn.Module, Plan,
     model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
     materialize(model, batch)
     plan = classic_plan(model, batch, seed=5, **options)
-    return model, plan, wb.apply(model, plan)
+    return model, plan, wb.apply(model, plan).ledger
 
 
 def plain_weight(layer: nn.Module, batch=(4, 8), **options) -> torch.Tensor:

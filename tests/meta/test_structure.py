@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import wellbegun as wb
+from wellbegun.schemes import ALIASES, SCHEMES
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "wellbegun"
@@ -117,6 +118,11 @@ def test_all_is_sorted_and_equal_to_what_is_visible() -> None:
     visible = {name for name in names if not isinstance(getattr(wb, name), types.ModuleType)}
     assert list(wb.__all__) == sorted(wb.__all__)
     assert set(wb.__all__) == visible
+    assert visible - {*SCHEMES, *ALIASES} == {
+        "Applied", "Fans", "Health", "Layout", "Ledger", "Plan", "Race", "Result", "Rule", "apply", "check", "diff",
+        "edge_of_chaos", "explain", "fill", "gain", "initialize", "load_plan", "moments", "plan", "race", "report",
+        "save_plan", "show", "signal_propagation",
+    }  # fmt: skip
     for path in FILES:
         if path.name == "__init__.py" and path.parent != SOURCE:
             module = importlib.import_module(module_of(path))

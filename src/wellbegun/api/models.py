@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 from wellbegun import measure
@@ -15,16 +15,27 @@ from wellbegun.engine import Matrices
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.planning import Ledger, Plan, Predictions, make_plan, overrides_of
-from wellbegun.planning.propagation import predict as predict_graph
+from wellbegun.planning import Ledger, Plan, SignalPropagation, make_plan, overrides_of, propagation
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
 
 
 @dataclass(frozen=True)
-class Result(Displayed):
-    """What `initialize` did: the plan, what happened to each parameter, and how healthy the model is now."""
+class Applied(Displayed):
+    """A plan carried out: the model that holds the values, and what happened to each parameter.
 
+    In torch it is the model that was given; a framework without mutable models gives a new one.
+    """
+
+    model: Any = field(repr=False)
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class Result(Displayed):
+    """What `initialize` did: the model, its plan, what happened to each parameter, and how healthy it is now."""
+
+    model: Any = field(repr=False)
     plan: Plan
     ledger: Ledger
     health: Health
@@ -125,7 +136,7 @@ def initialize(
         progress: Called as progress(done, all, what) before each step of a phase, with which `what` starts: "trace" (of
             all modules), "fill" (parameters), "correct" where that takes a pass of its own, "measure", "backward".
     Returns:
-        A `Result` with `plan`, `ledger` and `health`.
+        A `Result` with `model`, `plan`, `ledger` and `health`.
     Raises:
         As `plan` and `check`. If it raises before the fill, nothing has changed.
     Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
@@ -147,11 +158,11 @@ def initialize(
 
     ledger = write(decided, progress=phase(progress, "fill"))
     if not calibrate:
-        return Result(decided, ledger, check(model, batch, loss=loss, chance=chance, progress=progress))
+        return Result(model, decided, ledger, check(model, batch, loss=loss, chance=chance, progress=progress))
     judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
     with uncollected():
         decided, ledger, statistics = measure.calibrate(backend, model, graph, decided, batch, write, **judged)
-    return Result(decided, ledger, examine(statistics))
+    return Result(model, decided, ledger, examine(statistics))
 
 
 def apply(
@@ -160,7 +171,7 @@ def apply(
     *,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Ledger:
+) -> Applied:
     """Carry out a plan, one just made or one read from disk: the same plan gives the same bits.
 
     Args:
@@ -169,7 +180,7 @@ def apply(
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
         progress: Called as progress(done, all, name) before each parameter is filled.
     Returns:
-        A `Ledger` that says what became of each parameter.
+        An `Applied`: `.model`, and `.ledger` that says what became of each parameter.
     Raises:
         ArgumentError: the plan does not fit the model; nothing is written then.
 
@@ -177,13 +188,13 @@ def apply(
     >>> one, two = torch.nn.Linear(8, 4), torch.nn.Linear(8, 4)
     >>> found = plan(one, (2, 8), seed=0)
     >>> for model in (one, two):
-    ...     ledger = apply(model, found)
+    ...     ledger = apply(model, found).ledger
     >>> bool(torch.equal(one.weight, two.weight))
     True
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
-    return find(model).apply(model, plan, threads=threads, progress=progress)
+    return Applied(model, find(model).apply(model, plan, threads=threads, progress=progress))
 
 
 @uncollected()
@@ -208,7 +219,7 @@ def check(
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:
         A `Health`: `.healthy`, `.findings` with code, place, value, bound, reason, source and a remedy to paste,
-        `.codes`, `.notes`, `.statistics`, `.scalars()` for logging and `.assert_healthy()` for tests. Notes are
+        `.codes`, `.remarks`, `.notes`, `.statistics`, `.scalars()` and `.assert_healthy()` for tests. Remarks are
         findings that stop no training; they make no model unhealthy.
     Raises:
         TraceError: the model failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
@@ -226,7 +237,7 @@ def check(
 
 
 @uncollected()
-def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
+def signal_propagation(model: Any, plan: Plan, batch: Any = None) -> SignalPropagation:
     """What theory says about every operation of a model filled by this plan, beside what is measured on the batch.
 
     Second moment, mean and correlation of two inputs behind every operation, and the second moment of the gradient at
@@ -237,7 +248,7 @@ def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
         plan: The plan that filled it.
         batch: As for `plan`, with two samples or more on the first axis.
     Returns:
-        `Predictions`: `.rows`, each with `second`, `correlation` and `gradient` (`.predicted`, `.measured` and
+        `SignalPropagation`: `.rows`, each with `second`, `correlation` and `gradient` (`.theory`, `.measured` and
         `.expected`, one step from what was measured before), standard errors from how much units differ, and `reason`
         where theory does not say; `.flagged` are the rows that are more than 5 standard errors off.
     Raises:
@@ -250,13 +261,13 @@ def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64))
     >>> found = initialize(model, (32, 64), recipe="classic", seed=0).plan
-    >>> predict(model, found, torch.randn(32, 64)).flagged
+    >>> signal_propagation(model, found, torch.randn(32, 64)).flagged
     ()
     >>> _ = torch.nn.init.normal_(model[2].weight)
-    >>> [row.place for row in predict(model, found, torch.randn(32, 64)).flagged]
+    >>> [row.place for row in signal_propagation(model, found, torch.randn(32, 64)).flagged]
     ['2 (linear)']
     """
     if not isinstance(plan, Plan):
-        raise ArgumentTypeError(message("predict", "plan", "a Plan", type(plan).__name__))
+        raise ArgumentTypeError(message("signal_propagation", "plan", "a Plan", type(plan).__name__))
     graph, measurement = measure.moments(find(model), model, batch)
-    return predict_graph(graph, plan, measurement)
+    return propagation.signal_propagation(graph, plan, measurement)

@@ -143,7 +143,7 @@ def init_command(
                 found = api.initialize(built, batch, progress=progress, **options, **loss_of(built, targets))
                 decided, ledger, health = found.plan, found.ledger, found.health
             else:
-                decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill"))
+                decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill")).ledger
                 health = api.check(built, batch, progress=progress, **loss_of(built, targets))
         write(lambda found, path: find(built).save(built, found, path), decided, out)
         write_report(html, decided, ledger, health, before=before, model=built, title=f"How {model} begins")
@@ -170,7 +170,7 @@ def check_command(
 ) -> None:
     """Measure a model as its factory made it: signal, gradient, symmetry, attention, loss. Exit status 1 if unhealthy.
 
-    Findings name the layer at fault and a remedy to paste; notes do not make a model unhealthy.
+    Findings name the layer at fault and a remedy to paste; remarks do not make a model unhealthy.
     """
     with messages():
         known_codes(allow or ())

@@ -19,7 +19,7 @@ from wellbegun.engine import fill
 from wellbegun.laws import Normal
 from wellbegun.schemes import mirrored
 from wellbegun.schemes.base import Scheme
-from wellbegun.schemes.patterns import MirroredScheme
+from wellbegun.schemes.isometries import MirroredScheme
 from wellbegun.theory import activation_of, moments
 from wellbegun.theory.activations import SELU_ALPHA, SELU_SCALE
 

@@ -65,7 +65,7 @@ def moments(backend: Backend, model: Model, batch: Batch = None) -> tuple[ModelG
         ArgumentError: the model is on the meta device.
     """
     observer = _Moments()
-    with backend.session(model, batch, owner="predict") as session:
+    with backend.session(model, batch, owner="signal_propagation") as session:
         session.forward(observer)
         graph = session.graph
         start = last_hidden(graph, roles_of(graph), session) if session.trained else None

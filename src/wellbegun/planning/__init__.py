@@ -5,7 +5,7 @@ from wellbegun.planning.explanation import Explanation, explain
 from wellbegun.planning.ledger import Ledger, Record, settle
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
-from wellbegun.planning.propagation import Measured, Measurement, Predictions
+from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
 from wellbegun.planning.recipes import RECIPES, recipe_of
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 
@@ -20,9 +20,9 @@ __all__ = [
     "Overrides",
     "Plan",
     "PlanDiff",
-    "Predictions",
     "Record",
     "Rule",
+    "SignalPropagation",
     "diff",
     "explain",
     "make_plan",

@@ -219,5 +219,5 @@ def _ready(kit: Kit, course: Course, job: Job) -> tuple[Any, tuple[str, ...]]:
     named(kit.framework).prepare(model, batch)
     judged = {"loss": loss, "chance": course.chance}
     model, health = kit.candidates[job.candidate].prepare(model, batch, job.seed, kit.tools, judged)
-    wrong = (finding.code for finding in health.findings if finding.severity != "note")
+    wrong = (finding.code for finding in health.findings if finding.severity != "remark")
     return model, tuple(dict.fromkeys(wrong))
