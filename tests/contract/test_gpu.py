@@ -19,7 +19,7 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.engine import gpu
-from wellbegun.engine.kinds import TRANSFORMS
+from wellbegun.engine.parameters import TRANSFORMS
 from wellbegun.laws import Normal, Orthogonal, Uniform
 from wellbegun.torch import device, targets
 

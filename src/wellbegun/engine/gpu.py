@@ -17,8 +17,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.engine import transforms, transforms64
-from wellbegun.engine.kinds import PAIRED, TRANSFORMS
-from wellbegun.engine.parameters import Parameters
+from wellbegun.engine.parameters import PAIRED, TRANSFORMS, Parameters
 from wellbegun.engine.regions import Rows
 from wellbegun.engine.tiles import TYPES, Lines, Tile, TileSymbols
 

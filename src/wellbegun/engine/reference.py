@@ -7,8 +7,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.engine import transforms, transforms64
-from wellbegun.engine.kinds import PAIRED, TRANSFORMS
-from wellbegun.engine.parameters import Parameters
+from wellbegun.engine.parameters import PAIRED, TRANSFORMS, Parameters
 
 Key = tuple[int, int, int, int]
 _SLAB = 1 << 16  # elements handled at once, so that temporaries stay in cache

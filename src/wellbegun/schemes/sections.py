@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentTypeError, LayoutError
-from wellbegun.laws import INDEPENDENT, Law, Sections
+from wellbegun.laws import Law, Sections
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
 from wellbegun.schemes.card import publish, scheme
@@ -23,7 +23,7 @@ class SectionScheme(Scheme):
             raise LayoutError(message(self.spelling, "layout", allowed, layout))
         plain = Layout(layout.axes, layout.groups, layout.stride, None, layout.transposed)
         laws = [scheme._law((size, *shape[1:]), plain) for size, scheme in zip(sizes, self.schemes, strict=True)]
-        whole = len(set(laws)) == 1 and isinstance(laws[0], INDEPENDENT)
+        whole = len(set(laws)) == 1 and laws[0].independent
         return laws[0] if whole else Sections(tuple(zip(sizes, laws, strict=True)))
 
 

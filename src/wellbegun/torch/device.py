@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from wellbegun.engine import Job, gpu, write
-from wellbegun.engine.complexes import REAL_OF, part_of
 from wellbegun.engine.parameters import Parameters, parameters_of
 from wellbegun.engine.reference import fill_rows
 from wellbegun.engine.regions import Region, Rows, region_of, rows_of, size_of, tiles
-from wellbegun.engine.writers import WRITERS
-from wellbegun.laws import Constant, Law, Normal, Sections, ZeroRows
+from wellbegun.laws import Constant, Law
+from wellbegun.laws.precision import REAL_OF
 
 _CHUNK = 1 << 24  # elements drawn at once for a destination whose rows are not contiguous
 _LAUNCHES = 64  # more rectangles than this are drawn into contiguous memory first
@@ -36,16 +35,12 @@ def reachable(values: torch.Tensor) -> bool:
 
 def drawable(law: Law, device: torch.device, dtype: str) -> bool:
     """Whether all values of a law can be drawn on the device: its entries are independent, its kernels sound there."""
-    if isinstance(law, Sections):
-        return all(drawable(part, device, dtype) for _, part in law.parts)
-    if isinstance(law, ZeroRows):
-        return drawable(law.law, device, dtype)
-    if isinstance(law, Constant):
-        return True
-    if WRITERS[type(law)] is not WRITERS[Normal]:
-        return False
+    if law.pieces:
+        return all(drawable(piece.law, device, dtype) for piece in law.pieces)
+    if isinstance(law, Constant) or not law.independent:
+        return law.independent
     if dtype in REAL_OF:
-        return all(drawable(part_of(law, part), device, REAL_OF[dtype]) for part in ("real", "imag"))
+        return all(drawable(law.component(side), device, REAL_OF[dtype]) for side in ("real", "imag"))
     parameters = parameters_of(law, dtype)
     kernel = (device, type(parameters), dtype)
     if kernel not in _sound:
@@ -73,16 +68,12 @@ def _check(device: torch.device, parameters: Parameters, dtype: str) -> bool:
 
 def draw(law: Law, out: torch.Tensor, job: Job) -> None:
     """Fill a tensor with the whole of a drawable law; `job.region` is everything."""
-    if isinstance(law, Sections):
-        start = 0
-        for index, (size, part) in enumerate(law.parts):
-            shape = (size, *job.shape[1:])
-            draw(part, out[start : start + size], job.sub(index, shape=shape, region=region_of(None, shape)))
-            start += size
-    elif isinstance(law, ZeroRows):
-        draw(law.law, out, job)
-        for row in law.rows:
-            out[row] = 0
+    if law.pieces:
+        for law_of_rows, start, stop, stream in law.pieces:
+            rows = out[start:stop]
+            shape = (len(rows), *job.shape[1:])
+            own = replace(job, shape=shape, region=region_of(None, shape))
+            draw(law_of_rows, rows, own if stream is None else own.sub(stream))
     elif isinstance(law, Constant):
         one = torch.empty((), dtype=out.dtype)
         stored = one.view(torch.uint16) if job.dtype == "bfloat16" else one
@@ -90,7 +81,7 @@ def draw(law: Law, out: torch.Tensor, job: Job) -> None:
         out.fill_(one)
     elif job.dtype in REAL_OF:
         for side, target in zip(("real", "imag"), torch.view_as_real(out).unbind(-1), strict=True):
-            draw(part_of(law, side), target, job.sub(side, dtype=REAL_OF[job.dtype]))
+            draw(law.component(side), target, job.sub(side, dtype=REAL_OF[job.dtype]))
     elif out.numel():
         with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]
             _independent(law, out.view(_INTEGERS[out.element_size()]), job)
