@@ -15,7 +15,8 @@ from wellbegun.engine import Matrices
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.planning import Ledger, Plan, SignalPropagation, make_plan, overrides_of, propagation
+from wellbegun.materialize import Ledger, fill_targets
+from wellbegun.planning import Plan, SignalPropagation, make_plan, overrides_of, propagation
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
 
@@ -153,16 +154,25 @@ def initialize(
     told: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
 
-    def write(plan: Plan, before: Plan | None = None, progress: Progress | None = None) -> Ledger:
-        return backend.apply(model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
+    def write(
+        model: Any, plan: Plan, before: Plan | None = None, progress: Progress | None = None
+    ) -> tuple[Any, Ledger]:
+        return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
 
-    ledger = write(decided, progress=phase(progress, "fill"))
-    if not calibrate:
-        return Result(model, decided, ledger, check(model, batch, loss=loss, chance=chance, progress=progress))
+    model, ledger = write(model, decided, progress=phase(progress, "fill"))
     judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
+    if not calibrate:
+        return Result(model, decided, ledger, check(model, batch, **judged))
     with uncollected():
-        decided, ledger, statistics = measure.calibrate(backend, model, graph, decided, batch, write, **judged)
-    return Result(model, decided, ledger, examine(statistics))
+        model, decided, ledger, found = measure.calibrate(backend, model, graph, decided, batch, write, **judged)
+    return Result(model, decided, ledger, examine(found))
+
+
+def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
+    """Carry out a plan; a framework without mutable models gives a new one."""
+    targets = backend.targets(model)
+    ledger = fill_targets(plan, targets, **options)
+    return backend.rebuild(model, targets), ledger
 
 
 def apply(
@@ -194,7 +204,7 @@ def apply(
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
-    return Applied(model, find(model).apply(model, plan, threads=threads, progress=progress))
+    return Applied(*_fill(find(model), model, plan, threads=threads, progress=progress))
 
 
 @uncollected()

@@ -7,8 +7,9 @@ pass of `probe`: the statistics that come back are those of the corrected model.
 another path than the graph (libraries look whether they are traced), it is traced again with the batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
@@ -18,17 +19,20 @@ from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.inputs import holds_data
 from wellbegun.laws import Given
+from wellbegun.materialize import Ledger
 from wellbegun.measure.correction import Correction
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.probe import probe, statistics
-from wellbegun.planning import Entry, Ledger, Plan
+from wellbegun.planning import Entry, Plan
 
 
 class Write(Protocol):
-    """Fills the model as a plan says, where it is filled as another plan says already."""
+    """Fills a model as a plan says, where it is filled as another plan says already."""
 
-    def __call__(self, plan: Plan, before: Plan, progress: Progress | None = None) -> Ledger:
-        """Write only what differs."""
+    def __call__(
+        self, model: Model, plan: Plan, before: Plan, progress: Progress | None = None
+    ) -> tuple[Model, Ledger]:
+        """Write only what differs: the model with these values, the same object or another."""
 
 
 def calibrate(
@@ -42,35 +46,38 @@ def calibrate(
     loss: Loss | None = None,
     chance: float | None = None,
     progress: Progress | None = None,
-) -> tuple[Plan, Ledger, Statistics]:
-    """The plan with laws scaled so that every target is met on the batch, carried out, and what the probe says of it.
+) -> tuple[Model, Plan, Ledger, Statistics]:
+    """The model with laws scaled so that every target is met on the batch, this plan, and what the probe says of it.
 
     The model is filled as planned already. Made-up inputs are not measured: the plan then depends on the model and the
     seed alone. If anything fails the model is left as planned.
     """
     targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
     if not targets or not holds_data(batch):
-        return plan, write(plan, plan), probe(backend, model, batch, loss, chance=chance, progress=progress)
-    run = _Run(plan, targets, write, progress)
+        model, ledger = write(model, plan, plan)
+        return model, plan, ledger, probe(backend, model, batch, loss, chance=chance, progress=progress)
+    run = _Run(plan, targets, partial(write, model), progress)
     try:
         with backend.session(model, batch, graph) as session:
             passed, measured = run(session), None
             if passed is not None:
                 measured = statistics(session, passed, loss, chance=chance, progress=progress)
         final = backend.agree(model, run.plan())
-        ledger = write(final, plan, phase(progress, "fill"))
+        model, ledger = write(model, final, plan, phase(progress, "fill"))
         if measured is None:
             measured = probe(backend, model, batch, loss, chance=chance, progress=progress)
     except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
-        write(plan, run.plan())
+        write(model, plan, run.plan())
         raise
-    return final, ledger, measured
+    return model, final, ledger, measured
 
 
 class _Run:
     """Passes of one model: one if the run takes the path of the graph, else another along the path it took."""
 
-    def __init__(self, plan: Plan, targets: Mapping[str, Entry], write: Write, progress: Progress | None) -> None:
+    def __init__(
+        self, plan: Plan, targets: Mapping[str, Entry], write: Callable[[Plan, Plan], object], progress: Progress | None
+    ) -> None:
         self.first, self.targets, self.write, self.progress = plan, targets, write, progress
         self.correction: Correction | None = None
         self.ended = ""  # where the second pass has left its path too

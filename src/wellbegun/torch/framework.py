@@ -12,17 +12,17 @@ from torch.nn import functional
 
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import Batch, Loss, Model, Session, Trainer
-from wellbegun.engine import Matrices
 from wellbegun.errors import TraceError
 from wellbegun.graph import ModelGraph, Parameter
-from wellbegun.planning import Ledger, Plan
+from wellbegun.materialize import Target
+from wellbegun.planning import Plan
 from wellbegun.torch import lazy, shards
 from wellbegun.torch.huggingface import from_config
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.saving import save_weights
 from wellbegun.torch.session import session
-from wellbegun.torch.targets import apply_plan
+from wellbegun.torch.targets import targets
 from wellbegun.torch.trace.recording import check_model, trace
 from wellbegun.torch.training import TorchTrainer
 
@@ -66,19 +66,13 @@ class TorchBackend:
         """Of the mesh that holds the shards."""
         return shards.agreed(check_model(model), value)
 
-    def apply(
-        self,
-        model: Model,
-        plan: Plan,
-        *,
-        threads: int | None = None,
-        progress: Progress | None = None,
-        before: Plan | None = None,
-        matrices: Matrices | None = None,
-    ) -> Ledger:
-        """In place."""
-        module, options = check_model(model), {"threads": threads, "before": before, "matrices": matrices}
-        return apply_plan(module, plan, progress=progress, **options)  # type: ignore[arg-type]
+    def targets(self, model: Model) -> Mapping[str, Target]:
+        """The module's own memory."""
+        return targets(check_model(model))
+
+    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:  # noqa: ARG002 - they are its own memory
+        """The same module."""
+        return model
 
     def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
         """Of what this process holds."""
