@@ -28,7 +28,7 @@ if typing.TYPE_CHECKING:
     from wellbegun.api import show as show
     from wellbegun.api import signal_propagation as signal_propagation
     from wellbegun.health import Health as Health
-    from wellbegun.planning import Ledger as Ledger
+    from wellbegun.materialize import Ledger as Ledger
     from wellbegun.planning import Plan as Plan
     from wellbegun.planning import Rule as Rule
     from wellbegun.planning import diff as diff
@@ -40,9 +40,10 @@ if typing.TYPE_CHECKING:
 # imported when first used: planning costs more to import than schemes, laws and fill together
 _LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
 _LATER |= dict.fromkeys(("report", "show", "signal_propagation"), "wellbegun.api")
-_LATER |= dict.fromkeys(("Ledger", "Plan", "Rule", "diff", "explain"), "wellbegun.planning")
+_LATER |= dict.fromkeys(("Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
 _LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health"}
+_LATER |= {"Ledger": "wellbegun.materialize"}
 
 __version__ = "0.1.0"
 globals()["__all__"] = sorted(

@@ -14,7 +14,8 @@ from torch.nn.utils import parametrizations, parametrize
 
 import wellbegun as wb
 from wellbegun.errors import RuleError, TraceError
-from wellbegun.planning import Ledger, Plan
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Plan
 from wellbegun.torch.lazy import materialize
 
 classic_plan = functools.partial(wb.plan, recipe="classic")

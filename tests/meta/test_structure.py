@@ -28,12 +28,13 @@ ROWS = {
     "schemes": 5, "theory": 5,
     "graph": 6,
     "planning": 7, "health": 7,
-    "storage": 8, "backend": 8,
-    "torch": 9,
-    "racing": 10,
-    "reports": 11,
-    "explore": 12,
-    "api": 13, "_loading": 13, "integrations": 14, "testing": 14, "cli": 14, "__init__": 14, "__main__": 15,
+    "materialize": 8,
+    "storage": 9, "backend": 9,
+    "torch": 10,
+    "racing": 11,
+    "reports": 12,
+    "explore": 13,
+    "api": 14, "_loading": 14, "integrations": 15, "testing": 15, "cli": 15, "__init__": 15, "__main__": 16,
 }  # fmt: skip
 
 

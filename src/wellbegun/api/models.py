@@ -13,7 +13,8 @@ from wellbegun.engine import Matrices
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.planning import Ledger, Plan, SignalPropagation, make_plan, overrides_of, propagation
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Plan, SignalPropagation, make_plan, overrides_of, propagation
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
 

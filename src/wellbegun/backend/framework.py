@@ -10,7 +10,8 @@ from wellbegun._typing import Progress
 from wellbegun.backend.session import Loss, Session
 from wellbegun.backend.training import Batch, Model, Trainer
 from wellbegun.graph import ModelGraph, Parameter
-from wellbegun.planning import Ledger, Plan
+from wellbegun.materialize import Target
+from wellbegun.planning import Plan
 
 T = TypeVar("T")
 
@@ -64,20 +65,15 @@ class Backend(Protocol):
     def agree(self, model: Model, value: T) -> T:
         """What the first process has, in all those that hold parts of this model."""
 
-    def apply(
-        self,
-        model: Model,
-        plan: Plan,
-        *,
-        threads: int | None = None,
-        progress: Progress | None = None,
-        before: Plan | None = None,
-    ) -> Ledger:
-        """Fill the model as planned; where it is filled as `before` says already, only what differs.
+    def targets(self, model: Model) -> Mapping[str, Target]:
+        """Where the values of each parameter go, by every name: what `wellbegun.materialize.fill_targets` writes to.
 
         Raises:
-            ArgumentError: the plan does not fit the model, or it holds no memory. Nothing is written then.
+            ArgumentError: a parameter holds no memory.
         """
+
+    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
+        """The model with what was written: the same object where targets are its own memory, else a new one."""
 
     # ------------------------------------------------------------------ files and texts
     def read_batch(self, path: Path) -> object:

@@ -1,8 +1,7 @@
-"""Recipes, rules and roles -> a plan; a plan carried out -> a ledger. Framework-free."""
+"""Recipes, rules and roles -> a plan; Framework-free."""
 
 from wellbegun.planning.difference import Change, PlanDiff, diff
 from wellbegun.planning.explanation import Explanation, explain
-from wellbegun.planning.ledger import Ledger, Record, settle
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
@@ -14,13 +13,11 @@ __all__ = [
     "Change",
     "Entry",
     "Explanation",
-    "Ledger",
     "Measured",
     "Measurement",
     "Overrides",
     "Plan",
     "PlanDiff",
-    "Record",
     "Rule",
     "SignalPropagation",
     "diff",
@@ -29,5 +26,4 @@ __all__ = [
     "overrides_of",
     "recipe_of",
     "rule_from_table",
-    "settle",
 ]

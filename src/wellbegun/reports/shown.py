@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wellbegun.health import Health
-from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, SignalPropagation
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table

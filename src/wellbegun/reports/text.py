@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from wellbegun.laws import (
     Law,
 )
-from wellbegun.planning import Entry, Ledger, Plan
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Entry, Plan
 from wellbegun.schemes import Card
 from wellbegun.theory import ActivationMoments
 

@@ -19,7 +19,8 @@ from wellbegun.engine import Matrices
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.laws import Given
-from wellbegun.planning import Entry, Ledger, Plan
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Entry, Plan
 from wellbegun.torch.batch import Batch, Call, call_of, is_data, place
 from wellbegun.torch.gauge import Gauge, Strayed
 from wellbegun.torch.probe import Loss, probe

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from wellbegun._typing import Array
 from wellbegun.engine import Job, gpu, write
 from wellbegun.engine.parameters import Parameters, parameters_of
 from wellbegun.engine.reference import fill_rows
@@ -23,6 +24,28 @@ _STORED = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u
 _sound: dict[tuple[torch.device, type, str], bool] = {}
 
 
+class DeviceMemory:
+    """A tensor that NumPy does not see: drawn where it lies if that works there, else copied from the host."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values = values
+
+    def draw(self, law: Law, job: Job, axes: tuple[int, ...]) -> bool:
+        """Draw the job's region, which is what the tensor holds, with Triton."""
+        values = self._values.permute(axes) if axes else self._values
+        whole = job.region == region_of(None, job.shape)
+        if not (reachable(values) and drawable(law, values.device, job.dtype, whole=whole)):
+            return False
+        draw(law, values, job)
+        return True
+
+    def put(self, region: Region, values: Array) -> None:
+        """Copy from the host."""
+        part = self._values[tuple(slice(*bounds) for bounds in region)]
+        host = torch.from_numpy(values)
+        part.copy_(host.view(torch.bfloat16) if part.dtype == torch.bfloat16 else host)
+
+
 def reachable(values: torch.Tensor) -> bool:
     """Whether kernels can be launched where the tensor is: an Nvidia GPU that Triton supports, and Triton installed."""
     return (
@@ -33,9 +56,15 @@ def reachable(values: torch.Tensor) -> bool:
     )
 
 
-def drawable(law: Law, device: torch.device, dtype: str) -> bool:
-    """Whether all values of a law can be drawn on the device: its entries are independent, its kernels sound there."""
+def drawable(law: Law, device: torch.device, dtype: str, *, whole: bool = True) -> bool:
+    """Whether values of a law can be drawn on the device: its entries are independent, its kernels sound there.
+
+    `whole`: whether all of the parameter lies there. Pieces are rows counted from the first, so a shard of a law that
+    has some is drawn on the host.
+    """
     if law.pieces:
+        if not whole:
+            return False
         return all(drawable(piece.law, device, dtype) for piece in law.pieces)
     if isinstance(law, Constant) or not law.independent:
         return law.independent
@@ -67,7 +96,7 @@ def _check(device: torch.device, parameters: Parameters, dtype: str) -> bool:
 
 
 def draw(law: Law, out: torch.Tensor, job: Job) -> None:
-    """Fill a tensor with the whole of a drawable law; `job.region` is everything."""
+    """Fill a tensor with a drawable law in the job's region."""
     if law.pieces:
         for law_of_rows, start, stop, stream in law.pieces:
             rows = out[start:stop]

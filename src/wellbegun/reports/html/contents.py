@@ -7,7 +7,8 @@ from typing import Any
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.health import Health
-from wellbegun.planning import Ledger, Plan, SignalPropagation
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Plan, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.histogram import Histogram
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wellbegun.health import Health
-from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, SignalPropagation
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.html.findings import measured
 from wellbegun.reports.html.page import template

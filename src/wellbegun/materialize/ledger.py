@@ -1,14 +1,17 @@
-"""After writing: each parameter exactly one of filled, kept, tied, loaded."""
+"""After writing: each parameter exactly one of filled, kept, tied."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 from wellbegun._display import Displayed
 from wellbegun.errors import RuleError
-from wellbegun.planning.plan import Plan
+from wellbegun.planning import Plan
 
-OUTCOMES = ("filled", "kept", "tied", "loaded")
+Outcome = Literal["filled", "kept", "tied"]
+_OUTCOMES: Mapping[str, Outcome] = MappingProxyType({"fill": "filled", "keep": "kept", "tie": "tied"})
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Record:
     """What happened to one parameter."""
 
     name: str
-    outcome: str
+    outcome: Outcome
     law: str = ""
     reason: str = ""
 
@@ -32,10 +35,10 @@ class Ledger(Displayed):
         """Number of parameters for each outcome.
 
         >>> Ledger((Record("w", "filled"), Record("b", "kept")), seed=0).counts()
-        {'filled': 1, 'kept': 1, 'tied': 0, 'loaded': 0}
+        {'filled': 1, 'kept': 1, 'tied': 0}
         """
-        found = Counter(record.outcome for record in self.records)
-        return {outcome: found[outcome] for outcome in OUTCOMES}
+        numbers = Counter(record.outcome for record in self.records)
+        return {outcome: numbers[outcome] for outcome in get_args(Outcome)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
@@ -48,16 +51,20 @@ class Ledger(Displayed):
         return {record.name: record for record in self.records}[name]
 
 
-def settle(plan: Plan, written: list[str]) -> Ledger:
-    """The ledger of a plan and the names that were written, each exactly once; anything else is an error."""
+def settle(plan: Plan, written: Sequence[str], remarks: Mapping[str, str] = MappingProxyType({})) -> Ledger:
+    """The ledger of a plan and the names that were written, each exactly once; anything else is an error.
+
+    `remarks`: what became of the values of some parameters, which is added to their reasons.
+    """
     twice = sorted(name for name, count in Counter(written).items() if count > 1)
     expected = {entry.name for entry in plan.entries if entry.action == "fill"}
     missing, extra = sorted(expected - set(written)), sorted(set(written) - expected)
     if twice or missing or extra:
         raise RuleError(f"ledger: written twice {twice}, planned but not written {missing}, not planned {extra}.")
-    outcome = {"fill": "filled", "keep": "kept", "tie": "tied"}
-    records = tuple(
-        Record(entry.name, outcome[entry.action], "" if entry.law is None else repr(entry.law), entry.reason)
-        for entry in plan.entries
-    )
-    return Ledger(records, plan.seed)
+    records = []
+    for entry in plan.entries:
+        reason = "; ".join(filter(None, (entry.reason, remarks.get(entry.name))))
+        records.append(
+            Record(entry.name, _OUTCOMES[entry.action], "" if entry.law is None else repr(entry.law), reason)
+        )
+    return Ledger(tuple(records), plan.seed)
