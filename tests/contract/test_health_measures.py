@@ -16,8 +16,8 @@ from torch.nn import functional
 import wellbegun as wb
 from wellbegun.backend import CrossEntropy
 from wellbegun.health import OperationStats
-from wellbegun.measure.activations import TINY
 from wellbegun.measure.signals import aimless, made_up
+from wellbegun.theory.activations import FLAT_SLOPE
 from wellbegun.torch.handles import TensorHandle
 from wellbegun.torch.losses import gradient_of
 
@@ -71,7 +71,7 @@ def test_dead_and_saturated_shares_are_those_of_autograd(name: str, scale: float
     slopes = torch.autograd.grad(function(z.clone()).sum(), z)[0].abs()
     usual = torch.randn(200_000, generator=torch.Generator().manual_seed(3), dtype=torch.float64).requires_grad_()
     typical = torch.autograd.grad(function(usual.clone()).sum(), usual)[0].square().mean().sqrt()
-    assert found.saturated == pytest.approx(float((slopes < TINY * typical).double().mean()), abs=0.01)
+    assert found.saturated == pytest.approx(float((slopes < FLAT_SLOPE * typical).double().mean()), abs=0.01)
     assert found.dead == pytest.approx(float((slopes < 0.01 * typical).all(dim=0).double().mean()), abs=0.03)
     assert (found.units, found.entries) == (48, 64)
 

@@ -20,7 +20,7 @@ def _as(x: Array, types: dict[int, Any]) -> Array:
     return x.view(types[x.dtype.itemsize])
 
 
-OPS = SimpleNamespace(  # what `transforms` needs beyond Python's operators; see `lanes.Symbols` for the other set
+OPS = SimpleNamespace(  # what `transforms` needs beyond Python's operators; see `llvm_symbols.Symbols` for another set
     where=np.where,
     sqrt=np.sqrt,
     bits=lambda x: _as(x, _SIGNED),

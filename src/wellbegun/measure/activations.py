@@ -6,7 +6,6 @@ The function is the traced expression of its pre-activation, so no list of names
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +15,10 @@ from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.follow import escapes, is_linear
 from wellbegun.graph.model import Function
 from wellbegun.graph.residual import weights_before
+from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
 
 Usual = Callable[[Function], tuple[float, float]]
-TINY = 0.05  # share of the usual slope below which an activation is flat at an entry
-DEAD = 0.01  # the same for a unit that is flat at every entry
 _STEP = 1e-4  # of the difference quotient, relative to arguments above 1
-_USUAL = np.array([NormalDist().inv_cdf((i + 0.5) / 200) for i in range(200)])  # a standard normal input, in quantiles
 
 
 class Shares(NamedTuple):
@@ -95,17 +92,17 @@ def _shares(step: Operation, sample: Array, gates: bool, usual: Usual) -> Shares
     own = _slopes(step.function, x.ravel()).reshape(x.shape)
     if not np.isfinite(own).all():
         return None
-    dead = float((own < DEAD * scale).all(axis=0).mean())
-    saturated = np.count_nonzero(own < TINY * scale) / max(own.size, 1)
+    dead = float((own < DEAD_SLOPE * scale).all(axis=0).mean())
+    saturated = np.count_nonzero(own < FLAT_SLOPE * scale) / max(own.size, 1)
     return Shares(step.name.rstrip("_"), dead, saturated, flat, gates, units, len(x))
 
 
 def _usual(function: Function) -> tuple[float, float]:
     """The RMS slope of a function for standard normal inputs, and the share of them at which it is flat."""
-    slopes = _slopes(function, _USUAL)
+    slopes = _slopes(function, standard_inputs())
     with np.errstate(all="ignore"):
         scale = math.sqrt(float(np.mean(slopes**2)))
-    return scale, float((slopes < TINY * scale).mean())
+    return scale, float((slopes < FLAT_SLOPE * scale).mean())
 
 
 def _slopes(function: Function, x: Array) -> Array:

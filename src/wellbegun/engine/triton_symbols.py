@@ -1,6 +1,6 @@
 """Symbols that stand for tiles of a GPU kernel: each operation writes one line of Triton's Python.
 
-The functions of `transforms` are run on these symbols as on those of `lanes`. Every constant gets its type explicitly,
+Every constant gets its type explicitly,
 because Triton's own promotion of plain numbers depends on their size.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wellbegun.engine.lanes import Writer, constant
+from wellbegun.engine.symbols import BITS, NUMBER, SIGNED, UNSIGNED, Symbol, Writer, constant
 
 TYPES = {
     "f32": "tl.float32",
@@ -20,8 +20,6 @@ TYPES = {
     "i64": "tl.int64",
     "u64": "tl.uint64",
 }
-_BITS = {"f32": "i32", "f64": "i64"}
-_NUMBER = {"i32": "f32", "i64": "f64", "u32": "f32", "u64": "f64"}
 
 
 class Lines(Writer):
@@ -56,7 +54,7 @@ def literal(kind: str, value: float) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
+class Tile(Symbol):
     """A block of numbers spread over the threads of a program, or one number for all of them."""
 
     writer: Lines
@@ -67,83 +65,22 @@ class Tile:
         """The result of `text`, in the same kernel."""
         return Tile(self.writer, kind, self.writer.emit(text))
 
-    def operand(self, other: "Tile | float | Any") -> str:
+    def operand(self, other: Any) -> str:
         """Text of an operand of this type."""
         if isinstance(other, Tile):
             assert other.kind == self.kind, f"{self.kind} meets {other.kind}"
             return other.text
         return self.writer.constant(self.kind, other)
 
-    def _two(self, operator: str, other: Any, *, swapped: bool = False, kind: str = "") -> "Tile":
-        first, second = self.text, self.operand(other)
-        if swapped:
-            first, second = second, first
-        return self.of(kind or self.kind, f"{first} {operator} {second}")
-
-    @property
-    def real(self) -> bool:
-        """Whether these are floating-point numbers."""
-        return self.kind in _BITS
-
-    def __add__(self, other: Any) -> "Tile":
-        return self._two("+", other)
-
-    def __radd__(self, other: Any) -> "Tile":
-        return self._two("+", other, swapped=True)
-
-    def __sub__(self, other: Any) -> "Tile":
-        return self._two("-", other)
-
-    def __rsub__(self, other: Any) -> "Tile":
-        return self._two("-", other, swapped=True)
-
-    def __mul__(self, other: Any) -> "Tile":
-        return self._two("*", other)
-
-    def __rmul__(self, other: Any) -> "Tile":
-        return self._two("*", other, swapped=True)
-
-    def __truediv__(self, other: Any) -> "Tile":
-        if self.kind == "f32":  # Triton's `/` on float32 is an approximation
-            return self.of("f32", f"tl.div_rn({self.text}, {self.operand(other)})")
-        assert self.kind == "f64"
-        return self._two("/", other)
+    def _apply(self, operator: str, first: str, second: str) -> "Tile":
+        if operator == "/" and self.kind == "f32":  # Triton's `/` on float32 is an approximation
+            return self.of("f32", f"tl.div_rn({first}, {second})")
+        kind = "b" if operator in ("<", ">", "<=", "==", "!=") else self.kind
+        return self.of(kind, f"{first} {operator} {second}")
 
     def __neg__(self) -> "Tile":
         assert self.real
         return self * -1.0  # Triton's `-x` is 0 - x, which loses the sign of zero
-
-    def __and__(self, other: Any) -> "Tile":
-        return self._two("&", other)
-
-    def __or__(self, other: Any) -> "Tile":
-        return self._two("|", other)
-
-    def __xor__(self, other: Any) -> "Tile":
-        return self._two("^", other)
-
-    def __lshift__(self, other: Any) -> "Tile":
-        return self._two("<<", other)
-
-    def __rshift__(self, other: Any) -> "Tile":
-        return self._two(">>", other)  # keeps the sign where the kind is signed
-
-    def __lt__(self, other: Any) -> "Tile":
-        return self._two("<", other, kind="b")
-
-    def __gt__(self, other: Any) -> "Tile":
-        return self._two(">", other, kind="b")
-
-    def __le__(self, other: Any) -> "Tile":
-        return self._two("<=", other, kind="b")
-
-    __hash__ = None  # type: ignore[assignment]  # equality gives a tile, as with arrays
-
-    def __eq__(self, other: object) -> "Tile":  # type: ignore[override]
-        return self._two("==", other, kind="b")
-
-    def __ne__(self, other: object) -> "Tile":  # type: ignore[override]
-        return self._two("!=", other, kind="b")
 
     def to(self, kind: str) -> "Tile":
         """Converted by value; integers lose their upper bits."""
@@ -171,25 +108,25 @@ class TileSymbols:
     @staticmethod
     def bits(x: Tile) -> Tile:
         """The bits of a real number as a signed integer."""
-        return x.view(_BITS[x.kind])
+        return x.view(BITS[x.kind])
 
     @staticmethod
     def number(x: Tile) -> Tile:
         """The real number with these bits."""
-        return x.view(_NUMBER[x.kind])
+        return x.view(NUMBER[x.kind])
 
     @staticmethod
     def real(x: Tile) -> Tile:
         """A signed integer as a real number, rounded to nearest even."""
         assert x.kind in ("i32", "i64")
-        return x.to(_NUMBER[x.kind])
+        return x.to(NUMBER[x.kind])
 
     @staticmethod
     def signed(x: Tile) -> Tile:
         """The same bits as a signed integer."""
-        return x.view({"u32": "i32", "u64": "i64"}.get(x.kind, x.kind))
+        return x.view(SIGNED.get(x.kind, x.kind))
 
     @staticmethod
     def unsigned(x: Tile) -> Tile:
         """The same bits as an unsigned integer."""
-        return x.view({"i32": "u32", "i64": "u64"}.get(x.kind, x.kind))
+        return x.view(UNSIGNED.get(x.kind, x.kind))

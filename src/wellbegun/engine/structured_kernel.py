@@ -7,7 +7,8 @@ to the rows of the destination.
 
 from string import Template
 
-from wellbegun.engine.lanes import Lanes, Symbols, Writer, zipped
+from wellbegun.engine.llvm_symbols import Lanes, Symbols, zipped
+from wellbegun.engine.symbols import Writer
 
 WIDTH = 64  # bytes of a vector; LLVM splits it where registers are shorter
 
