@@ -82,14 +82,14 @@ def row(case: Any, steps: int) -> dict[str, Any]:
     health = wb.check(model, batch)
     seconds = time.perf_counter() - start
     scores = {name: min(trained(model, batch, name, rate, steps) for rate in rates) for name, rates in RATES.items()}
-    found = set(health.codes) | set(health.notes)
+    found = set(health.codes) | set(health.remarks)
     right = health.healthy if not case.expected else bool(found & case.expected)
     return {
         "name": case.name,
         "good": not case.expected,
         "right": right,
         "codes": list(health.codes),
-        "notes": list(health.notes),
+        "remarks": list(health.remarks),
         "place": health.findings[0].place if health.findings else "",
         "seconds": round(seconds, 4),
         **{name: None if math.isinf(score) else round(score, 4) for name, score in scores.items()},
@@ -109,13 +109,13 @@ def main() -> None:
     for case in (case for name, case in health_cases.CASES.items() if options.only in name):
         rows.append(row(case, options.steps))
         print(rows[-1], file=sys.stderr, flush=True)
-    table = Table("start", "should be", "found", "notes", "Adam", "SGD", title="check against training")
+    table = Table("start", "should be", "found", "remarks", "Adam", "SGD", title="check against training")
     for one in rows:
         style = None if one["right"] else "red"
         found = " ".join(one["codes"]) or "healthy"
         expected = "healthy" if one["good"] else "found"
         table.add_row(
-            one["name"], expected, found, " ".join(one["notes"]), str(one["adam"]), str(one["sgd"]), style=style
+            one["name"], expected, found, " ".join(one["remarks"]), str(one["adam"]), str(one["sgd"]), style=style
         )
     Console(width=150).print(table)
     good = [one for one in rows if one["good"]]

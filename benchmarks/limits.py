@@ -11,7 +11,7 @@ import numpy as np
 from timing import Task
 from wellbegun.engine import transforms, transforms64
 from wellbegun.engine import workers as engines
-from wellbegun.engine.kinds import TRANSFORMS
+from wellbegun.engine.parameters import TRANSFORMS
 from wellbegun.engine.regions import Rows
 from wellbegun.streams import stream_key
 

@@ -1,15 +1,19 @@
 """Docstrings of the package as Markdown: fields, examples, tables and papers, for the reference pages."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import griffe
 
+from wellbegun.schemes import SCHEMES
+
 FIELD = re.compile(
     r"(Args|Returns|Raises|Formula|Shapes|Cost|Accuracy|Strengths|Weaknesses|Use|Source)s?:(?:\s+(\S.*))?$"
 )
 PAPER = re.compile(r"(?<![\[/\w])arXiv:((?:math-ph/)?\d[\d.]*\d)")
+COMPLETED = {f"{factory.__module__}.{name}": inspect.getdoc(factory) or "" for name, factory in SCHEMES.items()}
 ITEM = re.compile(r"([\w*][\w*, ]*): (.*)$")
 
 
@@ -62,8 +66,8 @@ class Docstrings(griffe.Extension):
     """Rewrites every docstring that a page shows; fields are explained by the comments on their lines."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        if obj.docstring is not None:
-            obj.docstring.value = markdown(obj.docstring.value)
+        if obj.docstring is not None:  # that of a scheme is completed from its facts when it is imported
+            obj.docstring.value = markdown(COMPLETED.get(obj.path, obj.docstring.value))
         if obj.docstring is not None and obj.is_class and (fields := list(_fields(obj))):
             obj.docstring.value += "\n\n**Fields**\n\n" + "\n".join(fields)
 

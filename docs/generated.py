@@ -1,4 +1,4 @@
-"""Pages written from the code: health codes, the command line, changelog, contributing."""
+"""Pages written from the code: schemes, health codes, the command line, changelog, contributing."""
 
 import html
 import re
@@ -8,6 +8,8 @@ from typing import Any
 
 from wellbegun.health import CATALOGUE, FAMILIES
 from wellbegun.health import catalogue as c
+from wellbegun.schemes import ALIASES
+from wellbegun.schemes.catalogue import FAMILIES as SCHEMES
 
 # what is compared with which bound; the bounds themselves stand in the package
 BOUNDS = {
@@ -40,10 +42,36 @@ def pages(root: Path) -> dict[str, str]:
     """Path of each page below docs/, and its Markdown."""
     return {
         "codes.md": codes(),
+        "reference/schemes.md": schemes(),
         "reference/cli.md": command_line(),
         "changelog.md": (root / "CHANGELOG.md").read_text(),
         "contributing.md": (root / "CONTRIBUTING.md").read_text().replace("](docs/", "]("),
     }
+
+
+def schemes() -> str:
+    """Every scheme, family by family."""
+    lines = [
+        "# Schemes",
+        "",
+        "A scheme is a frozen value. `scheme.law(shape)` gives the law for a tensor and",
+        "`scheme(shape, seed=..., name=...)` draws it. The [table of all schemes](../guides/index.md#all-schemes) says",
+        "when to use which.",
+        "",
+        "## What every scheme can do",
+        "",
+        "::: wellbegun.schemes.Scheme",
+    ]
+    for family in SCHEMES:
+        lines += ["", f"## {re.split('[.:]', family.__doc__ or '')[0]}", ""]
+        lines += [f"::: wellbegun.{name}" for name in family.__all__ if name not in ALIASES]
+        same = [(name, ALIASES[name]) for name in family.__all__ if name in ALIASES]
+        lines += ["", "### Other names for the same", ""] if same else []
+        lines += [f"- [](){{#wellbegun.{a}}}`{a}` is [`{name}`][wellbegun.{name}]." for a, name in same]
+    lines += ["", "## Text, facts and schemes of your own", ""]
+    for name in ("parse_scheme", "scheme", "Factory", "cards", "Card", "SCHEMES", "ALIASES"):
+        lines.append(f"::: wellbegun.schemes.{name}")
+    return "\n".join(lines) + "\n"
 
 
 def codes() -> str:
@@ -60,7 +88,7 @@ def codes() -> str:
         "|---|---|---|",
     ]
     for code, check in CATALOGUE.items():
-        lines.append(f"| [{code}](#{code.lower()}) | {check.title} | {'note' * (check.severity == 'note')} |")
+        lines.append(f"| [{code}](#{code.lower()}) | {check.title} | {'remark' * (check.severity == 'remark')} |")
     for family, name in FAMILIES.items():
         lines += ["", f"## {name.capitalize()}"]
         for code, check in CATALOGUE.items():
@@ -70,8 +98,8 @@ def codes() -> str:
 
 
 def _code(code: str, check: c.Check) -> Iterator[str]:
-    note = " It is a note." if check.severity == "note" else ""
-    yield from (f"**Bound:** {BOUNDS[code]}.{note}", "")
+    remark = " It is a remark." if check.severity == "remark" else ""
+    yield from (f"**Bound:** {BOUNDS[code]}.{remark}", "")
     yield from (f"**Why:** {html.escape(check.why)}.", "")
     yield from ("**Remedy:**", "", "```text", _pasted(check.remedy), "```", "")
     yield f"**Source:** {html.escape(check.source)}."

@@ -199,20 +199,20 @@ def _ratio3(found: dict | None, key: str) -> str:
 def codes_table() -> str:
     lines = ["| code | title | why | source |", "|---|---|---|---|"]
     for code, check in CATALOGUE.items():
-        note = " (a note)" if check.severity == "note" else ""
-        lines.append(f"| {code} | {check.title}{note} | {check.why} | {check.source} |")
+        remark = " (a remark)" if check.severity == "remark" else ""
+        lines.append(f"| {code} | {check.title}{remark} | {check.why} | {check.source} |")
     return "\n".join(lines)
 
 
 def health_table() -> str:
     """From `python benchmarks/health.py --json docs/figures/health.json`."""
     rows = json.loads((FIGURES / "health.json").read_text())["rows"]
-    lines = ["| start | known to be | codes | notes | Adam | SGD |", "|---|---|---|---|---|---|"]
+    lines = ["| start | known to be | codes | remarks | Adam | SGD |", "|---|---|---|---|---|---|"]
     for row in rows:
         scores = ("diverged" if row[name] is None else f"{row[name]:.3g}" for name in ("adam", "sgd"))
-        codes, notes = " ".join(row["codes"]) or "healthy", " ".join(row["notes"])
+        codes, remarks = " ".join(row["codes"]) or "healthy", " ".join(row["remarks"])
         lines.append(
-            f"| {row['name']} | {'good' if row['good'] else 'bad'} | {codes} | {notes} | {' | '.join(scores)} |"
+            f"| {row['name']} | {'good' if row['good'] else 'bad'} | {codes} | {remarks} | {' | '.join(scores)} |"
         )
     return "\n".join(lines)
 

@@ -242,7 +242,7 @@ def html_report(data: Digits, steps: int, path: Path) -> Path:
     model = NETWORKS[DEEP]()
     loss = {"loss": lambda out: nn.functional.cross_entropy(out, labels), "chance": CHANCE}
     result = wb.initialize(model, batch, seed=0, **loss)
-    theory = wb.predict(model, result.plan, batch)
+    theory = wb.signal_propagation(model, result.plan, batch)
     arrays = data.train_images, data.train_labels, data.test_images, data.test_labels
     rivals = {name: CANDIDATES[name] for name in RIVALS}
     raced = wb.race(rivals, NETWORKS[DEEP], arrays, rates=RATES[1:], seeds=3, steps=steps)

@@ -1,113 +1,54 @@
-"""The first value of every parameter of a neural network: the right law, at the right scale, exactly once."""
+"""The first value of every parameter of a neural network: the right law, at the right scale, exactly once.
+
+Names are exported as type checkers understand it: by `name as name`, and by a star import of all schemes.
+"""
 
 import importlib
+import types
 import typing
 
 from wellbegun import _display
-from wellbegun.engine import fill
-from wellbegun.layout import Fans, Layout
-from wellbegun.schemes import (
-    constant,
-    delta_orthogonal,
-    dirac,
-    eye,
-    fan_in_uniform,
-    he_normal,
-    he_uniform,
-    icnr,
-    lecun_normal,
-    lecun_uniform,
-    log_uniform,
-    mirrored,
-    normal,
-    ones,
-    orthogonal,
-    rademacher,
-    sparse,
-    truncated_normal,
-    uniform,
-    variance_scaling,
-    xavier_normal,
-    xavier_uniform,
-    zeros,
-)
-from wellbegun.theory import edge_of_chaos, gain, moments
+from wellbegun.engine import fill as fill
+from wellbegun.layout import Fans as Fans
+from wellbegun.layout import Layout as Layout
+from wellbegun.schemes.catalogue import *  # noqa: F403
+from wellbegun.theory import edge_of_chaos as edge_of_chaos
+from wellbegun.theory import gain as gain
+from wellbegun.theory import moments as moments
 
 if typing.TYPE_CHECKING:
-    from wellbegun.api import Result, apply, check, initialize, plan, predict, race, report, show
-    from wellbegun.health import Health
-    from wellbegun.planning import Ledger, Plan, Rule, diff, explain
-    from wellbegun.racing.results import Race
-    from wellbegun.storage import load_plan, save_plan
+    from wellbegun.api import Applied as Applied
+    from wellbegun.api import Result as Result
+    from wellbegun.api import apply as apply
+    from wellbegun.api import check as check
+    from wellbegun.api import initialize as initialize
+    from wellbegun.api import plan as plan
+    from wellbegun.api import race as race
+    from wellbegun.api import report as report
+    from wellbegun.api import show as show
+    from wellbegun.api import signal_propagation as signal_propagation
+    from wellbegun.health import Health as Health
+    from wellbegun.materialize import Ledger as Ledger
+    from wellbegun.planning import Plan as Plan
+    from wellbegun.planning import Rule as Rule
+    from wellbegun.planning import diff as diff
+    from wellbegun.planning import explain as explain
+    from wellbegun.racing.results import Race as Race
+    from wellbegun.storage import load_plan as load_plan
+    from wellbegun.storage import save_plan as save_plan
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
-_LATER = dict.fromkeys(
-    ("Result", "apply", "check", "initialize", "plan", "predict", "race", "report", "show"), "wellbegun.api"
-)
-_LATER |= dict.fromkeys(("Ledger", "Plan", "Rule", "diff", "explain"), "wellbegun.planning")
+_LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
+_LATER |= dict.fromkeys(("report", "show", "signal_propagation"), "wellbegun.api")
+_LATER |= dict.fromkeys(("Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
 _LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health"}
-
-glorot_normal = xavier_normal
-glorot_uniform = xavier_uniform
-kaiming_normal = he_normal
-kaiming_uniform = he_uniform
+_LATER |= {"Ledger": "wellbegun.materialize"}
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "Fans",
-    "Health",
-    "Layout",
-    "Ledger",
-    "Plan",
-    "Race",
-    "Result",
-    "Rule",
-    "apply",
-    "check",
-    "constant",
-    "delta_orthogonal",
-    "diff",
-    "dirac",
-    "edge_of_chaos",
-    "explain",
-    "eye",
-    "fan_in_uniform",
-    "fill",
-    "gain",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "icnr",
-    "initialize",
-    "kaiming_normal",
-    "kaiming_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "load_plan",
-    "log_uniform",
-    "mirrored",
-    "moments",
-    "normal",
-    "ones",
-    "orthogonal",
-    "plan",
-    "predict",
-    "race",
-    "rademacher",
-    "report",
-    "save_plan",
-    "show",
-    "sparse",
-    "truncated_normal",
-    "uniform",
-    "variance_scaling",
-    "xavier_normal",
-    "xavier_uniform",
-    "zeros",
-]
+globals()["__all__"] = sorted(
+    {name for name, item in globals().items() if name[0] != "_" and not isinstance(item, types.ModuleType)} | {*_LATER}
+)
 
 
 def _fragment(item: object) -> str:

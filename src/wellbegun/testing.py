@@ -32,7 +32,7 @@ def assert_healthy(
         model, batch, loss, chance: As for `wellbegun.check`.
         allow: Codes that may be found, such as ["W501"]. Notes never fail.
     Returns:
-        The `Health`, for assertions of your own: `.statistics`, `.notes`, `.scalars()`.
+        The `Health`, for assertions of your own: `.statistics`, `.remarks`, `.scalars()`.
     Raises:
         UnhealthyError: an AssertionError with every finding, its place, reason and remedy. UnknownNameError: a code
         that does not exist; told before the model runs. Also what `check` raises.

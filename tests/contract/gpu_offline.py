@@ -112,7 +112,7 @@ def tensors_that_differ(where: str) -> list[str]:
         assert device.drawable(law, out.device, dtype)
         device.draw(law, out, Job(3, name, shape, region_of(None, shape), dtype, 1))
         host = torch.empty(shape, dtype=out.dtype)
-        write(law, targets._array(host), Job(3, name, shape, region_of(None, shape), dtype, 1))
+        write(law, targets.array_of(host), Job(3, name, shape, region_of(None, shape), dtype, 1))
         if not torch.equal(out.cpu(), host):
             wrong.append(name)
     return wrong

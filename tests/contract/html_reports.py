@@ -10,7 +10,7 @@ from torch import nn
 import wellbegun as wb
 from wellbegun.health import Health
 from wellbegun.laws import Normal
-from wellbegun.planning import Entry, Plan, Predictions
+from wellbegun.planning import Entry, Plan, SignalPropagation
 from wellbegun.racing.results import Race, Trial
 
 EVIL = "<script>alert(1)</script>"
@@ -37,14 +37,14 @@ def deep_mlp() -> nn.Sequential:
 
 
 @cache
-def mended() -> tuple[nn.Module, Health, wb.Result, Predictions]:
+def mended() -> tuple[nn.Module, Health, wb.Result, SignalPropagation]:
     """The same network before and after."""
     images, labels = digits()
     model = deep_mlp()
     judge = {"loss": lambda out: nn.functional.cross_entropy(out, labels), "chance": math.log(10)}
     before = wb.check(model, images, **judge)
     result = wb.initialize(model, images, seed=0, **judge)
-    return model, before, result, wb.predict(model, result.plan, images)
+    return model, before, result, wb.signal_propagation(model, result.plan, images)
 
 
 @cache

@@ -6,9 +6,10 @@ import pytest
 from scipy.special import ndtri, ndtri_exp
 
 from wellbegun.engine import transforms
-from wellbegun.engine.parameters import CentreParameters, TailParameters, inside, parameters_of
+from wellbegun.engine.parameters import CentreParameters, TailParameters, parameters_of
 from wellbegun.engine.reference import OPS
 from wellbegun.laws import TruncatedNormal
+from wellbegun.laws.precision import inside
 
 RNG = np.random.default_rng(2)
 COUNT = 1 << 20

@@ -235,7 +235,7 @@ def test_init_draws_prints_and_records_a_seed(folder: Path) -> None:
             assert file.metadata()["wellbegun.seed"] == str(data["seed"])
         seeds.add(data["seed"])
     assert len(seeds) == 2
-    assert data["ledger"] == {"filled": 6, "kept": 0, "tied": 0, "loaded": 0}
+    assert data["ledger"] == {"filled": 6, "kept": 0, "tied": 0}
 
 
 def test_init_from_a_plan_on_disk(folder: Path) -> None:

@@ -19,9 +19,10 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.engine import gpu
-from wellbegun.engine.kinds import TRANSFORMS
+from wellbegun.engine.parameters import TRANSFORMS
 from wellbegun.laws import Normal, Orthogonal, Uniform
-from wellbegun.torch import device, targets
+from wellbegun.materialize import target
+from wellbegun.torch import device
 
 HELPER = Path(__file__).with_name("gpu_offline.py")
 
@@ -139,7 +140,7 @@ def test_a_model_on_a_gpu_equals_the_model_on_the_host(dtype: torch.dtype, monke
     host, there = model("cpu"), model("cuda")
     plan = wb.plan(host, (2, 3, 8, 8), seed=0)
     wb.apply(host, plan)
-    monkeypatch.setattr(targets, "_through_host", refuse)
+    monkeypatch.setattr(target, "_through_host", refuse)
     wb.apply(there, plan)
     assert all(torch.equal(a, b.cpu()) for a, b in zip(host.parameters(), there.parameters(), strict=True))
 

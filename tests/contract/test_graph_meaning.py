@@ -17,7 +17,7 @@ from torch import nn
 from wellbegun.errors import WellbegunError
 from wellbegun.graph import ModelGraph, Role, roles_of
 from wellbegun.planning import Plan, make_plan
-from wellbegun.planning.propagation import predict
+from wellbegun.planning.propagation import signal_propagation
 from wellbegun.torch.trace.recording import trace
 
 Made = tuple[nn.Module, Any]
@@ -77,7 +77,7 @@ def planned(graph: ModelGraph) -> Any:
     for recipe in ("auto", "classic"):
         try:
             plan = make_plan(graph, recipe=recipe, seed=0)
-            rows = predict(graph, plan).rows
+            rows = signal_propagation(graph, plan).rows
             found.append((decisions(plan), [dataclasses.replace(row, place="", reason="") for row in rows]))
         except WellbegunError as error:
             found.append(type(error))

@@ -21,7 +21,7 @@ def test_good_starts_are_healthy_and_bad_ones_are_found(name: str) -> None:
     model, batch = case.make()
     health = wb.check(model, batch)
     if case.expected:
-        assert case.expected & {*health.codes, *health.notes}
+        assert case.expected & {*health.codes, *health.remarks}
         assert case.expected <= set(CATALOGUE)
         assert not health.healthy or case.expected <= {"W302", "W802"}  # which stop no training
     else:

@@ -410,7 +410,7 @@ def test_the_page_holds_as_many_facts_as_the_json(look: Any) -> None:
     shown = len([row for row in theory.to_dict()["rows"] if row["kind"] != "move" or row["flagged"]])
     outcomes = page.locator("[data-table=plan] tbody tr td:last-child").all_inner_texts()
     assert set(outcomes) == {record["outcome"] for record in result.ledger.to_dict()["records"]}
-    assert status(page, "predictions") == f"{shown} operations"
+    assert status(page, "propagation") == f"{shown} operations"
     assert look("broken").locator(".finding").count() == len(before.to_dict()["findings"])
     page = look("race")
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 import wellbegun as wb
-from wellbegun.planning import Plan, Predictions
+from wellbegun.planning import Plan, SignalPropagation
 from wellbegun.reports import tables
 
 
@@ -28,7 +28,7 @@ def batch(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
-def worst(found: Predictions, field: str) -> float:
+def worst(found: SignalPropagation, field: str) -> float:
     return max(abs(off) for row in found if getattr(row, field) for off in getattr(row, field).deviations)
 
 
@@ -36,12 +36,12 @@ def worst(found: Predictions, field: str) -> float:
 @pytest.mark.parametrize("act", [nn.ReLU, nn.Tanh, nn.GELU])
 def test_deep_plain_nets(act: Callable[[], nn.Module], recipe: str) -> None:
     model, x = mlp(act), batch(64, 256)
-    found = wb.predict(model, filled(model, x, recipe), x)
+    found = wb.signal_propagation(model, filled(model, x, recipe), x)
     assert len(found) == 41
     assert not found.flagged
     for row in found:
-        assert row.second.predicted is not None
-        assert row.correlation.predicted is not None
+        assert row.second.theory is not None
+        assert row.correlation.theory is not None
         assert len(row.second.deviations) == len(row.correlation.deviations) == 2
     gradients = [row.gradient for row in found if row.gradient is not None]
     assert len(gradients) == 20  # all but the readout
@@ -55,7 +55,7 @@ def test_a_wrong_scale_is_flagged_where_it_is() -> None:
     plan = filled(model, x, "classic")
     with torch.no_grad():
         model[10].weight.mul_(1.3)
-    found = wb.predict(model, plan, x)
+    found = wb.signal_propagation(model, plan, x)
     first = next(row for row in found if row.second.flagged)
     assert first.parameter == "10.weight"
     assert abs(first.second.deviations[0]) > 5
@@ -68,9 +68,9 @@ def test_a_wrong_scale_is_flagged_where_it_is() -> None:
     for index in range(0, 40, 2):
         with torch.no_grad():
             model[index].weight.mul_(1.0 if index != 10 else 1 / 1.3)
-    wrong = wb.predict(model, dataclasses.replace(plan, entries=entries), x)
+    wrong = wb.signal_propagation(model, dataclasses.replace(plan, entries=entries), x)
     assert len(wrong.flagged) > 10
-    assert not wb.predict(model, plan, x).flagged
+    assert not wb.signal_propagation(model, plan, x).flagged
 
 
 @pytest.mark.parametrize("recipe", ["classic", "auto"])
@@ -80,12 +80,12 @@ def test_convolutions(padding: str, recipe: str) -> None:
     for index in range(5):
         layers += [nn.Conv2d(32 if index else 3, 32, 3, padding=1, padding_mode=padding), nn.ReLU()]
     model, x = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 64, 32)), batch(16, 3, 8, 8)
-    found = wb.predict(model, filled(model, x, recipe), x)
+    found = wb.signal_propagation(model, filled(model, x, recipe), x)
     assert not found.flagged
     convs = [row for row in found if row.kind == "conv"]
     assert all(len(row.second.deviations) == 2 for row in convs)
     if padding == "zeros":
-        assert all(row.gradient is not None and row.gradient.predicted is not None for row in convs)
+        assert all(row.gradient is not None and row.gradient.theory is not None for row in convs)
 
 
 def test_errors_of_narrow_mirrored_nets_add_up_and_are_counted() -> None:
@@ -95,7 +95,7 @@ def test_errors_of_narrow_mirrored_nets_add_up_and_are_counted() -> None:
         layers += [nn.Conv2d(16 if index else 1, 16, 3, padding=1), nn.ReLU()]
     images = torch.tensor(load_digits().images[:64, None]).float()
     model, x = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 64, 10)), (images - images.mean()) / images.std()
-    found = wb.predict(model, filled(model, x, "auto"), x)
+    found = wb.signal_propagation(model, filled(model, x, "auto"), x)
     assert not found.flagged
     noise = [row.correlation.noise for row in found if row.kind == "conv"]
     assert noise[20] > 1.5 * noise[1]  # a chain that keeps differences keeps errors too
@@ -120,11 +120,11 @@ class Residual(nn.Module):
 @pytest.mark.parametrize("recipe", ["classic", "auto"])
 def test_residual_nets_with_norms(recipe: str) -> None:
     model, x = Residual(), batch(64, 128)
-    found = wb.predict(model, filled(model, x, recipe), x)
+    found = wb.signal_propagation(model, filled(model, x, recipe), x)
     assert not found.flagged
-    assert all(row.second.predicted is not None for row in found)
+    assert all(row.second.theory is not None for row in found)
     gradients = [row.gradient for row in found if row.kind == "linear"][:-1]
-    assert all(quantity is not None and quantity.predicted is not None for quantity in gradients)
+    assert all(quantity is not None and quantity.theory is not None for quantity in gradients)
 
 
 class Strange(nn.Module):
@@ -140,15 +140,15 @@ class Strange(nn.Module):
 
 def test_what_theory_does_not_know_is_said_and_gone_on_from() -> None:
     model, x = Strange(), batch(64, 64)
-    found = wb.predict(model, filled(model, x, "classic"), x)
-    unknown = [row for row in found if row.second.predicted is None]
+    found = wb.signal_propagation(model, filled(model, x, "classic"), x)
+    unknown = [row for row in found if row.second.theory is None]
     assert unknown
     assert all(row.reason for row in unknown)
     assert not found.flagged
     after = next(row for row in found if row.parameter == "b.weight")
-    assert after.second.predicted is not None
+    assert after.second.theory is not None
     assert after.second.deviations
-    kept = wb.predict(model, wb.plan(model, x, rules=[("b.weight", "keep")], seed=0), x)
+    kept = wb.signal_propagation(model, wb.plan(model, x, rules=[("b.weight", "keep")], seed=0), x)
     assert "b.weight is not filled" in next(row for row in kept if row.parameter == "b.weight").reason
 
 
@@ -157,15 +157,15 @@ def test_nothing_changes_and_it_can_be_shown() -> None:
     plan = filled(model, x, "auto")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = torch.random.get_rng_state()
-    found = wb.predict(model, plan, x)
+    found = wb.signal_propagation(model, plan, x)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(state, torch.random.get_rng_state())
     assert len(tables(found)) == 2
     assert "7 of 7" in repr(found)
     wb.show(found)
-    with pytest.raises(wb.errors.ArgumentTypeError, match=r"predict: plan"):
-        wb.predict(model, None, x)  # type: ignore[arg-type]
+    with pytest.raises(wb.errors.ArgumentTypeError, match=r"signal_propagation: plan"):
+        wb.signal_propagation(model, None, x)  # type: ignore[arg-type]
 
 
 def test_tokens_gates_and_tables() -> None:
@@ -180,6 +180,6 @@ def test_tokens_gates_and_tables() -> None:
             return self.down(functional.silu(self.gate(x)) * self.up(x))
 
     model, ids = Gated(), torch.arange(96).reshape(16, 6)
-    found = wb.predict(model, filled(model, ids, "classic"), ids)
+    found = wb.signal_propagation(model, filled(model, ids, "classic"), ids)
     assert not found.flagged
-    assert any(row.kind == "gate" and row.second.predicted is not None for row in found)
+    assert any(row.kind == "gate" and row.second.theory is not None for row in found)

@@ -40,7 +40,7 @@ def planned(model: nn.Module, batch: Any, expected: dict[str, float], **options:
         assert entry.layout is not None, name
         found[name] = entry.layout.section_fans(entry.shape)[0].fan_in
     assert found == expected
-    ledger = wb.apply(model, plan)
+    ledger = wb.apply(model, plan).ledger
     assert sum(ledger.counts().values()) == len(names)
     assert all(torch.isfinite(tensor).all() for tensor in model.parameters())
     return plan

@@ -14,7 +14,8 @@ from torch.nn.utils import parametrizations, parametrize
 
 import wellbegun as wb
 from wellbegun.errors import RuleError, TraceError
-from wellbegun.planning import Ledger, Plan
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Plan
 from wellbegun.torch.lazy import materialize
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
@@ -29,7 +30,7 @@ def planned(layer: nn.Module, batch=(4, 8), **options) -> tuple[nn.Module, Plan,
     model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
     materialize(model, batch)
     plan = classic_plan(model, batch, seed=5, **options)
-    return model, plan, wb.apply(model, plan)
+    return model, plan, wb.apply(model, plan).ledger
 
 
 def plain_weight(layer: nn.Module, batch=(4, 8), **options) -> torch.Tensor:

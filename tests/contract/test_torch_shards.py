@@ -37,7 +37,7 @@ def work(rank, world, file):
         module, _, attribute = name.rpartition(".")
         values = distribute_tensor(torch.zeros_like(parameter), mesh, [way])
         setattr(model.get_submodule(module), attribute, nn.Parameter(values))
-    ledger = wb.apply(model, plan)
+    ledger = wb.apply(model, plan).ledger
     assert ledger.counts()["filled"] == 5, ledger
     for (name, sharded), expected in zip(model.named_parameters(), whole.parameters(), strict=True):
         assert torch.equal(sharded.full_tensor(), expected), name

@@ -31,6 +31,7 @@ PACKAGES = (
     ".health",
     ".integrations",
     ".laws",
+    ".materialize",
     ".planning",
     ".schemes",
     ".storage",

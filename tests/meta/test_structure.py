@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import wellbegun as wb
+from wellbegun.schemes import ALIASES, SCHEMES
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "wellbegun"
@@ -24,15 +25,16 @@ ROWS = {
     "layout": 2, "streams": 2,
     "laws": 3,
     "engine": 4,
-    "schemes": 5, "theory": 5,
+    "schemes": 5, "theory": 5, "inputs": 5,
     "graph": 6,
     "planning": 7, "health": 7,
-    "storage": 8, "backend": 8,
-    "torch": 9,
-    "racing": 10,
-    "reports": 11,
-    "explore": 12,
-    "api": 13, "_loading": 13, "integrations": 14, "testing": 14, "cli": 14, "__init__": 14, "__main__": 15,
+    "materialize": 8,
+    "storage": 9, "backend": 9,
+    "torch": 10, "measure": 10,
+    "racing": 11,
+    "reports": 12,
+    "explore": 13,
+    "api": 14, "_loading": 14, "integrations": 15, "testing": 15, "cli": 15, "__init__": 15, "__main__": 16,
 }  # fmt: skip
 
 
@@ -117,6 +119,11 @@ def test_all_is_sorted_and_equal_to_what_is_visible() -> None:
     visible = {name for name in names if not isinstance(getattr(wb, name), types.ModuleType)}
     assert list(wb.__all__) == sorted(wb.__all__)
     assert set(wb.__all__) == visible
+    assert visible - {*SCHEMES, *ALIASES} == {
+        "Applied", "Fans", "Health", "Layout", "Ledger", "Plan", "Race", "Result", "Rule", "apply", "check", "diff",
+        "edge_of_chaos", "explain", "fill", "gain", "initialize", "load_plan", "moments", "plan", "race", "report",
+        "save_plan", "show", "signal_propagation",
+    }  # fmt: skip
     for path in FILES:
         if path.name == "__init__.py" and path.parent != SOURCE:
             module = importlib.import_module(module_of(path))

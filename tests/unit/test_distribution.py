@@ -26,7 +26,6 @@ from wellbegun.laws import (
     Uniform,
     ZeroRows,
 )
-from wellbegun.laws.distribution import distribution
 
 CASES: list[tuple[Law, tuple[int, ...]]] = [
     (Constant(0.5), (4, 4)),
@@ -60,7 +59,7 @@ CASES: list[tuple[Law, tuple[int, ...]]] = [
 def distance(law: Law, shape: tuple[int, ...], factor: float = 1.0) -> float:
     """Largest difference between the shares of draws, times a factor, and the law's (Kolmogorov's statistic)."""
     drawn = np.sort(fill(law, shape, seed=3, dtype="float64").ravel() * factor)
-    shares = distribution(law, shape)
+    shares = law.distribution(shape)
     assert shares is not None
     x = np.unique(drawn)
     above, below = shares(x + 1e-12), shares(x - 1e-12)
@@ -79,7 +78,7 @@ def test_draws_follow_the_distribution(law: Law, shape: tuple[int, ...]) -> None
 
 def test_shares_begin_at_0_end_at_1_and_never_fall() -> None:
     for law, shape in CASES:
-        shares = distribution(law, shape)
+        shares = law.distribution(shape)
         assert shares is not None
         found = shares(np.linspace(-50, 50, 20_001))
         assert abs(found[0]) < 1e-12, law
@@ -88,6 +87,6 @@ def test_shares_begin_at_0_end_at_1_and_never_fall() -> None:
 
 
 def test_what_has_no_closed_form_says_so() -> None:
-    assert distribution(Orthogonal(1.0, method="structured"), (8, 8)) is None
-    assert distribution(Mirrored(Orthogonal(1.0, method="structured"), True, ()), (8, 8)) is None
-    assert distribution(RowSums(Normal(0, 1), "w", (8, 4), -0.5), (8,)) is None
+    assert Orthogonal(1.0, method="structured").distribution((8, 8)) is None
+    assert Mirrored(Orthogonal(1.0, method="structured"), True, ()).distribution((8, 8)) is None
+    assert RowSums(Normal(0, 1), "w", (8, 4), -0.5).distribution((8,)) is None

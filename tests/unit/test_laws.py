@@ -35,6 +35,7 @@ from wellbegun.laws import (
     ZeroRows,
     law_from_dict,
 )
+from wellbegun.streams import substream
 
 ALL = [
     Constant(0.5),
@@ -155,6 +156,41 @@ def test_scaled_laws_draw_the_same_values_times_the_factor(law: Law, shape: tupl
 
 def test_every_law_is_tried() -> None:
     assert {type(law) for law in ALL} == set(LAWS.values())
+
+
+def test_laws_describe_themselves() -> None:
+    told = {law.describe() for law in ALL}
+    assert len(told) == len(ALL)
+    assert (
+        ZeroRows(Sections(((2, Constant(1)), (3, Normal(0, 1)))), (0, 4)).describe()
+        == "2: 1, 3: N(0, 1²), row 0, 4 = 0"
+    )
+    assert Mirrored(Orthogonal(2.0), True, (4,)).describe() == "orthogonal, gain 2, outputs and inputs ±"
+    assert Repeat(Normal(0, 1), 4).describe() == repr(Repeat(Normal(0, 1), 4))
+
+
+@pytest.mark.parametrize(("law", "shape"), list(zip(ALL, SHAPES, strict=True)), ids=repr)
+def test_pieces_cover_the_rows_and_later_ones_win(law: Law, shape: tuple[int, ...]) -> None:
+    drawn = fill(law, shape, seed=3, name="w")
+    for piece in law.pieces:
+        rows = drawn[piece.start : piece.stop]
+        if isinstance(piece.law, Constant):
+            assert (rows == piece.law.value).all()
+        else:
+            name = "w" if piece.stream is None else substream("w", piece.stream)
+            own = fill(piece.law, rows.shape, seed=3, name=name)
+            same = (own == rows).reshape(len(rows), -1).all(axis=1)
+            assert same.sum() == len(rows) - sum(later.stop is not None for later in law.pieces if piece.stop is None)
+    assert bool(law.pieces) is isinstance(law, (Sections, ZeroRows))
+
+
+def test_what_signal_propagation_asks_of_a_law() -> None:
+    for law in (Eye(), Dirac(), Sparse(Normal(0, 1), 2), Mirrored(Eye(), True, ()), ZeroRows(Eye(), (0,))):
+        assert not law.dense
+    assert all(law.dense for law in (Normal(0, 1), Orthogonal(), DeltaOrthogonal(), Mirrored(Normal(0, 1), True, ())))
+    assert Mirrored(Normal(0, 1), False, (4,)).mirrored == (False, True)
+    assert Mirrored(Orthogonal(1.0, 2, 3), True, (8,), leading=1).block((3, 8, 8)) == (4, 4)
+    assert Sections(((2, Orthogonal()), (6, Orthogonal()))).block((8, 4, 3)) == (8, 12)
 
 
 @pytest.mark.parametrize("factor", [0, -1.0, math.inf, math.nan])

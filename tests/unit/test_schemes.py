@@ -2,7 +2,12 @@
 
 import inspect
 import math
+import os
 import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,34 +18,11 @@ import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError, UnknownNameError
 from wellbegun.laws import Constant, Normal, Orthogonal, Sections, TruncatedNormal, Uniform
 from wellbegun.layout import Layout
-from wellbegun.schemes import ALIASES, SCHEMES, Scheme, by_section, cards, parse_scheme
+from wellbegun.schemes import ALIASES, SCHEMES, Card, Scheme, by_section, cards, parse_scheme, scheme
 
-ONE_OF_EACH = [
-    wb.zeros(),
-    wb.ones(),
-    wb.constant(0.3),
-    wb.uniform(-1, 2),
-    wb.normal(std=0.02),
-    wb.normal(0.5),
-    wb.truncated_normal(std=0.02, low=-3, high=1),
-    wb.fan_in_uniform(),
-    wb.xavier_normal(gain=0.5),
-    wb.xavier_uniform(),
-    wb.he_normal(negative_slope=0.2, mode="fan_out"),
-    wb.he_uniform(),
-    wb.lecun_normal(),
-    wb.lecun_uniform(),
-    wb.variance_scaling(scale=2.5, mode="fan_geo_avg", distribution="uniform"),
-    wb.orthogonal(gain=2),
-    wb.rademacher(scale=0.5),
-    wb.log_uniform(0.1, 2),
-    wb.eye(),
-    wb.dirac(gain=0.5),
-    wb.delta_orthogonal(),
-    wb.sparse(sparsity=0.5),
-    wb.icnr(wb.he_normal(mode="fan_out"), 2),
-    wb.mirrored(wb.orthogonal(gain=2)),
-]
+CARDS = {card.name: card for card in cards()}
+ONE_OF_EACH = [*(parse_scheme(card.example) for card in CARDS.values()), wb.normal(0.5)]
+OF_WHOLE_TENSORS = [each for each in ONE_OF_EACH if not each.spelling.startswith("by_section")]
 KERNELS_ONLY = ("dirac", "delta_orthogonal")
 MATRICES_ONLY = ("eye",)
 
@@ -76,8 +58,17 @@ def test_formulas(scheme: Scheme, law) -> None:
     assert np.allclose(*numbers, rtol=1e-12)
 
 
-def test_one_of_each_is_complete() -> None:
-    assert {scheme.spelling.partition("(")[0] for scheme in ONE_OF_EACH} == set(SCHEMES)
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.name)
+def test_invariants_hold_and_other_values_break_them(card: Card) -> None:
+    made = parse_scheme(card.example)
+    assert repr(made) == card.example
+    assert card.example.startswith(f"{card.name}(")
+    assert card.invariants
+    drawn = made(card.shape, seed=0, name="w", layout=card.layout, dtype="float64")
+    wrong = np.random.default_rng(0).permutation(drawn.ravel()).reshape(drawn.shape) * 1.5 + 0.01
+    for text, holds in card.invariants.items():
+        assert holds(drawn), text
+    assert not all(holds(wrong) for holds in card.invariants.values())
 
 
 @pytest.mark.parametrize("scheme", ONE_OF_EACH, ids=repr)
@@ -101,7 +92,7 @@ def test_equal_rules_are_equal_however_they_are_spelled() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-@pytest.mark.parametrize("scheme", ONE_OF_EACH, ids=repr)
+@pytest.mark.parametrize("scheme", OF_WHOLE_TENSORS, ids=repr)
 def test_draws_have_the_asked_shape_and_dtype(scheme: Scheme, dtype: str) -> None:
     if scheme.spelling.startswith(KERNELS_ONLY):
         pytest.skip("a convolution")
@@ -112,7 +103,7 @@ def test_draws_have_the_asked_shape_and_dtype(scheme: Scheme, dtype: str) -> Non
     assert (out == drawn).all()
 
 
-@pytest.mark.parametrize("scheme", ONE_OF_EACH, ids=repr)
+@pytest.mark.parametrize("scheme", OF_WHOLE_TENSORS, ids=repr)
 @given(order=st.permutations("oikk"))
 def test_the_stored_order_of_axes_does_not_matter(scheme: Scheme, order: list[str]) -> None:
     """The same tensor under torch's and Keras' axes is the same matrix after a permutation."""
@@ -240,15 +231,127 @@ def test_seed_none_draws_fresh_entropy() -> None:
 
 @pytest.mark.parametrize("name", SCHEMES)
 def test_docstrings_are_complete(name: str) -> None:
-    """Formula, shapes, errors, strengths, weaknesses, use, source and a doctest, for the table and for help()."""
-    card = next(card for card in cards() if card.name == name)
-    assert all(card[index] for index in range(2, 7)), card
-    text = inspect.getdoc(SCHEMES[name]) or ""
+    """Facts for the tables, and all of them with arguments, errors and a doctest for help()."""
+    card, text = CARDS[name], inspect.getdoc(SCHEMES[name]) or ""
+    assert text.startswith(card.formula[:60])
+    facts = {key: value for key, value in card.texts().items() if key not in ("name", "aliases", "formula")}
+    for key, value in facts.items():
+        assert len(value) > 3
+        assert f"{key.capitalize()}: {value}" in " ".join(text.split())
     assert ">>>" in text
     assert "Raises:" in text
-    assert "Shapes:" in text
     options = [p for p in inspect.signature(SCHEMES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
     assert all(f"{option.name}:" in text for option in options)
+
+
+BLOCK = '''
+
+@scheme(
+    formula="Halves: W = 1/2.",
+    shapes="any.",
+    strengths="simple.",
+    weaknesses="all units stay equal.",
+    use="tests.",
+    source="this test.",
+    example="halves()",
+    invariants={"W = 1/2": lambda w: bool((w == 0.5).all())},
+)
+def halves() -> FixedScheme:
+    """Raises: nothing.
+
+    >>> halves()(2, seed=0).tolist()
+    [0.5, 0.5]
+    """
+    return FixedScheme("halves()", Constant(0.5))
+
+
+one_half = halves
+'''
+FOUND = """
+import json, sys
+import wellbegun as wb
+from wellbegun.cli.common import app
+from wellbegun.planning import Rule
+from wellbegun.schemes import ALIASES, SCHEMES, cards, parse_scheme
+from typer.testing import CliRunner
+
+card = next(card for card in cards() if card.name == "halves")
+drawn = parse_scheme("one_half")(card.shape, seed=0)
+table = json.loads(CliRunner().invoke(app, ["schemes", "-f", "json"]).stdout)
+seen = [
+    wb.halves is wb.one_half is SCHEMES["halves"],
+    {"halves", "one_half"} <= set(wb.__all__),
+    "halves" in dir(wb),
+    ALIASES["one_half"] == "halves",
+    card.aliases == ("one_half",),
+    all(holds(drawn) for holds in card.invariants.values()),
+    Rule("*.weight", "halves").scheme == wb.halves(),
+    [row for row in table if row["name"] == "halves"] == [{**card.texts(), "aliases": ["one_half"]}],
+    "Strengths: simple." in (wb.halves.__doc__ or ""),
+]
+sys.exit(0 if all(seen) else str(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def with_a_block(tmp_path_factory) -> Path:
+    """A copy of the package to whose last file of schemes a block was added: nothing else."""
+    root = tmp_path_factory.mktemp("package")
+    copy = root / "wellbegun"
+    shutil.copytree(Path(wb.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    family = copy / "schemes" / "fixed.py"
+    before, end, after = family.read_text().rpartition("publish(globals())")
+    assert end
+    family.write_text(before + BLOCK + "\n\n" + end + after)
+    return root
+
+
+def run_with(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=root, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("flags", [(), ("-OO",)], ids=["plain", "OO"])
+def test_a_scheme_is_one_block(with_a_block: Path, flags: tuple[str, ...]) -> None:
+    """Top level, registry, aliases, rules, command line, docstring, also where Python strips docstrings."""
+    done = run_with(with_a_block, *flags, "-c", FOUND)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    done = subprocess.run([sys.executable, "-c", FOUND], capture_output=True, text=True, check=False)
+    assert done.returncode != 0  # the control: without the block there is nothing to find
+
+
+def test_the_reference_page_and_type_checkers_see_the_block(with_a_block: Path) -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    if docs.exists():
+        pages = f"import sys; sys.path.insert(0, {str(docs)!r}); import generated; print(generated.schemes())"
+        page = run_with(with_a_block, "-c", pages).stdout
+        assert "::: wellbegun.halves\n" in page
+        assert "`one_half` is [`halves`][wellbegun.halves]" in page
+    pytest.importorskip("mypy")
+    user = with_a_block / "user.py"
+    user.write_text("import wellbegun as wb\nreveal_type(wb.one_half())\nwb.halves(3)\n")
+    told = run_with(with_a_block, "-m", "mypy", "--strict", "--follow-imports=silent", "user.py").stdout
+    assert 'Revealed type is "wellbegun.schemes.fixed.FixedScheme"' in told
+    assert "Too many arguments" in told
+
+
+def test_schemes_of_ones_own_are_passed() -> None:
+    @scheme(
+        formula="Thirds.", shapes="any.", strengths="-", weaknesses="-", use="-", source="-",
+        example="thirds()", invariants={},
+    )  # fmt: skip
+    def thirds(*, times: int = 1) -> Scheme:
+        return wb.constant(times / 3)
+
+    assert parse_scheme("thirds(times=3)", own=(thirds,)) == wb.ones()
+    assert parse_scheme("icnr(thirds(), 2)", own=(thirds,)) == wb.icnr(wb.constant(1 / 3), 2)
+    with pytest.raises(UnknownNameError, match="thirds"):
+        parse_scheme("thirds")
+    for mapping in (SCHEMES, ALIASES):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            mapping["thirds"] = thirds
 
 
 def test_sections_with_equal_schemes_are_still_sections_where_the_law_knows_its_shape() -> None:

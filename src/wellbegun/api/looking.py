@@ -4,18 +4,18 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from wellbegun._arguments import message
-from wellbegun.api.models import Result, framework
+from wellbegun.api.models import Applied, Result
+from wellbegun.backend import find
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.health import Health
-from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
-from wellbegun.racing.results import Race
+from wellbegun.reports.shown import Shown, print_tables
 
 
-def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predictions | Race) -> None:
-    """Print a plan, what `diff` or `explain` gave, a ledger, health, predictions, a race or a result.
+def show(found: Shown | Result | Applied) -> None:
+    """Print a plan, what `diff` or `explain` gave, a ledger, health, signal propagation, a race or a result.
 
     Raises:
         ArgumentTypeError: anything else.
@@ -25,11 +25,9 @@ def show(found: Result | Plan | PlanDiff | Explanation | Ledger | Health | Predi
     >>> show(wb.initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger)
     2 filled; seed 0.
     """
-    from wellbegun.reports import print_tables
-
-    items = (found.plan, found.ledger, found.health) if isinstance(found, Result) else (found,)
-    if not all(isinstance(item, (Plan, PlanDiff, Explanation, Ledger, Health, Predictions, Race)) for item in items):
-        allowed = "a Plan, PlanDiff, Explanation, Ledger, Health, Predictions, Race or Result"
+    items = _parts(found)
+    if not all(isinstance(item, get_args(Shown)) for item in items):
+        allowed = f"a {', '.join(kind.__name__ for kind in get_args(Shown))}, Applied or Result"
         raise ArgumentTypeError(message("show", "found", allowed, type(found).__name__))
     print_tables(items)
 
@@ -44,7 +42,7 @@ def report(
     """One HTML file that says whether a model is ready to train, and shows why: no network, phone, dark, paper.
 
     Args:
-        found: What to show, at most one of each: a Result, a Plan, a Ledger, a Health, Predictions, a Race.
+        found: What to show, at most one of each: a Result or Applied, Plan, Ledger, Health, SignalPropagation, Race.
         path: File to write; an existing one is replaced once the new one is complete. None returns the text.
         title: Heading of the page.
         before: Health before initialization, which the charts show beside that of now.
@@ -68,12 +66,17 @@ def report(
     from wellbegun.reports.html import contents_of, document
     from wellbegun.storage import write_text
 
-    items = [
-        p for item in found for p in ((item.plan, item.ledger, item.health) if isinstance(item, Result) else (item,))
-    ]
+    items = [part for item in found for part in _parts(item)]
     contents = contents_of(items, before.health if isinstance(before, Result) else before, with_model=model is not None)
     if model is not None and contents.plan is not None:
-        samples = partial(framework().parameter_samples, model)
+        samples = partial(find(model).parameter_samples, model)
         contents = replace(contents, histograms=histograms(contents.plan, samples))
     text = document(contents, title or "How this model begins", __version__)
     return text if path is None else write_text(path, text)
+
+
+def _parts(found: Any) -> tuple[Any, ...]:
+    """What a result consists of; anything else as it is."""
+    if isinstance(found, Result):
+        return found.plan, found.ledger, found.health
+    return (found.ledger,) if isinstance(found, Applied) else (found,)

@@ -2,43 +2,44 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
+from wellbegun import measure
 from wellbegun._arguments import message
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
+from wellbegun.backend import Backend, find
 from wellbegun.engine import Matrices
-from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.planning import Ledger, Plan, Predictions, make_plan, overrides_of
-from wellbegun.planning.propagation import predict as predict_graph
+from wellbegun.materialize import Ledger, fill_targets
+from wellbegun.planning import Plan, SignalPropagation, make_plan, overrides_of, propagation
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
 
 
 @dataclass(frozen=True)
-class Result(Displayed):
-    """What `initialize` did: the plan, what happened to each parameter, and how healthy the model is now."""
+class Applied(Displayed):
+    """A plan carried out: the model that holds the values, and what happened to each parameter.
 
+    In torch it is the model that was given; a framework without mutable models gives a new one.
+    """
+
+    model: Any = field(repr=False)
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class Result(Displayed):
+    """What `initialize` did: the model, its plan, what happened to each parameter, and how healthy it is now."""
+
+    model: Any = field(repr=False)
     plan: Plan
     ledger: Ledger
     health: Health
-
-
-def framework() -> Any:
-    """What speaks torch, loaded when a model is given."""
-    try:
-        import torch  # noqa: F401 - the message below is better than the one from inside
-    except ImportError as error:
-        raise MissingDependencyError(
-            "wellbegun: PyTorch models need torch. Install it: pip install 'wellbegun[torch]'."
-        ) from error
-    import wellbegun.torch as adapter
-
-    return adapter
 
 
 def plan(
@@ -91,15 +92,16 @@ def plan(
     ('xavier_normal()', 'lecun_normal()')
     """
     asked = overrides_of(_rules(rules), exclude, only)
-    return _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
+    return _decide(find(model), model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
 
 
 @uncollected()
-def _decide(model: Any, batch: Any, progress: Progress | None, **asked: Any) -> tuple[ModelGraph, Plan]:
+def _decide(
+    backend: Backend, model: Any, batch: Any, progress: Progress | None, *, gather: bool = False, **asked: Any
+) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
-    adapter = framework()
-    graph = adapter.trace(model, batch, progress=progress)
-    return graph, adapter.agreed(model, make_plan(graph, **asked))
+    graph = backend.trace(model, batch, gather=gather, progress=progress)
+    return graph, backend.agree(model, make_plan(graph, **asked))
 
 
 def _rules(rules: Any) -> Any:
@@ -135,7 +137,7 @@ def initialize(
         progress: Called as progress(done, all, what) before each step of a phase, with which `what` starts: "trace" (of
             all modules), "fill" (parameters), "correct" where that takes a pass of its own, "measure", "backward".
     Returns:
-        A `Result` with `plan`, `ledger` and `health`.
+        A `Result` with `model`, `plan`, `ledger` and `health`.
     Raises:
         As `plan` and `check`. If it raises before the fill, nothing has changed.
     Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
@@ -145,26 +147,32 @@ def initialize(
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
     2
     """
-    asked, adapter = overrides_of(_rules(rules), exclude, only), framework()
-    adapter.materialize(model, batch)
-    seed = adapter.agreed(model, fresh_seed() if seed is None else seed)
-    told = phase(progress, "fill")
-    judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
+    asked, backend = overrides_of(_rules(rules), exclude, only), find(model)
+    backend.prepare(model, batch)
+    seed = backend.agree(model, fresh_seed() if seed is None else seed)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
-    with adapter.gathered(model) as parts:
-        graph, decided = _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
-        ledger = adapter.apply_plan(model, decided, threads=threads, progress=told, matrices=matrices)
-        if calibrate:
-            again: dict[str, Any] = {"threads": threads, "matrices": matrices}
-            with uncollected():
-                decided, ledger, found = adapter.calibrate(model, graph, decided, batch, **again, **judged)
-            health = examine(found)
-        else:
-            health = check(model, batch, **judged)
-    if parts:  # so far whole copies were filled
-        decided = adapter.agreed(model, decided)
-        ledger = apply(model, decided, threads=threads, progress=told)
-    return Result(decided, ledger, health)
+    told: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
+    graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
+
+    def write(
+        model: Any, plan: Plan, before: Plan | None = None, progress: Progress | None = None
+    ) -> tuple[Any, Ledger]:
+        return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
+
+    model, ledger = write(model, decided, progress=phase(progress, "fill"))
+    judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
+    if not calibrate:
+        return Result(model, decided, ledger, check(model, batch, **judged))
+    with uncollected():
+        model, decided, ledger, found = measure.calibrate(backend, model, graph, decided, batch, write, **judged)
+    return Result(model, decided, ledger, examine(found))
+
+
+def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
+    """Carry out a plan; a framework without mutable models gives a new one."""
+    targets = backend.targets(model)
+    ledger = fill_targets(plan, targets, **options)
+    return backend.rebuild(model, targets), ledger
 
 
 def apply(
@@ -173,7 +181,7 @@ def apply(
     *,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Ledger:
+) -> Applied:
     """Carry out a plan, one just made or one read from disk: the same plan gives the same bits.
 
     Args:
@@ -182,7 +190,7 @@ def apply(
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
         progress: Called as progress(done, all, name) before each parameter is filled.
     Returns:
-        A `Ledger` that says what became of each parameter.
+        An `Applied`: `.model`, and `.ledger` that says what became of each parameter.
     Raises:
         ArgumentError: the plan does not fit the model; nothing is written then.
 
@@ -190,14 +198,13 @@ def apply(
     >>> one, two = torch.nn.Linear(8, 4), torch.nn.Linear(8, 4)
     >>> found = plan(one, (2, 8), seed=0)
     >>> for model in (one, two):
-    ...     ledger = apply(model, found)
+    ...     ledger = apply(model, found).ledger
     >>> bool(torch.equal(one.weight, two.weight))
     True
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
-    ledger: Ledger = framework().apply_plan(model, plan, threads=threads, progress=progress)
-    return ledger
+    return Applied(*_fill(find(model), model, plan, threads=threads, progress=progress))
 
 
 @uncollected()
@@ -222,7 +229,7 @@ def check(
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:
         A `Health`: `.healthy`, `.findings` with code, place, value, bound, reason, source and a remedy to paste,
-        `.codes`, `.notes`, `.statistics`, `.scalars()` for logging and `.assert_healthy()` for tests. Notes are
+        `.codes`, `.remarks`, `.notes`, `.statistics`, `.scalars()` and `.assert_healthy()` for tests. Remarks are
         findings that stop no training; they make no model unhealthy.
     Raises:
         TraceError: the model failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
@@ -236,13 +243,11 @@ def check(
     >>> found.code, found.title, found.remedy
     ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
-    adapter = framework()
-    with adapter.gathered(model):
-        return examine(adapter.probe(model, batch, loss, chance=chance, progress=progress))
+    return examine(measure.probe(find(model), model, batch, loss, chance=chance, progress=progress))
 
 
 @uncollected()
-def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
+def signal_propagation(model: Any, plan: Plan, batch: Any = None) -> SignalPropagation:
     """What theory says about every operation of a model filled by this plan, beside what is measured on the batch.
 
     Second moment, mean and correlation of two inputs behind every operation, and the second moment of the gradient at
@@ -253,7 +258,7 @@ def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
         plan: The plan that filled it.
         batch: As for `plan`, with two samples or more on the first axis.
     Returns:
-        `Predictions`: `.rows`, each with `second`, `correlation` and `gradient` (`.predicted`, `.measured` and
+        `SignalPropagation`: `.rows`, each with `second`, `correlation` and `gradient` (`.theory`, `.measured` and
         `.expected`, one step from what was measured before), standard errors from how much units differ, and `reason`
         where theory does not say; `.flagged` are the rows that are more than 5 standard errors off.
     Raises:
@@ -266,15 +271,13 @@ def predict(model: Any, plan: Plan, batch: Any = None) -> Predictions:
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64))
     >>> found = initialize(model, (32, 64), recipe="classic", seed=0).plan
-    >>> predict(model, found, torch.randn(32, 64)).flagged
+    >>> signal_propagation(model, found, torch.randn(32, 64)).flagged
     ()
     >>> _ = torch.nn.init.normal_(model[2].weight)
-    >>> [row.place for row in predict(model, found, torch.randn(32, 64)).flagged]
+    >>> [row.place for row in signal_propagation(model, found, torch.randn(32, 64)).flagged]
     ['2 (linear)']
     """
     if not isinstance(plan, Plan):
-        raise ArgumentTypeError(message("predict", "plan", "a Plan", type(plan).__name__))
-    adapter = framework()
-    with adapter.gathered(model):
-        graph, measurement = adapter.measure(model, batch)
-    return predict_graph(graph, plan, measurement)
+        raise ArgumentTypeError(message("signal_propagation", "plan", "a Plan", type(plan).__name__))
+    graph, measurement = measure.moments(find(model), model, batch)
+    return propagation.signal_propagation(graph, plan, measurement)

@@ -1,16 +1,17 @@
 """A framework as a whole."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from wellbegun._typing import Progress
+from wellbegun._typing import Array, Progress
 from wellbegun.backend.session import Loss, Session
 from wellbegun.backend.training import Batch, Model, Trainer
 from wellbegun.graph import ModelGraph, Parameter
-from wellbegun.planning import Ledger, Plan
+from wellbegun.materialize import Target
+from wellbegun.planning import Plan
 
 T = TypeVar("T")
 
@@ -64,19 +65,20 @@ class Backend(Protocol):
     def agree(self, model: Model, value: T) -> T:
         """What the first process has, in all those that hold parts of this model."""
 
-    def apply(
-        self,
-        model: Model,
-        plan: Plan,
-        *,
-        threads: int | None = None,
-        progress: Progress | None = None,
-        before: Plan | None = None,
-    ) -> Ledger:
-        """Fill the model as planned; where it is filled as `before` says already, only what differs.
+    def targets(self, model: Model) -> Mapping[str, Target]:
+        """Where the values of each parameter go, by every name: what `wellbegun.materialize.fill_targets` writes to.
 
         Raises:
-            ArgumentError: the plan does not fit the model, or it holds no memory. Nothing is written then.
+            ArgumentError: a parameter holds no memory.
+        """
+
+    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
+        """The model with what was written: the same object where targets are its own memory, else a new one."""
+
+    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+        """Some values of each of these parameters, evenly spaced, and how many the parameter has.
+
+        Left out: names the model does not have, complex parameters and those without memory.
         """
 
     # ------------------------------------------------------------------ files and texts

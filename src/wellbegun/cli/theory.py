@@ -19,12 +19,10 @@ from wellbegun.theory import moments
 @app.command("schemes")
 def schemes_command(format: Formats = "table") -> None:
     """Compare all initialization schemes: rule, strengths, weaknesses, when to use."""
-    with messages():
-        found = cards()
     if format == "json":
-        print(to_json([card._asdict() for card in found]))
+        print(to_json([card.texts() for card in cards()]))
     else:
-        show(schemes_table(found))
+        show(schemes_table(cards()))
 
 
 @app.command("gain")

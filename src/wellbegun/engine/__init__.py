@@ -8,7 +8,6 @@ import numpy as np
 from wellbegun._arguments import dtype_of, message, seed_of, shape_of
 from wellbegun._typing import Array
 from wellbegun.engine.matrices import Matrices
-from wellbegun.engine.parameters import check
 from wellbegun.engine.regions import region_of, size_of
 from wellbegun.engine.workers import threads_of
 from wellbegun.engine.writers import Job, write
@@ -65,7 +64,7 @@ def fill(
     stream_key(stream_seed, name)  # checks the name
     part, workers = region_of(region, sizes), threads_of(threads)
     law.fits(sizes)
-    check(law, kind)
+    law.check(kind)
     result = np.empty(size_of(part), _numpy_dtype(kind)) if out is None else _destination(out, size_of(part), kind)
     storage = result.view(np.uint16) if kind == "bfloat16" else result
     write(law, storage, Job(stream_seed, name, sizes, part, kind, workers))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.engine import mixing
+from wellbegun.engine import structured_kernel
 from wellbegun.engine.kernels import Shape, module
 
 Kernel = Callable[..., None]
@@ -64,17 +64,17 @@ def _kernel(parameters: type, dtype: str, variant: str, features: str | None) ->
     return fill
 
 
-def mixing_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:
-    """The compiled rows of structured orthogonal matrices; see `mixing` for the tables."""
+def rows_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:
+    """The compiled rows of structured orthogonal matrices; see `structured_kernel` for the tables."""
     with _lock:
-        return _mixing_kernel(dtype)
+        return _rows_kernel(dtype)
 
 
 @cache
-def _mixing_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:
+def _rows_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     function = ctypes.CFUNCTYPE(None, pointer, *[integer] * 5, pointer, pointer)(
-        _compile(mixing.module(dtype), *host())
+        _compile(structured_kernel.module(dtype), *host())
     )
 
     def mix(out: Array, sizes: tuple[int, ...], rows: Array, tables: tuple[Array, ...]) -> None:

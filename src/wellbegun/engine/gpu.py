@@ -17,10 +17,9 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.engine import transforms, transforms64
-from wellbegun.engine.kinds import PAIRED, TRANSFORMS
-from wellbegun.engine.parameters import Parameters
+from wellbegun.engine.parameters import PAIRED, TRANSFORMS, Parameters
 from wellbegun.engine.regions import Rows
-from wellbegun.engine.tiles import TYPES, Lines, Tile, TileSymbols
+from wellbegun.engine.triton_symbols import TYPES, Lines, Tile, TileSymbols
 
 LANES = 512  # blocks a program draws
 OPTIONS = {"num_warps": 4, "enable_fp_fusion": False, "sanitize_overflow": False}
@@ -147,7 +146,7 @@ def _words(lines: Lines, wide: bool) -> list[Tile]:
         bumps = [(weyl * number) & transforms.MASK for weyl in transforms.WEYL]
         rounds.append(tuple((word + bump) & transforms.MASK for word, bump in zip(key, bumps, strict=False)))
     block = Tile(lines, "u64", "block")
-    words = transforms.philox((block & transforms.MASK, block >> 32, *key[2:]), rounds)  # type: ignore[arg-type]
+    words = transforms.philox((block & transforms.MASK, block >> 32, *key[2:]), rounds)
     if wide:  # low half first
         return [(words[i] & transforms.MASK) | (words[i + 1] << 32) for i in (0, 2)]
     return [word.to("u32") for word in words]

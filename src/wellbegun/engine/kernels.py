@@ -15,8 +15,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from wellbegun.engine import transforms, transforms64
-from wellbegun.engine.kinds import PAIRED, TRANSFORMS
-from wellbegun.engine.lanes import Lanes, Symbols, Writer, even_lanes, zipped
+from wellbegun.engine.llvm_symbols import Lanes, Symbols, even_lanes, zipped
+from wellbegun.engine.parameters import PAIRED, TRANSFORMS
+from wellbegun.engine.symbols import Writer
 
 LINE = 64  # bytes of a cache line
 SHORT = 1 << 10  # elements in a run from which whole steps waste little

@@ -7,8 +7,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.engine import transforms, transforms64
-from wellbegun.engine.kinds import PAIRED, TRANSFORMS
-from wellbegun.engine.parameters import Parameters
+from wellbegun.engine.parameters import PAIRED, TRANSFORMS, Parameters
 
 Key = tuple[int, int, int, int]
 _SLAB = 1 << 16  # elements handled at once, so that temporaries stay in cache
@@ -21,7 +20,7 @@ def _as(x: Array, types: dict[int, Any]) -> Array:
     return x.view(types[x.dtype.itemsize])
 
 
-OPS = SimpleNamespace(  # what `transforms` needs beyond Python's operators; see `lanes.Symbols` for the other set
+OPS = SimpleNamespace(  # what `transforms` needs beyond Python's operators; see `llvm_symbols.Symbols` for another set
     where=np.where,
     sqrt=np.sqrt,
     bits=lambda x: _as(x, _SIGNED),

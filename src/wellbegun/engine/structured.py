@@ -158,8 +158,8 @@ class Square:
         return found
 
     def _compiled(self, rows: Array, out: Array | None) -> Array:
-        from wellbegun.engine.compiler import mixing_kernel
-        from wellbegun.engine.mixing import lanes_of
+        from wellbegun.engine.compiler import rows_kernel
+        from wellbegun.engine.structured_kernel import lanes_of
 
         lanes = lanes_of(np.dtype(self.real).name)
         groups = -(-len(rows) // lanes)
@@ -181,7 +181,7 @@ class Square:
             self.passes[0].sign[place],
         )
         sizes = target.strides[0], groups, self.size, len(later), len(self.blocks)
-        mixing_kernel(np.dtype(self.real).name)(target, sizes, place - offset, tables)
+        rows_kernel(np.dtype(self.real).name)(target, sizes, place - offset, tables)
         return target if direct else target[: len(rows)]
 
 

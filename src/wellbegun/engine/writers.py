@@ -10,9 +10,8 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.engine import workers as engines
-from wellbegun.engine.complexes import REAL_OF, part_of
 from wellbegun.engine.matrices import Matrices
-from wellbegun.engine.parameters import inside, parameters_of
+from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.reference import cast, element_words
 from wellbegun.engine.regions import Region, rows_of, size_of, tiles
 from wellbegun.laws import (
@@ -36,6 +35,7 @@ from wellbegun.laws import (
     ZeroRows,
 )
 from wellbegun.laws.composite import Half
+from wellbegun.laws.precision import REAL_OF, inside
 from wellbegun.streams import stream_key, substream
 
 PIECE = 1 << 20  # elements of a constant that a thread writes at once
@@ -89,7 +89,7 @@ def _independent(law: Law, out: Array, job: Job) -> None:
         return
     if job.dtype in REAL_OF:
         for part, target in (("real", out.real), ("imag", out.imag)):
-            write(part_of(law, part), target, job.sub(part, dtype=REAL_OF[job.dtype]))
+            write(law.component(part), target, job.sub(part, dtype=REAL_OF[job.dtype]))
         return
     parameters, key = parameters_of(law, job.dtype), job.key
     engine = job.engine or engines.choose(out.size)
@@ -231,24 +231,15 @@ def _delta_orthogonal(law: DeltaOrthogonal, out: Array, job: Job) -> None:
 
 
 # ---------------------------------------------------------------------- laws made of laws
-def _sections(law: Sections, out: Array, job: Job) -> None:
+def _pieces(law: Law, out: Array, job: Job) -> None:
     (start, stop), *rest = job.region
-    base = 0
-    for index, (size, part) in enumerate(law.parts):
-        low, high = max(start, base), min(stop, base + size)
+    for piece in law.pieces:
+        end = job.shape[0] if piece.stop is None else piece.stop
+        low, high = max(start, piece.start), min(stop, end)
         if low < high:
-            region = ((low - base, high - base), *rest)
-            inner = job.sub(index, shape=(size, *job.shape[1:]), region=region)
-            write(part, out[low - start : high - start], inner)
-        base += size
-
-
-def _zero_rows(law: ZeroRows, out: Array, job: Job) -> None:
-    write(law.law, out, job)
-    start, stop = job.region[0]
-    for row in law.rows:
-        if start <= row < stop:
-            out[row - start] = 0
+            region = (low - piece.start, high - piece.start), *rest
+            own = replace(job, shape=(end - piece.start, *job.shape[1:]), region=region)
+            write(piece.law, out[low - start : high - start], own if piece.stream is None else own.sub(piece.stream))
 
 
 def _repeat(law: Repeat, out: Array, job: Job) -> None:
@@ -267,7 +258,7 @@ def _repeat(law: Repeat, out: Array, job: Job) -> None:
 
 def _sparse(law: Sparse, out: Array, job: Job) -> None:
     write(law.law, out, job)
-    _, places = law.matrix(job.shape)
+    _, places = law.units(job.shape)
     rest = np.ravel_multi_index(np.ix_(*(np.arange(*bounds) for bounds in job.region[1:])), job.shape[1:]).ravel()
     rows = np.arange(*job.region[0])
     units, inside_unit = (rows, rest) if law.per == "output" else (rest, rows)
@@ -386,8 +377,8 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Eye: _eye,
     Dirac: _dirac,
     DeltaOrthogonal: _delta_orthogonal,
-    Sections: _sections,
-    ZeroRows: _zero_rows,
+    Sections: _pieces,
+    ZeroRows: _pieces,
     Repeat: _repeat,
     Sparse: _sparse,
     Mirrored: _mirrored,

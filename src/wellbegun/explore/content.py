@@ -27,8 +27,6 @@ from wellbegun.explore.playground import (
     range_of,
     theory_of,
 )
-from wellbegun.laws.distribution import distribution
-from wellbegun.reports.text import law_text
 from wellbegun.theory import gain, moments
 
 WEIGHT_BINS = 49  # of the histogram of weights, over +-4 of their RMS
@@ -110,7 +108,7 @@ def _std(choice: Choice, width: int) -> float:
 
 
 def _scaled_text(choice: Choice, width: int, scale: float) -> str:
-    return law_text(inner(choice.scheme, width).law((width, width)).scaled(scale))
+    return inner(choice.scheme, width).law((width, width)).scaled(scale).describe()
 
 
 def _activation(name: str) -> dict[str, Any]:
@@ -164,6 +162,6 @@ def weights(kind: str, width: int) -> dict[str, Any]:
     rms = math.sqrt(law.moments(shape).variance + law.moments(shape).mean ** 2)
     found = np.concatenate([weight.ravel() for weight in layers(scheme, 10, width)[1:]]) / rms
     edges = np.linspace(-4, 4, WEIGHT_BINS + 1)
-    below = distribution(law, shape)
+    below = law.distribution(shape)
     expected = [] if below is None else np.diff(below(edges * rms)).round(5).tolist()
     return {"counts": np.histogram(found, edges)[0].tolist(), "expected": expected}

@@ -7,7 +7,6 @@ the gain go through one matrix product: their samples stand side by side.
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import NormalDist
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -19,12 +18,10 @@ from wellbegun.engine import fill
 from wellbegun.laws import Normal
 from wellbegun.schemes import mirrored
 from wellbegun.schemes.base import Scheme
-from wellbegun.schemes.patterns import MirroredScheme
+from wellbegun.schemes.isometries import MirroredScheme
 from wellbegun.theory import activation_of, moments
-from wellbegun.theory.activations import SELU_ALPHA, SELU_SCALE
+from wellbegun.theory.activations import FLAT_SLOPE, SELU_ALPHA, SELU_SCALE, standard_inputs
 
-FLAT = 0.05  # an activation is flat where its slope is below this share of the usual one, as `wellbegun check` has it
-DEAD = 0.01  # a unit is dead if its slope is below this share for every sample
 HOMOGENEOUS = ("linear", "relu", "leaky_relu(0.2)")  # phi(s x) = s phi(x) for s > 0
 Function = Callable[[Array], Array]
 
@@ -95,9 +92,7 @@ def usually_flat(activation: str) -> float:
     >>> usually_flat("relu"), usually_flat("linear")
     (0.5, 0.0)
     """
-    normal = NormalDist()
-    sums = np.array([normal.inv_cdf((i + 0.5) / 200) for i in range(200)])
-    return float(np.mean(np.abs(slope_of(activation)(sums)) < FLAT * usual_slope(activation)))
+    return float(np.mean(np.abs(slope_of(activation)(standard_inputs())) < FLAT_SLOPE * usual_slope(activation)))
 
 
 def inputs(samples: int, width: int, *, seed: int = 0) -> Array:

@@ -30,16 +30,6 @@ def logs(values: Array) -> Array:
     return np.diff(whole.astype(np.int64), axis=-1, prepend=0).astype(np.int16)
 
 
-def unlogs(packed: Array) -> Array:
-    """Inverse of `logs`, up to rounding.
-
-    >>> unlogs(logs(np.array([[0.0, 0.5, -np.inf, -1.0]]))).tolist()
-    [[0.0, 0.5, -inf, -1.0]]
-    """
-    whole = np.cumsum(packed, axis=-1, dtype=np.int64).astype(np.int16)
-    return np.where(whole == NOTHING, -np.inf, whole / STEP)
-
-
 def shares(values: Array) -> Array:
     """Bytes of numbers in [0, 1]."""
     return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
@@ -63,22 +53,3 @@ def pack(arrays: Mapping[str, Array]) -> dict[str, Any]:
         at += len(plain)
     packed = gzip.compress(b"".join(parts), 9, mtime=0)
     return {"fields": fields, "data": base64.b64encode(packed).decode()}
-
-
-def unpack(packed: Mapping[str, Any]) -> dict[str, Array]:
-    """Inverse of `pack`.
-
-    >>> array = np.array([[1, -2, 300]], np.int16)
-    >>> bool((unpack(pack({"a": array}))["a"] == array).all())
-    True
-    """
-    raw = np.frombuffer(gzip.decompress(base64.b64decode(packed["data"])), np.uint8)
-    found = {}
-    for name, (at, shape, kind) in packed["fields"].items():
-        count = int(np.prod(shape))
-        if kind == "i2":
-            pairs = np.ascontiguousarray(raw[at : at + 2 * count].reshape(2, count).T)
-            found[name] = pairs.view("<i2").reshape(shape)
-        else:
-            found[name] = raw[at : at + count].reshape(shape)
-    return found

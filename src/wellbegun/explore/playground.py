@@ -16,8 +16,6 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.explore.expected import curves
 from wellbegun.explore.networks import (
-    DEAD,
-    FLAT,
     HOMOGENEOUS,
     SLOPES,
     Backward,
@@ -46,6 +44,7 @@ from wellbegun.schemes import (
     zeros,
 )
 from wellbegun.schemes.base import Scheme
+from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE
 
 DEPTHS = (2, 5, 10, 20, 30, 50)
 WIDTHS = (16, 64, 256)
@@ -205,8 +204,8 @@ def _log_rms(values: Array) -> Array:
 
 def _flatness(passed: Sequence[Forward], activation: str) -> tuple[Array, Array]:
     usual = usual_slope(activation)
-    flat = [(np.abs(p.slopes) < FLAT * usual).mean(axis=(1, 2)) for p in passed]
-    dead = [(np.abs(p.slopes) < DEAD * usual).all(axis=1).mean(axis=1) for p in passed]
+    flat = [(np.abs(p.slopes) < FLAT_SLOPE * usual).mean(axis=(1, 2)) for p in passed]
+    dead = [(np.abs(p.slopes) < DEAD_SLOPE * usual).all(axis=1).mean(axis=1) for p in passed]
     return np.stack(flat, axis=1), np.stack(dead, axis=1)
 
 

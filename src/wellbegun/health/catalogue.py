@@ -21,7 +21,7 @@ ALL_DEAD = 0.95  # share of dead units above which no chance counts
 SATURATED = 0.7  # share of entries that may be flat, of those that standard normal input leaves steep
 UPDATE_RANGE = 1e4  # largest ratio of relative updates between two weights
 
-Severity = Literal["unhealthy", "note"]
+Severity = Literal["unhealthy", "remark"]
 
 
 class Check(NamedTuple):
@@ -73,7 +73,7 @@ CATALOGUE: dict[str, Check] = {
         "a residual branch below a ten-thousandth of its stream is heard only after many steps",
         _ONE,
         "Zhang et al. 2019, arXiv:1901.09321; De and Smith 2020, arXiv:2002.10444",
-        "note",
+        "remark",
     ),
     "W201": Check(
         "vanishing gradient",
@@ -92,14 +92,14 @@ CATALOGUE: dict[str, Check] = {
         "a relative change behind the first layer changes the output a hundred times less: biases or saturation rule",
         WHOLE_MODEL,
         "Poole et al. 2016, arXiv:1606.05340; Pennington et al. 2017, arXiv:1711.04735",
-        "note",
+        "remark",
     ),
     "W204": Check(
         "chaotic output",
         "a relative change behind the first layer changes the output a hundred times more: near samples look unrelated",
         WHOLE_MODEL,
         "Poole et al. 2016, arXiv:1606.05340; Pennington et al. 2017, arXiv:1711.04735",
-        "note",
+        "remark",
     ),
     "W301": Check(
         "equal units",
@@ -112,7 +112,7 @@ CATALOGUE: dict[str, Check] = {
         "two parameters hold the same random numbers, as a copied layer or a repeated seed leaves them",
         "wb.initialize(model, batch, only=[{names}])",
         "torch.nn.TransformerEncoder copies its layer, and its documentation asks to initialize again",
-        "note",
+        "remark",
     ),
     "W401": Check(
         "non-finite values",
@@ -125,14 +125,14 @@ CATALOGUE: dict[str, Check] = {
         "values above 65504 become inf in half precision; bfloat16 has the range of float32",
         _ONE,
         "Micikevicius et al. 2018, arXiv:1710.03740",
-        "note",
+        "remark",
     ),
     "W403": Check(
         "gradients below the range of float16",
         "most of a gradient is under 6e-8 and becomes zero in float16: use bfloat16, or keep the scaler",
         "scaler = torch.amp.GradScaler()  # scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update()",
         "Micikevicius et al. 2018, arXiv:1710.03740, section 3.2",
-        "note",
+        "remark",
     ),
     "W501": Check(
         "first loss far above chance",
@@ -175,14 +175,14 @@ CATALOGUE: dict[str, Check] = {
         "the parameter is not used on this batch, or not by this loss: it stays as it is",
         "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
         "DistributedDataParallel stops at such parameters (find_unused_parameters)",
-        "note",
+        "remark",
     ),
     "W803": Check(
         "one rate does not fit all weights",
         "plain gradient steps change one weight relatively 10,000 times as fast as another; Adam evens that out",
         _ONE,
         "You et al. 2017, arXiv:1708.03888 (trust ratios)",
-        "note",
+        "remark",
     ),
 }
 """Every code."""

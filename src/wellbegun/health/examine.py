@@ -36,7 +36,7 @@ def examine(statistics: Statistics) -> Health:
 def _rank(found: Finding) -> tuple[bool, int]:
     """Causes first: equal, cut-off, dead units and large logits make signals and gradients vanish. Notes last."""
     order = ("W4", "W3", "W8", "W7", "W6", "W101", "W102", "W2", "W1", "W5")
-    return found.severity == "note", next(i for i, start in enumerate(order) if found.code.startswith(start))
+    return found.severity == "remark", next(i for i, start in enumerate(order) if found.code.startswith(start))
 
 
 def _finiteness(statistics: Statistics) -> list[Finding]:
@@ -81,7 +81,7 @@ def _twins(statistics: Statistics, *, beside: bool) -> list[Finding]:
     first, names = twins[0], tuple(p.name for p in twins)
     stays = "get the same gradient too, so they never part" if beside else "hold equal numbers, and part when trained"
     detail = f"it and {first.twin} {stays}"
-    severity: Severity = "unhealthy" if beside else "note"
+    severity: Severity = "unhealthy" if beside else "remark"
     place, count = f"parameter {first.name}", float(len(twins))
     return [finding("W302", place, count, 0.0, names=names, detail=detail, more=len(twins) - 1, severity=severity)]
 

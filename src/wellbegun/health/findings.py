@@ -24,7 +24,7 @@ class Finding:
     why: str
     remedy: str  # Python to paste, for the `model` and `batch` that were checked
     source: str = ""  # where the bound comes from
-    severity: Severity = "unhealthy"  # a note is worth knowing and makes no model unhealthy
+    severity: Severity = "unhealthy"  # a remark is worth knowing and makes no model unhealthy
     detail: str = ""  # what happens at the place
     parameter: str = ""  # the parameter at fault, if one is
 
@@ -76,8 +76,8 @@ class Health(Displayed):
 
     @property
     def healthy(self) -> bool:
-        """No findings but notes."""
-        return all(finding.severity == "note" for finding in self.findings)
+        """No findings but remarks."""
+        return all(finding.severity == "remark" for finding in self.findings)
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -85,9 +85,14 @@ class Health(Displayed):
         return self._codes("unhealthy")
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[str, ...]:
         """Codes of what is worth knowing though it makes no model unhealthy."""
-        return self._codes("note")
+        return self._codes("remark")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was not looked at, or not known."""
+        return self.statistics.notes
 
     def _codes(self, severity: Severity) -> tuple[str, ...]:
         return tuple(sorted({finding.code for finding in self.findings if finding.severity == severity}))

@@ -61,7 +61,7 @@ def act(health: Health, unhealthy: Action, allow: Collection[str], owner: str) -
     if unhealthy == "raise":
         health.assert_healthy(allow=tuple(allow))
         return
-    bad = [f for f in health.findings if f.severity != "note" and f.code not in allow]
+    bad = [f for f in health.findings if f.severity != "remark" and f.code not in allow]
     if bad and unhealthy == "warn":
         lines = [f"{f.code} {f.title} at {f.place}. Remedy: {f.remedy}" for f in bad]
         text = "\n  ".join([f"{owner}: the model is unhealthy before its first step.", *lines])

@@ -1,20 +1,21 @@
 """Laws made of other laws, and laws that hold given numbers."""
 
+import itertools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from wellbegun._arguments import choice, integer, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.laws.base import Law, Moments, mixture, plain, set_field
+from wellbegun.laws.base import Law, Mixture, Moments, Part, Piece, Shares, mixture, set_field, shape_needed
 from wellbegun.laws.independent import Constant
 
 
 @dataclass(frozen=True)
-class Sections(Law):
+class Sections(Mixture):
     """Blocks along the first axis, each with its own law and its own sub-stream `name#index`.
 
     >>> Sections(((2, Constant(0)), (2, Constant(1)))).moments().mean
@@ -47,10 +48,23 @@ class Sections(Law):
         for size, part in self.parts:
             part.fits((size, *shape[1:]))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
-        rest = () if shape is None else shape[1:]
-        sub = [(size, law.moments(None if shape is None else (size, *rest))) for size, law in self.parts]
-        return mixture([(size / max(self.rows, 1), moments) for size, moments in sub])
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        ends = [0, *itertools.accumulate(size for size, _ in self.parts)]
+        bounds = zip(self.parts, itertools.pairwise(ends), strict=True)
+        return tuple(Piece(law, *bound, stream=index) for index, ((_, law), bound) in enumerate(bounds))
+
+    def describe(self) -> str:
+        return ", ".join(f"{size}: {law.describe()}" for size, law in self.parts)
+
+    def check(self, dtype: str) -> None:
+        for _, law in self.parts:
+            law.check(dtype)
+
+    def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
+        total = max(self.rows, 1)
+        shapes = [None if shape is None else (size, *shape[1:]) for size, _ in self.parts]
+        return [Part(size / total, law, own) for (size, law), own in zip(self.parts, shapes, strict=True)]
 
     def support(self) -> tuple[float, float]:
         bounds = [law.support() for _, law in self.parts]
@@ -61,7 +75,7 @@ class Sections(Law):
 
 
 @dataclass(frozen=True)
-class _Wrapper(Law):
+class _Wrapper(Mixture):
     """A law made of one other, `law`."""
 
     law: Law
@@ -74,12 +88,15 @@ class _Wrapper(Law):
     def couples(self) -> bool:
         return self.law.couples
 
+    @property
+    def dense(self) -> bool:
+        return self.law.dense
+
+    def check(self, dtype: str) -> None:
+        self.law.check(dtype)
+
     def _scaled(self, factor: float) -> "_Wrapper":
         return replace(self, law=self.law._scaled(factor))
-
-    def to_dict(self) -> dict[str, Any]:
-        values = {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "law"}
-        return {"law": type(self).__name__, "base": self.law.to_dict(), **values}
 
 
 @dataclass(frozen=True)
@@ -102,11 +119,18 @@ class ZeroRows(_Wrapper):
             raise ArgumentError(message("ZeroRows", "shape", f"one that has row {last}", shape))
         self.law.fits(shape)
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
-        if shape is None:
-            raise ArgumentTypeError(message("ZeroRows.moments", "shape", "given", None))
-        share = len(self.rows) / shape[0]
-        return mixture([(share, Constant(0.0).moments()), (1 - share, self.law.moments(shape))])
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        zeros = (Piece(Constant(0.0), row, row + 1, None) for row in self.rows)
+        return Piece(self.law, 0, None, None), *zeros
+
+    def describe(self) -> str:
+        return f"{self.law.describe()}, row {', '.join(map(str, self.rows))} = 0"
+
+    def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
+        whole = shape_needed(self, shape)
+        share = len(self.rows) / whole[0]
+        return [Part(share, Constant(0.0), whole), Part(1 - share, self.law, whole)]
 
     def support(self) -> tuple[float, float]:
         low, high = self.law.support()
@@ -144,6 +168,9 @@ class Repeat(_Wrapper):
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         return self.law.moments(None if shape is None else self.base_shape(shape))
 
+    def _distribution(self, shape: tuple[int, ...]) -> Shares | None:
+        return self.law.distribution(self.base_shape(shape))
+
     def support(self) -> tuple[float, float]:
         return self.law.support()
 
@@ -168,7 +195,7 @@ class Sparse(_Wrapper):
         set_field(self, "nonzeros", integer("Sparse", "nonzeros", self.nonzeros, minimum=0))
         choice("Sparse", "per", self.per, ("output", "input"))
 
-    def matrix(self, shape: tuple[int, ...]) -> tuple[int, int]:
+    def units(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """(units, places in each)."""
         if len(shape) < 2:
             raise ArgumentError(message("Sparse", "shape", "one with output and input axes", shape))
@@ -180,14 +207,17 @@ class Sparse(_Wrapper):
         return units, places
 
     def fits(self, shape: tuple[int, ...]) -> None:
-        self.matrix(shape)
+        self.units(shape)
         self.law.fits(shape)
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
-        if shape is None:
-            raise ArgumentTypeError(message("Sparse.moments", "shape", "given", None))
-        share = self.nonzeros / max(self.matrix(shape)[1], 1)
-        return mixture([(1 - share, Constant(0.0).moments()), (share, self.law.moments(shape))])
+    @property
+    def dense(self) -> bool:
+        return False
+
+    def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
+        whole = shape_needed(self, shape)
+        share = self.nonzeros / max(self.units(whole)[1], 1)
+        return [Part(1 - share, Constant(0.0), whole), Part(share, self.law, whole)]
 
     def support(self) -> tuple[float, float]:
         low, high = self.law.support()
@@ -272,9 +302,20 @@ class Mirrored(_Wrapper):
     def fits(self, shape: tuple[int, ...]) -> None:
         self.law.fits(self.base_shape(shape))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
-        base = self.law.moments(None if shape is None else self.base_shape(shape))
-        return mixture([(0.5, base), (0.5, base._replace(mean=-base.mean, skewness=-base.skewness))])
+    @property
+    def mirrored(self) -> tuple[bool, bool]:
+        return self.outputs, bool(self.inputs)
+
+    def describe(self) -> str:
+        sides = " and ".join(["outputs"] * self.outputs + ["inputs"] * bool(self.inputs))
+        return f"{self.law.describe()}, {sides} ±"
+
+    def block(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return self.law.block(self.base_shape(shape))
+
+    def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
+        base = None if shape is None else self.base_shape(shape)
+        return [Part(0.5, self.law, base), Part(0.5, self.law, base, sign=-1)]
 
     def support(self) -> tuple[float, float]:
         low, high = self.law.support()
@@ -324,6 +365,12 @@ class Given(Law):
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         return mixture([(1 / max(len(self.values), 1), Constant(value).moments()) for value in self.values])
+
+    def describe(self) -> str:
+        return f"{len(self.values)} given numbers"
+
+    def _distribution(self, shape: tuple[int, ...]) -> Shares:
+        return lambda x: np.searchsorted(np.sort(self.values), x, side="right") / max(len(self.values), 1)
 
     def support(self) -> tuple[float, float]:
         return min(self.values, default=0.0), max(self.values, default=0.0)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from wellbegun._arguments import integer, message, real
 from wellbegun.errors import ArgumentError, ArgumentTypeError
@@ -58,9 +57,11 @@ class RowSums(Law):
         ends = [self.factor * math.prod(self.shape[1:]) * bound for bound in self.law.support()]
         return min(ends), max(ends)
 
+    def describe(self) -> str:
+        return f"{self.factor:.4g} × row sums of {self.stream}"
+
+    def check(self, dtype: str) -> None:
+        self.law.check(dtype)
+
     def _scaled(self, factor: float) -> "RowSums":
         return RowSums(self.law, self.stream, self.shape, self.factor * factor)
-
-    def to_dict(self) -> dict[str, Any]:
-        base = {"base": self.law.to_dict(), "stream": self.stream, "shape": list(self.shape), "factor": self.factor}
-        return {"law": "RowSums", **base}

@@ -3,9 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from wellbegun._arguments import choice, integer, message, real
-from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.laws.base import Law, Moments, mixture, set_field
+from wellbegun._typing import Array
+from wellbegun.errors import ArgumentError
+from wellbegun.laws.base import Law, Mixture, Moments, Part, Shares, set_field, shape_needed
 from wellbegun.laws.independent import Constant
 
 METHODS = ("haar", "structured")
@@ -56,11 +59,32 @@ class Orthogonal(Law):
         self.matrices(shape)
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
-        if shape is None:
-            raise ArgumentTypeError(message("Orthogonal.moments", "shape", "given", None))
-        _, rows, columns = self.matrices(shape)
-        size = max(rows, columns, 1)
+        size = max(*self.block(shape_needed(self, shape)), 1)
         return Moments(0.0, self.gain**2 / size, 0.0, 3 * size / (size + 2))
+
+    def describe(self) -> str:
+        blocks = f" × {self.blocks}" if self.blocks > 1 else ""
+        return f"orthogonal, gain {self.gain:.4g}{blocks}"
+
+    def block(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return self.matrices(shape)[1:]
+
+    def _distribution(self, shape: tuple[int, ...]) -> Shares | None:
+        """An entry of a Haar matrix is a coordinate of a uniform unit vector, whose square is Beta(1/2, (n - 1)/2), n
+        the longer side (Muirhead 1982, theorem 1.5.7)."""
+        gain, size = self.gain, max(*self.block(shape), 1)
+        if self.method != "haar":
+            return None
+        if size == 1:  # plus or minus the gain
+            return lambda x: 0.5 * (x >= -gain) + 0.5 * (x >= gain)
+
+        def shares(x: Array) -> Array:
+            from scipy.special import betainc
+
+            t = np.clip(x / gain, -1.0, 1.0)
+            return 0.5 + 0.5 * np.sign(t) * betainc(0.5, (size - 1) / 2, t**2)
+
+        return shares
 
     def support(self) -> tuple[float, float]:
         return -self.gain, self.gain
@@ -70,7 +94,7 @@ class Orthogonal(Law):
 
 
 @dataclass(frozen=True)
-class Eye(Law):
+class Eye(Mixture):
     """`gain` on the diagonal of a matrix, else 0; rectangular matrices have a leading identity.
 
     >>> Eye().moments((2, 4)).mean
@@ -86,7 +110,11 @@ class Eye(Law):
         if len(shape) != 2:
             raise ArgumentError(message("Eye", "shape", "a matrix (for convolutions use Dirac)", shape))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    @property
+    def dense(self) -> bool:
+        return False
+
+    def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
         return _ones_among_zeros(self, self.gain, shape, min(shape) if shape else 0)
 
     def support(self) -> tuple[float, float]:
@@ -97,7 +125,7 @@ class Eye(Law):
 
 
 @dataclass(frozen=True)
-class _Kernel(Law):
+class _Kernel(Mixture):
     """A convolution kernel (out, in, *window) that is zero except at its centre tap."""
 
     gain: float = 1.0
@@ -138,7 +166,11 @@ class Dirac(_Kernel):
     0.027778
     """
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    @property
+    def dense(self) -> bool:
+        return False
+
+    def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
         ones = self.groups * min(shape[0] // self.groups, shape[1]) if shape else 0
         return _ones_among_zeros(self, self.gain, shape, ones)
 
@@ -171,17 +203,14 @@ class DeltaOrthogonal(_Kernel):
         """The law of the centre tap."""
         return Orthogonal(abs(self.gain) or 1.0, 1, self.groups)
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
-        if shape is None:
-            raise ArgumentTypeError(message("DeltaOrthogonal.moments", "shape", "given", None))
-        share = 1 / max(math.prod(shape[2:]), 1) if self.gain else 0.0
-        zero = Constant(0.0).moments()
-        return mixture([(1 - share, zero), (share, self.tap.moments(shape[:2]))])
+    def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
+        whole = shape_needed(self, shape)
+        share = 1 / max(math.prod(whole[2:]), 1) if self.gain else 0.0
+        return [Part(1 - share, Constant(0.0), whole), Part(share, self.tap, whole[:2])]
 
 
-def _ones_among_zeros(law: Law, gain: float, shape: tuple[int, ...] | None, ones: int) -> Moments:
-    if shape is None:
-        raise ArgumentTypeError(message(f"{type(law).__name__}.moments", "shape", "given", None))
-    law.fits(shape)
-    share = ones / max(math.prod(shape), 1)
-    return mixture([(1 - share, Constant(0.0).moments()), (share, Constant(gain).moments())])
+def _ones_among_zeros(law: Law, gain: float, shape: tuple[int, ...] | None, ones: int) -> list[Part]:
+    whole = shape_needed(law, shape)
+    law.fits(whole)
+    share = ones / max(math.prod(whole), 1)
+    return [Part(1 - share, Constant(0.0), whole), Part(share, Constant(gain), whole)]

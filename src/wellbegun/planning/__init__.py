@@ -1,11 +1,10 @@
-"""Recipes, rules and roles -> a plan; a plan carried out -> a ledger. Framework-free."""
+"""Recipes, rules and roles -> a plan; Framework-free."""
 
 from wellbegun.planning.difference import Change, PlanDiff, diff
 from wellbegun.planning.explanation import Explanation, explain
-from wellbegun.planning.ledger import Ledger, Record, settle
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
-from wellbegun.planning.propagation import Measured, Measurement, Predictions
+from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
 from wellbegun.planning.recipes import RECIPES, recipe_of
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 
@@ -14,20 +13,17 @@ __all__ = [
     "Change",
     "Entry",
     "Explanation",
-    "Ledger",
     "Measured",
     "Measurement",
     "Overrides",
     "Plan",
     "PlanDiff",
-    "Predictions",
-    "Record",
     "Rule",
+    "SignalPropagation",
     "diff",
     "explain",
     "make_plan",
     "overrides_of",
     "recipe_of",
     "rule_from_table",
-    "settle",
 ]

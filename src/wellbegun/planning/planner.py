@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
 from wellbegun._arguments import DTYPES, choice, seed_of
-from wellbegun.engine.parameters import check
 from wellbegun.errors import LayoutError, RuleError, WellbegunError
 from wellbegun.graph import ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
@@ -139,7 +138,7 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: Recipe, solve
         law = scheme.law(p.shape, layout=layout)
     if role.zero_rows:
         law = ZeroRows(law, role.zero_rows)
-    check(law, p.dtype)
+    law.check(p.dtype)
     reason, known["source"] = picked.reason + _padding(role.zero_rows), picked.source
     known |= {"target": picked.target, "relative": picked.relative}
     return Entry(p.name, p.shape, p.dtype, "fill", role.role, layout, repr(scheme), law, p.name, reason, **known)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from wellbegun.errors import MissingDependencyError, ModelError
 from wellbegun.racing.records import Trial
+from wellbegun.storage import replacing
 
 FORMAT = 1
 NAMES = tuple(item.name for item in fields(Trial))
@@ -46,10 +46,9 @@ def write(trials: Sequence[Trial], head: dict[str, Any], path: Path) -> Path:
     check_path(path, "race")
     head = {"format": FORMAT, **head}
     content = _parquet(trials, head) if path.suffix == ".parquet" else _csv(trials, head).encode()
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        with replacing(path) as new:
+            new.write_bytes(content)
     except OSError as error:
         raise ModelError(f"race: cannot write {str(path)!r}: {error.strerror or error}.") from error
     return path

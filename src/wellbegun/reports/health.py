@@ -26,7 +26,7 @@ def health_table(health: Health) -> list["RenderableType"]:
     if health.statistics.injected:
         note = "the readout is zero, so gradients are those of a random signal sent back from the last hidden layer."
         parts.append(safe(f"Note: {note}"))
-    return [*parts, *(safe(f"Note: {note}") for note in health.statistics.notes)]
+    return [*parts, *(safe(f"Note: {note}") for note in health.notes)]
 
 
 def _finding(found: Finding) -> "RenderableType":
@@ -38,7 +38,7 @@ def _finding(found: Finding) -> "RenderableType":
     if found.bound == 0:
         value = ""  # nothing to compare with
     detail = f"\n  What: {found.detail}." if found.detail else ""
-    kind = " (a note)" if found.severity == "note" else ""
+    kind = " (a remark)" if found.severity == "remark" else ""
     why = f"\n  Why: {found.why}.\n  Remedy: {found.remedy}"
     return Text.assemble(head, f" at {found.place}{value}{kind}{detail}{why}")
 

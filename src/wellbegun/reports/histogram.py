@@ -8,7 +8,6 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.laws import Law
-from wellbegun.laws.distribution import distribution
 from wellbegun.planning import Entry, Plan
 
 BINS = 8, 48  # fewest and most; in between twice the cube root of the number of values (Rice's rule)
@@ -105,7 +104,7 @@ def _expected(entry: Entry, edges: Array) -> tuple[float, ...] | None:
     """What the law puts between the edges: [edge, next), the last one with its end, as NumPy counts."""
     if entry.law is None or entry.layout is None:
         return None
-    shares = distribution(entry.law, entry.layout.canonical_shape(entry.shape))
+    shares = entry.law.distribution(entry.layout.canonical_shape(entry.shape))
     if shares is None:
         return None
     at = shares(np.append(np.nextafter(edges[:-1], -np.inf), edges[-1]))

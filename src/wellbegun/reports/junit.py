@@ -16,7 +16,7 @@ def junit(health: Health, name: str) -> str:
         health: What `check` gave, without the findings that are allowed.
         name: Of the model: the class name of the test cases.
     Returns:
-        An XML document; notes are in the output of their test case, and fail nothing.
+        An XML document; remarks are in the output of their test case, and fail nothing.
 
     >>> import torch, wellbegun as wb
     >>> health = wb.check(torch.nn.Linear(8, 4), torch.randn(32, 8))
@@ -39,8 +39,8 @@ def junit(health: Health, name: str) -> str:
                 case, "failure", {"type": first.code, "message": _text(f"{first.title} at {first.place}")}
             )
             failure.text = _text("\n".join(map(_lines, bad[family])))
-        if notes := _of(health, family, "note"):
-            ElementTree.SubElement(case, "system-out").text = _text("\n".join(map(_lines, notes)))
+        if remarks := _of(health, family, "remark"):
+            ElementTree.SubElement(case, "system-out").text = _text("\n".join(map(_lines, remarks)))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
 

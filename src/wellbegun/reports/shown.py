@@ -4,18 +4,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wellbegun.health import Health
-from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table
-from wellbegun.reports.predictions import prediction_table
+from wellbegun.reports.propagation import propagation_table
 from wellbegun.reports.races import race_table
 from wellbegun.reports.text import ledger_line, plan_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Shown = Plan | PlanDiff | Explanation | Ledger | Health | Predictions | Race
+Shown = Plan | PlanDiff | Explanation | Ledger | Health | SignalPropagation | Race
 
 
 def tables(item: Shown) -> list["RenderableType"]:
@@ -26,8 +27,8 @@ def tables(item: Shown) -> list["RenderableType"]:
         return diff_table(item)
     if isinstance(item, Explanation):
         return explanation_table(item)
-    if isinstance(item, Predictions):
-        return prediction_table(item)
+    if isinstance(item, SignalPropagation):
+        return propagation_table(item)
     if isinstance(item, Race):
         return race_table(item)
     return health_table(item) if isinstance(item, Health) else [ledger_line(item)]

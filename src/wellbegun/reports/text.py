@@ -6,19 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wellbegun.laws import (
-    Constant,
-    Given,
     Law,
-    Mirrored,
-    Normal,
-    Orthogonal,
-    RowSums,
-    Sections,
-    TruncatedNormal,
-    Uniform,
-    ZeroRows,
 )
-from wellbegun.planning import Entry, Ledger, Plan
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Entry, Plan
 from wellbegun.schemes import Card
 from wellbegun.theory import ActivationMoments
 
@@ -93,31 +84,7 @@ def _totals(plan: Plan) -> str:
 
 def law_text(law: Law | None) -> str:
     """A law in a few characters."""
-    if law is None:
-        return ""
-    if isinstance(law, Constant):
-        return f"{law.value:g}"
-    if isinstance(law, Uniform):
-        return f"U({law.low:.4g}, {law.high:.4g})"
-    if isinstance(law, Normal):
-        return f"N({law.mean:g}, {law.std:.4g}²)"
-    if isinstance(law, TruncatedNormal):
-        return f"N({law.location:g}, {law.scale:.4g}²) in [{law.low:.4g}, {law.high:.4g}]"
-    if isinstance(law, Orthogonal):
-        blocks = f" × {law.blocks}" if law.blocks > 1 else ""
-        return f"orthogonal, gain {law.gain:.4g}{blocks}"
-    if isinstance(law, Sections):
-        return ", ".join(f"{size}: {law_text(part)}" for size, part in law.parts)
-    if isinstance(law, ZeroRows):
-        return f"{law_text(law.law)}, row {', '.join(map(str, law.rows))} = 0"
-    if isinstance(law, Mirrored):
-        sides = " and ".join(["outputs"] * law.outputs + ["inputs"] * bool(law.inputs))
-        return f"{law_text(law.law)}, {sides} ±"
-    if isinstance(law, RowSums):
-        return f"{law.factor:.4g} × row sums of {law.stream}"
-    if isinstance(law, Given):
-        return f"{len(law.values)} given numbers"
-    return repr(law)
+    return "" if law is None else law.describe()
 
 
 # ---------------------------------------------------------------------- ledger

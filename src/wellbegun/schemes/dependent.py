@@ -32,4 +32,4 @@ def row_sums(law: Law, stream: str, shape: tuple[int, ...], *, factor: float) ->
     >>> row_sums(Constant(1.0), "w", (2, 3), factor=-0.5)((2,), seed=0, layout="o").tolist()
     [-1.5, -1.5]
     """
-    return RowSumScheme(f"row_sums({stream!r}, factor={factor:.6g})", RowSums(law, stream, shape, factor))
+    return RowSumScheme(f"{factor:.6g} x row sums of {stream}", RowSums(law, stream, shape, factor))

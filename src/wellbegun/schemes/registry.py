@@ -1,94 +1,42 @@
-"""Names -> factories, text -> schemes, docstrings -> table. Immutable."""
+"""Names -> factories and facts, text -> schemes. Immutable; derived from the blocks in the families' files."""
 
 import inspect
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
 
 from wellbegun._arguments import known, message, parse_call
 from wellbegun.errors import ArgumentError
+from wellbegun.schemes import catalogue
 from wellbegun.schemes.base import Scheme
-from wellbegun.schemes.fixed import (
-    constant,
-    log_uniform,
-    normal,
-    ones,
-    rademacher,
-    truncated_normal,
-    uniform,
-    zeros,
-)
-from wellbegun.schemes.orthogonal import orthogonal
-from wellbegun.schemes.patterns import delta_orthogonal, dirac, eye, icnr, mirrored, sparse
-from wellbegun.schemes.scaling import (
-    fan_in_uniform,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    lecun_uniform,
-    variance_scaling,
-    xavier_normal,
-    xavier_uniform,
-)
-from wellbegun.schemes.sections import by_section
+from wellbegun.schemes.card import Card, Factory, card_of
 
-Factory = Callable[..., Scheme]
+_NAMED: Mapping[str, Factory] = MappingProxyType({name: getattr(catalogue, name) for name in catalogue.NAMES})
 
 SCHEMES: Mapping[str, Factory] = MappingProxyType(
-    {
-        factory.__name__: factory
-        for factory in (
-            zeros,
-            ones,
-            constant,
-            uniform,
-            normal,
-            truncated_normal,
-            rademacher,
-            log_uniform,
-            fan_in_uniform,
-            xavier_normal,
-            xavier_uniform,
-            he_normal,
-            he_uniform,
-            lecun_normal,
-            lecun_uniform,
-            variance_scaling,
-            orthogonal,
-            delta_orthogonal,
-            dirac,
-            eye,
-            sparse,
-            icnr,
-            mirrored,
-        )
-    }
+    {name: factory for name, factory in _NAMED.items() if name == factory.__name__}
 )
 """Every scheme's factory by its name."""
 ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        "glorot_normal": "xavier_normal",
-        "glorot_uniform": "xavier_uniform",
-        "kaiming_normal": "he_normal",
-        "kaiming_uniform": "he_uniform",
-    }
+    {name: factory.__name__ for name, factory in _NAMED.items() if name != factory.__name__}
 )
 """Other names of the same schemes."""
 
 
-def parse_scheme(text: str) -> Scheme:
+def parse_scheme(text: str, *, own: Iterable[Factory] = ()) -> Scheme:
     """A scheme from text: a name, or a call with literal arguments. Inverse of repr.
 
+    Args:
+        text: Such as "he_normal" or "kaiming_normal(mode='fan_out')".
+        own: Factories that are known by their names besides those of the package.
     Raises:
         UnknownNameError: no such scheme. ArgumentError: the text is no call, or its arguments are wrong.
 
     >>> parse_scheme("he_normal"), parse_scheme("kaiming_normal(mode='fan_out')")
     (he_normal(), he_normal(mode='fan_out'))
     """
-    name, positional, keywords = parse_call("scheme", text, nested=parse_scheme)
-    aliases = {alias: SCHEMES[target] for alias, target in ALIASES.items()}
-    names: dict[str, Factory] = {**SCHEMES, **aliases, "by_section": by_section}
+    name, positional, keywords = parse_call("scheme", text, nested=partial(parse_scheme, own=own))
+    names = {**_NAMED, **{factory.__name__: factory for factory in own}}
     factory = names[known("scheme", "name", name, names)]
     try:
         inspect.signature(factory).bind(*positional, **keywords)
@@ -98,32 +46,12 @@ def parse_scheme(text: str) -> Scheme:
     return factory(*positional, **keywords)
 
 
-class Card(NamedTuple):
-    """What the comparative table says of one scheme, read from its docstring."""
-
-    name: str
-    aliases: tuple[str, ...]
-    formula: str
-    strengths: str
-    weaknesses: str
-    use: str
-    source: str
-
-
 def cards() -> tuple[Card, ...]:
-    """One card for each scheme, in the order of the registry."""
-    return tuple(_card(name, factory) for name, factory in SCHEMES.items())
+    """The facts about every scheme, in the order of the registry.
 
-
-def _card(name: str, factory: Factory) -> Card:
-    text = inspect.getdoc(factory) or ""
-    if not text:
-        raise ArgumentError("schemes: docstrings were stripped (python -OO); run without it to see the table.")
-    formula = " ".join(text.partition("\n\n")[0].split())
-    aliases = tuple(alias for alias, target in ALIASES.items() if target == name)
-    return Card(name, aliases, formula, *(_section(text, key) for key in ("Strengths", "Weaknesses", "Use", "Source")))
-
-
-def _section(text: str, key: str) -> str:
-    found = re.search(rf"^{key}: (.*?)(?=^\S|\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
-    return " ".join(found.group(1).split()) if found else ""
+    >>> next(card.aliases for card in cards() if card.name == "he_normal")
+    ('kaiming_normal',)
+    """
+    found = {name: card_of(factory) for name, factory in SCHEMES.items()}
+    others = {name: tuple(alias for alias, target in ALIASES.items() if target == name) for name in found}
+    return tuple(card._replace(aliases=others[name]) for name, card in found.items() if card is not None)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentTypeError, LayoutError
-from wellbegun.laws import INDEPENDENT, Law, Sections
+from wellbegun.laws import Law, Sections
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
+from wellbegun.schemes.card import publish, scheme
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,24 +23,36 @@ class SectionScheme(Scheme):
             raise LayoutError(message(self.spelling, "layout", allowed, layout))
         plain = Layout(layout.axes, layout.groups, layout.stride, None, layout.transposed)
         laws = [scheme._law((size, *shape[1:]), plain) for size, scheme in zip(sizes, self.schemes, strict=True)]
-        whole = len(set(laws)) == 1 and isinstance(laws[0], INDEPENDENT)
+        whole = len(set(laws)) == 1 and laws[0].independent
         return laws[0] if whole else Sections(tuple(zip(sizes, laws, strict=True)))
 
 
+@scheme(
+    formula="One scheme for each section along the output axis, in order.",
+    shapes="any whose layout starts with an output axis and has that many sections.",
+    strengths="each part of a fused tensor starts as that part needs.",
+    weaknesses="the number and the order of the sections belong to the layer, and are yours to know.",
+    use="biases of gates, fused queries, keys and values.",
+    source="forget-gate bias 1: Gers et al. 2000; Jozefowicz et al. 2015.",
+    example="by_section(zeros(), ones())",
+    layout=Layout("oi", sections=2),
+    invariants={
+        "a scheme for each section": lambda w: not w[: len(w) // 2].any() and bool((w[len(w) // 2 :] == 1).all())
+    },
+)
 def by_section(*schemes: Scheme) -> SectionScheme:
-    """One scheme for each section along the output axis, in order.
-
-    Args:
+    """Args:
         schemes: As many as the layout has sections.
-    Shapes: any whose layout starts with an output axis and has that many sections.
     Raises: ArgumentTypeError here: no scheme. LayoutError at the draw: sections that do not fit.
-    Source: forget-gate bias 1: Gers et al. 2000; Jozefowicz et al. 2015.
 
     >>> from wellbegun.schemes import ones, zeros
     >>> by_section(zeros(), ones())(4, seed=0, layout=Layout("o", sections=2)).tolist()
     [0.0, 0.0, 1.0, 1.0]
     """
-    for scheme in schemes:
-        if not isinstance(scheme, Scheme):
-            raise ArgumentTypeError(message("by_section", "schemes", "schemes", scheme))
+    for one in schemes:
+        if not isinstance(one, Scheme):
+            raise ArgumentTypeError(message("by_section", "schemes", "schemes", one))
     return SectionScheme(f"by_section({', '.join(map(repr, schemes))})", tuple(schemes))
+
+
+publish(globals())

@@ -1,6 +1,18 @@
-"""Plans and rules on disk."""
+"""Plans, rules and weights on disk."""
 
-from wellbegun.storage.plans import load_plan, plan_from_json, plan_to_json, save_plan, write_text
+from wellbegun.storage.files import replacing, write_text
+from wellbegun.storage.plans import load_plan, plan_from_json, plan_to_json, save_plan
 from wellbegun.storage.rules import load_rules
+from wellbegun.storage.weights import fill_file, metadata_of
 
-__all__ = ["load_plan", "load_rules", "plan_from_json", "plan_to_json", "save_plan", "write_text"]
+__all__ = [
+    "fill_file",
+    "load_plan",
+    "load_rules",
+    "metadata_of",
+    "plan_from_json",
+    "plan_to_json",
+    "replacing",
+    "save_plan",
+    "write_text",
+]

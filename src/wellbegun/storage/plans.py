@@ -7,20 +7,12 @@ from pathlib import Path
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.planning import Plan
+from wellbegun.storage.files import write_text
 
 
 def save_plan(plan: Plan, path: str | os.PathLike[str]) -> Path:
     """Write a plan as JSON. An existing file is replaced only once the new one is complete."""
     return write_text(path, plan_to_json(plan) + "\n")
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a file of UTF-8 text. An existing one is replaced only once the new one is complete."""
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, target)
-    return target
 
 
 def plan_to_json(plan: Plan, *, indent: int | None = 1) -> str:

@@ -13,6 +13,8 @@ from wellbegun._typing import Array
 Function = Callable[[Array], Array]
 """An elementwise function of a NumPy array."""
 
+FLAT_SLOPE = 0.05  # an activation is flat where its slope is below this share of its RMS slope for normal inputs
+DEAD_SLOPE = 0.01  # a unit is dead if its slope is below this share for every sample
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
@@ -139,6 +141,14 @@ def frequency(function: Function) -> float | None:
         grid = np.linspace(-1, 1, 41) * 4 / abs(slope)  # a little more than one period
         values = np.asarray(function(grid), dtype=np.float64)
     return round(slope, 6) if np.allclose(values, np.sin(slope * grid), atol=1e-5) else None
+
+
+@functools.cache
+def standard_inputs() -> Array:
+    """A standard normal input, as its 200 quantiles."""
+    from statistics import NormalDist  # loaded on use: it costs as much as half of this package
+
+    return np.array([NormalDist().inv_cdf((i + 0.5) / 200) for i in range(200)])
 
 
 def _homogeneous(up: float, down: float) -> tuple[str, float] | None:

@@ -204,7 +204,7 @@ def _apart(signal: Signal, kernel: Series, variance: float, size: float) -> floa
 
 
 def _sampled(function: Function, mean: float, spread: float) -> Samples:
-    return sample(lambda z: function(mean + spread * z), owner="predict")
+    return sample(lambda z: function(mean + spread * z), owner="signal_propagation")
 
 
 def _overlap(signal: Signal, kernel: Series, variance: float, second: float) -> tuple[float | None, float, float]:
@@ -236,8 +236,8 @@ def _pairs(
     t = _clip((signal.twin - m * m) / variance)
     if t > -1 + 1e-4:  # no exact mirror images
         return float(kernel(t)), _cross(signal, kernel, variance), None
-    both = sample(lambda z: function(m + s * z) * function(m - s * z), owner="predict")
-    odd = sample(lambda z: function(m + s * z) - function(m - s * z), owner="predict")
+    both = sample(lambda z: function(m + s * z) * function(m - s * z), owner="signal_propagation")
+    odd = sample(lambda z: function(m + s * z) - function(m - s * z), owner="signal_propagation")
     one = _sampled(function, m, s)
     # (phi'(x) + phi'(y))^2 = phi'(x)^2 + phi'(y)^2 + 2 phi'(x) phi'(y)
     slopes = float(odd.weight @ odd.slope**2) / 2 - float(one.weight @ one.slope**2)

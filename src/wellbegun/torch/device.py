@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from wellbegun._typing import Array
 from wellbegun.engine import Job, gpu, write
-from wellbegun.engine.complexes import REAL_OF, part_of
 from wellbegun.engine.parameters import Parameters, parameters_of
 from wellbegun.engine.reference import fill_rows
 from wellbegun.engine.regions import Region, Rows, region_of, rows_of, size_of, tiles
-from wellbegun.engine.writers import WRITERS
-from wellbegun.laws import Constant, Law, Normal, Sections, ZeroRows
+from wellbegun.laws import Constant, Law
+from wellbegun.laws.precision import REAL_OF
 
 _CHUNK = 1 << 24  # elements drawn at once for a destination whose rows are not contiguous
 _LAUNCHES = 64  # more rectangles than this are drawn into contiguous memory first
@@ -22,6 +22,28 @@ _CHECKED = 1 << 10  # values of each kernel compared with the reference before i
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _STORED = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u2"}
 _sound: dict[tuple[torch.device, type, str], bool] = {}
+
+
+class DeviceMemory:
+    """A tensor that NumPy does not see: drawn where it lies if that works there, else copied from the host."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values = values
+
+    def draw(self, law: Law, job: Job, axes: tuple[int, ...]) -> bool:
+        """Draw the job's region, which is what the tensor holds, with Triton."""
+        values = self._values.permute(axes) if axes else self._values
+        whole = job.region == region_of(None, job.shape)
+        if not (reachable(values) and drawable(law, values.device, job.dtype, whole=whole)):
+            return False
+        draw(law, values, job)
+        return True
+
+    def put(self, region: Region, values: Array) -> None:
+        """Copy from the host."""
+        part = self._values[tuple(slice(*bounds) for bounds in region)]
+        host = torch.from_numpy(values)
+        part.copy_(host.view(torch.bfloat16) if part.dtype == torch.bfloat16 else host)
 
 
 def reachable(values: torch.Tensor) -> bool:
@@ -34,18 +56,20 @@ def reachable(values: torch.Tensor) -> bool:
     )
 
 
-def drawable(law: Law, device: torch.device, dtype: str) -> bool:
-    """Whether all values of a law can be drawn on the device: its entries are independent, its kernels sound there."""
-    if isinstance(law, Sections):
-        return all(drawable(part, device, dtype) for _, part in law.parts)
-    if isinstance(law, ZeroRows):
-        return drawable(law.law, device, dtype)
-    if isinstance(law, Constant):
-        return True
-    if WRITERS[type(law)] is not WRITERS[Normal]:
-        return False
+def drawable(law: Law, device: torch.device, dtype: str, *, whole: bool = True) -> bool:
+    """Whether values of a law can be drawn on the device: its entries are independent, its kernels sound there.
+
+    `whole`: whether all of the parameter lies there. Pieces are rows counted from the first, so a shard of a law that
+    has some is drawn on the host.
+    """
+    if law.pieces:
+        if not whole:
+            return False
+        return all(drawable(piece.law, device, dtype) for piece in law.pieces)
+    if isinstance(law, Constant) or not law.independent:
+        return law.independent
     if dtype in REAL_OF:
-        return all(drawable(part_of(law, part), device, REAL_OF[dtype]) for part in ("real", "imag"))
+        return all(drawable(law.component(side), device, REAL_OF[dtype]) for side in ("real", "imag"))
     parameters = parameters_of(law, dtype)
     kernel = (device, type(parameters), dtype)
     if kernel not in _sound:
@@ -72,17 +96,13 @@ def _check(device: torch.device, parameters: Parameters, dtype: str) -> bool:
 
 
 def draw(law: Law, out: torch.Tensor, job: Job) -> None:
-    """Fill a tensor with the whole of a drawable law; `job.region` is everything."""
-    if isinstance(law, Sections):
-        start = 0
-        for index, (size, part) in enumerate(law.parts):
-            shape = (size, *job.shape[1:])
-            draw(part, out[start : start + size], job.sub(index, shape=shape, region=region_of(None, shape)))
-            start += size
-    elif isinstance(law, ZeroRows):
-        draw(law.law, out, job)
-        for row in law.rows:
-            out[row] = 0
+    """Fill a tensor with a drawable law in the job's region."""
+    if law.pieces:
+        for law_of_rows, start, stop, stream in law.pieces:
+            rows = out[start:stop]
+            shape = (len(rows), *job.shape[1:])
+            own = replace(job, shape=shape, region=region_of(None, shape))
+            draw(law_of_rows, rows, own if stream is None else own.sub(stream))
     elif isinstance(law, Constant):
         one = torch.empty((), dtype=out.dtype)
         stored = one.view(torch.uint16) if job.dtype == "bfloat16" else one
@@ -90,7 +110,7 @@ def draw(law: Law, out: torch.Tensor, job: Job) -> None:
         out.fill_(one)
     elif job.dtype in REAL_OF:
         for side, target in zip(("real", "imag"), torch.view_as_real(out).unbind(-1), strict=True):
-            draw(part_of(law, side), target, job.sub(side, dtype=REAL_OF[job.dtype]))
+            draw(law.component(side), target, job.sub(side, dtype=REAL_OF[job.dtype]))
     elif out.numel():
         with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]
             _independent(law, out.view(_INTEGERS[out.element_size()]), job)

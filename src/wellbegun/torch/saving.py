@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from wellbegun.planning import Plan
-from wellbegun.storage import plan_to_json
+from wellbegun.storage import metadata_of, replacing
 
 
 def save_weights(model: torch.nn.Module, plan: Plan, path: str | os.PathLike[str]) -> Path:
@@ -17,12 +17,6 @@ def save_weights(model: torch.nn.Module, plan: Plan, path: str | os.PathLike[str
     """
     from safetensors.torch import save_model
 
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    metadata = {"format": "pt", "wellbegun.seed": str(plan.seed), "wellbegun.plan": plan_to_json(plan, indent=None)}
-    try:
-        save_model(model, str(partial), metadata=metadata)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    with replacing(path) as new:
+        save_model(model, str(new), metadata=metadata_of(plan))
+    return Path(path)

@@ -1,4 +1,4 @@
-"""Predicted beside measured for every operation of a planned model."""
+"""Theory beside measurement for every operation of a planned model."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -21,11 +21,11 @@ _UNITS = 8  # fewer than these are no sample
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number three ways. `predicted` counts from the batch, or from the last operation that theory does not reach;
+    """One number three ways. `theory` counts from the batch, or from the last operation that theory does not reach;
     `expected` from what was measured just before; `noise` and `error` are their standard errors (relative ones for
     second moments)."""
 
-    predicted: float | None = None
+    theory: float | None = None
     measured: float | None = None
     expected: float | None = None
     noise: float | None = None
@@ -34,8 +34,8 @@ class Quantity:
 
     @property
     def deviations(self) -> tuple[float, ...]:
-        """Standard errors that the measured value is off, for each prediction that can be judged."""
-        pairs = (self.expected, self.error), (self.predicted, self.noise)
+        """Standard errors that the measured value is off, for each value of theory that can be judged."""
+        pairs = (self.expected, self.error), (self.theory, self.noise)
         return tuple(
             _off(self.measured, value, error, self.relative)
             for value, error in pairs
@@ -49,9 +49,9 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Row:
+class OperationSignal:
     """One operation: `second` (E x^2 of its output), `correlation` of two inputs there, and for weights `gradient`,
-    its second moment in units of that at the last hidden weight. `reason`: why something is not predicted."""
+    its second moment in units of that at the last hidden weight. `reason`: why theory does not say something."""
 
     index: int
     place: str
@@ -71,41 +71,41 @@ class Row:
 
 
 @dataclass(frozen=True, repr=False)
-class Predictions(Displayed):
+class SignalPropagation(Displayed):
     """A row for every operation, in order of execution. `wellbegun.show` prints them."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[OperationSignal, ...]
     recipe: str
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[OperationSignal]:
         return iter(self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        known = sum(row.second.predicted is not None for row in self.rows)
-        return f"<Predictions of {self.recipe}: {known} of {len(self)} operations, {len(self.flagged)} off>"
+        known = sum(row.second.theory is not None for row in self.rows)
+        return f"<SignalPropagation of {self.recipe}: {known} of {len(self)} operations, {len(self.flagged)} off>"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
         return {"recipe": self.recipe, "rows": [{**asdict(row), "flagged": row.flagged} for row in self.rows]}
 
     @property
-    def flagged(self) -> tuple[Row, ...]:
-        """Rows where measured and predicted differ by more than 5 standard errors."""
+    def flagged(self) -> tuple[OperationSignal, ...]:
+        """Rows where measurement and theory differ by more than 5 standard errors."""
         return tuple(row for row in self.rows if row.flagged)
 
 
-def predict(
+def signal_propagation(
     graph: ModelGraph, plan: Plan, measurement: Measurement | None = None, *, start: Signal | None = None
-) -> Predictions:
+) -> SignalPropagation:
     """What theory says about every operation of a model filled by a plan, beside what was measured.
 
     Args:
         graph, plan: Of the same model.
-        measurement: What was measured; without it every value is predicted from the batch on, and after an operation
-            that theory does not reach nothing is. With it, predictions go on from what was measured there.
+        measurement: What was measured; without it every value counts from the batch, and nothing is known after
+            an operation that theory does not reach. With it, theory goes on from what was measured there.
         start: Moments of the batch where none were measured: E x^2 = 1, mean and overlap 0 by default.
     """
     return _Walk(graph, plan, measurement or Measurement(), start or Signal()).run()
@@ -133,16 +133,16 @@ class _Walk:
             self.chain[value] = self.known[value] = signal
             self.noise[value] = self.error[value] = (0.0, 0.0)
 
-    def run(self) -> Predictions:
+    def run(self) -> SignalPropagation:
         rows = [self._row(operation) for operation in self.graph.operations]
         shown = [row for row in rows if row.kind != "statistic"]
         sent = self._backward()
         weights = {index: self._gradient(index, found) for index, found in sent.items()}
         final = [_with(row, weights.get(row.index)) for row in shown]
-        return Predictions(tuple(final), self.plan.recipe)
+        return SignalPropagation(tuple(final), self.plan.recipe)
 
     # ------------------------------------------------------------------ forward
-    def _row(self, operation: Operation) -> Row:
+    def _row(self, operation: Operation) -> OperationSignal:
         reason, value = "", operation.outputs[0] if operation.outputs else -1
         seen = self.measurement.values.get(value)
         far = near = None
@@ -163,7 +163,7 @@ class _Walk:
                 reason = "correlation: what the samples are changes here"
         names = [use.parameter for use in operation.uses if use.slot in ("weight", "table")]
         mean = far.signal.mean if far is not None else None
-        return Row(
+        return OperationSignal(
             operation.index, operation.place, operation.kind, names[0] if names else "", second, correlation, mean,
             None, reason,
         )  # fmt: skip
@@ -257,7 +257,7 @@ class _Walk:
         return Quantity(chain, seen.signal.second, one, errors[0], errors[1]), sent.reason
 
 
-def _with(row: Row, gradient: tuple[Quantity, str] | None) -> Row:
+def _with(row: OperationSignal, gradient: tuple[Quantity, str] | None) -> OperationSignal:
     if gradient is None:
         return row
     return replace(row, gradient=gradient[0], reason=row.reason or (gradient[1] and f"gradient: {gradient[1]}"))
@@ -277,9 +277,9 @@ def _root(variance: float | None, relative: bool) -> float | None:
     return None if variance is None else math.sqrt(variance + (_ROUNDING**2 if relative else 1e-8))
 
 
-def _off(measured: float, predicted: float, error: float, relative: bool) -> float:
+def _off(measured: float, theory: float, error: float, relative: bool) -> float:
     if not relative:
-        return (measured - predicted) / error
-    if measured <= 0 or predicted <= 0:
-        return 0.0 if max(measured, predicted) < 1e-30 else math.inf
-    return math.log(measured / predicted) / error
+        return (measured - theory) / error
+    if measured <= 0 or theory <= 0:
+        return 0.0 if max(measured, theory) < 1e-30 else math.inf
+    return math.log(measured / theory) / error

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wellbegun.graph import ModelGraph, Operation, Use
-from wellbegun.laws import Dirac, Eye, Given, Law, Mirrored, RowSums, Sections, Sparse, ZeroRows
+from wellbegun.laws import Given, RowSums
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.theory import Weight
 
@@ -60,14 +60,11 @@ def affine_of(laws: Laws, operation: Operation, share: float = 1.0) -> Affine:
     entry = laws.entry(use.parameter)
     assert entry.law is not None
     assert entry.layout is not None
-    base, sections = _innermost(entry.law), isinstance(entry.law, Sections)
     mean, variance = laws.average(use.parameter)
-    mirrored = entry.law if isinstance(entry.law, Mirrored) else None
-    if sections and len({law for _, law in entry.law.parts}) > 1:  # type: ignore[attr-defined]
+    if len({piece.law for piece in entry.law.pieces if piece.stream is not None}) > 1:
         raise Unpredictable("its sections have different laws")
     fans = entry.layout.section_fans(entry.shape)[0]
-    outs, ins = (False, False) if mirrored is None else (mirrored.outputs, bool(mirrored.inputs))
-    joint = not isinstance(base, (Eye, Dirac, Sparse))
+    (outs, ins), joint = entry.law.mirrored, entry.law.dense
     second = variance + mean**2
     forward = Weight(share * fans.fan_in, second, mean, outs, ins, joint)
     fan_out = fans.fan_out * len(entry.layout.section_sizes(entry.shape))
@@ -88,12 +85,6 @@ def _bias(laws: Laws, use: Use | None, weight: str) -> tuple[float, tuple[float,
     if isinstance(law, Given):
         raise Unpredictable("its bias was measured on a batch")
     return 0.0, laws.average(use.parameter)
-
-
-def _innermost(law: Law) -> Law:
-    while isinstance(law, (Mirrored, ZeroRows)):
-        law = law.law
-    return law
 
 
 def inside(source: tuple[int, ...], output: tuple[int, ...], entry: Entry) -> float:

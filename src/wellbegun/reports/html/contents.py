@@ -7,7 +7,8 @@ from typing import Any
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.health import Health
-from wellbegun.planning import Ledger, Plan, Predictions
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Plan, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.histogram import Histogram
 
@@ -15,7 +16,7 @@ KINDS: dict[type, str] = {
     Plan: "plan",
     Ledger: "ledger",
     Health: "health",
-    Predictions: "predictions",
+    SignalPropagation: "propagation",
     Race: "race",
 }
 
@@ -28,14 +29,14 @@ class Contents:
     ledger: Ledger | None = None
     health: Health | None = None
     before: Health | None = None
-    predictions: Predictions | None = None
+    propagation: SignalPropagation | None = None
     race: Race | None = None
     histograms: Sequence[Histogram] = ()
 
 
 def contents_of(items: Iterable[Any], before: Any = None, *, with_model: bool = False) -> Contents:
     """The contents of a report of these things; see `wellbegun.report`."""
-    allowed = "a Result, Plan, Ledger, Health, Predictions or Race"
+    allowed = "a Result, Plan, Ledger, Health, SignalPropagation or Race"
     parts: dict[str, Any] = {}
     for item in items:
         kind = KINDS.get(type(item))

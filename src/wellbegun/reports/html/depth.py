@@ -50,7 +50,7 @@ def _notes(health: Health) -> list[str]:
     injected = (
         "The readout is zero, so the gradients are those of a random signal sent back from the last hidden layer."
     )
-    return [*([injected] if health.statistics.injected else []), *health.statistics.notes]
+    return [*([injected] if health.statistics.injected else []), *health.notes]
 
 
 def _facts(health: Health) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from wellbegun.reports.html.parts import Section
 from wellbegun.reports.html.plans import ledger_section, outcome_text, plan_section
 from wellbegun.reports.html.races import race_section
 from wellbegun.reports.html.theory import theory_section
-from wellbegun.reports.html.verdict import Verdict, health_verdict, plan_verdict, prediction_verdict, race_verdict
+from wellbegun.reports.html.verdict import Verdict, health_verdict, plan_verdict, propagation_verdict, race_verdict
 from wellbegun.reports.html.weights import weights_section
 
 
@@ -36,7 +36,7 @@ def _sections(contents: Contents) -> Iterable[Section]:
     found = [
         contents.health and findings_section(contents.health),
         contents.health and depth_section(contents.health, contents.before),
-        contents.predictions and theory_section(contents.predictions),
+        contents.propagation and theory_section(contents.propagation),
         contents.race and race_section(contents.race),
         weights_section(contents.histograms),
         contents.plan and plan_section(contents.plan, contents.ledger),
@@ -48,11 +48,11 @@ def _sections(contents: Contents) -> Iterable[Section]:
 def _verdict(contents: Contents) -> Verdict:
     """Of the most telling thing there is."""
     if contents.health is not None:
-        return health_verdict(contents.health, contents.before, contents.predictions, contents.race)
+        return health_verdict(contents.health, contents.before, contents.propagation, contents.race)
     if contents.race is not None:
         return race_verdict(contents.race)
-    if contents.predictions is not None:
-        return prediction_verdict(contents.predictions)
+    if contents.propagation is not None:
+        return propagation_verdict(contents.propagation)
     if contents.plan is not None:
         return plan_verdict(contents.plan)
     assert contents.ledger is not None  # `wellbegun.report` asks for one of them

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wellbegun.health import Health
-from wellbegun.planning import Explanation, Ledger, Plan, PlanDiff, Predictions
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.html.findings import measured
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import plural, shown
 from wellbegun.reports.html.plans import done, groups, outcome_text, totals
-from wellbegun.reports.html.verdict import Verdict, health_verdict, prediction_verdict, race_verdict
+from wellbegun.reports.html.verdict import Verdict, health_verdict, propagation_verdict, race_verdict
 from wellbegun.reports.plans import diff_rows, explained
 from wellbegun.reports.text import law_text, masked
 
@@ -41,7 +42,7 @@ class Grid:
 
 
 def fragment(item: Any) -> str:
-    """HTML of a plan, health, ledger, predictions, explanation, difference, race or result.
+    """HTML of a plan, health, ledger, signal propagation, explanation, difference, race or result.
 
     >>> from wellbegun.planning import Plan
     >>> found = fragment(Plan((), "auto@1", 0))
@@ -51,7 +52,8 @@ def fragment(item: Any) -> str:
     render = _RENDERERS.get(type(item))
     if render is not None:
         return str(render(item))
-    return "".join(map(fragment, (item.health, item.ledger, item.plan)))  # a Result, which a higher row defines
+    parts = (getattr(item, name, None) for name in ("health", "ledger", "plan"))  # results, which a higher row defines
+    return "".join(fragment(part) for part in parts if part is not None)
 
 
 def _html(head: str, verdict: Verdict | None = None, lines: Sequence[str] = (), grids: Sequence[Grid] = ()) -> "Markup":
@@ -80,7 +82,7 @@ def _health(health: Health) -> "Markup":
     ]
     depth = Grid(("#", "operation", "weight", "role", "signal RMS", "gradient norm"), numbers, "Signal by depth")
     headings = "code", "finding", "where", "measured", "why", "remedy"
-    return _html("Health", verdict, [*verdict.also, *health.statistics.notes], [Grid(headings, found), depth])
+    return _html("Health", verdict, [*verdict.also, *health.notes], [Grid(headings, found), depth])
 
 
 def _ledger(ledger: Ledger) -> "Markup":
@@ -90,14 +92,14 @@ def _ledger(ledger: Ledger) -> "Markup":
     )
 
 
-def _predictions(found: Predictions) -> "Markup":
+def _propagation(found: SignalPropagation) -> "Markup":
     rows = [
-        (row.place, shown(row.second.predicted), shown(row.second.measured), shown(row.correlation.predicted),
+        (row.place, shown(row.second.theory), shown(row.second.measured), shown(row.correlation.theory),
          shown(row.correlation.measured), "off" if row.flagged else row.reason)
         for row in sorted(found, key=lambda row: not row.flagged)
     ]  # fmt: skip
     headings = "operation", "E x², theory", "measured", "correlation, theory", "measured", ""
-    return _html("Theory beside measurement", prediction_verdict(found), [], [Grid(headings, rows, "Operations")])
+    return _html("Theory beside measurement", propagation_verdict(found), [], [Grid(headings, rows, "Operations")])
 
 
 def _explanation(found: Explanation) -> "Markup":
@@ -127,7 +129,7 @@ _RENDERERS: dict[type, Callable[[Any], "Markup"]] = {
     Plan: _plan,
     Health: _health,
     Ledger: _ledger,
-    Predictions: _predictions,
+    SignalPropagation: _propagation,
     Explanation: _explanation,
     PlanDiff: _diff,
     Race: _race,

@@ -2,7 +2,8 @@
 
 import math
 
-from wellbegun.planning import Entry, Ledger, Plan
+from wellbegun.materialize import Ledger
+from wellbegun.planning import Entry, Plan
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import Section, plural
 from wellbegun.reports.html.tables import Column, table_block, table_data

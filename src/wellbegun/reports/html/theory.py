@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from wellbegun.planning import Predictions
-from wellbegun.planning.propagation import Quantity, Row
+from wellbegun.planning import SignalPropagation
+from wellbegun.planning.propagation import OperationSignal, Quantity
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import Figure, Section, choices, lines, plural
 from wellbegun.reports.html.tables import Column, table_block, table_data
@@ -12,7 +12,7 @@ from wellbegun.reports.html.tables import Column, table_block, table_data
 CROWDED = 60
 
 
-def theory_section(found: Predictions) -> Section | None:
+def theory_section(found: SignalPropagation) -> Section | None:
     """Charts of both, and a table that says where they part; None for a model without operations."""
     rows = [row for row in found if row.kind != "move" or row.flagged]
     if not rows:
@@ -26,21 +26,21 @@ def theory_section(found: Predictions) -> Section | None:
             if f.id in fewer and f.id != "theory-gradient" else f
             for f in figures
         ]  # fmt: skip
-    table = table_data("Predicted and measured", "operation", _columns(rows))
-    known = sum(row.second.predicted is not None for row in found)
+    table = table_data("Theory and measurement", "operation", _columns(rows))
+    known = sum(row.second.theory is not None for row in found)
     intro = (
-        f"{known} of {plural(len(found), 'operation')} predicted from the laws of {found.recipe}; "
+        f"{known} of {plural(len(found), 'operation')} within reach of theory, from the laws of {found.recipe}; "
         f"{len(found.flagged)} measured more than 5 standard errors away."
     )
     body = template(
-        "sections.html", intro=intro, figures=figures, notes=(), table=table_block("predictions"),
+        "sections.html", intro=intro, figures=figures, notes=(), table=table_block("propagation"),
         folded="All numbers, operation by operation",
     )  # fmt: skip
     data = {figure.id: figure.data for figure in figures}
-    return Section("theory", "Theory beside measurement", body, {**data, "predictions": table}, charts=True)
+    return Section("theory", "Theory beside measurement", body, {**data, "propagation": table}, charts=True)
 
 
-def _figures(rows: list[Row]) -> list[Figure]:
+def _figures(rows: list[OperationSignal]) -> list[Figure]:
     weights = [row for row in rows if row.gradient is not None]
     second = [row.second for row in rows]
     correlation = [row.correlation for row in rows]
@@ -59,12 +59,12 @@ def _figures(rows: list[Row]) -> list[Figure]:
 
 
 def _figure(
-    id: str, title: str, text: str, value: str, rows: list[Row], quantities: list[Quantity], *,
+    id: str, title: str, text: str, value: str, rows: list[OperationSignal], quantities: list[Quantity], *,
     root: bool = False, log: bool = True,
 ) -> Figure | None:  # fmt: skip
     series: dict[str, list[Any]] = {
         "measured": [_plain(quantity.measured, root) for quantity in quantities],
-        "theory": [_plain(quantity.predicted, root) for quantity in quantities],
+        "theory": [_plain(quantity.theory, root) for quantity in quantities],
     }
     if all(value is None for value in series["theory"]):
         return None
@@ -80,7 +80,7 @@ def _plain(value: float | None, root: bool) -> float | None:
     return math.sqrt(max(value, 0.0)) if root and value is not None else value
 
 
-def _columns(rows: list[Row]) -> list[Column]:
+def _columns(rows: list[OperationSignal]) -> list[Column]:
     gradients = [row.gradient or Quantity() for row in rows]
     pairs = (
         ("RMS", [row.second for row in rows], True),
@@ -90,9 +90,9 @@ def _columns(rows: list[Row]) -> list[Column]:
     columns = [Column("operation", [row.place for row in rows], "code")]
     columns.append(Column("#", [row.index for row in rows], "number", "order of execution"))
     for title, quantities, root in pairs:
-        columns.append(Column(f"{title}, theory", [_plain(q.predicted, root) for q in quantities], "number"))
+        columns.append(Column(f"{title}, theory", [_plain(q.theory, root) for q in quantities], "number"))
         columns.append(Column(f"{title}, measured", [_plain(q.measured, root) for q in quantities], "number"))
     noise = [None if row.second.noise is None else 50 * row.second.noise for row in rows]
     columns.append(Column("noise, %", noise, "number", "standard error of the RMS, from how much units differ"))
-    columns.append(Column("verdict", [("off" if row.flagged else row.reason or "as predicted") for row in rows]))
+    columns.append(Column("verdict", [("off" if row.flagged else row.reason or "as theory says") for row in rows]))
     return columns

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wellbegun.health import Health
-from wellbegun.planning import Plan, Predictions
+from wellbegun.planning import Plan, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.html.parts import plural, shown
 
@@ -27,11 +27,11 @@ class Verdict:
 
 
 def health_verdict(
-    health: Health, before: Health | None = None, theory: Predictions | None = None, race: Race | None = None
+    health: Health, before: Health | None = None, theory: SignalPropagation | None = None, race: Race | None = None
 ) -> Verdict:
     """Whether the model is ready to train."""
     faults = [finding for finding in health.findings if finding.severity == "unhealthy"]
-    notes = len(health.findings) - len(faults)
+    remarks = len(health.findings) - len(faults)
     also = [text for text in (_before(before), _loss(health), _theory(theory), _race(race)) if text]
     if faults:
         first = faults[0]
@@ -40,7 +40,7 @@ def health_verdict(
         return Verdict("bad", "unhealthy", sentence, f"Next, for {first.code}:", first.remedy, tuple(also))
     count = len(health.statistics.operations)
     kept = f"signal and gradient stay within their bounds through {plural(count, 'weighted operation')}"
-    told = f" {plural(notes, 'note')} below." if notes else ""
+    told = f" {plural(remarks, 'remark')} below." if remarks else ""
     return Verdict("good", "healthy", f"Ready to train: {kept}.", f"Next: train it.{told}", also=tuple(also))
 
 
@@ -59,8 +59,8 @@ def _loss(health: Health) -> str:
     return f"First loss {shown(loss.value)}{chance} ({loss.description})."
 
 
-def _theory(found: Predictions | None) -> str:
-    return "" if found is None or not found.flagged else prediction_verdict(found).sentence
+def _theory(found: SignalPropagation | None) -> str:
+    return "" if found is None or not found.flagged else propagation_verdict(found).sentence
 
 
 def _race(race: Race | None) -> str:
@@ -80,16 +80,17 @@ def race_verdict(race: Race) -> Verdict:
     return Verdict("good", "decided", sentence, f"Next: train {use}.")
 
 
-def prediction_verdict(found: Predictions) -> Verdict:
+def propagation_verdict(found: SignalPropagation) -> Verdict:
     """Whether the model is what its plan says."""
-    known = sum(row.second.predicted is not None for row in found)
+    known = sum(row.second.theory is not None for row in found)
     off = len(found.flagged)
     if off:
         sentence = f"Theory and measurement differ at {off} of {plural(len(found), 'operation')}, first at"
         sentence = f"{sentence} {found.flagged[0].place}."
         return Verdict("note", "differs", sentence, "Next: see whether its weight and what it computes are as planned.")
-    sentence = f"Measured as theory says: {known} of {plural(len(found), 'operation')} predicted, none of them off."
-    return Verdict("good", "as predicted", sentence, "Next: train it.")
+    reach = f"{known} of {plural(len(found), 'operation')}"
+    sentence = f"Measured as theory says, which reaches {reach}: none of them is off."
+    return Verdict("good", "as theory says", sentence, "Next: train it.")
 
 
 def plan_verdict(plan: Plan) -> Verdict:

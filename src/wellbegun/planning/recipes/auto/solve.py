@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from wellbegun.errors import LayoutError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
 from wellbegun.graph.follow import TRANSPARENT, is_linear
-from wellbegun.laws import Mirrored, Orthogonal
 from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
 from wellbegun.planning.recipes.auto.roles import readout_rms
 from wellbegun.planning.recipes.base import KEEP, Choice
@@ -153,7 +152,7 @@ def _scheme(role: Role, gain: float, outputs: bool, inputs: tuple[int, ...]) -> 
     shape, layout = role.parameter.shape, role.layout
     try:
         plain = _wrapped(orthogonal(gain=1.0), outputs, inputs)
-        rows, columns = _matrix(plain.law(shape, layout=layout), layout.canonical_shape(shape))
+        rows, columns = plain.law(shape, layout=layout).block(layout.canonical_shape(shape))
     except LayoutError:
         return variance_scaling(scale=_rounded(gain**2))
     method = "structured" if min(rows, columns) >= STRUCTURED_FROM else "haar"
@@ -163,16 +162,6 @@ def _scheme(role: Role, gain: float, outputs: bool, inputs: tuple[int, ...]) -> 
 
 def _wrapped(scheme: Scheme, outputs: bool, inputs: tuple[int, ...]) -> Scheme:
     return mirrored(scheme, outputs=outputs, inputs=inputs) if outputs or inputs else scheme
-
-
-def _matrix(law: object, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns of one orthogonal matrix of the law."""
-    if isinstance(law, Mirrored):
-        return _matrix(law.law, law.base_shape(shape))
-    if isinstance(law, Orthogonal):
-        rows = math.prod(shape[: law.row_axes]) // law.blocks
-        return rows, math.prod(shape[law.row_axes :])
-    return shape[0], math.prod(shape[1:])  # sections of different sizes
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,120 @@
+"""Dead and saturated shares: where the slope of the nonlinearity behind a weight is tiny, whatever the function is.
+
+The function is the traced expression of its pre-activation, so no list of names is needed.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.follow import escapes, is_linear
+from wellbegun.graph.function import Function
+from wellbegun.graph.residual import weights_before
+from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
+
+Usual = Callable[[Function], tuple[float, float]]
+_STEP = 1e-4  # of the difference quotient, relative to arguments above 1
+
+
+class Shares(NamedTuple):
+    """Of one activation, on a sample of its inputs."""
+
+    name: str
+    dead: float
+    saturated: float
+    flat: float  # what `saturated` is for standard normal inputs
+    gates: bool
+    units: int
+    entries: int
+
+
+def shares_of(graph: ModelGraph, samples: Mapping[int, Array]) -> dict[int, Shares]:
+    """Weighted operation -> its shares, for those whose output goes into a nonlinear function of one value."""
+    found: dict[int, Shares] = {}
+    usual = cache(_usual)  # layers share their functions
+    for root in graph.rooted:
+        seen = _sample(graph, root, samples)
+        before = [o.index for o in weights_before(graph, root) if o.kind in WEIGHTED] if seen is not None else []
+        if seen is None or not before or max(before) in found:
+            continue
+        for step, gates in _activations(graph, root):
+            shares = _shares(step, seen, gates, usual)
+            if shares is not None:
+                found[max(before)] = shares
+                break
+    return found
+
+
+def _sample(graph: ModelGraph, value: int, samples: Mapping[int, Array]) -> Array | None:
+    """The sample of a value, or of what it is another view of."""
+    while value not in samples:
+        producer = graph.producers.get(value)
+        if producer is None or producer.kind != "move" or len(producer.inputs) != 1:
+            return None
+        value = producer.inputs[0]
+    return samples[value]
+
+
+def _activations(graph: ModelGraph, root: int) -> Iterator[tuple[Operation, bool]]:
+    """Nonlinear functions of a value that something reads, those that gate last."""
+    readers: dict[int, list[Operation | None]] = {}
+    for step, reader in escapes(graph, root):
+        if step is not None and not is_linear(graph, step):
+            readers.setdefault(step.index, []).append(reader)
+    gating = {index: all(r is not None and _gates(graph, r) for r in found) for index, found in readers.items()}
+    for index in sorted(readers, key=lambda index: (gating[index], index)):
+        yield graph.operations[index], gating[index]
+
+
+def _gates(graph: ModelGraph, reader: Operation) -> bool:
+    while reader.kind == "move" and reader.outputs:
+        following = graph.consumers.get(reader.outputs[0], ())
+        if len(following) != 1:
+            return False
+        reader = following[0]
+    return reader.kind in ("gate", "matmul", "opaque")
+
+
+def _shares(step: Operation, sample: Array, gates: bool, usual: Usual) -> Shares | None:
+    assert step.function is not None  # pointwise operations have one
+    units = sample.shape[-1]
+    x = sample.reshape(-1, units).astype(np.float64)
+    if not np.isfinite(x).all():
+        return None
+    scale, flat = usual(step.function)
+    if not 0 < scale < math.inf:
+        return None
+    own = _slopes(step.function, x.ravel()).reshape(x.shape)
+    if not np.isfinite(own).all():
+        return None
+    dead = float((own < DEAD_SLOPE * scale).all(axis=0).mean())
+    saturated = np.count_nonzero(own < FLAT_SLOPE * scale) / max(own.size, 1)
+    return Shares(step.name.rstrip("_"), dead, saturated, flat, gates, units, len(x))
+
+
+def _usual(function: Function) -> tuple[float, float]:
+    """The RMS slope of a function for standard normal inputs, and the share of them at which it is flat."""
+    slopes = _slopes(function, standard_inputs())
+    with np.errstate(all="ignore"):
+        scale = math.sqrt(float(np.mean(slopes**2)))
+    return scale, float((slopes < FLAT_SLOPE * scale).mean())
+
+
+def _slopes(function: Function, x: Array) -> Array:
+    step = np.abs(x)
+    np.maximum(step, 1.0, out=step)
+    step *= _STEP
+    ends = np.empty((2, x.size))
+    np.add(x, step, out=ends[0])
+    np.subtract(x, step, out=ends[1])
+    with np.errstate(all="ignore"):
+        values = np.asarray(function(ends))
+        slopes: Array = np.subtract(values[0], values[1], out=ends[0])
+        np.abs(slopes, out=slopes)
+        slopes /= np.add(step, step, out=step)
+    return slopes

@@ -1,0 +1,204 @@
+"""What was measured at operations, residual sums and attentions, joined with what the graph says they are."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, Role
+from wellbegun.graph.attention import attentions_of
+from wellbegun.graph.residual import weights_before
+from wellbegun.health import AttentionStats, OperationStats, StreamStats
+from wellbegun.measure.activations import Shares, shares_of
+from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.samples import correlation
+
+
+class Seen(NamedTuple):
+    """What one pass gave, and the gradients that came back."""
+
+    forward: ForwardStatistics
+    gradients: Mapping[int, float]  # operation -> norm of the gradient at its output
+    places: Collection[int]  # where gradients could arrive
+
+    def gradient(self, index: int) -> float | None:
+        """The norm at an operation: 0 where none arrived, None where none can."""
+        return self.gradients.get(index, 0.0 if index in self.places else None)
+
+
+class Facts(NamedTuple):
+    """What the graph says about the way of the signal."""
+
+    starts: Mapping[int, float]  # value -> RMS of what came into its stretch without normalization
+    renormed: frozenset[int]  # operations with a normalization further on
+    depths: Mapping[int, int]  # operation -> weighted operations in series before it
+
+
+_RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
+
+
+def weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operation, Role]]:
+    """Weighted operations with the role of their weight."""
+    found = []
+    for operation in graph.operations:
+        names = [use.parameter for use in operation.uses if use.slot in ("weight", "derived", "recurrent_hidden")]
+        if operation.kind in WEIGHTED and names and names[-1] in roles:
+            found.append((operation, roles[names[-1]]))
+    return found
+
+
+def operation_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tuple[OperationStats, ...]:
+    """One for each weighted operation, in order."""
+    shares, facts = (
+        shares_of(graph, seen.forward.samples),
+        Facts(_starts(graph, seen.forward), _renormed(graph), _depths(graph)),
+    )
+    return tuple(
+        _operation(operation, role, seen, shares.get(operation.index), facts)
+        for operation, role in weights(graph, roles)
+        if operation.index in seen.forward.weighted
+    )
+
+
+def _operation(
+    operation: Operation,
+    role: Role,
+    seen: Seen,
+    shares: Shares | None,
+    facts: Facts,
+) -> OperationStats:
+    index, value, mean = operation.index, operation.outputs[0], None
+    output, gradient, sample = seen.forward.weighted[index], seen.gradient(index), seen.forward.samples.get(value)
+    near = None
+    if sample is not None:
+        rows = len(sample) if operation.kind in ("conv", "conv_transpose") else sample.shape[0] * sample.shape[1]
+        near = correlation(sample.reshape(rows, -1))
+        with np.errstate(all="ignore"):
+            mean = float(sample.mean(dtype=np.float64))
+    bias = next((use.parameter for use in operation.uses if use.slot == "bias"), "")
+    return OperationStats(
+        index,
+        operation.place,
+        operation.kind,
+        role.parameter.name,
+        "readout" if role.role == "embedding" else role.role,  # a table that is multiplied with reads out
+        output.rms_in,
+        output.rms,
+        output.finite,
+        gradient,
+        role.ends_branch,
+        mean=mean,
+        dead=shares.dead if shares else None,
+        saturated=shares.saturated if shares else None,
+        correlation=near,
+        gradient_rms=None if gradient is None else gradient / math.sqrt(output.entries),
+        start_rms=facts.starts.get(value),
+        branch=None if role.branch is None else role.branch.add,
+        renormed=index in facts.renormed,
+        depth=facts.depths[index],
+        bias=bias,
+        activation=shares.name if shares else "",
+        flat=shares.flat if shares else None,
+        gates=shares.gates if shares else False,
+        units=shares.units if shares else 0,
+        entries=shares.entries if shares else 0,
+        largest=output.largest,
+    )
+
+
+def _starts(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
+    """Value -> RMS of what came into the stretch without normalization that it belongs to."""
+    found: dict[int, tuple[int, float]] = {}  # with the operation at which the stretch began
+    for operation in graph.operations:
+        known = [found[value] for value in operation.inputs if value in found]
+        now = min(known) if known else None
+        if operation.kind in _RESETS:
+            continue
+        if operation.index in seen.tables:
+            now = operation.index, seen.tables[operation.index]
+        elif operation.index in seen.weighted and now is None:
+            now = operation.index, seen.weighted[operation.index].rms_in
+        if now is not None:
+            found.update(dict.fromkeys(operation.outputs, now))
+    return {value: size for value, (_, size) in found.items()}
+
+
+def _depths(graph: ModelGraph) -> dict[int, int]:
+    found: dict[int, int] = {}
+    behind: dict[int, int] = {}  # value -> weighted operations in series up to it
+    for operation in graph.operations:
+        before = max((behind.get(value, 0) for value in operation.inputs), default=0)
+        found[operation.index] = before
+        behind.update(dict.fromkeys(operation.outputs, before + (operation.kind in WEIGHTED)))
+    return found
+
+
+def _renormed(graph: ModelGraph) -> frozenset[int]:
+    """Operations from which a way leads to a normalization."""
+    needed: set[int] = set()  # values that a normalization depends on
+    found = set()
+    for operation in reversed(graph.operations):
+        if needed.intersection(operation.outputs):
+            found.add(operation.index)
+        if operation.index in found or operation.kind == "norm":
+            needed.update(operation.inputs)
+    return frozenset(found)
+
+
+# ---------------------------------------------------------------------- residual sums
+def stream_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tuple[StreamStats, ...]:
+    """One for each sum x + f(x), in order."""
+    branches: dict[int, Branch] = {}
+    for role in roles.values():
+        if role.branch is not None:
+            branches[role.branch.add] = role.branch
+    facts = Facts(_starts(graph, seen.forward), _renormed(graph), _depths(graph))
+    named = {operation.index: role for operation, role in weights(graph, roles)}
+    return tuple(
+        found
+        for index in sorted(branches)
+        if (found := _stream(graph, branches[index], named, seen, facts)) is not None
+    )
+
+
+def _stream(
+    graph: ModelGraph,
+    branch: Branch,
+    named: Mapping[int, Role],
+    seen: Seen,
+    facts: Facts,
+) -> StreamStats | None:
+    operation, total = graph.operations[branch.add], seen.forward.sums.get(branch.add)
+    ends = [index for index in branch.ends or sorted(branch.interior) if index in named]
+    if total is None or not ends or branch.value not in operation.inputs or len(operation.inputs) != 2:
+        return None
+    position = operation.inputs.index(branch.value)
+    added, stream = total.parts[position], total.parts[1 - position]
+    start = facts.starts.get(operation.inputs[1 - position], stream)
+    gradient = seen.gradient(branch.add)
+    end = graph.operations[ends[-1]]
+    share = added / stream if stream else math.inf
+    name = named[end.index].parameter.name
+    normed = branch.norm in ("pre", "post")
+    renormed, depth = branch.add in facts.renormed, facts.depths[branch.add]
+    return StreamStats(branch.add, end.place, name, total.rms, share, gradient, start, normed, renormed, depth)
+
+
+# ---------------------------------------------------------------------- attentions
+def attention_stats(graph: ModelGraph, seen: Seen) -> Iterator[AttentionStats]:
+    """One for each attention whose logits could be told, in order."""
+    for attention in attentions_of(graph):
+        scores = seen.forward.scores.get(attention.compared)
+        if scores is None or not math.isfinite(scores.entropy):
+            continue
+        makers = [
+            maker
+            for value in (attention.query, attention.key)
+            if value is not None
+            for maker in weights_before(graph, value)
+        ]
+        names = (use.parameter for maker in makers for use in maker.uses if use.slot in ("weight", "derived"))
+        operation = graph.operations[attention.compared]
+        place, own = operation.place, tuple(dict.fromkeys(names))
+        yield AttentionStats(attention.compared, place, scores.std, scores.entropy, scores.keys, own)

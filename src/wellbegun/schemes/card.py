@@ -1,0 +1,106 @@
+"""One decorated block for each scheme: the facts about it as data, from which everything else is derived."""
+
+import inspect
+import math
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.layout import Layout
+from wellbegun.schemes.base import Scheme
+
+Factory = Callable[..., Scheme]
+"""What gives a scheme for its arguments."""
+_F = TypeVar("_F", bound=Factory)
+
+
+class Card(NamedTuple):
+    """The facts about one scheme."""
+
+    name: str
+    aliases: tuple[str, ...]
+    formula: str
+    shapes: str  # that it can fill
+    strengths: str
+    weaknesses: str
+    use: str
+    source: str
+    example: str  # a call with other arguments than the defaults
+    shape: tuple[int, ...]  # of a tensor that the example can fill
+    layout: Layout
+    invariants: Mapping[str, Callable[[Array], bool]]  # what holds for every draw of the example, and how it is seen
+
+    def texts(self) -> dict[str, Any]:
+        """What people read, ready for JSON."""
+        names = ("name", "aliases", "formula", "shapes", "strengths", "weaknesses", "use", "source")
+        return {name: getattr(self, name) for name in names}
+
+
+def scheme(
+    *,
+    formula: str,
+    shapes: str,
+    strengths: str,
+    weaknesses: str,
+    use: str,
+    source: str,
+    example: str,
+    invariants: Mapping[str, Callable[[Array], bool]],
+    shape: tuple[int, ...] = (48, 32),
+    layout: str | Layout = "oi",
+) -> Callable[[_F], _F]:
+    """Make a factory of schemes known by these facts; its docstring is completed from them.
+
+    Below the factory, `other_name = factory` in the same file makes an alias.
+
+    Args:
+        formula: One sentence: the name people know it by, then the rule.
+        shapes, strengths, weaknesses, use, source: One sentence or more each.
+        example: A call, spelled as the scheme's repr spells it.
+        invariants: What holds for every draw of the example, and a function of the values (float64) that sees it.
+        shape, layout: Of a tensor that the example can fill.
+    """
+
+    def decorate(factory: _F) -> _F:
+        sized = Layout(layout) if isinstance(layout, str) else layout
+        texts = formula, shapes, strengths, weaknesses, use, source
+        card = Card(factory.__name__, (), *texts, example, shape, sized, invariants)
+        factory.__doc__ = _docstring(card, inspect.cleandoc(factory.__doc__ or ""))
+        vars(factory)["card"] = card
+        return factory
+
+    return decorate
+
+
+def card_of(item: object) -> Card | None:
+    """The facts about a scheme's factory; None for anything else."""
+    found = getattr(item, "card", None)
+    return found if isinstance(found, Card) else None
+
+
+def publish(module: dict[str, Any]) -> None:
+    """Called at the end of a file with its `globals()`: `from file import *` gives its schemes and nothing else.
+
+    Type checkers cannot follow an `__all__` that is computed; without one they take every function that they see.
+    """
+    module["__all__"] = [name for name, item in module.items() if card_of(item) is not None]
+
+
+def _docstring(card: Card, own: str) -> str:
+    facts = {key: text for key, text in card.texts().items() if key not in ("name", "aliases", "formula")}
+    lines = (textwrap.fill(f"{key.capitalize()}: {text}", 116, subsequent_indent="    ") for key, text in facts.items())
+    return "\n\n".join([textwrap.fill(card.formula, 116), "\n".join(lines), own]).rstrip() + "\n"
+
+
+# ---------------------------------------------------------------------- for invariants
+def varies(values: Array, variance: float) -> bool:
+    """Whether values of mean 0 have this variance, within six standard errors of a normal sample."""
+    return abs(float(np.mean(values**2)) / variance - 1) < 6 * math.sqrt(2 / values.size)
+
+
+def near(values: Array, expected: Array) -> bool:
+    """Whether these are the numbers, up to rounding."""
+    return bool(np.allclose(values, expected, rtol=0, atol=1e-12 * max(1.0, float(np.abs(expected).max()))))
