@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from wellbegun.engine import Job, compiler, fill, reference, workers, write, writers
 from wellbegun.engine.blas import single_threaded
 from wellbegun.engine.matrices import Matrices
-from wellbegun.engine.orthogonal import haar, haar_reference, inverse
+from wellbegun.engine.orthogonal import haar, inverse, reflectors
 from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.regions import region_of
 from wellbegun.laws import (
@@ -469,6 +469,17 @@ def test_fifty_mirrored_layers_with_relus_are_an_isometry(blocks: tuple[int, ...
     assert np.abs(split - (3 * y[:, :3] - y[:, 3:6])).max() < 1e-12
     plain = _relu_network(blocks, x, mirrored=False)
     assert np.linalg.norm(plain) < 1e-3 * np.linalg.norm(x)  # ReLUs halve the power of each layer
+
+
+def haar_reference(normals: np.ndarray) -> np.ndarray:
+    """The same product, one reflection at a time: the readable twin of `haar`."""
+    vectors, factors, phases = reflectors(normals.copy())
+    short, long = normals.shape
+    q = np.eye(long, short, dtype=normals.dtype)
+    for j in reversed(range(short)):
+        v = vectors[j, j:]
+        q[j:, j:] -= factors[j] * np.outer(v, v.conj() @ q[j:, j:])
+    return q * phases
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

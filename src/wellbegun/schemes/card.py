@@ -77,8 +77,8 @@ def scheme(
 
 def card_of(item: object) -> Card | None:
     """The facts about a scheme's factory; None for anything else."""
-    found = getattr(item, "card", None)
-    return found if isinstance(found, Card) else None
+    card = getattr(item, "card", None)
+    return card if isinstance(card, Card) else None
 
 
 def publish(module: dict[str, Any]) -> None:
