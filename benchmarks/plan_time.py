@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import wellbegun as wb
-from wellbegun.torch import InputSpec
+from wellbegun.inputs import InputSpec
 
 LLAMA = {
     "vocab_size": 128256,

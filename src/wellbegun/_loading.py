@@ -8,7 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from wellbegun._arguments import nearest
+from wellbegun.backend import FILES, MODELS, belongs, find, named
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
+from wellbegun.inputs import InputSpec
 
 _HF = "hf:"
 _FORM = "path.py:factory or package.module:factory"
@@ -55,55 +57,47 @@ def _from_package(name: str, what: str) -> ModuleType:
         sys.path.pop(0)
 
 
-def load_model(text: str, batch: Any = None, *, light: bool = False) -> Any:
-    """A torch model from its factory, or from a config of Hugging Face ("hf:config.json").
+def load_model(text: str, batch: object = None, *, light: bool = False) -> object:
+    """A model from its factory, or from a config of Hugging Face ("hf:config.json").
 
     Lazy parameters get their shapes from the batch: the model is new, so nobody misses that they were lazy.
-    `light`: a large model from a config may stay on the meta device, which is enough to plan it.
+    `light`: a large model from a config may stay without memory, which is enough to plan it.
     """
-    from wellbegun.torch import materialize
-
     model = _made(text, light)
-    materialize(model, batch)
+    find(model).prepare(model, batch)
     return model
 
 
-def _made(text: str, light: bool) -> Any:
-    import torch
-
+def _made(text: str, light: bool) -> object:
     if text.startswith(_HF):
-        from wellbegun.torch.huggingface import from_config
-
-        return from_config(Path(text.removeprefix(_HF)), light=light)
+        return named("torch").from_config(Path(text.removeprefix(_HF)), light=light)
     factory = load_object(text, "model")
     if not callable(factory):
         raise ModelError(f"model: {text!r} is a {type(factory).__name__}, not a function that returns a model.")
     try:
-        model = factory if isinstance(factory, torch.nn.Module) else factory()
+        model = factory if belongs(factory) else factory()
     except WellbegunError:
         raise
     except Exception as error:  # the user's factory: pass its error on with its place
         raise ModelError(f"model: calling {text!r} failed: {type(error).__name__}: {error}") from error
-    if not isinstance(model, torch.nn.Module):
-        raise ModelError(f"model: {text!r} returned a {type(model).__name__}, not a torch.nn.Module.")
+    if belongs(model) is None:
+        raise ModelError(f"model: {text!r} returned a {type(model).__name__}, not {MODELS}.")
     return model
 
 
 def load_batch(texts: list[str]) -> tuple[Any, Any]:
     """(batch, targets) from --input: shapes, or one .npz or .pt file; targets are its "y", "target" or "labels"."""
-    from wellbegun.torch import InputSpec
-
     if not texts:
         return None, None
-    if len(texts) == 1 and Path(texts[0]).suffix in (".npz", ".pt"):
+    if len(texts) == 1 and Path(texts[0]).suffix in (".npz", *FILES):
         return _split(_read(Path(texts[0])))
-    found = []
+    specs = []
     for text in texts:
         try:
-            found.append(InputSpec.parse(text))
+            specs.append(InputSpec.parse(text))
         except ArgumentError as error:
             raise ModelError(str(error)) from error
-    return (found[0] if len(found) == 1 else tuple(found)), None
+    return (specs[0] if len(specs) == 1 else tuple(specs)), None
 
 
 def _read(path: Path) -> Any:
@@ -115,9 +109,7 @@ def _read(path: Path) -> Any:
 
             with np.load(path) as archive:
                 return {key: archive[key] for key in archive.files}
-        import torch
-
-        return torch.load(path, weights_only=True)
+        return named(FILES[path.suffix]).read_batch(path)
     except Exception as error:  # readers raise many kinds; all mean the file is not what its name says
         raise ModelError(f"input: cannot read {str(path)!r} as {path.suffix}: {error}") from error
 

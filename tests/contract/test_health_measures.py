@@ -14,8 +14,12 @@ from torch import nn
 from torch.nn import functional
 
 import wellbegun as wb
+from wellbegun.backend import CrossEntropy
 from wellbegun.health import OperationStats
+from wellbegun.measure.signals import aimless, made_up
 from wellbegun.theory.activations import FLAT_SLOPE
+from wellbegun.torch.handles import TensorHandle
+from wellbegun.torch.losses import gradient_of
 
 X = torch.randn(64, 20, generator=torch.Generator().manual_seed(0))
 SEQUENCES = torch.randn(2, 10, 32, generator=torch.Generator().manual_seed(1))
@@ -150,7 +154,6 @@ def test_the_jacobian_of_a_linear_net_is_its_frobenius_norm() -> None:
 
 
 def test_a_gradient_that_vanished_says_nothing_of_random_signals() -> None:
-    aimless = sys.modules["wellbegun.torch.jacobian"].aimless
     assert aimless(0.98, 1.0)
     assert not aimless(1.02, 1.0)
     assert not aimless(0.0, 1.0)  # nothing can be divided by it
@@ -161,24 +164,24 @@ def test_a_gradient_that_vanished_says_nothing_of_random_signals() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.complex64])
 @pytest.mark.parametrize("shape", [(12, 5), (12, 1), (12,), (4, 6, 7), (4, 7, 3, 2), (4, 7, 2, 2, 2)])
 def test_the_gradient_of_the_made_up_loss_is_that_of_autograd(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    lost = sys.modules["wellbegun.torch.probe"]._loss
     output = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype).requires_grad_()
-    found = lost(output, None, None)
+    made = made_up(TensorHandle(output)).loss
+    found, sent = gradient_of(made, output)
     real = output.abs() if output.is_complex() else output
-    draw = sys.modules["wellbegun.torch.probe"]._target
     axis = {1: 0, 2: 1, 3: 2}.get(len(shape), 1)
     if len(shape) == 1 or shape[axis] == 1:
-        value = functional.mse_loss(real.float(), draw(wb.laws.Normal(0, 1), real).float())
+        value = functional.mse_loss(real.float(), torch.from_numpy(made.targets))
     else:
         rows = real.movedim(axis, -1).reshape(-1, shape[axis]).float()
-        labels = draw(wb.laws.Uniform(0, shape[axis]), rows[:, 0]).floor().long()
-        value = functional.cross_entropy(rows, labels)
+        assert isinstance(made, CrossEntropy)
+        assert set(made.labels.tolist()) <= set(range(shape[axis]))
+        value = functional.cross_entropy(rows, torch.from_numpy(made.labels))
     (expected,) = torch.autograd.grad(value, [output])
-    assert found.stats.value == pytest.approx(float(value.detach()), rel=1e-5)
-    assert found.sent.dtype == expected.dtype
-    assert found.sent.shape == expected.shape
+    assert found == pytest.approx(float(value.detach()), rel=1e-5)
+    assert sent.dtype == expected.dtype
+    assert sent.shape == expected.shape
     tolerance = {torch.bfloat16: 1e-2}.get(dtype, 1e-5)
-    assert float((found.sent - expected).abs().max()) <= tolerance * float(expected.abs().max())
+    assert float((sent - expected).abs().max()) <= tolerance * float(expected.abs().max())
 
 
 def test_updates_are_relative_to_the_weights() -> None:
@@ -389,7 +392,7 @@ def test_the_gradient_of_random_targets_is_as_good_as_a_random_signal(
     with torch.no_grad():
         model[4].weight.mul_(scale)
     found = wb.check(model, batch).statistics
-    monkeypatch.setattr(sys.modules["wellbegun.torch.probe"], "aimless", lambda *_: False)
+    monkeypatch.setattr(sys.modules["wellbegun.measure.probe"], "aimless", lambda *_: False)
     other = wb.check(model, batch).statistics
     assert found.jacobian == pytest.approx(other.jacobian, rel=0.1)
     assert found.sensitivity == pytest.approx(other.sensitivity, rel=0.1)
@@ -402,7 +405,7 @@ def test_the_gradient_of_random_targets_is_as_good_as_a_random_signal(
     right = wb.check(model, batch).statistics.jacobian
     product = torch.autograd.functional.jacobian(lambda h: model[1:](h).sum(0), model[0](batch[:32]).detach())
     assert right == pytest.approx(float(product.square().sum() / 32 / 64) ** 0.5, rel=0.2)
-    monkeypatch.setattr(sys.modules["wellbegun.torch.probe"], "aimless", lambda *_: True)
+    monkeypatch.setattr(sys.modules["wellbegun.measure.probe"], "aimless", lambda *_: True)
     assert wb.check(model, batch).statistics.jacobian > 1.3 * right
 
 

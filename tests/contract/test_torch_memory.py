@@ -56,23 +56,32 @@ def test_nothing_of_a_pass_stays_until_garbage_is_collected(look) -> None:
 
 
 def test_gradients_are_not_in_memory_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["wellbegun.torch.gradients"]
+    module = sys.modules["wellbegun.measure.parameters"].ParameterStatistics
     model = nn.Sequential(*(layer for _ in range(20) for layer in (nn.Linear(20, 20), nn.Tanh())))
     seen: list[weakref.ref] = []
     alive: list[int] = []
 
-    def size(gradient: torch.Tensor) -> float:
-        seen.append(weakref.ref(gradient))
+    def take(statistics, name: str, gradient) -> None:
+        seen.append(weakref.ref(gradient.tensor))
         alive.append(sum(found() is not None for found in seen))
-        return float(gradient.norm())
+        receive(statistics, name, gradient)
 
-    monkeypatch.setattr(module, "norm", size)
+    receive = module.receive
+    monkeypatch.setattr(module, "receive", take)
     assert len([p for p in wb.check(model, drawn(64, 20)).statistics.parameters if p.gradient]) == len(seen) == 40
     assert max(alive) <= 3
     assert all(parameter._backward_hooks is None and parameter.grad is None for parameter in model.parameters())
-    with torch.no_grad():  # the control: gradients of equal units are compared afterwards
+    with torch.no_grad():  # gradients of equal units are compared afterwards, by their hashes
         for layer in model[::2]:
             layer.weight[1] = layer.weight[0]
+    seen.clear()
+    alive.clear()
+    assert wb.check(model, drawn(64, 20)).statistics.parameters[0].distinct == 19
+    assert max(alive) <= 3
+    kept: list[object] = []  # the control: handles hold what they speak of
+    monkeypatch.setattr(
+        module, "receive", lambda statistics, name, gradient: (kept.append(gradient), take(statistics, name, gradient))
+    )
     seen.clear()
     alive.clear()
     wb.check(model, drawn(64, 20))

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, RuleError, TraceError
+from wellbegun.inputs import InputSpec
 from wellbegun.laws import Normal, Orthogonal, Sections, ZeroRows
-from wellbegun.torch import InputSpec
 from wellbegun.torch.trace import expression
 from wellbegun.torch.trace.recording import trace
 
@@ -336,7 +336,7 @@ def test_looking_changes_nothing(look, fail: bool) -> None:
         (lambda: classic_plan(nn.LazyLinear(4), torch.zeros(2, 4)), TraceError, "is lazy and has no shape yet"),
         (lambda: wb.apply(nn.Linear(4, 4), "plan"), ArgumentTypeError, "apply: plan must be a Plan"),
         (lambda: InputSpec.parse("4,4:int64"), ArgumentError, "a bound for integers.*Write 4,4:int64<N"),
-        (lambda: InputSpec.parse("4,4:floaty"), ArgumentError, "a torch dtype; got 'floaty'"),
+        (lambda: InputSpec.parse("4,4:floaty"), ArgumentError, "one of float16, .*; got 'floaty'"),
     ],
 )
 def test_bad_models_and_batches(call, error: type[Exception], match: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from wellbegun._arguments import message
-from wellbegun.api.models import Applied, Result, framework
+from wellbegun.api.models import Applied, Result
+from wellbegun.backend import find
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.health import Health
 from wellbegun.reports.shown import Shown, print_tables
@@ -68,7 +69,7 @@ def report(
     items = [part for item in found for part in _parts(item)]
     contents = contents_of(items, before.health if isinstance(before, Result) else before, with_model=model is not None)
     if model is not None and contents.plan is not None:
-        samples = partial(framework().parameter_samples, model)
+        samples = partial(find(model).parameter_samples, model)
         contents = replace(contents, histograms=histograms(contents.plan, samples))
     text = document(contents, title or "How this model begins", __version__)
     return text if path is None else write_text(path, text)

@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
+from wellbegun import measure
 from wellbegun._arguments import message
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
+from wellbegun.backend import Backend, find
 from wellbegun.engine import Matrices
-from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
-from wellbegun.materialize import Ledger
+from wellbegun.materialize import Ledger, fill_targets
 from wellbegun.planning import Plan, SignalPropagation, make_plan, overrides_of, propagation
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
@@ -38,19 +40,6 @@ class Result(Displayed):
     plan: Plan
     ledger: Ledger
     health: Health
-
-
-def framework() -> Any:
-    """What speaks torch, loaded when a model is given."""
-    try:
-        import torch  # noqa: F401 - the message below is better than the one from inside
-    except ImportError as error:
-        raise MissingDependencyError(
-            "wellbegun: PyTorch models need torch. Install it: pip install 'wellbegun[torch]'."
-        ) from error
-    import wellbegun.torch as adapter
-
-    return adapter
 
 
 def plan(
@@ -103,15 +92,16 @@ def plan(
     ('xavier_normal()', 'lecun_normal()')
     """
     asked = overrides_of(_rules(rules), exclude, only)
-    return _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
+    return _decide(find(model), model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
 
 
 @uncollected()
-def _decide(model: Any, batch: Any, progress: Progress | None, **asked: Any) -> tuple[ModelGraph, Plan]:
+def _decide(
+    backend: Backend, model: Any, batch: Any, progress: Progress | None, *, gather: bool = False, **asked: Any
+) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
-    adapter = framework()
-    graph = adapter.trace(model, batch, progress=progress)
-    return graph, adapter.agreed(model, make_plan(graph, **asked))
+    graph = backend.trace(model, batch, gather=gather, progress=progress)
+    return graph, backend.agree(model, make_plan(graph, **asked))
 
 
 def _rules(rules: Any) -> Any:
@@ -157,26 +147,32 @@ def initialize(
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
     2
     """
-    asked, adapter = overrides_of(_rules(rules), exclude, only), framework()
-    adapter.materialize(model, batch)
-    seed = adapter.agreed(model, fresh_seed() if seed is None else seed)
-    told = phase(progress, "fill")
-    judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
+    asked, backend = overrides_of(_rules(rules), exclude, only), find(model)
+    backend.prepare(model, batch)
+    seed = backend.agree(model, fresh_seed() if seed is None else seed)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
-    with adapter.gathered(model) as parts:
-        graph, decided = _decide(model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)
-        ledger = adapter.apply_plan(model, decided, threads=threads, progress=told, matrices=matrices)
-        if calibrate:
-            again: dict[str, Any] = {"threads": threads, "matrices": matrices}
-            with uncollected():
-                decided, ledger, found = adapter.calibrate(model, graph, decided, batch, **again, **judged)
-            health = examine(found)
-        else:
-            health = check(model, batch, **judged)
-    if parts:  # so far whole copies were filled
-        decided = adapter.agreed(model, decided)
-        ledger = apply(model, decided, threads=threads, progress=told).ledger
-    return Result(model, decided, ledger, health)
+    told: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
+    graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
+
+    def write(
+        model: Any, plan: Plan, before: Plan | None = None, progress: Progress | None = None
+    ) -> tuple[Any, Ledger]:
+        return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
+
+    model, ledger = write(model, decided, progress=phase(progress, "fill"))
+    judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
+    if not calibrate:
+        return Result(model, decided, ledger, check(model, batch, **judged))
+    with uncollected():
+        model, decided, ledger, found = measure.calibrate(backend, model, graph, decided, batch, write, **judged)
+    return Result(model, decided, ledger, examine(found))
+
+
+def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
+    """Carry out a plan; a framework without mutable models gives a new one."""
+    targets = backend.targets(model)
+    ledger = fill_targets(plan, targets, **options)
+    return backend.rebuild(model, targets), ledger
 
 
 def apply(
@@ -208,8 +204,7 @@ def apply(
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
-    ledger: Ledger = framework().apply_plan(model, plan, threads=threads, progress=progress)
-    return Applied(model, ledger)
+    return Applied(*_fill(find(model), model, plan, threads=threads, progress=progress))
 
 
 @uncollected()
@@ -248,9 +243,7 @@ def check(
     >>> found.code, found.title, found.remedy
     ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
-    adapter = framework()
-    with adapter.gathered(model):
-        return examine(adapter.probe(model, batch, loss, chance=chance, progress=progress))
+    return examine(measure.probe(find(model), model, batch, loss, chance=chance, progress=progress))
 
 
 @uncollected()
@@ -286,7 +279,5 @@ def signal_propagation(model: Any, plan: Plan, batch: Any = None) -> SignalPropa
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("signal_propagation", "plan", "a Plan", type(plan).__name__))
-    adapter = framework()
-    with adapter.gathered(model):
-        graph, measurement = adapter.measure(model, batch)
+    graph, measurement = measure.moments(find(model), model, batch)
     return propagation.signal_propagation(graph, plan, measurement)

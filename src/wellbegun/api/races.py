@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, SupportsIndex
 
-from wellbegun.api.models import apply, check, framework, initialize
+from wellbegun.api.models import apply, check, initialize
+from wellbegun.backend import default
 from wellbegun.racing.results import Race
 
 
@@ -83,12 +84,12 @@ def race(
     from wellbegun.racing.run import run
     from wellbegun.racing.settings import settings_of
 
-    framework()
     settings = settings_of(
         candidates,
         build,
         data,
         Tools(initialize, apply, check),
+        default(),
         rates=rates,
         optimizers=optimizers,
         seeds=seeds,

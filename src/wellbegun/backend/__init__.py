@@ -6,7 +6,7 @@ small samples. An observer never changes a tensor: it returns effects, which are
 them out, in place or by substituting values.
 """
 
-from wellbegun.backend.find import FILES, KNOWN, default, find, named
+from wellbegun.backend.find import FILES, KNOWN, MODELS, belongs, default, find, named
 from wellbegun.backend.framework import Backend
 from wellbegun.backend.session import (
     CrossEntropy,
@@ -20,13 +20,15 @@ from wellbegun.backend.session import (
     Signal,
     SquaredError,
     Start,
+    classes_of,
 )
-from wellbegun.backend.training import Batch, Course, Inputs, Metric, Model, Optimizer, Trainer
+from wellbegun.backend.training import Batch, Course, Inputs, Metric, Model, Optimizer, Trainer, samples_at
 from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, Shift, Strayed
 
 __all__ = [
     "FILES",
     "KNOWN",
+    "MODELS",
     "Attended",
     "Backend",
     "Batch",
@@ -53,7 +55,10 @@ __all__ = [
     "Start",
     "Strayed",
     "Trainer",
+    "belongs",
+    "classes_of",
     "default",
     "find",
     "named",
+    "samples_at",
 ]

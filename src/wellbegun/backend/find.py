@@ -29,6 +29,7 @@ KNOWN: Mapping[str, _Known] = {
         "PyTorch models need torch. Install it: pip install 'wellbegun[torch]'.",
     ),
 }
+MODELS = " or ".join(known.models for known in KNOWN.values())
 FILES: Mapping[str, str] = {".pt": "torch"}  # ending of a file of batches -> the framework whose own it is
 
 
@@ -38,13 +39,20 @@ def find(model: Model) -> Backend:
     Raises:
         ArgumentTypeError: no model of any framework. MissingDependencyError: no framework is installed.
     """
+    name = belongs(model)
+    if name is not None:
+        return named(name)
+    default()  # without any framework, that is the message
+    raise ArgumentTypeError(message("wellbegun", "model", MODELS, type(model).__name__))
+
+
+def belongs(thing: object) -> str | None:
+    """The name of the framework that something is a model of; None if it is none."""
     for name, known in KNOWN.items():
         kind = getattr(sys.modules.get(known.module), known.kind, None)
-        if isinstance(kind, type) and isinstance(model, kind):
-            return named(name)
-    default()  # without any framework, that is the message
-    allowed = " or ".join(known.models for known in KNOWN.values())
-    raise ArgumentTypeError(message("wellbegun", "model", allowed, type(model).__name__))
+        if isinstance(kind, type) and isinstance(thing, kind):
+            return name
+    return None
 
 
 def default() -> Backend:

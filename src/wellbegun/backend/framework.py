@@ -1,12 +1,12 @@
 """A framework as a whole."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from wellbegun._typing import Progress
+from wellbegun._typing import Array, Progress
 from wellbegun.backend.session import Loss, Session
 from wellbegun.backend.training import Batch, Model, Trainer
 from wellbegun.graph import ModelGraph, Parameter
@@ -74,6 +74,12 @@ class Backend(Protocol):
 
     def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
         """The model with what was written: the same object where targets are its own memory, else a new one."""
+
+    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+        """Some values of each of these parameters, evenly spaced, and how many the parameter has.
+
+        Left out: names the model does not have, complex parameters and those without memory.
+        """
 
     # ------------------------------------------------------------------ files and texts
     def read_batch(self, path: Path) -> object:

@@ -22,6 +22,14 @@ class CrossEntropy:
     axis: int
 
 
+def classes_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Number of classes of an output and their axis: (N, K), (N, T, K) or (N, K, H, W, ...)."""
+    if len(shape) < 2:
+        return 1, 0
+    axis = 1 if len(shape) == 2 or len(shape) > 3 else 2
+    return shape[axis], axis
+
+
 @dataclass(frozen=True, eq=False)
 class SquaredError:
     """Mean squared error against targets in the shape of the output; of complex outputs, their magnitudes."""

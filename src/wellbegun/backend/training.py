@@ -25,6 +25,13 @@ class Course:
     batch_size: int = 128
 
 
+def samples_at(inputs: Inputs, places: Array) -> Inputs:
+    """The samples at these places."""
+    if isinstance(inputs, dict):
+        return {name: part[places] for name, part in inputs.items()}
+    return tuple(part[places] for part in inputs) if isinstance(inputs, tuple) else inputs[places]
+
+
 Metric: TypeAlias = Callable[[object, object], object]  # of outputs and targets: a number
 Optimizer: TypeAlias = str | Callable[[object, float], object]  # a name, or a function of (parameters, rate)
 

@@ -29,6 +29,9 @@ class Handle(Protocol):
         `less`: what is subtracted first, one number for each place along `axis`.
         """
 
+    def minus(self, other: "Handle") -> "Handle":
+        """The difference to a value of the same shape."""
+
     def largest(self) -> float:
         """Largest magnitude; 0 for no entries."""
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from wellbegun import __version__, api
+from wellbegun.backend import find
 from wellbegun.errors import ModelError, WellbegunError
 from wellbegun.planning import Overrides
 from wellbegun.storage import load_rules
@@ -104,23 +105,12 @@ def working(all_of_it: str = "") -> Iterator[Callable[[int, int, str], None]]:
         yield progress
 
 
-def loss_of(targets: Any) -> dict[str, Any]:
+def loss_of(model: object, targets: object) -> dict[str, Any]:
     """Cross-entropy against given integer targets; a loss made up by `check` without them."""
     if targets is None:
         return {}
-    import math
-
-    import torch
-    from torch.nn import functional
-
-    labels = torch.as_tensor(targets)
-    if labels.dtype.is_floating_point:
-        return {"loss": lambda output: functional.mse_loss(output.float(), labels.to(output.device).float())}
-    classes = int(labels.max()) + 1
-    return {
-        "loss": lambda out: functional.cross_entropy(out, labels.long().to(out.device)),
-        "chance": math.log(max(classes, 2)),
-    }
+    loss, chance = find(model).loss_against(targets)
+    return {"loss": loss} if chance is None else {"loss": loss, "chance": chance}
 
 
 def write(save: Callable[[Any, Path], object], what: Any, path: Path) -> None:

@@ -9,6 +9,7 @@ from wellbegun import api
 from wellbegun._arguments import known
 from wellbegun._loading import load_batch, load_model
 from wellbegun._typing import phase
+from wellbegun.backend import find
 from wellbegun.cli.common import (
     Excludes,
     Formats,
@@ -135,18 +136,16 @@ def init_command(
         folder_of("init: --html", html)
         built = load_model(model, batch)
         known = None if plan is None else load_plan(plan)
-        before = None if html is None else api.check(built, batch, **loss_of(targets))
+        before = None if html is None else api.check(built, batch, **loss_of(built, targets))
         with working() as progress:
             if known is None:
                 options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
-                found = api.initialize(built, batch, progress=progress, **options, **loss_of(targets))
+                found = api.initialize(built, batch, progress=progress, **options, **loss_of(built, targets))
                 decided, ledger, health = found.plan, found.ledger, found.health
             else:
                 decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill")).ledger
-                health = api.check(built, batch, progress=progress, **loss_of(targets))
-        from wellbegun.torch import save_weights
-
-        write(lambda found, path: save_weights(built, found, path), decided, out)
+                health = api.check(built, batch, progress=progress, **loss_of(built, targets))
+        write(lambda found, path: find(built).save(built, found, path), decided, out)
         write_report(html, decided, ledger, health, before=before, model=built, title=f"How {model} begins")
     if format == "json":
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
@@ -178,7 +177,8 @@ def check_command(
         folder_of("check: --html", html)
         batch, targets = load_batch(input or [])
         with working() as progress:
-            found = api.check(load_model(model, batch), batch, progress=progress, **loss_of(targets))
+            built = load_model(model, batch)
+            found = api.check(built, batch, progress=progress, **loss_of(built, targets))
             health = found.without(allow or ())
         write_report(html, health, title=f"How {model} begins")
     if format == "json":

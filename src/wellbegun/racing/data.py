@@ -9,9 +9,9 @@ import numpy as np
 
 from wellbegun._arguments import message
 from wellbegun._typing import Array
+from wellbegun.backend import Inputs, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
 
-Inputs = Array | tuple[Array, ...] | dict[str, Array]
 TARGETS = ("y", "target", "targets", "labels")
 SINGLE = ("x", "input", "inputs")
 FORMS = (
@@ -46,6 +46,18 @@ def _parts(inputs: Inputs | None) -> list[tuple[str, Array]]:
     if isinstance(inputs, dict):
         return list(inputs.items())
     return [(str(i), part) for i, part in enumerate(inputs)] if isinstance(inputs, tuple) else [("", inputs)]
+
+
+def chance_of(targets: Array) -> float:
+    """Loss of the best answer that ignores the input: the entropy of the classes, or the variance.
+
+    >>> round(chance_of(np.array([0, 1, 0, 1])), 4)
+    0.6931
+    """
+    if np.issubdtype(targets.dtype, np.floating):
+        return float(np.square(targets - targets.mean(axis=0), dtype=np.float64).mean())
+    shares = np.unique(targets, return_counts=True)[1] / targets.size
+    return float(-(shares * np.log(shares)).sum())
 
 
 def data_of(given: Any) -> Data:
@@ -95,13 +107,7 @@ def _split(inputs: Inputs, targets: Array, name: str) -> Data:
     test, train = order[: len(order) // 5], order[len(order) // 5 :]
     if not len(test):
         return data
-    return Data(_taken(inputs, train), targets[train], _taken(inputs, test), targets[test], name)
-
-
-def _taken(inputs: Inputs, index: Array) -> Inputs:
-    if isinstance(inputs, dict):
-        return {name: part[index] for name, part in inputs.items()}
-    return tuple(part[index] for part in inputs) if isinstance(inputs, tuple) else inputs[index]
+    return Data(samples_at(inputs, train), targets[train], samples_at(inputs, test), targets[test], name)
 
 
 def _from_names(given: Mapping[Any, Any], name: str) -> Data:

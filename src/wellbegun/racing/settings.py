@@ -1,14 +1,15 @@
 """The arguments of a race, checked before anything runs, and what tells one race from another."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wellbegun import __version__
 from wellbegun._arguments import choice, integer, message, real, seed_of
+from wellbegun.backend import Backend, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
-from wellbegun.racing.data import Data, data_of
+from wellbegun.racing.data import Data, chance_of, data_of
 from wellbegun.racing.entrants import Tools, candidates_of, digest, function_text
 from wellbegun.racing.work import Arm, Kit
 
@@ -82,7 +83,7 @@ class Settings:
             "build": _text(kit.build),
             "model": f"{self.model} {self.shape}",
             "data": f"{self.data.name} {self.data.digest()}",
-            "versions": {"wellbegun": __version__, "torch": version("torch")},
+            "versions": {"wellbegun": __version__, kit.framework: version(kit.framework)},
         }
 
 
@@ -103,6 +104,7 @@ def settings_of(
     build: Callable[[], Any],
     data: Any,
     tools: Tools,
+    backend: Backend,
     *,
     rates: Iterable[float],
     optimizers: Any,
@@ -120,7 +122,7 @@ def settings_of(
         if not callable(value):
             raise ArgumentTypeError(message("race", argument, "a function", value))
     found_rates = rates_of(rates)
-    kinds, numbers = optimizers_of(optimizers), seeds_of(seeds)
+    kinds, numbers = optimizers_of(optimizers, backend.trainer().optimizers), seeds_of(seeds)
     length = integer("race", "steps", steps, minimum=1)
     size = integer("race", "batch_size", batch_size, minimum=1)
     if prune is not None:
@@ -128,6 +130,7 @@ def settings_of(
     known = None if chance is None else real("race", "chance", chance, minimum=0.0, exclusive=True)
     found = data_of(data)
     kit = Kit(
+        backend.name,
         build,
         {candidate.name: candidate for candidate in entrants},
         kinds,
@@ -138,7 +141,7 @@ def settings_of(
         length,
         min(size, len(found.targets)),
     )
-    model, shape = _tried(kit, found, numbers[0])
+    model, shape = _tried(backend, kit, found, numbers[0])
     return Settings(kit, found, found_rates, numbers, prune, model, shape)
 
 
@@ -162,14 +165,12 @@ def _different(argument: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def optimizers_of(given: Any) -> dict[str, Any]:
+def optimizers_of(given: Any, names: Collection[str]) -> dict[str, Any]:
     """Optimizers by name: names of known ones, functions of (parameters, rate), or a dict of these."""
-    from wellbegun.torch.training import OPTIMIZERS
-
     if isinstance(given, str) or callable(given):
         given = (given,)
     if not isinstance(given, Iterable):
-        allowed = f"names ({', '.join(OPTIMIZERS)}) or functions of (parameters, rate)"
+        allowed = f"names ({', '.join(names)}) or functions of (parameters, rate)"
         raise ArgumentTypeError(message("race", "optimizers", allowed, given))
     if isinstance(given, Mapping):
         pairs = list(given.items())
@@ -177,36 +178,27 @@ def optimizers_of(given: Any) -> dict[str, Any]:
         pairs = [(kind if isinstance(kind, str) else getattr(kind, "__name__", repr(kind)), kind) for kind in given]
     for _, kind in pairs:
         if not callable(kind):
-            choice("race", "optimizers", kind, tuple(OPTIMIZERS))
+            choice("race", "optimizers", kind, tuple(names))
     _different("optimizers", tuple(name for name, _ in pairs))
     return dict(pairs)
 
 
 def _chance(data: Data) -> float | None:
-    from wellbegun.torch.training import chance_of
-
     found = chance_of(data.targets)
     return found if found > 0 and math.isfinite(found) else None
 
 
-def _tried(kit: Kit, data: Data, seed: int) -> tuple[str, str]:
+def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[str, str]:
     """Build the model and send it one batch: what it is in words, and a digest of its parameters' shapes."""
-    from wellbegun.torch import materialize
-    from wellbegun.torch.training import batches, built, evaluate, loss_at, optimizer_of, picked, seeded, tensors
-
-    course = kit.course(data, 1)
-    with seeded(seed):
-        index = next(batches(len(data.targets), kit.batch_size, seed))
+    course, trainer = kit.course(data, 1), backend.trainer()
+    with trainer.seeded(seed):
+        index = next(trainer.order(len(data.targets), kit.batch_size, seed))
         try:
-            model = built(kit.build, seed)
-            materialize(model, tensors(picked(data.inputs, index)))
-            value = loss_at(model, course, index)
-            if not value.requires_grad:
-                raise ArgumentError("race: loss must depend on the model's parameters; it does not.")
-            for kind in kit.optimizers.values():
-                optimizer_of(kind, model, 1e-3)
+            model = trainer.build(kit.build, seed)
+            backend.prepare(model, trainer.batch(samples_at(data.inputs, index)))
+            trainer.attempt(model, course, index, kit.optimizers.values())
             if data.test_inputs is not None and data.test_targets is not None:
-                evaluate(model, picked(data.test_inputs, index[:1] * 0), data.test_targets[:1], kit.metric)
+                trainer.evaluate(model, samples_at(data.test_inputs, index[:1] * 0), data.test_targets[:1], kit.metric)
         except WellbegunError:
             raise
         except Exception as error:  # the user's model, loss, optimizer or metric: told with what to look at
@@ -214,8 +206,11 @@ def _tried(kit: Kit, data: Data, seed: int) -> tuple[str, str]:
                 f"race: a first try of model, loss, optimizers and metric on one batch failed: "
                 f"{type(error).__name__}: {error}. Inputs: {_shapes(data.inputs)}; targets: {_shapes(data.targets)}."
             ) from error
-    shapes = {name: list(tensor.shape) for name, tensor in model.named_parameters()}
-    values = sum(tensor.numel() for tensor in model.parameters())
+    every = backend.describe(model).values()
+    computed = {parameter.set_by for parameter in every}
+    stored = [p for p in every if p.name not in computed and (p.tied_to is None or p.set_by is not None)]
+    shapes = {parameter.name: list(parameter.shape) for parameter in stored}
+    values = sum(math.prod(parameter.shape) for parameter in stored)
     return f"{type(model).__name__} with {values:,} parameters", digest(shapes)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from wellbegun.backend import Course, Trainer, named, samples_at
 from wellbegun.errors import ArgumentError
 from wellbegun.racing.data import Data
 from wellbegun.racing.entrants import Candidate, Tools
@@ -38,6 +39,7 @@ class Job(NamedTuple):
 class Kit:
     """What all trials have in common, but the data."""
 
+    framework: str
     build: Callable[[], Any]
     candidates: Mapping[str, Candidate]
     optimizers: Mapping[str, Any]  # name -> name or function(parameters, rate)
@@ -48,10 +50,13 @@ class Kit:
     steps: int
     batch_size: int
 
-    def course(self, data: Data, steps: int) -> Any:
-        """Data, loss and length as the training takes them."""
-        from wellbegun.torch.training import Course
+    @property
+    def trainer(self) -> Trainer:
+        """What trains in the framework of the models."""
+        return named(self.framework).trainer()
 
+    def course(self, data: Data, steps: int) -> Course:
+        """Data, loss and length as the training takes them."""
         return Course(data.inputs, data.targets, self.loss, self.chance, steps, self.batch_size)
 
 
@@ -120,11 +125,9 @@ def run_job(packed: bytes | Kit, arrays: dict[str, Any], job: Job, parent: int) 
     """Every trial of a job. What the user's functions raise makes a trial "failed"."""
     if os.getpid() != parent and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    from wellbegun.torch.training import seeded
-
     with _ONE_AT_A_TIME, interrupts_between_steps() as between:
         kit = _unpacked(packed)
-        with seeded(job.seed):
+        with kit.trainer.seeded(job.seed):
             return list(_trials(kit, Data(**arrays), job, between))
 
 
@@ -179,22 +182,20 @@ def _told(error: Exception) -> str:
 
 
 def _trial(
-    kit: Kit, data: Data, course: Any, job: Job, arm: Arm, between: Any, model: Any, findings: tuple[str, ...]
+    kit: Kit, data: Data, course: Course, job: Job, arm: Arm, between: Any, model: Any, findings: tuple[str, ...]
 ) -> Trial:
     """Train this model; the time is that of the training alone, as the first values are the same for every arm."""
-    from wellbegun.torch.training import evaluate, optimizer_of, train
-
-    start = time.perf_counter()
-    losses, diverged = train(model, course, optimizer_of(kit.optimizers[arm[0]], model, arm[1]), job.seed, between)
+    trainer, start = kit.trainer, time.perf_counter()
+    losses, diverged = trainer.train(model, course, kit.optimizers[arm[0]], arm[1], job.seed, between)
     seconds = time.perf_counter() - start
     metric = None
     if not diverged and data.test_inputs is not None and data.test_targets is not None:
-        metric = evaluate(model, data.test_inputs, data.test_targets, kit.metric)
+        metric = trainer.evaluate(model, data.test_inputs, data.test_targets, kit.metric)
     status: Status = "diverged" if diverged else "done" if job.steps == kit.steps else "stopped"
     return Trial(job.candidate, *arm, job.seed, tuple(losses), status, metric, seconds, findings=findings)
 
 
-def _models(kit: Kit, course: Any, job: Job) -> Iterator[tuple[Any, tuple[str, ...]]]:
+def _models(kit: Kit, course: Course, job: Job) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """The model with its first values, as often as asked: copies, or made again where it cannot be copied."""
     model, findings = _ready(kit, course, job)
     while True:
@@ -205,19 +206,17 @@ def _models(kit: Kit, course: Any, job: Job) -> Iterator[tuple[Any, tuple[str, .
         model = _ready(kit, course, job)[0] if spare is None else spare
 
 
-def _ready(kit: Kit, course: Any, job: Job) -> tuple[Any, tuple[str, ...]]:
+def _ready(kit: Kit, course: Course, job: Job) -> tuple[Any, tuple[str, ...]]:
     """A fresh model with its first values, and the codes of what its health check found."""
-    from wellbegun.torch import materialize
-    from wellbegun.torch.training import batches, built, picked, tensors
+    trainer = kit.trainer
+    model: Any = trainer.build(kit.build, job.seed)
+    index = next(trainer.order(len(course.targets), course.batch_size, job.seed))[:SAMPLES]
+    batch = trainer.batch(samples_at(course.inputs, index))
 
-    model = built(kit.build, job.seed)
-    index = next(batches(len(course.targets), course.batch_size, job.seed))[:SAMPLES]
-    batch = tensors(picked(course.inputs, index))
+    def loss(result: object) -> object:
+        return trainer.loss(course, result, index)
 
-    def loss(result: Any) -> Any:
-        return course.judge(result, course.targets[index])
-
-    materialize(model, batch)
+    named(kit.framework).prepare(model, batch)
     judged = {"loss": loss, "chance": course.chance}
     model, health = kit.candidates[job.candidate].prepare(model, batch, job.seed, kit.tools, judged)
     wrong = (finding.code for finding in health.findings if finding.severity != "remark")

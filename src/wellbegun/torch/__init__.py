@@ -1,26 +1,7 @@
-"""PyTorch: trace a module to a graph, write a plan into it, probe its health. Nothing else lives here."""
+"""PyTorch: names, runs and stores; what is decided and measured is decided and measured elsewhere."""
 
-from wellbegun.torch.batch import InputSpec
-from wellbegun.torch.calibrate import calibrate
-from wellbegun.torch.lazy import materialize
-from wellbegun.torch.measure import measure
-from wellbegun.torch.probe import probe
-from wellbegun.torch.samples import parameter_samples
-from wellbegun.torch.saving import save_weights
-from wellbegun.torch.shards import agreed, gathered
-from wellbegun.torch.targets import apply_plan
-from wellbegun.torch.trace.recording import trace
+from wellbegun.torch.framework import TorchBackend
 
-__all__ = [
-    "InputSpec",
-    "agreed",
-    "apply_plan",
-    "calibrate",
-    "gathered",
-    "materialize",
-    "measure",
-    "parameter_samples",
-    "probe",
-    "save_weights",
-    "trace",
-]
+__all__ = ["BACKEND"]
+
+BACKEND = TorchBackend()

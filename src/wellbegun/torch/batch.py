@@ -1,6 +1,5 @@
 """Batches: what the user gives, what a shape means, and where it has to live."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,51 +8,11 @@ import numpy as np
 import torch
 
 from wellbegun._arguments import message
-from wellbegun.engine import fill
-from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
-from wellbegun.laws import Normal, Uniform
+from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, TraceError
+from wellbegun.inputs import InputSpec
 from wellbegun.torch.huggingface import inputs_of
 
 Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """A made-up input: standard normal numbers, or integers below `high`, from a fixed stream.
-
-    Text form: "32,1,8,8", "4,16:float16", "8,32:int64<1000" (integers need the bound).
-
-    >>> InputSpec.parse("8,32:int64<1000")
-    InputSpec(shape=(8, 32), dtype='int64', high=1000)
-    """
-
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-    high: int | None = None
-
-    @staticmethod
-    def parse(text: str) -> "InputSpec":
-        """From text; ArgumentError if it is none."""
-        found = re.fullmatch(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*", text)
-        allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz or .pt file"
-        if not found:
-            raise ArgumentError(message("input", "spec", allowed, text))
-        dtype, high = found.group(2) or "float32", found.group(3)
-        if not hasattr(torch, dtype) or not isinstance(getattr(torch, dtype), torch.dtype):
-            raise ArgumentError(message("input", "dtype", "a torch dtype", dtype))
-        if (not getattr(torch, dtype).is_floating_point) != (high is not None):
-            remedy = f"Write {found.group(1)}:{dtype}<N, with N the number of different values."
-            raise ArgumentError(message("input", "spec", "a bound for integers, and only for them", text, remedy))
-        shape = tuple(int(size) for size in found.group(1).split(","))
-        return InputSpec(shape, dtype, None if high is None else int(high))
-
-    def tensor(self, name: str) -> torch.Tensor:
-        """The same numbers every time, from the stream (0, name)."""
-        law = Normal(0, 1) if self.high is None else Uniform(0, self.high)
-        drawn = torch.from_numpy(fill(law, self.shape, seed=0, name=name))
-        if self.high is not None:
-            drawn = drawn.floor().clamp(max=self.high - 1)
-        return drawn.to(getattr(torch, self.dtype))
 
 
 @dataclass(frozen=True)
@@ -88,15 +47,6 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
     return Call((_leaf(batch, "input0"),), {})
 
 
-def is_data(batch: Batch) -> bool:
-    """Whether a batch holds values of the user's, not only shapes of inputs to be made up."""
-    if isinstance(batch, Mapping):
-        return any(is_data(value) for value in batch.values())
-    if isinstance(batch, (tuple, list)):
-        return any(is_data(item) for item in batch)
-    return isinstance(batch, (torch.Tensor, np.ndarray))
-
-
 def _is_shape(value: Any) -> bool:
     return len(value) > 0 and all(isinstance(size, int) and not isinstance(size, bool) for size in value)
 
@@ -106,12 +56,12 @@ def _leaf(value: Any, name: str) -> Any:
         return value.detach()
     if isinstance(value, np.ndarray):
         return torch.from_numpy(np.array(value))
-    if isinstance(value, InputSpec):
-        return value.tensor(name)
     if isinstance(value, str):
-        return InputSpec.parse(value).tensor(name)
-    if isinstance(value, (tuple, list)) and _is_shape(value):
-        return InputSpec(tuple(value)).tensor(name)
+        value = InputSpec.parse(value)
+    elif isinstance(value, (tuple, list)) and _is_shape(value):
+        value = InputSpec(tuple(value))
+    if isinstance(value, InputSpec):
+        return torch.from_numpy(value.draw(name)).to(getattr(torch, value.dtype))
     if isinstance(value, (tuple, list)):
         return _like(value, [_leaf(item, f"{name}.{i}") for i, item in enumerate(value)])
     if isinstance(value, Mapping):
@@ -189,3 +139,14 @@ def _leaves(node: Any) -> list[torch.Tensor]:
 def outputs_of(result: Any) -> list[torch.Tensor]:
     """Tensors in whatever a model returned: tensor, tuple, dict, dataclass or distribution."""
     return _leaves(result)
+
+
+def main_output(result: Any) -> torch.Tensor:
+    """The tensor a loss is taken of: the logits, or the first floating-point output."""
+    logits = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
+    if isinstance(logits, torch.Tensor):
+        return logits
+    for tensor in outputs_of(result):
+        if tensor.is_floating_point() or tensor.is_complex():
+            return tensor
+    raise TraceError("check: the model returns no floating-point tensor, so there is nothing to take a loss of.")

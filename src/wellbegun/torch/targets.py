@@ -5,29 +5,15 @@ from functools import partial
 import torch
 
 from wellbegun._arguments import DTYPES
-from wellbegun._typing import Array, Progress
-from wellbegun.engine import Job, Matrices
+from wellbegun._typing import Array
+from wellbegun.engine import Job
 from wellbegun.engine.regions import Region
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.laws import Law
-from wellbegun.materialize import Ledger, Sink, Target, draw_region, fill_targets
-from wellbegun.planning import Plan
+from wellbegun.materialize import Sink, Target, draw_region
 from wellbegun.torch.device import DeviceMemory
 from wellbegun.torch.parametrize import Computed, assign, computed_of, visible
 from wellbegun.torch.shards import local_part
-
-
-def apply_plan(
-    model: torch.nn.Module,
-    plan: Plan,
-    *,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    before: Plan | None = None,
-    matrices: Matrices | None = None,
-) -> Ledger:
-    """Fill the model in place; see `fill_targets`."""
-    return fill_targets(plan, targets(model), threads=threads, progress=progress, before=before, matrices=matrices)
 
 
 def targets(model: torch.nn.Module) -> dict[str, Target]:

@@ -4,8 +4,7 @@ import functools
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,40 +13,13 @@ from torch.nn import functional
 
 from wellbegun._arguments import message
 from wellbegun._typing import Array
-from wellbegun.errors import ArgumentTypeError
-from wellbegun.torch.batch import call_of, place
-from wellbegun.torch.probe import _classes, _main_output
+from wellbegun.backend import Batch, Course, Inputs, Metric, Model, Optimizer, Output, Scalar, classes_of, samples_at
+from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.torch.batch import call_of, main_output, place
+from wellbegun.torch.trace.recording import check_model
 
-Inputs = Array | tuple[Array, ...] | dict[str, Array]
-Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for
 _CHUNK = 1024  # samples evaluated at once
-
-
-@dataclass(frozen=True)
-class Course:
-    """What every trial of a race has in common: data, loss and length."""
-
-    inputs: Inputs
-    targets: Array
-    loss: Loss | None = None  # of the model's output and the targets; None: cross-entropy or squared error
-    chance: float | None = None
-    steps: int = 100
-    batch_size: int = 128
-
-    def judge(self, result: Any, targets: Array) -> torch.Tensor:
-        """The training loss of what the model returned.
-
-        Raises:
-            ArgumentTypeError: the given loss is no scalar tensor.
-        """
-        wanted = targets_of(targets, _main_output(result))
-        value = default_loss(result, wanted) if self.loss is None else self.loss(result, wanted)
-        if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            allowed = "a function of output and targets that gives a scalar tensor"
-            raise ArgumentTypeError(message("race", "loss", allowed, got))
-        return value
 
 
 OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
@@ -81,13 +53,6 @@ def restart(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
-def picked(inputs: Inputs, index: Array) -> Inputs:
-    """The samples at these places."""
-    if isinstance(inputs, dict):
-        return {name: part[index] for name, part in inputs.items()}
-    return tuple(part[index] for part in inputs) if isinstance(inputs, tuple) else inputs[index]
-
-
 def batches(samples: int, size: int, seed: int) -> Iterator[Array]:
     """Places of the samples of each batch, without end: one order of all samples after the other.
 
@@ -111,11 +76,26 @@ def targets_of(targets: Array, like: torch.Tensor) -> torch.Tensor:
 
 def default_loss(result: Any, targets: torch.Tensor) -> torch.Tensor:
     """Cross-entropy for whole-number targets, else mean squared error."""
-    output = _main_output(result)
+    output = main_output(result)
     if targets.is_floating_point():
         return functional.mse_loss(output.reshape(targets.shape), targets)
-    classes, axis = _classes(output)
+    classes, axis = classes_of(tuple(output.shape))
     return functional.cross_entropy(output.movedim(axis, -1).reshape(-1, classes), targets.reshape(-1))
+
+
+def judge(course: Course, result: Any, targets: Array) -> torch.Tensor:
+    """The training loss of what the model returned.
+
+    Raises:
+        ArgumentTypeError: the given loss is no scalar tensor.
+    """
+    wanted = targets_of(targets, main_output(result))
+    value = default_loss(result, wanted) if course.loss is None else course.loss(result, wanted)
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        allowed = "a function of output and targets that gives a scalar tensor"
+        raise ArgumentTypeError(message("race", "loss", allowed, got))
+    return value
 
 
 def forward(model: torch.nn.Module, inputs: Inputs) -> Any:
@@ -126,7 +106,7 @@ def forward(model: torch.nn.Module, inputs: Inputs) -> Any:
 
 def loss_at(model: torch.nn.Module, course: Course, index: Array) -> torch.Tensor:
     """The training loss on some samples."""
-    return course.judge(forward(model, picked(course.inputs, index)), course.targets[index])
+    return judge(course, forward(model, samples_at(course.inputs, index)), course.targets[index])
 
 
 def optimizer_of(kind: Any, model: torch.nn.Module, rate: float) -> torch.optim.Optimizer:
@@ -171,19 +151,21 @@ def train(
     return losses, False
 
 
-def evaluate(
-    model: torch.nn.Module, inputs: Inputs, targets: Array, metric: Callable[[torch.Tensor, torch.Tensor], Any] | None
-) -> float:
+def evaluate(model: torch.nn.Module, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
     """The metric of the model's main output on all these samples, in eval mode; its own mode comes back."""
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            parts = [_main_output(forward(model, picked(inputs, index))).detach() for index in _chunks(len(targets))]
+            parts = [main_output(forward(model, samples_at(inputs, index))).detach() for index in _chunks(len(targets))]
     finally:
         model.train(training)
     output = torch.cat(parts)
-    return float((metric or default_metric)(output, targets_of(targets, output)))
+    return _number((metric or default_metric)(output, targets_of(targets, output)))
+
+
+def _number(value: Any) -> float:
+    return float(value)
 
 
 def _chunks(samples: int) -> Iterable[Array]:
@@ -193,21 +175,9 @@ def _chunks(samples: int) -> Iterable[Array]:
 def default_metric(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Share of classes named correctly, or R² for real targets: higher is better, 1 is perfect."""
     if not targets.is_floating_point():
-        return (output.argmax(_classes(output)[1]) == targets).double().mean()
+        return (output.argmax(classes_of(tuple(output.shape))[1]) == targets).double().mean()
     error = (output.reshape(targets.shape).double() - targets.double()).square().mean()
     return 1 - error / targets.double().var(unbiased=False)
-
-
-def chance_of(targets: Array) -> float:
-    """Loss of the best answer that ignores the input: the entropy of the classes, or the variance.
-
-    >>> round(chance_of(np.array([0, 1, 0, 1])), 4)
-    0.6931
-    """
-    if np.issubdtype(targets.dtype, np.floating):
-        return float(np.square(targets - targets.mean(axis=0), dtype=np.float64).mean())
-    shares = np.unique(targets, return_counts=True)[1] / targets.size
-    return float(-(shares * np.log(shares)).sum())
 
 
 def tensors(inputs: Inputs) -> Any:
@@ -232,3 +202,54 @@ def built(build: Callable[[], Any], seed: int) -> torch.nn.Module:
             message("race", "build", "a function that returns a torch module", type(model).__name__)
         )
     return model
+
+
+class TorchTrainer:
+    """As in `wellbegun.backend`."""
+
+    optimizers = tuple(OPTIMIZERS)
+
+    def seeded(self, seed: int) -> AbstractContextManager[None]:
+        """Of torch, NumPy and Python."""
+        return seeded(seed)
+
+    def build(self, make: Callable[[], Model], seed: int) -> Model:
+        """A module."""
+        return built(make, seed)
+
+    def order(self, samples: int, size: int, seed: int) -> Iterator[Array]:
+        """By a generator of torch's."""
+        return batches(samples, size, seed)
+
+    def batch(self, inputs: Inputs) -> Batch:
+        """As tensors."""
+        return tensors(inputs)
+
+    def loss(self, course: Course, output: Output, places: Array) -> Scalar:
+        """A scalar tensor."""
+        return judge(course, output, course.targets[places])
+
+    def attempt(self, model: Model, course: Course, places: Array, optimizers: Iterable[Optimizer]) -> None:
+        """One loss, each optimizer."""
+        module = check_model(model)
+        if not loss_at(module, course, places).requires_grad:
+            raise ArgumentError("race: loss must depend on the model's parameters; it does not.")
+        for kind in optimizers:
+            optimizer_of(kind, module, 1e-3)
+
+    def train(
+        self,
+        model: Model,
+        course: Course,
+        optimizer: Optimizer,
+        rate: float,
+        seed: int,
+        between: Callable[[], None] = lambda: None,
+    ) -> tuple[list[float], bool]:
+        """With an optimizer of torch's."""
+        module = check_model(model)
+        return train(module, course, optimizer_of(optimizer, module, rate), seed, between)
+
+    def evaluate(self, model: Model, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
+        """In eval mode."""
+        return evaluate(check_model(model), inputs, targets, metric)

@@ -1,16 +1,30 @@
-"""What the watch saw of operations, residual sums and attentions, joined with what the graph says they are."""
+"""What was measured at operations, residual sums and attentions, joined with what the graph says they are."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
+
+import numpy as np
 
 from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, Role
 from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.residual import weights_before
 from wellbegun.health import AttentionStats, OperationStats, StreamStats
-from wellbegun.torch.slopes import Shares, shares_of
-from wellbegun.torch.tensors import correlation
-from wellbegun.torch.watch import Watch
+from wellbegun.measure.activations import Shares, shares_of
+from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.samples import correlation
+
+
+class Seen(NamedTuple):
+    """What one pass gave, and the gradients that came back."""
+
+    forward: ForwardStatistics
+    gradients: Mapping[int, float]  # operation -> norm of the gradient at its output
+    places: Collection[int]  # where gradients could arrive
+
+    def gradient(self, index: int) -> float | None:
+        """The norm at an operation: 0 where none arrived, None where none can."""
+        return self.gradients.get(index, 0.0 if index in self.places else None)
 
 
 class Facts(NamedTuple):
@@ -34,30 +48,34 @@ def weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operatio
     return found
 
 
-def operation_stats(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch) -> tuple[OperationStats, ...]:
+def operation_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tuple[OperationStats, ...]:
     """One for each weighted operation, in order."""
-    shares, facts = shares_of(graph, watch.samples), Facts(_starts(graph, watch), _renormed(graph), _depths(graph))
+    shares, facts = (
+        shares_of(graph, seen.forward.samples),
+        Facts(_starts(graph, seen.forward), _renormed(graph), _depths(graph)),
+    )
     return tuple(
-        _operation(operation, role, watch, shares.get(operation.index), facts)
+        _operation(operation, role, seen, shares.get(operation.index), facts)
         for operation, role in weights(graph, roles)
-        if operation.index in watch.forward
+        if operation.index in seen.forward.weighted
     )
 
 
 def _operation(
     operation: Operation,
     role: Role,
-    watch: Watch,
+    seen: Seen,
     shares: Shares | None,
     facts: Facts,
 ) -> OperationStats:
-    index, seen = operation.index, watch.forward[operation.index]
-    gradient = watch.gradients.get(index, 0.0 if index in watch.edges else None)
-    sample = watch.samples.get(operation.outputs[0])
+    index, value, mean = operation.index, operation.outputs[0], None
+    output, gradient, sample = seen.forward.weighted[index], seen.gradient(index), seen.forward.samples.get(value)
     near = None
     if sample is not None:
-        near = correlation(sample.flatten(1) if operation.kind.startswith("conv") else sample.flatten(0, 1))
-    value = operation.outputs[0]
+        rows = len(sample) if operation.kind in ("conv", "conv_transpose") else sample.shape[0] * sample.shape[1]
+        near = correlation(sample.reshape(rows, -1))
+        with np.errstate(all="ignore"):
+            mean = float(sample.mean(dtype=np.float64))
     bias = next((use.parameter for use in operation.uses if use.slot == "bias"), "")
     return OperationStats(
         index,
@@ -65,16 +83,16 @@ def _operation(
         operation.kind,
         role.parameter.name,
         "readout" if role.role == "embedding" else role.role,  # a table that is multiplied with reads out
-        seen.rms_in,
-        seen.rms,
-        seen.finite,
+        output.rms_in,
+        output.rms,
+        output.finite,
         gradient,
         role.ends_branch,
-        mean=None if sample is None else float(sample.double().mean()),
+        mean=mean,
         dead=shares.dead if shares else None,
         saturated=shares.saturated if shares else None,
         correlation=near,
-        gradient_rms=None if gradient is None else gradient / math.sqrt(seen.entries),
+        gradient_rms=None if gradient is None else gradient / math.sqrt(output.entries),
         start_rms=facts.starts.get(value),
         branch=None if role.branch is None else role.branch.add,
         renormed=index in facts.renormed,
@@ -85,11 +103,11 @@ def _operation(
         gates=shares.gates if shares else False,
         units=shares.units if shares else 0,
         entries=shares.entries if shares else 0,
-        largest=seen.largest,
+        largest=output.largest,
     )
 
 
-def _starts(graph: ModelGraph, watch: Watch) -> dict[int, float]:
+def _starts(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
     """Value -> RMS of what came into the stretch without normalization that it belongs to."""
     found: dict[int, tuple[int, float]] = {}  # with the operation at which the stretch began
     for operation in graph.operations:
@@ -97,10 +115,10 @@ def _starts(graph: ModelGraph, watch: Watch) -> dict[int, float]:
         now = min(known) if known else None
         if operation.kind in _RESETS:
             continue
-        if operation.index in watch.tables:
-            now = operation.index, watch.tables[operation.index]
-        elif operation.index in watch.forward and now is None:
-            now = operation.index, watch.forward[operation.index].rms_in
+        if operation.index in seen.tables:
+            now = operation.index, seen.tables[operation.index]
+        elif operation.index in seen.weighted and now is None:
+            now = operation.index, seen.weighted[operation.index].rms_in
         if now is not None:
             found.update(dict.fromkeys(operation.outputs, now))
     return {value: size for value, (_, size) in found.items()}
@@ -129,18 +147,18 @@ def _renormed(graph: ModelGraph) -> frozenset[int]:
 
 
 # ---------------------------------------------------------------------- residual sums
-def stream_stats(graph: ModelGraph, roles: Mapping[str, Role], watch: Watch) -> tuple[StreamStats, ...]:
+def stream_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tuple[StreamStats, ...]:
     """One for each sum x + f(x), in order."""
     branches: dict[int, Branch] = {}
     for role in roles.values():
         if role.branch is not None:
             branches[role.branch.add] = role.branch
-    facts = Facts(_starts(graph, watch), _renormed(graph), _depths(graph))
+    facts = Facts(_starts(graph, seen.forward), _renormed(graph), _depths(graph))
     named = {operation.index: role for operation, role in weights(graph, roles)}
     return tuple(
         found
         for index in sorted(branches)
-        if (found := _stream(graph, branches[index], named, watch, facts)) is not None
+        if (found := _stream(graph, branches[index], named, seen, facts)) is not None
     )
 
 
@@ -148,30 +166,30 @@ def _stream(
     graph: ModelGraph,
     branch: Branch,
     named: Mapping[int, Role],
-    watch: Watch,
+    seen: Seen,
     facts: Facts,
 ) -> StreamStats | None:
-    operation, seen = graph.operations[branch.add], watch.sums.get(branch.add)
+    operation, total = graph.operations[branch.add], seen.forward.sums.get(branch.add)
     ends = [index for index in branch.ends or sorted(branch.interior) if index in named]
-    if seen is None or not ends or branch.value not in operation.inputs or len(operation.inputs) != 2:
+    if total is None or not ends or branch.value not in operation.inputs or len(operation.inputs) != 2:
         return None
     position = operation.inputs.index(branch.value)
-    added, stream = seen.parts[position], seen.parts[1 - position]
+    added, stream = total.parts[position], total.parts[1 - position]
     start = facts.starts.get(operation.inputs[1 - position], stream)
-    gradient = watch.gradients.get(branch.add, 0.0 if branch.add in watch.edges else None)
+    gradient = seen.gradient(branch.add)
     end = graph.operations[ends[-1]]
     share = added / stream if stream else math.inf
     name = named[end.index].parameter.name
     normed = branch.norm in ("pre", "post")
     renormed, depth = branch.add in facts.renormed, facts.depths[branch.add]
-    return StreamStats(branch.add, end.place, name, seen.rms, share, gradient, start, normed, renormed, depth)
+    return StreamStats(branch.add, end.place, name, total.rms, share, gradient, start, normed, renormed, depth)
 
 
 # ---------------------------------------------------------------------- attentions
-def attention_stats(graph: ModelGraph, watch: Watch) -> Iterator[AttentionStats]:
+def attention_stats(graph: ModelGraph, seen: Seen) -> Iterator[AttentionStats]:
     """One for each attention whose logits could be told, in order."""
     for attention in attentions_of(graph):
-        scores = watch.scores.get(attention.compared)
+        scores = seen.forward.scores.get(attention.compared)
         if scores is None or not math.isfinite(scores.entropy):
             continue
         makers = [

@@ -9,7 +9,6 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
@@ -34,7 +33,7 @@ class Shares(NamedTuple):
     entries: int
 
 
-def shares_of(graph: ModelGraph, samples: Mapping[int, torch.Tensor]) -> dict[int, Shares]:
+def shares_of(graph: ModelGraph, samples: Mapping[int, Array]) -> dict[int, Shares]:
     """Weighted operation -> its shares, for those whose output goes into a nonlinear function of one value."""
     found: dict[int, Shares] = {}
     usual = cache(_usual)  # layers share their functions
@@ -51,7 +50,7 @@ def shares_of(graph: ModelGraph, samples: Mapping[int, torch.Tensor]) -> dict[in
     return found
 
 
-def _sample(graph: ModelGraph, value: int, samples: Mapping[int, torch.Tensor]) -> torch.Tensor | None:
+def _sample(graph: ModelGraph, value: int, samples: Mapping[int, Array]) -> Array | None:
     """The sample of a value, or of what it is another view of."""
     while value not in samples:
         producer = graph.producers.get(value)
@@ -81,10 +80,10 @@ def _gates(graph: ModelGraph, reader: Operation) -> bool:
     return reader.kind in ("gate", "matmul", "opaque")
 
 
-def _shares(step: Operation, sample: torch.Tensor, gates: bool, usual: Usual) -> Shares | None:
+def _shares(step: Operation, sample: Array, gates: bool, usual: Usual) -> Shares | None:
     assert step.function is not None  # pointwise operations have one
     units = sample.shape[-1]
-    x = sample.reshape(-1, units).double().cpu().numpy()
+    x = sample.reshape(-1, units).astype(np.float64)
     if not np.isfinite(x).all():
         return None
     scale, flat = usual(step.function)

@@ -1,0 +1,62 @@
+"""Inputs that are made up from a shape, the same numbers in every framework."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellbegun._arguments import message
+from wellbegun._typing import Array
+from wellbegun.engine import fill
+from wellbegun.errors import ArgumentError
+from wellbegun.laws import Normal, Uniform
+
+REAL = ("float16", "bfloat16", "float32", "float64")
+OTHERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """A made-up input: standard normal numbers, or integers below `high`, from a fixed stream.
+
+    Text form: "32,1,8,8", "4,16:float16", "8,32:int64<1000" (integers need the bound).
+
+    >>> InputSpec.parse("8,32:int64<1000")
+    InputSpec(shape=(8, 32), dtype='int64', high=1000)
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    high: int | None = None
+
+    @staticmethod
+    def parse(text: str) -> "InputSpec":
+        """From text; ArgumentError if it is none."""
+        parts = re.fullmatch(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*", text)
+        allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz or .pt file"
+        if not parts:
+            raise ArgumentError(message("input", "spec", allowed, text))
+        dtype, high = parts.group(2) or "float32", parts.group(3)
+        if dtype not in REAL + OTHERS:
+            raise ArgumentError(message("input", "dtype", f"one of {', '.join(REAL + OTHERS)}", dtype))
+        if (dtype not in REAL) != (high is not None):
+            remedy = f"Write {parts.group(1)}:{dtype}<N, with N the number of different values."
+            raise ArgumentError(message("input", "spec", "a bound for integers, and only for them", text, remedy))
+        shape = tuple(int(size) for size in parts.group(1).split(","))
+        return InputSpec(shape, dtype, None if high is None else int(high))
+
+    def draw(self, name: str) -> Array:
+        """The same numbers every time, from the stream (0, name), as float32: to be converted to `dtype`."""
+        law = Normal(0, 1) if self.high is None else Uniform(0, self.high)
+        drawn = fill(law, self.shape, seed=0, name=name)
+        return drawn if self.high is None else np.minimum(np.floor(drawn), self.high - 1)
+
+
+def holds_data(batch: object) -> bool:
+    """Whether a batch holds values of the user's, not only shapes of inputs to be made up."""
+    if isinstance(batch, Mapping):
+        return any(holds_data(value) for value in batch.values())
+    if isinstance(batch, (tuple, list)):
+        return any(holds_data(item) for item in batch)
+    return hasattr(batch, "shape") and not isinstance(batch, (InputSpec, np.generic))

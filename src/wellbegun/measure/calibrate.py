@@ -1,0 +1,134 @@
+"""The measured correction: one pass in which every weight with a target gets it, in order of execution.
+
+`correction` measures and corrects while the model runs; what follows sees the corrected signal, so one pass is enough.
+The factors go into the plan's laws and the weights are drawn again, so that the corrected plan gives the same bits
+wherever it is carried out, without the batch. Where the weights can be corrected in the pass itself, it is also the
+pass of `probe`: the statistics that come back are those of the corrected model. Where the run on the batch takes
+another path than the graph (libraries look whether they are traced), it is traced again with the batch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Protocol
+
+from wellbegun._typing import Progress, phase
+from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
+from wellbegun.graph import ModelGraph
+from wellbegun.health import Statistics
+from wellbegun.inputs import holds_data
+from wellbegun.laws import Given
+from wellbegun.materialize import Ledger
+from wellbegun.measure.correction import Correction
+from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.probe import probe, statistics
+from wellbegun.planning import Entry, Plan
+
+
+class Write(Protocol):
+    """Fills a model as a plan says, where it is filled as another plan says already."""
+
+    def __call__(
+        self, model: Model, plan: Plan, before: Plan, progress: Progress | None = None
+    ) -> tuple[Model, Ledger]:
+        """Write only what differs: the model with these values, the same object or another."""
+
+
+def calibrate(
+    backend: Backend,
+    model: Model,
+    graph: ModelGraph,
+    plan: Plan,
+    batch: Batch,
+    write: Write,
+    *,
+    loss: Loss | None = None,
+    chance: float | None = None,
+    progress: Progress | None = None,
+) -> tuple[Model, Plan, Ledger, Statistics]:
+    """The model with laws scaled so that every target is met on the batch, this plan, and what the probe says of it.
+
+    The model is filled as planned already. Made-up inputs are not measured: the plan then depends on the model and the
+    seed alone. If anything fails the model is left as planned.
+    """
+    targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
+    if not targets or not holds_data(batch):
+        model, ledger = write(model, plan, plan)
+        return model, plan, ledger, probe(backend, model, batch, loss, chance=chance, progress=progress)
+    run = _Run(plan, targets, partial(write, model), progress)
+    try:
+        with backend.session(model, batch, graph) as session:
+            passed, measured = run(session), None
+            if passed is not None:
+                measured = statistics(session, passed, loss, chance=chance, progress=progress)
+        final = backend.agree(model, run.plan())
+        model, ledger = write(model, final, plan, phase(progress, "fill"))
+        if measured is None:
+            measured = probe(backend, model, batch, loss, chance=chance, progress=progress)
+    except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
+        write(model, plan, run.plan())
+        raise
+    return model, final, ledger, measured
+
+
+class _Run:
+    """Passes of one model: one if the run takes the path of the graph, else another along the path it took."""
+
+    def __init__(
+        self, plan: Plan, targets: Mapping[str, Entry], write: Callable[[Plan, Plan], object], progress: Progress | None
+    ) -> None:
+        self.first, self.targets, self.write, self.progress = plan, targets, write, progress
+        self.correction: Correction | None = None
+        self.ended = ""  # where the second pass has left its path too
+
+    def __call__(self, session: Session) -> ForwardStatistics | None:
+        """Correct; what the pass has shown, if it was one of the corrected model."""
+        try:
+            return self._run(session)
+        except Strayed:
+            self.write(self.first, self.plan())
+            session.retrace(progress=phase(self.progress, "trace"))
+        try:
+            return self._run(session)
+        except Strayed as strayed:
+            self.ended = str(strayed)  # what was measured so far stands
+            return None
+
+    def _run(self, session: Session) -> ForwardStatistics | None:
+        forward = ForwardStatistics(session)
+        self.correction = Correction(session, self.first, self.targets, forward)
+        in_place = self.correction.in_place
+        session.forward(self.correction, progress=phase(self.progress, "measure" if in_place else "correct"))
+        return forward if in_place else None
+
+    def plan(self) -> Plan:
+        """The plan with what has been measured so far."""
+        if self.correction is None:
+            return self.first
+        plan = corrected(self.first, self.correction.factors, self.correction.means(), self.correction.because)
+        if not self.ended:
+            return plan
+        note = f"The measured correction ends before {self.ended}, where the run on the batch left the traced way."
+        return replace(plan, notes=(*plan.notes, note))
+
+
+def corrected(
+    plan: Plan,
+    factors: Mapping[str, float],
+    means: Mapping[str, tuple[float, ...]],
+    because: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
+    """The plan with these parameters' laws multiplied, the laws that follow from them with them, and biases that
+    cancel measured means. `because`: what else is to be said of a factor."""
+    entries = {entry.name: entry for entry in plan.entries}
+    for name, values in means.items():
+        reason = "minus the measured mean of what it is added to: only differences between samples remain"
+        entries[name] = replace(entries[name], law=Given.of(values), scheme="given", reason=reason)
+    for name, factor in factors.items():
+        entry = entries[name]
+        if entry.law is not None and factor != 1.0:
+            more = f", {because[name]}" if name in because else ""
+            reason = f"{entry.reason}; x {factor:.4g} measured{more}"
+            entries[name] = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
+    return replace(plan, entries=tuple(entries.values())).consistent()

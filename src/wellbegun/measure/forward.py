@@ -1,0 +1,76 @@
+"""The observer of a forward pass: numbers of weighted operations, sums, tables and attentions, samples of signals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wellbegun._typing import Array
+from wellbegun.backend import Effect, Handle, Session
+from wellbegun.graph import WEIGHTED, Operation
+from wellbegun.measure.attention import Scores, scores_of_attention, scores_of_softmax
+from wellbegun.measure.samples import is_finite, rough_rms, sample, size_of, unit_axis
+
+_SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonlinearities start from
+HALF_RANGE = 65504.0  # largest float16
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The output of a weighted operation."""
+
+    rms_in: float
+    rms: float
+    finite: bool
+    largest: float | None
+    shape: tuple[int, ...]
+    complex: bool
+    entries: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The operands of a sum of two values, and the sum."""
+
+    parts: tuple[float, ...]
+    rms: float
+
+
+class ForwardStatistics:
+    """Collects what happens in one forward pass."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.weighted: dict[int, Weighted] = {}
+        self.sums: dict[int, Sum] = {}
+        self.tables: dict[int, float] = {}  # lookup -> RMS of what it gave
+        self.first_input: Array | None = None  # a sample of what comes into the first weighted operation
+        self.samples: dict[int, Array] = {}  # value -> (samples, positions, units)
+        self.scores: dict[int, Scores] = {}  # softmax or attention -> its logits in numbers
+
+    def __call__(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> tuple[Effect, ...]:
+        """One operation of the forward pass."""
+        output, kind = outputs[0], operation.kind
+        if kind == "softmax" and inputs:
+            self.scores[operation.index] = scores_of_softmax(operation, inputs[0], output)
+        elif kind == "attention" and (call := self.session.attended) is not None:
+            self.scores[operation.index] = scores_of_attention(call)
+        if output.kind == "integer":
+            return ()
+        if kind in WEIGHTED:
+            self._weighted(operation, inputs, output)
+        elif kind == "lookup":
+            self.tables[operation.index] = rough_rms(output)
+        elif kind == "add" and len(inputs) == 2 and all(x.kind == "real" for x in inputs):
+            self.sums[operation.index] = Sum(tuple(rough_rms(x) for x in inputs), rough_rms(output))
+        if kind in _SAMPLED and len(output.shape) > 1 and size_of(output) and output.kind == "real":
+            self.samples[operation.outputs[0]] = sample(output, unit_axis(operation.axis, output))
+        return ()
+
+    def _weighted(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
+        length, entries = output.norm(), max(size_of(output), 1)
+        size = output.largest() if not length < HALF_RANGE else None
+        came_in = rough_rms(inputs[0]) if inputs else 0.0
+        seen = came_in, length / entries**0.5, is_finite(output, length), size
+        self.weighted[operation.index] = Weighted(*seen, output.shape, output.kind == "complex", entries)
+        if self.first_input is None and inputs and inputs[0].kind == "real" and len(inputs[0].shape) > 1:
+            window = operation.kind in ("conv", "conv_transpose")  # units stand in the same place on both sides
+            self.first_input = sample(inputs[0], unit_axis(operation.axis if window else None, inputs[0]))

@@ -1,0 +1,170 @@
+"""What parameters hold and what gradients they get, as plain numbers."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.backend import Handle, Session
+from wellbegun.graph import WEIGHTED, ModelGraph, Role
+from wellbegun.health import ParameterStats
+from wellbegun.measure.forward import HALF_RANGE
+from wellbegun.measure.samples import Rows, different, digest, is_finite, size_of, twins
+
+_RANDOM = 16  # least entries of which it can be said that they look random
+_LEAST = 2.0**-24  # smallest float16 above zero
+_FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
+_ENTRIES = 4096  # of a gradient that are looked at for underflow
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """One gradient in numbers."""
+
+    size: float  # its length as a vector
+    finite: bool
+    underflow: float | None  # share of its live entries that float16 cannot hold, if it is small at all
+    rows: Array | None = None  # hashes of the rows of units, where some units are equal
+    digest: int | None = None  # of all of it, where the parameter equals another one
+
+
+class ParameterStatistics:
+    """What the parameters of a model hold; found before the backward pass, which gives the rest."""
+
+    def __init__(self, session: Session, roles: Mapping[str, Role]) -> None:
+        self.roles, self.trained = roles, session.trained
+        self.handles = {name: session.parameter(name) for name in roles}
+        self.rows = {name: r for name, role in roles.items() if (r := _units(self.handles[name], role)) is not None}
+        self.different = {name: different(rows) for name, rows in self.rows.items()}
+        self.equal = _equal_tensors(session, self.handles)
+        self.gradients: dict[str, Gradient] = {}
+
+    def receive(self, name: str, gradient: Handle) -> None:
+        """Take the gradient of a parameter when it arrives."""
+        size = gradient.norm()
+        far = size > _FAR * max(size_of(gradient), 1) ** 0.5
+        finite = is_finite(gradient, size)
+        rows = self.rows.get(name)
+        arrived = _units(gradient, self.roles[name]) if rows is not None and self.different[name] < len(rows) else None
+        same = finite and (name in self.equal or name in self.equal.values())
+        self.gradients[name] = Gradient(
+            size,
+            finite,
+            None if far else _underflow(gradient),
+            None if arrived is None else arrived.hashes(),
+            digest(gradient) if same else None,
+        )
+
+    def stats(self, graph: ModelGraph, wanted: frozenset[int] | None) -> tuple[ParameterStats, ...]:
+        """One for each parameter that stands for itself. `wanted`: the values a loss is taken of, if that can be
+        told."""
+        leading = None if wanted is None else _leading(graph, wanted)
+        stats = []
+        for name in self.roles:
+            uses = [operation for operation, _ in graph.uses_of(name)]
+            own = name in self.trained  # not computed from others, and trained
+            facts = {
+                "trainable": own,
+                "used": bool(uses) or not own,
+                "reaches": None if leading is None else any(operation.index in leading for operation in uses),
+                "weighs": any(o.kind in WEIGHTED and u.slot != "bias" for o, u in graph.uses_of(name)),
+            }
+            stats.append(self._parameter(name, facts))
+        return tuple(stats)
+
+    def _parameter(self, name: str, facts: dict[str, bool | None]) -> ParameterStats:
+        role, handle, gradient = self.roles[name], self.handles[name], self.gradients.get(name)
+        rows, distinct = self.rows.get(name), self.different.get(name, 0)
+        units, locked = 0 if rows is None else len(rows), 0
+        if rows is not None and gradient is not None and gradient.rows is not None:
+            locked = twins(rows, gradient.rows)
+        size, slope = handle.norm(), None if gradient is None else gradient.size
+        root = math.sqrt(max(size_of(handle), 1))
+        return ParameterStats(
+            role.parameter.name,
+            role.role,
+            size / root,
+            is_finite(handle, size),
+            slope,
+            gradient is None or gradient.finite,
+            units,
+            distinct,
+            locked,
+            role.ends_branch,
+            gradient_rms=None if slope is None else slope / root,
+            update=slope / size if slope is not None and size else None,
+            largest=None if size < HALF_RANGE else handle.largest(),
+            underflow=None if gradient is None else gradient.underflow,
+            twin=self.equal.get(name, ""),
+            twin_beside=name in self.equal and self._locked(name, self.equal[name]),
+            **facts,  # type: ignore[arg-type]
+        )
+
+    def _locked(self, name: str, other: str) -> bool:
+        """Whether two equal tensors will stay so, because they get the same gradient."""
+        one, two = self.gradients.get(name), self.gradients.get(other)
+        if one is None or two is None or one.digest is None or not one.size:
+            return False
+        return one.digest == two.digest
+
+
+def _underflow(gradient: Handle) -> float | None:
+    some = np.abs(gradient.entries(_ENTRIES)).astype(np.float64)
+    live = np.count_nonzero(some > 0)
+    return (live - np.count_nonzero(some >= _LEAST)) / live if live else None
+
+
+def _units(handle: Handle, role: Role) -> Rows | None:
+    """One row for each output unit, with everything that comes in; None for what has no units."""
+    if role.layout is None or not {"i", "o"} <= set(role.layout.axes) or not role.is_weight or not size_of(handle):
+        return None
+    outputs = sum(role.layout.axes.count(letter) for letter in "eo")
+    return Rows(handle.transposed(role.layout.canonical), outputs)
+
+
+def _leading(graph: ModelGraph, wanted: Iterable[int]) -> frozenset[int]:
+    """Operations on which these values depend."""
+    needed, leading = set(wanted), set()
+    for operation in reversed(graph.operations):
+        if needed.intersection(operation.outputs):
+            leading.add(operation.index)
+            needed.update(operation.inputs)
+    return frozenset(leading)
+
+
+# ---------------------------------------------------------------------- equal tensors
+def _equal_tensors(session: Session, handles: Mapping[str, Handle]) -> dict[str, str]:
+    """Parameter -> an earlier one with the same random numbers."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for name, handle in handles.items():
+        if size_of(handle) >= _RANDOM and handle.kind == "real":
+            key = tuple(handle.entries(8)[:8].tolist())
+            if len(set(key)) > 2:  # no constant
+                groups.setdefault((handle.shape, key), []).append(name)
+    equal: dict[str, str] = {}
+    for names in groups.values():
+        for position, name in enumerate(names[1:], 1):
+            own = session.read(name)
+            for other in names[:position]:
+                if np.array_equal(own, session.read(other)) and _looks_random(own):
+                    equal[name] = other
+                    break
+    return equal
+
+
+def _looks_random(values: Array) -> bool:
+    """Many different numbers, in no order: constants, ramps, tables of sines and identities are equal on purpose."""
+    some = values.reshape(-1)[:4096].astype(np.float64)
+    if len(np.unique(some)) < 0.5 * len(some) or not np.isfinite(some).all():
+        return False
+    lines = [some] if values.ndim < 2 else [some, values.reshape(len(values), -1)[:, 0].astype(np.float64)]
+    return all(_unordered(line) for line in lines)
+
+
+def _unordered(line: Array) -> bool:
+    """Whether it turns as often as random numbers do, to five standard errors."""
+    n, steps = len(line), np.diff(line)
+    turns = np.count_nonzero(steps[1:] * steps[:-1] < 0)
+    return bool(n < _RANDOM or abs(turns - 2 * (n - 2) / 3) < 5 * math.sqrt((16 * n - 29) / 90))

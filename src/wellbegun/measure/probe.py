@@ -1,0 +1,144 @@
+"""One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
+
+from collections.abc import Mapping
+
+from wellbegun._typing import Progress, phase
+from wellbegun.backend import Backend, Batch, Handle, Loss, Model, Place, Session
+from wellbegun.graph import ModelGraph, Role, roles_of
+from wellbegun.health import LossStats, Statistics
+from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
+from wellbegun.measure.parameters import ParameterStatistics
+from wellbegun.measure.samples import correlation, rms
+from wellbegun.measure.signals import MadeUp, Way, aimless, last_hidden, length_of, made_up, random_signal
+
+
+def probe(
+    backend: Backend,
+    model: Model,
+    batch: Batch = None,
+    loss: Loss | None = None,
+    *,
+    chance: float | None = None,
+    progress: Progress | None = None,
+) -> Statistics:
+    """Measure a model, however it was initialized.
+
+    Args:
+        backend: The framework of the model.
+        model: Any model, in the mode (train or eval) it is to be judged in.
+        batch: As for `wellbegun.plan`.
+        loss: Function of the model's output giving a scalar; None makes one up (and says which).
+        chance: What that loss would be for a model that knows nothing.
+        progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
+    Cost: one forward pass, one backward pass of the loss, and one of a random signal as far as the first weight, unless
+        the gradient of the loss is as good as random.
+    """
+    with backend.session(model, batch) as session:
+        forward = ForwardStatistics(session)
+        session.forward(forward, progress=phase(progress, "measure"))
+        return statistics(session, forward, loss, chance=chance, progress=progress)
+
+
+def statistics(
+    session: Session,
+    forward: ForwardStatistics,
+    loss: Loss | None,
+    *,
+    chance: float | None = None,
+    progress: Progress | None = None,
+) -> Statistics:
+    """What a pass has shown, and what is sent back through it."""
+    if progress is not None:
+        progress(0, 1, "backward")
+    graph = session.graph
+    roles = roles_of(graph)
+    back = _Back(session, forward, roles)
+    lost, gain = back.both_ways(loss, chance)
+    injected = back.silent and back.nothing_came(graph) and back.inject(graph)
+    seen = Seen(forward, back.gradients, session.places)
+    came_in = forward.first_input
+    return Statistics(
+        operation_stats(graph, roles, seen),
+        back.parameters.stats(graph, _wanted(session, loss)),
+        lost,
+        rms(session.output),
+        injected,
+        graph.notes,
+        stream_stats(graph, roles, seen),
+        tuple(attention_stats(graph, seen)),
+        gain,
+        back.way.relative(gain),
+        None if came_in is None else correlation(came_in.reshape(len(came_in), -1)),
+    )
+
+
+def _wanted(session: Session, loss: Loss | None) -> frozenset[int] | None:
+    """The values that the loss is taken of; None if that cannot be told."""
+    main = session.main
+    return None if main is None or (loss is not None and len(session.graph.outputs) > 1) else frozenset({main})
+
+
+class _Back:
+    """What is sent back through one pass."""
+
+    def __init__(self, session: Session, forward: ForwardStatistics, roles: Mapping[str, Role]) -> None:
+        self.session, self.forward, self.roles = session, forward, roles
+        self.parameters = ParameterStatistics(session, roles)
+        self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
+        self.way = Way.of(session.graph, roles, session, forward)
+        self.silent = _may_be_silent(session.graph, roles, self.parameters.handles)
+
+    def receive(self, place: Place, gradient: Handle) -> None:
+        """Take a gradient when it arrives."""
+        if isinstance(place, str):
+            self.parameters.receive(place, gradient)
+        else:
+            self.gradients[place] = gradient.norm()
+
+    def both_ways(self, loss: Loss | None, chance: float | None) -> tuple[LossStats, float | None]:
+        """Gradients, and how much signals grow on the way back: by one pass if the loss sends a random signal. Where it
+        may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
+        session = self.session
+        given: MadeUp | None = made_up(session.output) if loss is None else None
+        value, sent = session.judge(given.loss if given is not None else loss)  # type: ignore[arg-type]
+        lost = LossStats(value, chance, "the given loss") if given is None else given.stats(value)
+        if self.silent:
+            session.backward("loss", self.receive, again=True)
+            return lost, None
+        length, limit = 0.0, 0.0 if given is None else given.limit
+        if sent is not None and limit and session.differentiable:
+            length = sent.norm()
+        random = aimless(length, limit)
+        gain = None if random else self.way.of_random()
+        session.backward("loss", self.receive)
+        return lost, self.way.of_loss(self.gradients, length) if random else gain
+
+    def nothing_came(self, graph: ModelGraph) -> bool:
+        """Whether there are hidden operations, and no gradient has reached one."""
+        hidden = [operation.index for operation, role in weights(graph, self.roles) if role.role != "readout"]
+        return bool(hidden) and not any(self.gradients.get(index) for index in hidden)
+
+    def inject(self, graph: ModelGraph) -> bool:
+        """A random unit signal sent back from the last hidden operation, to see how the net behind it carries them.
+
+        Those of parameters stay what they are by the loss."""
+        start = last_hidden(graph, self.roles, self.session)
+        output = None if start is None else self.forward.weighted[start]
+        if start is None or output is None or not self.session.trained or output.rms == 0:
+            return False
+        signal = random_signal(output.shape, complex=output.complex)
+
+        def receive(place: Place, gradient: Handle) -> None:
+            if not isinstance(place, str):
+                self.gradients[place] = gradient.norm()
+
+        self.session.backward(start, receive, signal=signal)
+        self.gradients[start] = length_of(signal)
+        return True
+
+
+def _may_be_silent(graph: ModelGraph, roles: Mapping[str, Role], handles: Mapping[str, Handle]) -> bool:
+    """Whether all readouts are zero: they pass no gradient back at the first step, which says nothing of the rest."""
+    names = [role.parameter.name for _, role in weights(graph, roles) if role.role == "readout"]
+    return bool(names) and all(handles[name].largest() == 0 for name in names)

@@ -1,0 +1,130 @@
+"""Losses that are made up, and random signals that are sent back."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.backend import CrossEntropy, Handle, Session, Signal, SquaredError, classes_of
+from wellbegun.engine import fill
+from wellbegun.graph import ModelGraph, Role
+from wellbegun.health import LossStats
+from wellbegun.laws import Law, Normal, Uniform
+from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.operations import weights
+from wellbegun.measure.samples import rms, size_of
+
+_SENT = 1 << 20  # about how many entries a random signal has that is sent back
+_TOLD = 8  # least entries of an output whose RMS says what is usual
+_DIRECTIONS = 3  # least classes whose random labels point in enough directions
+
+
+# ---------------------------------------------------------------------- losses
+class MadeUp(NamedTuple):
+    """A loss that is made up, what it is for a model that knows nothing, and the square of its gradient at the output
+    up to which that is random; 0 for never. If what the output adds pointed where the Jacobian is largest, the estimate
+    would be too large by a factor of 2."""
+
+    loss: CrossEntropy | SquaredError
+    chance: float | None
+    description: str
+    limit: float
+
+    def stats(self, value: float) -> LossStats:
+        """What to say of it."""
+        return LossStats(value, self.chance, self.description)
+
+
+def made_up(output: Handle) -> MadeUp:
+    """Cross-entropy against random labels if the output has classes, else a squared error against random targets."""
+    classes, axis = classes_of(output.shape)
+    entries = size_of(output)
+    if classes > 1:
+        rows = entries // classes
+        labels = np.clip(np.floor(_target(Uniform(0, classes), (rows,))), 0, classes - 1).astype(np.int64)
+        described = f"cross-entropy of {classes} classes against random labels"
+        limit = (1 - 1 / classes) / rows * (1 + _aimed(classes)) if classes >= _DIRECTIONS and rows else 0.0
+        return MadeUp(CrossEntropy(labels, axis), math.log(classes), described, limit)
+    units = entries // max(output.shape[0], 1) if output.shape else 1
+    described = "mean squared error against random standard normal targets"
+    limit = 4 / max(entries, 1) * (1 + _aimed(units))
+    return MadeUp(SquaredError(_target(Normal(0, 1), output.shape)), None, described, limit)
+
+
+def _aimed(directions: int) -> float:
+    """Most that the output may add: what random targets make in four directions, and no more than an eighth of all."""
+    return min(4 / max(directions, 1), 1 / 8)
+
+
+def _target(law: Law, shape: tuple[int, ...]) -> Array:
+    return fill(law, shape, seed=0, name="probe.target")
+
+
+# ---------------------------------------------------------------------- signals
+def random_signal(shape: tuple[int, ...], *, complex: bool = False, most: int = _SENT) -> Signal:
+    """Standard normal numbers, the same every time, for some of the rows where there are very many."""
+    last = shape[-1] if shape else 1
+    rows = math.prod(shape) // max(last, 1)
+    every = max(math.prod(shape) // most, 1)
+    dtype = "complex64" if complex else "float32"
+    return Signal(fill(Normal(0, 1), (-(-rows // every), last), dtype=dtype, seed=0, name="predict.signal"), every)
+
+
+def length_of(signal: Signal) -> float:
+    """Its norm."""
+    return float(np.linalg.norm(signal.rows.astype(np.complex128 if np.iscomplexobj(signal.rows) else np.float64)))
+
+
+def last_hidden(graph: ModelGraph, roles: Mapping[str, Role], session: Session) -> int | None:
+    """The last weighted operation that is no readout and that gradients reach."""
+    hidden = [o.index for o, role in weights(graph, roles) if role.role != "readout" and o.index in session.places]
+    return hidden[-1] if hidden else None
+
+
+# ---------------------------------------------------------------------- the growth of signals on the way back
+class Way(NamedTuple):
+    """From the first weighted output, or table, to the model's output: Hutchinson's estimate of the Jacobian."""
+
+    session: Session
+    forward: ForwardStatistics
+    first: int | None
+
+    @classmethod
+    def of(cls, graph: ModelGraph, roles: Mapping[str, Role], session: Session, forward: ForwardStatistics) -> "Way":
+        """The way of this pass; no first where there is none to go."""
+        places, output = session.places, session.output
+        trunk = [o.index for o, role in weights(graph, roles) if o.index in places and role.branch is None]
+        first = min([*trunk, *(index for index in forward.tables if index in places)], default=None)
+        open_ = session.differentiable and output.kind == "real" and size_of(output)
+        return cls(session, forward, first if open_ else None)
+
+    def of_random(self) -> float | None:
+        """Root of the mean squared singular value, from one random signal sent back; another pass back may follow."""
+        if self.first is None:
+            return None
+        signal, came = random_signal(self.session.output.shape), list[float]()
+        receive = lambda _, gradient: came.append(gradient.norm())  # noqa: E731
+        self.session.backward("output", receive, signal=signal, until=self.first, again=True)
+        return came[0] / length_of(signal) if came else None
+
+    def of_loss(self, gradients: dict[int, float], length: float) -> float | None:
+        """The same from the gradient of a loss, of this length at the output, which has come back already."""
+        came = None if self.first is None else gradients.get(self.first)
+        return None if came is None else came / length
+
+    def relative(self, gain: float | None) -> float | None:
+        """The same of relative changes: 1 where both ends have the same size."""
+        output = self.session.output
+        if gain is None or self.first is None or size_of(output) < _TOLD:
+            return None
+        size, tables = rms(output), self.forward.tables
+        start = tables[self.first] if self.first in tables else self.forward.weighted[self.first].rms
+        return gain * start / size if size else None
+
+
+def aimless(length: float, limit: float) -> bool:
+    """Whether a gradient points in random directions: its square is what random targets make of it, not more, and not
+    less, as where numbers of half precision vanish."""
+    return limit > 0 and limit / 2 <= length**2 <= limit

@@ -1,0 +1,116 @@
+"""PyTorch as `wellbegun.backend` asks for it."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch.nn import functional
+
+from wellbegun._typing import Array, Progress
+from wellbegun.backend import Batch, Loss, Model, Session, Trainer
+from wellbegun.errors import TraceError
+from wellbegun.graph import ModelGraph, Parameter
+from wellbegun.materialize import Target
+from wellbegun.planning import Plan
+from wellbegun.torch import lazy, shards
+from wellbegun.torch.huggingface import from_config
+from wellbegun.torch.parameters import parameters_of
+from wellbegun.torch.parametrize import visible
+from wellbegun.torch.saving import save_weights
+from wellbegun.torch.session import session
+from wellbegun.torch.targets import targets
+from wellbegun.torch.trace.recording import check_model, trace
+from wellbegun.torch.training import TorchTrainer
+
+T = TypeVar("T")
+_MOST = 1 << 19  # values that are taken of one parameter
+
+
+class TorchBackend:
+    """PyTorch."""
+
+    name = "torch"
+
+    def describe(self, model: Model) -> Mapping[str, Parameter]:
+        """Parameters by name."""
+        return parameters_of(check_model(model))[0]
+
+    def prepare(self, model: Model, batch: Batch) -> None:
+        """Shapes for lazy parameters."""
+        lazy.materialize(check_model(model), batch)
+
+    def trace(
+        self, model: Model, batch: Batch = None, *, gather: bool = False, progress: Progress | None = None
+    ) -> ModelGraph:
+        """With fake tensors, where the path does not depend on values."""
+        module = check_model(model)
+        try:
+            return trace(module, batch, progress=progress)
+        except TraceError:
+            if not (gather and shards.sharded(module)):
+                raise
+        with shards.gathered(module):  # the path depends on values, or the error comes again
+            return trace(module, batch, progress=progress)
+
+    def session(
+        self, model: Model, batch: Batch = None, graph: ModelGraph | None = None, *, owner: str = "check"
+    ) -> AbstractContextManager[Session]:
+        """The module itself, run under the recorder."""
+        return session(check_model(model), batch, graph, owner=owner)
+
+    def agree(self, model: Model, value: T) -> T:
+        """Of the mesh that holds the shards."""
+        return shards.agreed(check_model(model), value)
+
+    def targets(self, model: Model) -> Mapping[str, Target]:
+        """The module's own memory."""
+        return targets(check_model(model))
+
+    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:  # noqa: ARG002 - they are its own memory
+        """The same module."""
+        return model
+
+    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+        """Of what this process holds."""
+        tensors = visible(check_model(model))
+        samples: dict[str, tuple[Array, int]] = {}
+        for name in names:
+            tensor = tensors[name].detach() if name in tensors else None
+            if tensor is None or tensor.is_meta or not tensor.is_floating_point():
+                continue
+            local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+            flat = local.reshape(-1)
+            samples[name] = flat[:: max(1, flat.numel() // _MOST)].double().cpu().numpy(), tensor.numel()
+        return samples
+
+    # ------------------------------------------------------------------ files and texts
+    def read_batch(self, path: Path) -> object:
+        """A .pt file, of which nothing is executed."""
+        return torch.load(path, weights_only=True)
+
+    def from_config(self, path: Path, *, light: bool = False) -> Model:
+        """Of Hugging Face."""
+        return from_config(path, light=light)
+
+    def save(self, model: Model, plan: Plan, path: str | os.PathLike[str]) -> Path:
+        """As `safetensors.torch.load_model` reads it."""
+        return save_weights(check_model(model), plan, path)
+
+    def loss_against(self, targets: object) -> tuple[Loss, float | None]:
+        """Of whatever `torch.as_tensor` takes."""
+        labels: Any = torch.as_tensor(targets)
+        if labels.dtype.is_floating_point:
+            return (lambda output: functional.mse_loss(output.float(), labels.to(output.device).float())), None
+        classes = int(labels.max()) + 1
+        return (
+            lambda output: functional.cross_entropy(output, labels.long().to(output.device)),
+            math.log(max(classes, 2)),
+        )
+
+    def trainer(self) -> Trainer:
+        """Trainings with one thread."""
+        return TorchTrainer()

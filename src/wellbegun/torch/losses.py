@@ -1,0 +1,31 @@
+"""Gradients of made-up losses at a model's output, in the memory of one copy."""
+
+import torch
+
+from wellbegun.backend import CrossEntropy, SquaredError
+
+
+def gradient_of(loss: CrossEntropy | SquaredError, output: torch.Tensor) -> tuple[float, torch.Tensor]:
+    """The loss of an output, and its gradient there."""
+    with torch.no_grad():
+        real = output.abs() if output.is_complex() else output.detach()
+        value, sent = _classified(loss, real) if isinstance(loss, CrossEntropy) else _distant(loss, real)
+        sent = sent * output.sgn() if output.is_complex() else sent  # the gradient of a magnitude
+        return value, sent.to(output.dtype)
+
+
+def _distant(loss: SquaredError, output: torch.Tensor) -> tuple[float, torch.Tensor]:
+    targets = torch.from_numpy(loss.targets).to(output.device)
+    apart = output.float() - targets.float()
+    return float(apart.square().mean()), apart.mul_(2 / max(output.numel(), 1))
+
+
+def _classified(loss: CrossEntropy, output: torch.Tensor) -> tuple[float, torch.Tensor]:
+    """(probabilities - one-hot) / rows, where autograd takes four copies of what may be the largest value of all."""
+    moved = output.movedim(loss.axis, -1)
+    rows = moved.reshape(-1, output.shape[loss.axis]).float()
+    labels = torch.from_numpy(loss.labels).to(output.device)[:, None]
+    logarithms = torch.log_softmax(rows, dim=-1)
+    right = logarithms.gather(1, labels)
+    sent = logarithms.exp_().scatter_(1, labels, right.exp() - 1).div_(max(len(rows), 1))
+    return float(-right.mean()), sent.reshape(moved.shape).movedim(-1, loss.axis)

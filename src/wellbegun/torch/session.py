@@ -1,0 +1,358 @@
+"""One model with one batch: run under the recorder, effects carried out in place, gradients sent back."""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from wellbegun._arguments import message
+from wellbegun._typing import Array, Progress
+from wellbegun.backend import (
+    Attended,
+    CrossEntropy,
+    Effect,
+    Handle,
+    Judged,
+    Loss,
+    Observer,
+    Receive,
+    Shift,
+    Signal,
+    SquaredError,
+    Start,
+)
+from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.torch import compat
+from wellbegun.torch.align import Alignment
+from wellbegun.torch.batch import Batch, Call, call_of, main_output, outputs_of, place
+from wellbegun.torch.handles import TensorHandle, along, numpy
+from wellbegun.torch.losses import gradient_of
+from wellbegun.torch.parameters import parameters_of
+from wellbegun.torch.parametrize import visible
+from wellbegun.torch.sandbox import preserved
+from wellbegun.torch.shards import gathered
+from wellbegun.torch.trace import aten
+from wellbegun.torch.trace.recording import check_model, record
+from wellbegun.torch.trace.values import storage_of
+
+_PLACES = WEIGHTED | {"lookup", "add"}  # at whose outputs gradients can be asked for
+Tensors = tuple[torch.Tensor, ...]
+
+
+@contextmanager
+def session(
+    model: object, batch: Batch = None, graph: ModelGraph | None = None, *, owner: str = "check"
+) -> Iterator["TorchSession"]:
+    """As in `wellbegun.backend.Backend`."""
+    module = check_model(model)
+    with gathered(module):
+        parameters_of(module)  # what is wrong with the model is said before anything about the batch
+        call = place(call_of(batch, module), module)
+        if any(tensor.is_meta for tensor in module.parameters()):
+            raise ArgumentError(
+                f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
+            )
+        with torch.inference_mode(False), torch.enable_grad():
+            call = call.map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
+            opened = TorchSession(module, call, graph)
+            try:
+                yield opened
+            finally:
+                opened.close()
+
+
+class TorchSession:
+    """A module, ready to run. What a pass changes about it comes back when the next one begins, or at the end."""
+
+    def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None) -> None:
+        self.model, self.call, self._given, self._graph = model, call, graph, graph
+        self.named = dict(model.named_parameters())
+        self._pass = ExitStack()
+        self._result: object = None
+        self._edges: dict[int, Any] = {}
+        self._pending: list[tuple[int, torch.Tensor]] = []
+        self._attended: aten.Attended | None = None
+        self._judged: tuple[torch.Tensor, torch.Tensor | None] | None = None
+
+    def _forget(self) -> None:
+        """Let go of the last pass."""
+        self._result, self._judged, self._attended = None, None, None
+        self._edges.clear()
+        self._pending.clear()
+        self.__dict__.pop("_visible", None)
+
+    def close(self) -> None:
+        """Everything about the model comes back."""
+        self._forget()
+        self._pass.close()
+
+    # ------------------------------------------------------------------ the pass
+    @property
+    def graph(self) -> ModelGraph:
+        """Whose operations are seen."""
+        assert self._graph is not None, "without a graph, there is one after the first pass"
+        return self._graph
+
+    def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
+        """Run the model once."""
+        alignment = None if self._given is None else Alignment(self._given)
+        watcher = _Watcher(self, observer, alignment)
+        recorded, self._result = self._run(watcher, progress)
+        self._settle()
+        self._graph = recorded if alignment is None else alignment.renumbered(recorded)
+
+    def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
+        """The path that the model takes on this batch."""
+        self._given = self._graph = self._run(None, progress)[0]
+        return self._graph
+
+    def _run(self, watcher: "_Watcher | None", progress: Progress | None) -> tuple[ModelGraph, object]:
+        self._forget()
+        self._pass.close()
+        self._pass.enter_context(preserved(self.model))
+        return record(self.model, self.call, *parameters_of(self.model), watcher, progress=progress)
+
+    def show(self, operation: Operation, inputs: Tensors, outputs: Tensors, observer: Observer) -> None:
+        """Let an observer see an operation, and do what it says."""
+        self._settle()
+        output = outputs[0]
+        if operation.kind in _PLACES and (output.is_floating_point() or output.is_complex()):
+            self._pending.append((operation.index, output))
+        given, made = ([TensorHandle(tensor) for tensor in tensors] for tensors in (inputs, outputs))
+        for effect in observer(operation, given, made):
+            self._carry_out(effect)
+        self._attended = None
+
+    def _settle(self) -> None:
+        """Autograd attaches its node after the dispatcher returns, so it is looked up at the next operation."""
+        for index, output in self._pending:
+            if output.requires_grad and output.grad_fn is not None:
+                self._edges[index] = torch.autograd.graph.get_gradient_edge(output)
+        self._pending.clear()
+
+    @property
+    def attended(self) -> Attended | None:
+        """Of a built-in attention."""
+        if self._attended is None:
+            return None
+        query, key, mask, causal, scale = self._attended
+        return Attended(
+            TensorHandle(query), TensorHandle(key), None if mask is None else TensorHandle(mask), causal, scale
+        )
+
+    def attend(self, call: aten.Attended | None) -> None:
+        """Told before an attention is shown."""
+        self._attended = call
+
+    # ------------------------------------------------------------------ effects
+    def _carry_out(self, effect: Effect) -> None:
+        """In place, without the graph of gradients noticing: what autograd keeps for its backward pass is then that of
+        the changed model."""
+        if isinstance(effect, Shift):
+            return self._shift(effect)
+        for name in effect.parameters:
+            self.named[name].data.mul_(effect.factor)
+        if effect.summand is not None:
+            part, total = (_tensor(handle) for handle in effect.summand)
+            total.add_(part, alpha=effect.factor - 1)
+        done: set[int] = set()
+        for value in map(_tensor, effect.values):
+            if (value.is_floating_point() or value.is_complex()) and storage_of(value) not in done:
+                value.mul_(effect.factor)
+                if effect.bias is not None:
+                    bias = self.named[effect.bias].detach()
+                    shaped = bias.reshape(-1, *[1] * (value.ndim - 1 - effect.axis % value.ndim))
+                    value.add_(shaped, alpha=1 - effect.factor)
+            done.add(storage_of(value))
+        return None
+
+    def _shift(self, effect: Shift) -> None:
+        if effect.value is not None:
+            value = _tensor(effect.value)
+            value.sub_(along(effect.mean, value, effect.axis))
+        if effect.bias is not None:
+            bias = self.named[effect.bias]
+            bias.data.sub_(torch.from_numpy(effect.mean).to(bias))
+
+    # ------------------------------------------------------------------ what came out
+    @cached_property
+    def _visible(self) -> dict[str, torch.Tensor]:
+        return visible(self.model)
+
+    def _tensor_of(self, name: str) -> torch.Tensor:
+        return self.named[name] if name in self.named else self._visible[name]
+
+    def parameter(self, name: str) -> Handle:
+        """As it is now."""
+        return TensorHandle(self._tensor_of(name))
+
+    def read(self, name: str) -> Array:
+        """All values."""
+        return numpy(self._tensor_of(name))
+
+    @property
+    def _main(self) -> torch.Tensor:
+        return main_output(self._result)
+
+    @property
+    def output(self) -> Handle:
+        """What losses are taken of."""
+        return TensorHandle(self._main)
+
+    @property
+    def main(self) -> int | None:
+        """Its value in the graph."""
+        tensors, main = outputs_of(self._result), self._main
+        if len(self.graph.outputs) != len(tensors):
+            return None
+        values = (value for value, tensor in zip(self.graph.outputs, tensors, strict=True) if tensor is main)
+        return next(values, None)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the output can send gradients back."""
+        return self._main.requires_grad
+
+    @property
+    def places(self) -> Collection[int]:
+        """Where gradients can arrive."""
+        return self._edges.keys()
+
+    @property
+    def trained(self) -> Collection[str]:
+        """Whose gradients arrive."""
+        return self._trained.keys()
+
+    @cached_property
+    def _trained(self) -> dict[str, torch.nn.Parameter]:
+        return {name: tensor for name, tensor in self.named.items() if tensor.requires_grad}
+
+    @property
+    def scalable(self) -> Collection[str]:
+        """Plain tensors in memory of their own."""
+        return {
+            name
+            for name, tensor in self.named.items()
+            if type(tensor) is torch.nn.Parameter and type(tensor.data) is torch.Tensor
+        }
+
+    # ------------------------------------------------------------------ backward
+    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
+        """A loss of the output."""
+        if not isinstance(loss, (CrossEntropy, SquaredError)):
+            value = loss(self._result)
+            if not isinstance(value, torch.Tensor) or value.numel() != 1:
+                got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+                allowed = "a function of the output that gives a scalar tensor"
+                raise ArgumentTypeError(message("check", "loss", allowed, got))
+            self._judged = value, None
+            return Judged(float(value.detach()), None)
+        output = self._main
+        number, sent = gradient_of(loss, output)
+        self._judged = output, sent
+        return Judged(number, TensorHandle(sent))
+
+    def backward(
+        self,
+        start: Start,
+        receive: Receive,
+        *,
+        signal: Signal | None = None,
+        until: int | None = None,
+        again: bool = False,
+    ) -> None:
+        """Send a signal back."""
+        end, sent = self._start(start, signal)
+        if until is not None:
+            ways: Any = {"grad_outputs": [sent], "allow_unused": True, "retain_graph": again}
+            found = torch.autograd.grad([end], [self._edges[until]], **ways)[0]
+            if found is not None:
+                receive(until, TensorHandle(found))
+        elif self._trained and getattr(end, "requires_grad", True):
+            with self._received(receive):
+                parameters = list(self._trained.values())
+                torch.autograd.grad([end], parameters, [sent], retain_graph=again, allow_unused=True)
+
+    def _start(self, start: Start, signal: Signal | None) -> tuple[Any, torch.Tensor | None]:
+        """Where the pass back begins, and what is sent."""
+        if start == "loss":
+            assert self._judged is not None, "a loss is judged before it is sent back"
+            return self._judged
+        assert signal is not None, "a pass back from a value needs a signal"
+        if start == "output":
+            return self._main, _spread(signal, self._main)
+        edge = self._edges[start]
+        return edge, _spread(signal, compat.metadata_of(edge))
+
+    @contextmanager
+    def _received(self, receive: Receive) -> Iterator[None]:
+        """Each gradient is handed on when it arrives; of a parameter, its memory is free afterwards."""
+        before = {name: tensor._backward_hooks for name, tensor in self._trained.items()}
+        handles: list[Any] = []
+        try:
+            for index, edge in self._edges.items():
+                handles.append(edge.node.register_prehook(_arriving(receive, index, edge.output_nr)))
+            for name, tensor in self._trained.items():
+                handles.append(tensor.register_hook(_taking(receive, name)))  # type: ignore[no-untyped-call]
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            for name, hooks in before.items():
+                if hooks is None:  # not an empty table of them either
+                    self._trained[name]._backward_hooks = None
+
+
+class _Watcher:
+    """What the recorder tells of each operation."""
+
+    def __init__(self, session: TorchSession, observer: Observer, alignment: Alignment | None) -> None:
+        self.session, self.observer, self.alignment = session, observer, alignment
+
+    def __call__(self, operation: Operation, inputs: Tensors, outputs: Tensors) -> None:
+        known = operation if self.alignment is None else self.alignment(operation)
+        self.session.show(known, inputs, outputs, self.observer)
+
+    def attended(self, call: aten.Attended | None) -> None:
+        """Told before an attention is shown."""
+        self.session.attend(call)
+
+
+def _tensor(handle: Handle) -> torch.Tensor:
+    assert isinstance(handle, TensorHandle)
+    return handle.tensor
+
+
+def _spread(signal: Signal, like: Any) -> torch.Tensor:
+    """A signal in the shape of a value, zeros between its rows."""
+    rows = torch.from_numpy(signal.rows).to(like.device, like.dtype)
+    if signal.every == 1:
+        return rows.reshape(like.shape)
+    last = like.shape[-1] if like.shape else 1
+    sent = torch.zeros((math.prod(like.shape) // max(last, 1), last), dtype=like.dtype, device=like.device)
+    sent[:: signal.every] = rows
+    return sent.reshape(like.shape)
+
+
+def _arriving(receive: Receive, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:
+    def arrive(gradients: Sequence[torch.Tensor | None]) -> None:
+        gradient = gradients[position]
+        if gradient is not None:
+            receive(index, TensorHandle(gradient))
+
+    return arrive
+
+
+def _taking(receive: Receive, name: str) -> Callable[[torch.Tensor], torch.Tensor | None]:
+    def take(gradient: torch.Tensor) -> torch.Tensor | None:
+        sparse = gradient.layout != torch.strided  # of a table, where the user asked for it
+        receive(name, TensorHandle(gradient.to_dense() if sparse else gradient))
+        if sparse:
+            return None
+        return gradient.new_zeros(()).expand(gradient.shape)  # goes on in its place, and its memory is free
+
+    return take
