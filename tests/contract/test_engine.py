@@ -279,6 +279,16 @@ def test_many_threads_may_fill_at_once() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_is_forked_while_another_thread_compiles_can_compile() -> None:
+    with compiler._process.lock:
+        child = os.fork()
+        if not child:
+            free = compiler._process.lock.acquire(timeout=5)
+            os._exit(0 if free else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_can_fill() -> None:
     expected = draw(Uniform(0, 1), (900, 1000), dtype="float32", using="compiled", threads=2)
