@@ -246,13 +246,13 @@ class Builder:
             values.append(signal.value)
             if found.function is None:
                 limits = bounds(fact, [self._domains.get(value, EVERYTHING) for value in read])
-                own: Function = ROOT if limits == EVERYTHING else Root(ROOT.name, bounds=limits)
+                own: Function = ROOT if limits is EVERYTHING else Root(ROOT.name, bounds=limits)
                 known.append(Signal(signal.value, signal.value, own, *found.statistic))
             else:
                 assert found.root is not None
                 own, limits = _output(found.function, position), found.function.domain
                 known.append(Signal(signal.value, found.root, own, *found.statistic))
-            if limits != EVERYTHING:
+            if limits is not EVERYTHING:
                 self._domains[signal.value] = limits
         index = len(self.operations)
         operation = Operation(

@@ -82,21 +82,32 @@ class Function:
                 done.add(node.digest)
                 yield node
 
+    def settled(self) -> "Function":
+        """The same tree with the arrays that were pending."""
+        found = {node.digest: node.read() for node in self.nodes() if isinstance(node, Pending)}
+        if not found:
+            return self
+        arrays = {digest: None if array is None else Constant(np.asarray(array)) for digest, array in found.items()}
+        return self._rebuilt(
+            lambda node: (arrays[node.digest] or Call("unknown", ())) if node.digest in arrays else node
+        )
+
     def substitute(self, given: "Mapping[str, Function]") -> "Function":
         """The same tree with others in place of some roots."""
         if isinstance(self, Root):
             return given.get(self.name, self)
         if isinstance(self, Call) and all(isinstance(argument, Root) for argument in self.arguments):
             return Call(self.op, tuple(a.substitute(given) for a in self.arguments), self.options, self.ask)
+        return self._rebuilt(lambda node: given.get(node.name, node) if isinstance(node, Root) else node)
+
+    def _rebuilt(self, leaf: "Callable[[Function], Function]") -> "Function":
         made: dict[bytes, Function] = {}
         for node in self.nodes():
-            if isinstance(node, Root):
-                made[node.digest] = given.get(node.name, node)
-            elif isinstance(node, Call):
+            if isinstance(node, Call):
                 arguments = tuple(made[argument.digest] for argument in node.arguments)
                 made[node.digest] = Call(node.op, arguments, node.options, node.ask)
             else:
-                made[node.digest] = node
+                made[node.digest] = leaf(node)
         return made[self.digest]
 
     def __eq__(self, other: object) -> bool:
@@ -150,6 +161,16 @@ class Constant(Function):
         real = small and array.size and array.dtype.kind in "biuf" and not np.isnan(array).any()
         bounds = (float(array.min()), float(array.max())) if real else EVERYTHING
         self._seal(bounds, array.dtype.str.encode(), repr(array.shape).encode(), held)
+
+
+@dataclass(frozen=True, eq=False)
+class Pending(Function):
+    """An array that is read when it is needed, and equals itself alone until then: see `settled`."""
+
+    read: Callable[[], Array | None] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self._seal(EVERYTHING, str(id(self.read)).encode())
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +247,9 @@ def _value(node: Function, roots: Mapping[str, Array], known: Mapping[bytes, Val
         return node.value
     if isinstance(node, Constant):
         return np.asarray(node.array, np.float64) if node.array.dtype.kind == "f" else node.array
+    if isinstance(node, Pending):
+        held = node.read()
+        return UNKNOWN if held is None else held
     assert isinstance(node, Call)
     given = [known[argument.digest] for argument in node.arguments]
     if any(value is UNKNOWN for value in given):
@@ -279,9 +303,9 @@ def _saved(node: Function, places: Mapping[bytes, int]) -> list[Any]:
     if isinstance(node, Number):
         kind, value = type(node.value).__name__, node.value
         return ["number", kind, float(value).hex() if kind == "float" else value]
+    if isinstance(node, Pending) or (isinstance(node, Constant) and node.array.size > _COMPARED):
+        return ["call", "an array", [], []]
     if isinstance(node, Constant):
-        if node.array.size > _COMPARED:
-            return ["call", "a large array", [], []]
         data = b64encode(np.ascontiguousarray(node.array).tobytes()).decode()
         return ["array", node.array.dtype.str, list(node.array.shape), data]
     assert isinstance(node, Call)

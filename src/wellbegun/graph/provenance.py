@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from wellbegun._typing import Array as Values
 from wellbegun.graph import axes
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.facts import Array, Elementwise, Fact, Gather, Move, Split
-from wellbegun.graph.function import ROOT, Constant, Function, Number, Root, Scalar, call
+from wellbegun.graph.function import ROOT, Function, Number, Pending, Root, Scalar, call
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,7 @@ def function_of(operand: Operand) -> Function | None:
         return known.function
     if known.number is not None:
         return call("full", Number(known.number), shape=operand.array.shape)
-    held = known.values() if known.values is not None and not known.lost else None
-    return None if held is None else Constant(np.asarray(held))
+    return None if known.values is None or known.lost else Pending(known.values)
 
 
 def combined(function: Function | None, operands: list[Operand]) -> Function | None:

@@ -85,7 +85,7 @@ def computation_of(derived: Derived, roles: str) -> Reparametrization | None:
     if derived.exact or derived.function is None:
         return None
     outputs = tuple(axis for axis, role in enumerate(roles) if role == "o")
-    return Reparametrization(derived.function, derived.shape, outputs)
+    return Reparametrization(derived.function.settled(), derived.shape, outputs)
 
 
 # ---------------------------------------------------------------------- other than as the weight of a product

@@ -21,10 +21,16 @@ from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, fake
 from wellbegun.torch.trace.provenance import Knowledge
-from wellbegun.torch.trace.tensors import array_of, storage_of, tensors_in, values_of
+from wellbegun.torch.trace.tensors import array_of, exists, storage_of, tensors_in, values_of
 from wellbegun.torch.trace.translate import Call, created, fact_of, recurrent
 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
+
+
+def _shared(tensors: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
+    """Whether any output lives in the memory of an operand."""
+    memory = {storage_of(tensor) for tensor in tensors}
+    return any(storage_of(output) in memory for output in outputs)
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -131,8 +137,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._known.remember(outputs[0], operands[0].known)  # the same value under another name
         if not any(isinstance(known, Signal) for known, _ in operands):
             operands = [Operand(self._constant(*pair), pair[1].array) for pair in zip(tensors, operands, strict=True)]
-            memory = {storage_of(tensor) for tensor in tensors}
-            over = 0 if any(storage_of(output) in memory for output in outputs) else None
+            over = 0 if not aten.is_view(func) and _shared(tensors, outputs) else None
         fact = fact_of(func, args, kwargs, tensors)
         tell = getattr(self.observer, "attended", None)
         if isinstance(fact, Attention) and tell is not None:
@@ -146,8 +151,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _constant(self, tensor: torch.Tensor, operand: Operand) -> Known:
         """What a tensor that depends on no batch is: with its values, if it is a constant that was not made here."""
         known = self._known.constant(tensor) if isinstance(operand.known, Fixed) else operand.known
-        if isinstance(known, Fixed) and known.number is None and known.function is None and not known.lost:
-            return Fixed(values=partial(values_of, tensor))
+        if isinstance(known, Fixed) and known.number is None and known.function is None and exists(tensor):
+            return Fixed(values=None if known.lost else partial(values_of, tensor))
         return known
 
     def _create(self, name: str, func: Any, args: Any, kwargs: Any, outputs: list[torch.Tensor]) -> None:

@@ -96,8 +96,8 @@ def _named(name: str, *given: Given) -> Function:
 
 
 ELEMENTWISE: dict[str, Callable[..., Given]] = {
-    "add": lambda x, y, *, alpha=1: call("add", x, _scaled(y, alpha)),
-    "sub": lambda x, y, *, alpha=1: call("subtract", x, _scaled(y, alpha)),
+    "add": lambda x, y, alpha=1: call("add", x, _scaled(y, alpha)),
+    "sub": lambda x, y, alpha=1: call("subtract", x, _scaled(y, alpha)),
     "rsub": lambda x, y, alpha=1: call("subtract", y, _scaled(x, alpha)),
     "div": _divide, "true_divide": _divide, "pow": partial(_named, "power"),
     "relu6": lambda x: _clamp(x, 0, 6), "relu": lambda x: call("maximum", x, 0),
@@ -119,9 +119,8 @@ ELEMENTWISE: dict[str, Callable[..., Given]] = {
     "lerp": _linear_to, "addcmul": _with_product, "addcdiv": partial(_with_product, op="divide"),
     "_to_copy": _cast, "clone": lambda x, **_: x, "copy_": lambda x, *_: x, "positive": lambda x: x,
     "nan_to_num": _nan_to_num, "round": lambda x, *, decimals=0: call("round", x, decimals=decimals),
-    "logit": _logit, "frac": lambda x: call("subtract", x, call("trunc", x)), "special_entr": lambda x: call(
-        "negative", call("xlogy", x, x)
-    ),
+    "logit": _logit, "frac": lambda x: call("subtract", x, call("trunc", x)),
+    "special_entr": lambda x: call("where", call("less", x, 0), -math.inf, call("negative", call("xlogy", x, x))),
     **{name: partial(_named, op) for name, op in {
         "mul": "multiply", "neg": "negative", "abs": "absolute", "sgn": "sign", "asin": "arcsin", "acos": "arccos",
         "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2",

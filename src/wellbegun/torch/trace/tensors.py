@@ -1,5 +1,6 @@
 """Tensors among arguments, their memory, and their values where these exist."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,15 @@ def tensors_in(tree: Any) -> list[torch.Tensor]:
     return found
 
 
+@cache
+def _numbers(dtype: torch.dtype) -> Numbers:
+    return "real" if dtype.is_floating_point else "complex" if dtype.is_complex else "integer"
+
+
 def array_of(tensor: torch.Tensor) -> Array:
     """Shape, strides and kind of numbers of a tensor."""
-    numbers: Numbers = "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "integer"
-    return Array(tuple(tensor.shape), numbers, tensor.stride() if tensor.layout == torch.strided else None)
+    strides = tensor.stride() if tensor.layout is torch.strided else None
+    return Array(tuple(tensor.shape), _numbers(tensor.dtype), strides)
 
 
 def storage_of(tensor: torch.Tensor) -> int:
@@ -48,12 +54,15 @@ def number_of(tensor: torch.Tensor) -> Scalar | None:
         return None if held is None else held.detach().item()
 
 
-def values_of(tensor: torch.Tensor) -> Values | None:
-    """The values of a tensor, without a copy where NumPy has its type; None where there are none."""
+def exists(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds values that can be read."""
     from torch._subclasses.fake_tensor import FakeTensor
 
-    if tensor.is_meta or isinstance(tensor, FakeTensor) or tensor.layout != torch.strided:
-        return None
+    return not (tensor.is_meta or isinstance(tensor, FakeTensor) or tensor.layout is not torch.strided)
+
+
+def values_of(tensor: torch.Tensor) -> Values | None:
+    """The values of a tensor, without a copy where NumPy has its type; None for types that it has not."""
     with _disable_current_modes():
         held = tensor.detach().cpu()
         return np.asarray(held.float() if held.dtype == torch.bfloat16 else held)
