@@ -383,8 +383,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._append("recurrent", name, signals, outputs, uses, mode=mode, inputs=inputs)
 
     def close(self) -> None:
-        """Let go of the tensors."""
+        """Let go of the tensors, and of who has seen them."""
         self._known.close()
+        self.observer = None
 
     def graph(self, outputs: Iterable[torch.Tensor]) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""
