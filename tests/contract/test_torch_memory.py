@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 import weakref
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from torch_models import Of, drawn
 
 import wellbegun as wb
+from wellbegun._collection import uncollected
 
 
 def test_the_memory_of_what_is_needed_no_more_is_free_while_a_model_is_watched() -> None:
@@ -116,3 +118,21 @@ def test_the_graph_of_gradients_is_gone_afterwards(look) -> None:
     with pytest.raises(RuntimeError):
         grown(model)
     assert kept.requires_grad
+
+
+def test_collection_comes_back_with_the_last_of_several_threads() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with uncollected():
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    with uncollected():
+        thread.start()
+        entered.wait()
+    assert not gc.isenabled()
+    leave.set()
+    thread.join()
+    assert gc.isenabled()
