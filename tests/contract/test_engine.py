@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from wellbegun.engine import Job, compiler, fill, reference, workers, write, writers
 from wellbegun.engine.blas import single_threaded
 from wellbegun.engine.matrices import Matrices
-from wellbegun.engine.orthogonal import haar, haar_reference, inverse
+from wellbegun.engine.orthogonal import haar, inverse, reflectors
 from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.regions import region_of
 from wellbegun.laws import (
@@ -279,6 +279,16 @@ def test_many_threads_may_fill_at_once() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_is_forked_while_another_thread_compiles_can_compile() -> None:
+    with compiler._process.lock:
+        child = os.fork()
+        if not child:
+            free = compiler._process.lock.acquire(timeout=5)
+            os._exit(0 if free else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_can_fill() -> None:
     expected = draw(Uniform(0, 1), (900, 1000), dtype="float32", using="compiled", threads=2)
@@ -469,6 +479,17 @@ def test_fifty_mirrored_layers_with_relus_are_an_isometry(blocks: tuple[int, ...
     assert np.abs(split - (3 * y[:, :3] - y[:, 3:6])).max() < 1e-12
     plain = _relu_network(blocks, x, mirrored=False)
     assert np.linalg.norm(plain) < 1e-3 * np.linalg.norm(x)  # ReLUs halve the power of each layer
+
+
+def haar_reference(normals: np.ndarray) -> np.ndarray:
+    """The same product, one reflection at a time: the readable twin of `haar`."""
+    vectors, factors, phases = reflectors(normals.copy())
+    short, long = normals.shape
+    q = np.eye(long, short, dtype=normals.dtype)
+    for j in reversed(range(short)):
+        v = vectors[j, j:]
+        q[j:, j:] -= factors[j] * np.outer(v, v.conj() @ q[j:, j:])
+    return q * phases
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -114,7 +114,7 @@ def test_scale_is_exact_where_the_activation_is_homogeneous(monkeypatch: pytest.
         with monkeypatch.context() as patch:
             patch.setattr(playground, "HOMOGENEOUS", ())
             run = measure("normal", activation, 16, gains)
-        for field in ("handed", "gradient", "flat", "dead", "alike", "shape", "gradient_shape", "found"):
+        for field in ("handed", "gradient", "flat", "dead", "alike", "shape", "gradient_shape", "findings"):
             assert np.allclose(getattr(derived, field), getattr(run, field), atol=1e-5), (activation, field)
 
 
@@ -138,7 +138,7 @@ def test_zeros_pass_no_gradient_and_constants_make_copies() -> None:
     firsts = np.concatenate([np.arange(end - depth, end - 1) for end, depth in zip(ends, DEPTHS, strict=True)])
     assert np.isneginf(found.gradient[row, firsts]).all()
     assert np.isneginf(found.handed[row]).all()
-    assert (found.found[row] & playground.W301 > 0).all()
+    assert (found.findings[row] & playground.W301 > 0).all()
     same = forward(layers(wb.constant(0.01), 3, 16), "gelu", inputs(8, 16), ONE)
     assert all((each.handed == each.handed[..., :1]).all() for each in same)
     mixed = forward(layers(wb.he_normal(), 1, 16), "gelu", inputs(8, 16), ONE)
@@ -244,7 +244,7 @@ def test_verdicts_are_those_of_check(key: str, activation: str, scale: int) -> N
     measured, row = record(key, activation, 64, scale)
     for number, depth in enumerate(DEPTHS):
         asked = set(examine(statistics_of(key, activation, 64, SCALES[scale], depth)).codes) & set(BITS)
-        shown = {code for code, bit in BITS.items() if measured.found[row, number] & bit}
+        shown = {code for code, bit in BITS.items() if measured.findings[row, number] & bit}
         if key == "constant":  # the page speaks of symmetry alone
             assert "W301" in asked & shown
         else:
@@ -256,7 +256,7 @@ def test_the_verdicts_of_the_textbook() -> None:
 
     def codes(key: str, activation: str, **options: int) -> int:
         measured, row = record(key, activation, 64, **options)
-        return int(measured.found[row, last])
+        return int(measured.findings[row, last])
 
     assert codes("he_normal", "relu") == 0
     assert codes("xavier_normal", "relu") == playground.W101 | playground.W201

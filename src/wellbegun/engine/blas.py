@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-_held = threading.Lock()
+_limited = threading.Lock()
 
 
 @cache
@@ -26,11 +26,11 @@ def single_threaded() -> Iterator[None]:
 
     Whoever comes first sets the limit and lifts it: limits that overlap would restore each other's, and stay.
     """
-    if not _held.acquire(blocking=False):
+    if not _limited.acquire(blocking=False):
         yield
         return
     try:
         with _libraries().limit(limits=1):
             yield
     finally:
-        _held.release()
+        _limited.release()

@@ -5,6 +5,7 @@ disk cache that make a first Numba call take most of a second.
 """
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -17,8 +18,22 @@ from wellbegun.engine import structured_kernel
 from wellbegun.engine.kernels import Shape, module
 
 Kernel = Callable[..., None]
-_lock = threading.Lock()
-_engines: list[Any] = []  # compiled code lives as long as its engine
+
+
+class _Process:
+    """What a process has compiled. A forked child keeps the code; a lock that was taken at the fork would stay so."""
+
+    def __init__(self) -> None:
+        self.engines: list[Any] = []  # compiled code lives as long as its engine
+        self.reset()
+
+    def reset(self) -> None:
+        self.lock = threading.Lock()
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.reset)
 
 
 @cache
@@ -45,7 +60,7 @@ def kernel(parameters: type, dtype: str, variant: str, features: str | None = No
         variant: "wide", "stream" or "short"; see `kernels.Shape`.
         features: Limits the machine to less than it has, for tests.
     """
-    with _lock:
+    with _process.lock:
         return _kernel(parameters, dtype, variant, features)
 
 
@@ -66,7 +81,7 @@ def _kernel(parameters: type, dtype: str, variant: str, features: str | None) ->
 
 def rows_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:
     """The compiled rows of structured orthogonal matrices; see `structured_kernel` for the tables."""
-    with _lock:
+    with _process.lock:
         return _rows_kernel(dtype)
 
 
@@ -92,5 +107,5 @@ def _compile(text: str, processor: str, features: str) -> int:
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=processor, features=features, opt=2)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
     engine.finalize_object()
-    _engines.append(engine)
+    _process.engines.append(engine)
     return int(engine.get_function_address("fill"))

@@ -112,10 +112,10 @@ class _Step:
         if self.wide:  # two 32-bit words make one
             pair = [self._as(half, "u64", self.blocks) for half in pair]
         if self.paired:
-            found = self.transform(self.ops, tuple(pair), p)
+            drawn = self.transform(self.ops, tuple(pair), p)
         else:
-            found = [self.transform(self.ops, word, p) for word in pair]
-        return self._stored(*found)
+            drawn = [self.transform(self.ops, word, p) for word in pair]
+        return self._stored(*drawn)
 
     def _as(self, x: Lanes, kind: str, count: int) -> Lanes:
         target = x.of(kind, "", count)

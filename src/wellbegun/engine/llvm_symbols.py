@@ -88,8 +88,8 @@ class Symbols:
         return x.of(x.kind, x.writer.emit(f"call {x.type} {name}({x.type} {x.text})"))
 
     def _cast(self, instruction: str, x: Lanes, kind: str) -> Lanes:
-        found = x.of(kind, "")
-        return x.of(kind, x.writer.emit(f"{instruction} {x.type} {x.text} to {found.type}"))
+        target = x.of(kind, "")
+        return x.of(kind, x.writer.emit(f"{instruction} {x.type} {x.text} to {target.type}"))
 
     def bits(self, x: Lanes) -> Lanes:
         """The bits of a real number as a signed integer."""

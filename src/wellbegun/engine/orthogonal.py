@@ -44,21 +44,21 @@ def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any,
     blocks, rows, columns = law.matrices(shape)
     long, short = max(rows, columns), min(rows, columns)
 
-    def made(block: int) -> Array:
+    def matrix_of(block: int) -> Array:
         normals = draw(block * long * short, long * short).reshape(short, long)
         matrix = haar(normals, inline if blocks > 1 else run) if short else normals.T
         return matrix if rows >= columns else matrix.T
 
     with single_threaded():
         if blocks == 1:
-            return made(0).reshape(shape)
-        found = np.empty((blocks, rows, columns), dtype)
+            return matrix_of(0).reshape(shape)
+        stacked = np.empty((blocks, rows, columns), dtype)
 
         def make(block: int) -> None:
-            found[block] = made(block)
+            stacked[block] = matrix_of(block)
 
         run(make, range(blocks))
-    return found.reshape(shape)
+    return stacked.reshape(shape)
 
 
 def haar(normals: Array, run: Run = inline) -> Array:
@@ -115,15 +115,15 @@ def inverse(upper: Array) -> Array:
     whole = width << max(-(-size // width) - 1, 0).bit_length()
     padded = np.eye(whole, dtype=upper.dtype)
     padded[:size, :size] = upper
-    found = np.linalg.inv(_diagonal(padded, width))
+    blocks = np.linalg.inv(_diagonal(padded, width))
     while width < whole:
-        first, last = found[0::2], found[1::2]
+        first, last = blocks[0::2], blocks[1::2]
         beside = _diagonal(padded, 2 * width)[:, :width, width:]
-        found = np.zeros((len(first), 2 * width, 2 * width), upper.dtype)
-        found[:, :width, :width], found[:, width:, width:] = first, last
-        found[:, :width, width:] = -(first @ beside @ last)
+        blocks = np.zeros((len(first), 2 * width, 2 * width), upper.dtype)
+        blocks[:, :width, :width], blocks[:, width:, width:] = first, last
+        blocks[:, :width, width:] = -(first @ beside @ last)
         width *= 2
-    return found[0, :size, :size]
+    return blocks[0, :size, :size]
 
 
 def _diagonal(matrix: Array, width: int) -> Array:
@@ -152,14 +152,3 @@ def reflectors(normals: Array, norms: Array | None = None) -> tuple[Array, Array
     vectors /= scale[:, None]
     factors = np.where(nothing, 2, (size + norms) / norms).astype(norms.dtype)
     return vectors, factors, -phase
-
-
-def haar_reference(normals: Array) -> Array:
-    """The same product, one reflection at a time: the readable twin of `haar`."""
-    vectors, factors, phases = reflectors(normals.copy())
-    short, long = normals.shape
-    q = np.eye(long, short, dtype=normals.dtype)
-    for j in reversed(range(short)):
-        v = vectors[j, j:]
-        q[j:, j:] -= factors[j] * np.outer(v, v.conj() @ q[j:, j:])
-    return q * phases

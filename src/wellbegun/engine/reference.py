@@ -36,8 +36,8 @@ def words(key: Key, blocks: Array, rounds: int = 10) -> Array:
     index = blocks.astype(np.uint64)
     mask = np.uint64(transforms.MASK)
     upper = (np.full_like(index, np.uint64(word)) for word in key[2:])
-    found = transforms.philox((index & mask, index >> np.uint64(32), *upper), round_keys(key[:2], rounds))
-    return np.stack([(word & mask).astype(np.uint32) for word in found], axis=-1)
+    drawn = transforms.philox((index & mask, index >> np.uint64(32), *upper), round_keys(key[:2], rounds))
+    return np.stack([(word & mask).astype(np.uint32) for word in drawn], axis=-1)
 
 
 def element_words(key: Key, starts: Array, run: int) -> Array:

@@ -71,21 +71,21 @@ def blocks_of(size: int) -> Iterator[tuple[int, int]]:
 
 @cache
 def _scales(size: int) -> Array:
-    found = np.empty(size)
+    scales = np.empty(size)
     for start, length in blocks_of(size):
-        found[start : start + length] = 1 / math.sqrt(length)
-    return found
+        scales[start : start + length] = 1 / math.sqrt(length)
+    return scales
 
 
 def passes_of(key: Key, size: int, real: type) -> list[Pass]:
     """Orders and signs from the stream: 2 * size words for each pass."""
-    found = []
+    passes = []
     for number in range(PASSES):
         drawn = element_words(key, np.array([2 * number * size]), 2 * size)[0]
         ranks = drawn[:size].astype(np.uint64) << np.uint64(32) | np.arange(size, dtype=np.uint64)
         signs = np.where(drawn[size:] >> np.uint32(31), -1.0, 1.0) * _scales(size)
-        found.append(Pass(np.argsort(ranks).astype(np.int32), signs.astype(real)))
-    return found
+        passes.append(Pass(np.argsort(ranks).astype(np.int32), signs.astype(real)))
+    return passes
 
 
 def rows_reference(passes: list[Pass], rows: Array) -> Array:
@@ -147,15 +147,15 @@ class Square:
     def rows(self, rows: Array, out: Array | None = None) -> Array:
         """These rows, as (len(rows), size); into `out` if its rows are contiguous."""
         if self.whole is not None:
-            found = self.whole[rows]
+            values = self.whole[rows]
         elif self.engine == "reference":
-            found = rows_reference(self.passes, rows)
+            values = rows_reference(self.passes, rows)
         else:
-            found = self._compiled(rows, out)
-        if out is not None and found is not out:
-            out[...] = found
+            values = self._compiled(rows, out)
+        if out is not None and values is not out:
+            out[...] = values
             return out
-        return found
+        return values
 
     def _compiled(self, rows: Array, out: Array | None) -> Array:
         from wellbegun.engine.compiler import rows_kernel
@@ -193,10 +193,10 @@ def aligned(count: int, real: type, boundary: int = 64) -> Array:
 
 
 def _normals(key: Key, size: int, real: type) -> Array:
-    found: Array = np.empty((1, size * size), real)
+    normals: Array = np.empty((1, size * size), real)
     dtype = np.dtype(real).name
-    fill_rows(found, 0, 0, key, NormalParameters(real(0), real(1)), dtype)
-    return found.reshape(size, size)
+    fill_rows(normals, 0, 0, key, NormalParameters(real(0), real(1)), dtype)
+    return normals.reshape(size, size)
 
 
 class Structured:
@@ -222,13 +222,11 @@ class Structured:
                 mine = block == one
                 if not across:
                     mine &= (local >= piece.start) & (local < piece.start + piece.size)
-                found = np.flatnonzero(mine)
-                if len(found):
-                    start = piece.start if across else 0
-                    part = values[found[0] : found[-1] + 1, start : start + piece.size]
-                    self._take(
-                        self.square(int(one), number), local[found] - (0 if across else piece.start), part, piece
-                    )
+                places = np.flatnonzero(mine)
+                if len(places):
+                    start, before = (piece.start, 0) if across else (0, piece.start)
+                    part = values[places[0] : places[-1] + 1, start : start + piece.size]
+                    self._take(self.square(int(one), number), local[places] - before, part, piece)
         return values
 
     def _take(self, square: Square, rows: Array, part: Array, piece: Piece) -> None:

@@ -1,6 +1,6 @@
 """Random words -> values, for 32-bit words. The stream contract, version 1, in formulas.
 
-Written once. `fill.reference` runs these functions on NumPy arrays: that is the definition. `fill.kernels` runs the
+Written once. `engine.reference` runs these functions on NumPy arrays: that is the definition. `engine.kernels` runs the
 same functions on symbols that stand for vector registers and writes down the operations they ask for, so a compiled
 kernel cannot differ. Only operations that IEEE 754 defines exactly are used (+ - * / sqrt, comparisons, integer and
 bit operations), in this order and without fused multiply-add.
@@ -87,7 +87,8 @@ def _direction(ops: Any, word: V) -> tuple[V, V]:
     return x, ops.where((quadrant & 2) != 0, -y, y)
 
 
-def _clip(ops: Any, value: V, p: Any) -> V:
+def clip(ops: Any, value: V, p: Any) -> V:
+    """Into the bounds of a law."""
     value = ops.where(value < p.low, p.low, value)
     return ops.where(value > p.high, p.high, value)
 
@@ -100,7 +101,7 @@ def normal(ops: Any, words: tuple[V, V], p: Any) -> tuple[V, V]:
 
 def uniform(ops: Any, word: V, p: Any) -> V:
     """middle + step * w, w the word as a signed integer"""
-    return _clip(ops, ops.real(ops.signed(word)) * p.step + p.middle, p)
+    return clip(ops, ops.real(ops.signed(word)) * p.step + p.middle, p)
 
 
 def sign(ops: Any, word: V, p: Any) -> V:
@@ -110,13 +111,13 @@ def sign(ops: Any, word: V, p: Any) -> V:
 
 def log_uniform(ops: Any, word: V, p: Any) -> V:
     """e^(middle + step * w)"""
-    return _clip(ops, exp(ops, ops.real(ops.signed(word)) * p.step + p.middle), p)
+    return clip(ops, exp(ops, ops.real(ops.signed(word)) * p.step + p.middle), p)
 
 
 def truncated_centre(ops: Any, word: V, p: Any) -> V:
     """Inverse normal where no tail can be hit."""
     z = _centre(ops.real(ops.signed(word)) * p.step + p.middle)
-    return _clip(ops, z * p.scale + p.location, p)
+    return clip(ops, z * p.scale + p.location, p)
 
 
 def truncated_tail(ops: Any, word: V, p: Any) -> V:
@@ -133,7 +134,7 @@ def truncated_tail(ops: Any, word: V, p: Any) -> V:
     tail = polynomial(s, co.TAIL_P) / polynomial(s, co.TAIL_Q)
     centre = _centre(ops.real(signed) * p.step + p.middle)
     z = ops.where(q < co.TAIL_BELOW, ops.where(left, -tail, tail), centre)
-    return _clip(ops, z * p.scale + p.location, p)
+    return clip(ops, z * p.scale + p.location, p)
 
 
 def _centre(c: V) -> V:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from wellbegun.engine import coefficients as co
-from wellbegun.engine.transforms import V, polynomial, sign
+from wellbegun.engine.transforms import V, clip, polynomial, sign, uniform
 
 __all__ = ["log_uniform", "normal", "sign", "truncated_centre", "truncated_tail", "uniform"]
 
@@ -56,31 +56,21 @@ def box_muller(ops: Any, radius_word: V, angle_word: V) -> tuple[V, V]:
     return radius * x, radius * y
 
 
-def _clip(ops: Any, value: V, p: Any) -> V:
-    value = ops.where(value < p.low, p.low, value)
-    return ops.where(value > p.high, p.high, value)
-
-
 def normal(ops: Any, words: tuple[V, V], p: Any) -> tuple[V, V]:
     """mean + std * z"""
     x, y = box_muller(ops, *words)
     return x * p.std + p.mean, y * p.std + p.mean
 
 
-def uniform(ops: Any, word: V, p: Any) -> V:
-    """middle + step * w"""
-    return _clip(ops, ops.real(ops.signed(word)) * p.step + p.middle, p)
-
-
 def log_uniform(ops: Any, word: V, p: Any) -> V:
     """e^(middle + step * w)"""
-    return _clip(ops, exp(ops, ops.real(ops.signed(word)) * p.step + p.middle), p)
+    return clip(ops, exp(ops, ops.real(ops.signed(word)) * p.step + p.middle), p)
 
 
 def truncated_centre(ops: Any, word: V, p: Any) -> V:
     """Inverse normal where no tail can be hit (Wichura's AS 241)."""
     z = _centre(ops.real(ops.signed(word)) * p.step + p.middle)
-    return _clip(ops, z * p.scale + p.location, p)
+    return clip(ops, z * p.scale + p.location, p)
 
 
 def truncated_tail(ops: Any, word: V, p: Any) -> V:
@@ -102,7 +92,7 @@ def truncated_tail(ops: Any, word: V, p: Any) -> V:
     c = ops.real(signed) * p.step + p.middle
     central = ops.where(c < 0.0, -c, c) <= co.CENTRE_LIMIT_64
     z = ops.where(central, _centre(c), ops.where(left, -tail, tail))
-    return _clip(ops, z * p.scale + p.location, p)
+    return clip(ops, z * p.scale + p.location, p)
 
 
 def _centre(c: V) -> V:

@@ -144,10 +144,10 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
     inner = 1 if blocks > 1 else job.threads  # the blocks are shared out already
 
     def normals(first: int, count: int) -> Array:
-        found = np.empty(count, working)
+        drawn = np.empty(count, working)
         where: Region = ((first, first + count),)
-        _independent(unit, found, replace(job, shape=(first + count,), region=where, dtype=working, threads=inner))
-        return found
+        _independent(unit, drawn, replace(job, shape=(first + count,), region=where, dtype=working, threads=inner))
+        return drawn
 
     def run(task: Callable[[Any], None], items: Sequence[Any]) -> None:
         engines.parallel(task, items, job.threads)

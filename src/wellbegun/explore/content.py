@@ -103,8 +103,8 @@ def rows_of(choice: Choice, width: int) -> list[int]:
 
 
 def _std(choice: Choice, width: int) -> float:
-    found = inner(choice.scheme, width).law((width, width)).moments((width, width))
-    return float(f"{math.sqrt(found.variance + found.mean**2):.6g}")
+    moments_of = inner(choice.scheme, width).law((width, width)).moments((width, width))
+    return float(f"{math.sqrt(moments_of.variance + moments_of.mean**2):.6g}")
 
 
 def _scaled_text(choice: Choice, width: int, scale: float) -> str:
@@ -112,13 +112,13 @@ def _scaled_text(choice: Choice, width: int, scale: float) -> str:
 
 
 def _activation(name: str) -> dict[str, Any]:
-    found = moments(name)
+    averages = moments(name)
     return {
         "name": name,
         "range": range_of(name),
         "gain": gain(name),
-        "second": found.second,
-        "slope": found.slope,
+        "second": averages.second,
+        "slope": averages.slope,
     }
 
 
@@ -144,15 +144,15 @@ def packed(measured: Sequence[Measured], widths: Sequence[int] = WIDTHS) -> dict
             "alike": packing.shares(all_of("alike")),
             "shape": packing.histograms(all_of("shape")),
             "gradient_shape": packing.histograms(all_of("gradient_shape")),
-            "found": all_of("found").astype(np.uint8),
+            "findings": all_of("findings").astype(np.uint8),
         }
     )
 
 
 def _theory(kind: str, activation: str, gains: Array) -> tuple[Array, Array]:
-    found = theory_of(activation, kind, gains, max(DEPTHS))
+    curves = theory_of(activation, kind, gains, max(DEPTHS))
     nothing = np.full((len(gains), max(DEPTHS)), -np.inf)
-    return (nothing, nothing) if found is None else found
+    return (nothing, nothing) if curves is None else curves
 
 
 def weights(kind: str, width: int) -> dict[str, Any]:
@@ -160,8 +160,8 @@ def weights(kind: str, width: int) -> dict[str, Any]:
     scheme = KINDS[kind]
     law, shape = inner(scheme, width).law((width, width)), (width, width)
     rms = math.sqrt(law.moments(shape).variance + law.moments(shape).mean ** 2)
-    found = np.concatenate([weight.ravel() for weight in layers(scheme, 10, width)[1:]]) / rms
+    drawn = np.concatenate([weight.ravel() for weight in layers(scheme, 10, width)[1:]]) / rms
     edges = np.linspace(-4, 4, WEIGHT_BINS + 1)
     below = law.distribution(shape)
     expected = [] if below is None else np.diff(below(edges * rms)).round(5).tolist()
-    return {"counts": np.histogram(found, edges)[0].tolist(), "expected": expected}
+    return {"counts": np.histogram(drawn, edges)[0].tolist(), "expected": expected}

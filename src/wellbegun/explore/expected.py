@@ -29,10 +29,10 @@ class Curves(NamedTuple):
 def averages(activation: str, *, paired: bool = False) -> tuple[Array, Array]:
     """log V and log S on the grid, by quadrature; `paired`: of what the next layer sees of a mirrored pair."""
     function = odd_part(activation_of(activation)) if paired else activation_of(activation)
-    found = [moments(function, q=math.exp(log_q)) for log_q in _GRID]
+    points = [moments(function, q=math.exp(log_q)) for log_q in _GRID]
     # moments differentiates phi(sqrt(q) z) by z: a factor sqrt(q)
-    slopes = [each.slope / math.exp(log_q) for each, log_q in zip(found, _GRID, strict=True)]
-    return np.log([each.second for each in found]), np.log(slopes)
+    slopes = [each.slope / math.exp(log_q) for each, log_q in zip(points, _GRID, strict=True)]
+    return np.log([each.second for each in points]), np.log(slopes)
 
 
 def _at(table: Array, log_q: Array) -> Array:
@@ -56,8 +56,8 @@ def curves(activation: str, gains: Array, depth: int, *, mirrored: bool = False)
     Source: He et al. 2015, arXiv:1502.01852; Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
         arXiv:1611.01232.
 
-    >>> found = curves("relu", np.array([math.sqrt(2), 1.0]), 10)
-    >>> bool(np.allclose(found[0].handed, 0)), round(float(found[1].handed[9]), 6)
+    >>> both = curves("relu", np.array([math.sqrt(2), 1.0]), 10)
+    >>> bool(np.allclose(both[0].handed, 0)), round(float(both[1].handed[9]), 6)
     (True, -1.50515)
     """
     seen, passed = averages(activation, paired=mirrored)

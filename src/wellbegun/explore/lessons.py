@@ -49,15 +49,15 @@ STDS = np.geomspace(0.005, 1.0, 24)
 
 def naive(widths: Sequence[int] = (16, 64, 256), depth: int = 50) -> dict[str, Any]:
     """log10 (times 100) of the RMS handed on, for fixed stds whatever the width: activation, width, std, layer."""
-    found: dict[str, Any] = {}
+    rms_by: dict[str, Any] = {}
     for activation in ("linear", "relu", "tanh"):
-        found[activation] = {}
+        rms_by[activation] = {}
         for width in widths:
             gains = STDS * math.sqrt(width)
             passed = forward(layers(lecun_normal(), depth, width), activation, inputs(16, width), gains)
             rms = [0.5 * np.log10(np.maximum(np.mean(p.handed**2, axis=(1, 2)), 1e-300)) for p in passed]
-            found[activation][width] = _hundredths(np.stack(rms, axis=1))
-    return {"stds": [float(f"{std:.3g}") for std in STDS], "rms": found}
+            rms_by[activation][width] = _hundredths(np.stack(rms, axis=1))
+    return {"stds": [float(f"{std:.3g}") for std in STDS], "rms": rms_by}
 
 
 # ---------------------------------------------------------------------- 3: forward and backward want different things
@@ -71,15 +71,15 @@ SHAPES = {
 
 def balance(seeds: int = 8) -> dict[str, Any]:
     """log10 (times 100) of signal and gradient RMS by layer: shape of the network, fan, activation."""
-    found: dict[str, Any] = {"sizes": SHAPES, "curves": {}}
+    data: dict[str, Any] = {"sizes": SHAPES, "curves": {}}
     for shape, sizes in SHAPES.items():
         for mode in ("fan_in", "fan_out", "fan_avg"):
             scheme = variance_scaling(mode=mode)
             for activation in ("linear", "tanh"):
                 runs = [_both_ways(scheme, sizes, activation, seed) for seed in range(seeds)]
                 mean = 0.5 * np.log10(np.mean([10 ** (2 * run) for run in runs], axis=0))
-                found["curves"][f"{shape} {mode} {activation}"] = _hundredths(mean)
-    return found
+                data["curves"][f"{shape} {mode} {activation}"] = _hundredths(mean)
+    return data
 
 
 def _both_ways(scheme: Scheme, sizes: Sequence[int], activation: str, seed: int) -> Array:
@@ -99,7 +99,7 @@ def halves(depth: int = 30, width: int = 256) -> list[dict[str, Any]]:
     """For each slope below zero: what is left of a normal signal, the gain that makes up for it, and both by depth."""
     sample = fill(Normal(0.0, 1.0), (200_000,), seed=0, name="explore.halves", dtype="float64")
     edges = np.linspace(-49 / 12, 49 / 12, 50)  # one bar stands around 0
-    found = []
+    rows = []
     for slope in SLOPES_BELOW:
         name = f"leaky_relu({slope})"
         phi = activation_of(name)
@@ -113,19 +113,19 @@ def halves(depth: int = 30, width: int = 256) -> list[dict[str, Any]]:
             curves[key] = _hundredths(mean_square(passed))
         after = np.histogram(phi(sample), edges)[0] / len(sample)
         left = moments(name)
-        found.append(
+        rows.append(
             {"slope": slope, "second": left.second, "gain": left.gain, "after": after.round(5).tolist(), **curves}
         )
     before = np.histogram(sample, edges)[0] / len(sample)
-    return [{"edges": edges.round(5).tolist(), "before": before.round(5).tolist()}, *found]
+    return [{"edges": edges.round(5).tolist(), "before": before.round(5).tolist()}, *rows]
 
 
 def _run(scheme: Scheme, phi: Any, depth: int, width: int) -> list[Array]:
-    handed, found = inputs(32, width), []
+    handed, after = inputs(32, width), []
     for weight in layers(scheme, depth, width):
         handed = phi(handed @ weight.T)
-        found.append(handed)
-    return found
+        after.append(handed)
+    return after
 
 
 # ---------------------------------------------------------------------- 5: a mean and a variance that come home
@@ -134,7 +134,7 @@ BEGINNINGS = ((0.0, 0.2), (0.0, 2.5), (0.8, 0.6), (-0.8, 0.6), (0.6, 2.0), (-0.6
 
 def homing(depth: int = 30, width: int = 512) -> dict[str, Any]:
     """Mean and variance of what is handed on, from different inputs: scheme, activation, beginning, layer."""
-    found: dict[str, Any] = {}
+    paths_of: dict[str, Any] = {}
     for key, scheme in {"lecun": lecun_normal(), "he": he_normal()}.items():
         weights = layers(scheme, depth, width)
         for activation in ("selu", "tanh", "relu", "elu"):
@@ -146,8 +146,8 @@ def homing(depth: int = 30, width: int = 512) -> dict[str, Any]:
                     handed = phi(handed @ weight.T)
                     path.append((float(handed.mean()), float(handed.var())))
                 paths.append(np.round(np.minimum(path, 1e6), 3).tolist())
-            found[f"{key} {activation}"] = paths
-    return found
+            paths_of[f"{key} {activation}"] = paths
+    return paths_of
 
 
 TENSIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -157,7 +157,7 @@ def tension(width: int = 256) -> list[dict[str, Any]]:
     """One LeCun layer before tanh, its std times a factor: where the sums fall, and how many lie on flat ground."""
     sums = (inputs(64, width) @ layer(lecun_normal(), 0, (width, width)).T).ravel()
     edges = np.linspace(-5, 5, 51)
-    found = []
+    rows = []
     for factor in TENSIONS:
         scaled = np.clip(sums * factor, -4.99, 4.99)
         shares = np.histogram(scaled, edges)[0] / len(sums)
@@ -165,8 +165,8 @@ def tension(width: int = 256) -> list[dict[str, Any]]:
         slope = 1 - np.tanh(sums * factor) ** 2
         straight, flat = float(np.mean(slope > 0.95)), float(np.mean(slope < 0.05))
         shown = {"shares": np.round(shares, 5).tolist(), "out": np.round(out, 5).tolist()}
-        found.append({"factor": factor, **shown, "straight": straight, "flat": flat})
-    return found
+        rows.append({"factor": factor, **shown, "straight": straight, "flat": flat})
+    return rows
 
 
 # ---------------------------------------------------------------------- 6: what a product does to lengths
@@ -179,21 +179,21 @@ def singular(depth: int = 50, width: int = 64) -> dict[str, Any]:
 
     Values below 1e-15 of the largest are lost to rounding and shown at that floor.
     """
-    found: dict[str, Any] = {"width": width}
+    data: dict[str, Any] = {"width": width}
     for key, scheme in {"gaussian": lecun_normal(), "orthogonal": orthogonal()}.items():
         spectra = _spectra(layers(scheme, depth, width))
         values = [_hundredths(np.log10(np.maximum(s, s[0] * 1e-15))) for s in spectra]
         halves = [np.round(s[:2], 4).tolist() for s in _spectra(layers(scheme, depth, CIRCLE))]
-        found[key] = {"values": values, "circle": halves}
-    return found
+        data[key] = {"values": values, "circle": halves}
+    return data
 
 
 def _spectra(weights: Sequence[Array]) -> list[Array]:
-    product, found = np.eye(weights[0].shape[1]), []
+    product, spectra = np.eye(weights[0].shape[1]), []
     for weight in weights:
         product = weight @ product
-        found.append(np.linalg.svd(product, compute_uv=False))
-    return found
+        spectra.append(np.linalg.svd(product, compute_uv=False))
+    return spectra
 
 
 # ---------------------------------------------------------------------- 7: each layer its own scheme
@@ -204,7 +204,7 @@ MATCHED = {"relu": he_normal(), "tanh": xavier_normal(gain=5 / 3), "selu": lecun
 def hybrid(width: int = 128) -> dict[str, Any]:
     """One network with three activations under one scheme for all layers, and under one for each."""
     x = inputs(64, width)
-    found: dict[str, Any] = {"activations": HYBRID, "schemes": {k: v.spelling for k, v in MATCHED.items()}}
+    data: dict[str, Any] = {"activations": HYBRID, "schemes": {k: v.spelling for k, v in MATCHED.items()}}
     plans = {
         "he": [he_normal()] * len(HYBRID),
         "xavier": [xavier_normal()] * len(HYBRID),
@@ -217,8 +217,8 @@ def hybrid(width: int = 128) -> dict[str, Any]:
             passed += forward(weights[-1:], activation, handed[0], ONE)
             handed = passed[-1].handed
         back = np.array([step.log_rms[0, 0] for step in backward(weights, passed, ONE, (len(weights),))])
-        found[key] = {"signal": mean_square([p.handed for p in passed]), "gradient": (back - back[-1]).tolist()}
-    return found
+        data[key] = {"signal": mean_square([p.handed for p in passed]), "gradient": (back - back[-1]).tolist()}
+    return data
 
 
 # ---------------------------------------------------------------------- the formulas with numbers in them
@@ -238,10 +238,10 @@ FORMULAS: dict[str, Scheme] = {
 
 def formulas() -> dict[str, Any]:
     """For every number of inputs and outputs: std and, for bounded laws, the bound of each scheme's weights."""
-    found: dict[str, Any] = {"counts": COUNTS, "std": {}, "bound": {}}
+    data: dict[str, Any] = {"counts": COUNTS, "std": {}, "bound": {}}
     for key, scheme in FORMULAS.items():
         laws = [[scheme.law((outputs, count)) for outputs in COUNTS] for count in COUNTS]
-        found["std"][key] = [[float(f"{math.sqrt(law.moments().variance):.5g}") for law in row] for row in laws]
+        data["std"][key] = [[float(f"{math.sqrt(law.moments().variance):.5g}") for law in row] for row in laws]
         if key.endswith("uniform"):
-            found["bound"][key] = [[float(f"{law.support()[1]:.5g}") for law in row] for row in laws]
-    return found
+            data["bound"][key] = [[float(f"{law.support()[1]:.5g}") for law in row] for row in laws]
+    return data

@@ -145,19 +145,19 @@ def forward(weights: Sequence[Array], activation: str, x: Array, gains: Array) -
         x: (samples, inputs).
         gains: One for each network.
 
-    >>> found = forward([np.eye(2)], "relu", np.array([[1.0, -1.0]]), np.array([1.0, 3.0]))
-    >>> found[0].handed[:, 0].tolist()
+    >>> passed = forward([np.eye(2)], "relu", np.array([[1.0, -1.0]]), np.array([1.0, 3.0]))
+    >>> passed[0].handed[:, 0].tolist()
     [[1.0, 0.0], [3.0, 0.0]]
     """
     phi, slope = activation_of(activation), slope_of(activation)
     scale = np.asarray(gains, np.float64)[:, None, None]
     handed = np.broadcast_to(x, (len(gains), *x.shape))
-    found = []
+    passed = []
     for weight in weights:
         sums = (handed.reshape(-1, weight.shape[1]) @ weight.T).reshape(*handed.shape[:2], -1) * scale
         handed = np.asarray(phi(sums), np.float64)
-        found.append(Forward(sums, handed, slope(sums).astype(np.float32)))
-    return found
+        passed.append(Forward(sums, handed, slope(sums).astype(np.float32)))
+    return passed
 
 
 class Backward(NamedTuple):
@@ -182,7 +182,7 @@ def backward(
     scale = np.asarray(gains)[:, None, None].astype(np.float32)
     current = np.zeros((0, len(gains), samples, width), np.float32)
     log_rms = np.zeros((0, len(gains)))
-    found: list[Backward] = []
+    steps: list[Backward] = []
     for index in range(max(depths) - 1, -1, -1):
         if len(current):
             flat = current.reshape(-1, current.shape[-1]) @ weights[index + 1].astype(np.float32)
@@ -195,8 +195,8 @@ def backward(
             current, log_rms = np.concatenate([start, current]), np.concatenate([np.zeros((new, len(gains))), log_rms])
         current, grown = _unit(current * passed[index].slopes)
         log_rms = log_rms + grown
-        found.append(Backward(current, log_rms))
-    return found[::-1]
+        steps.append(Backward(current, log_rms))
+    return steps[::-1]
 
 
 def _unit(values: Array) -> tuple[Array, Array]:

@@ -99,11 +99,11 @@ def guides(folder: Path, docs: str | None) -> dict[str, str | None]:
     """
     if docs is not None:
         return {name: docs.replace("{}", name) for name in GUIDES}
-    found: dict[str, str | None] = {}
+    addresses: dict[str, str | None] = {}
     for name in GUIDES:
         places = (f"build/site/guides/{name}.html", f"docs/guides/{name}.md")
-        found[name] = next((place for place in places if (folder / place).is_file()), None)
-    return found
+        addresses[name] = next((place for place in places if (folder / place).is_file()), None)
+    return addresses
 
 
 def document(data: dict[str, Any], links: dict[str, str | None]) -> str:

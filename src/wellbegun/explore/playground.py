@@ -72,8 +72,8 @@ class Choice:
 
 
 def _rms(scheme: Scheme, width: int) -> float:
-    found = scheme.law((width, width)).moments((width, width))
-    return math.sqrt(found.variance + found.mean**2)
+    moments = scheme.law((width, width)).moments((width, width))
+    return math.sqrt(moments.variance + moments.mean**2)
 
 
 KINDS = {
@@ -118,14 +118,14 @@ class Measured:
     alike: Array  # mean cosine of two samples' sums, by layer
     shape: Array  # histograms of what is handed on, at LAYERS
     gradient_shape: Array  # histograms of |gradient|, for each depth at its LAYERS
-    found: Array  # bits, by depth
+    findings: Array  # bits, by depth
     extreme: Array  # log10 of the ratio that decided, by depth: signal and gradient
 
 
 def gains_of(kind: str, width: int, choices: Iterable[Choice] = CHOICES) -> Array:
     """All gains the choices of one kind need, at any scale, without repetition."""
-    found = {round(choice.gain(width) * scale, 9) for choice in choices if choice.kind == kind for scale in SCALES}
-    return np.array(sorted(found))
+    gains = {round(choice.gain(width) * scale, 9) for choice in choices if choice.kind == kind for scale in SCALES}
+    return np.array(sorted(gains))
 
 
 def measure(
@@ -149,7 +149,7 @@ def measure(
         weights: `layers(KINDS[kind], depth, width, seed=seed)`, where they are drawn already.
 
     >>> he = measure("normal", "relu", 64, np.array([2**0.5]), depth=5)
-    >>> bool(abs(he.handed[0, 4]) < 0.15), int(he.found[0, 1])
+    >>> bool(abs(he.handed[0, 4]) < 0.15), int(he.findings[0, 1])
     (True, 0)
     """
     depths = [each for each in DEPTHS if each <= depth]
@@ -165,7 +165,7 @@ def measure(
     flat, dead = (share * every for share in _flatness(passed, activation))
     alike = _stacked(_alike, passed, "sums") * every
     sums = _stacked(_log_rms, passed, "sums") + level
-    found = _findings(sums, ratios, depths) | _stuck(activation, flat, alike, depths)
+    findings = _findings(sums, ratios, depths) | _stuck(activation, flat, alike, depths)
     return Measured(
         gains=gains,
         handed=_stacked(_log_rms, passed, "handed") + level,
@@ -175,7 +175,7 @@ def measure(
         alike=alike,
         shape=_shapes(passed, grown, range_of(activation)),
         gradient_shape=gradient_shapes,
-        found=np.full_like(found, W301) if kind == "constant" else found,  # the rest only follows from it
+        findings=np.full_like(findings, W301) if kind == "constant" else findings,  # the rest only follows from it
         extreme=_extremes(sums, ratios, depths),
     )
 
@@ -250,34 +250,34 @@ def _row(depths: Sequence[int], end: int, index: int) -> int:
 
 def _findings(sums: Array, ratios: Sequence[Array], depths: Sequence[int]) -> Array:
     """What `wellbegun check` finds of signal and gradient, as bits, for each network and depth."""
-    found = []
+    bits = []
     for depth, ratio in zip(depths, ratios, strict=True):
         low, high = sums[:, :depth].min(axis=1), sums[:, :depth].max(axis=1)
         first, largest = ratio[:, 0], ratio.max(axis=1)
         forward_bits = W101 * (low < -math.log10(SIGNAL_RANGE)) + W102 * (high > math.log10(SIGNAL_RANGE))
         back_bits = W201 * (first < -math.log10(GRADIENT_RANGE)) + W202 * (largest > math.log10(GRADIENT_RANGE))
-        found.append(forward_bits + back_bits)
-    return np.stack(found, axis=1).astype(np.uint8)
+        bits.append(forward_bits + back_bits)
+    return np.stack(bits, axis=1).astype(np.uint8)
 
 
 def _stuck(activation: str, flat: Array, alike: Array, depths: Sequence[int]) -> Array:
     """What it finds of saturation in any layer, and of collapse in the last one."""
     limit = usually_flat(activation) + SATURATED * (1 - usually_flat(activation))
-    found = [
+    bits = [
         W702 * (flat[:, :depth] > limit).any(axis=1) + W103 * (1 - alike[:, depth - 1] < COLLAPSE) for depth in depths
     ]
-    return np.stack(found, axis=1).astype(np.uint8)
+    return np.stack(bits, axis=1).astype(np.uint8)
 
 
 def _extremes(sums: Array, ratios: Sequence[Array], depths: Sequence[int]) -> Array:
     """The log ratios that decide, for each network and depth: of the signal, and of the gradient."""
-    found = []
+    extremes = []
     for depth, ratio in zip(depths, ratios, strict=True):
         low, high = sums[:, :depth].min(axis=1), sums[:, :depth].max(axis=1)
         largest = ratio.max(axis=1)
         back = np.where(largest > math.log10(GRADIENT_RANGE), largest, ratio[:, 0])
-        found.append(np.stack([np.where(-low > high, low, high), back], axis=1))
-    return np.stack(found, axis=1)
+        extremes.append(np.stack([np.where(-low > high, low, high), back], axis=1))
+    return np.stack(extremes, axis=1)
 
 
 def groups(widths: Sequence[int] = WIDTHS, activations: Sequence[str] = tuple(SLOPES)) -> list[tuple[str, str, int]]:
@@ -290,28 +290,28 @@ def measure_all(progress: Progress | None = None, *, widths: Sequence[int] = WID
 
     Cost: about 15 s of one processor for the widths of the page.
     """
-    found: dict[tuple[str, str, int], Measured] = {}
+    measured: dict[tuple[str, str, int], Measured] = {}
     total = len(groups(widths))
 
     def draw_and_measure(kind: str, width: int) -> None:
         weights = layers(KINDS[kind], max(DEPTHS), width)
         for activation in SLOPES:
             group = kind, activation, width
-            found[group] = measure(*group, gains_of(kind, width), weights=weights)
+            measured[group] = measure(*group, gains_of(kind, width), weights=weights)
             if progress is not None:
-                progress(len(found), total, f"{kind} weights, {activation}, width {width}")
+                progress(len(measured), total, f"{kind} weights, {activation}, width {width}")
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
         # the widest first: they take longest
         jobs = [pool.submit(draw_and_measure, kind, width) for width in sorted(widths, reverse=True) for kind in KINDS]
         for job in jobs:
             job.result()
-    return [found[group] for group in groups(widths)]
+    return [measured[group] for group in groups(widths)]
 
 
 def theory_of(activation: str, kind: str, gains: Array, depth: int = 50) -> tuple[Array, Array] | None:
     """Theory's curves for all gains, (gain, layer) each; None where it says nothing: equal weights."""
     if kind == "constant":
         return None
-    found = curves(activation, gains, depth, mirrored=kind == "mirrored")
-    return np.array([each.handed for each in found]), np.array([each.gradient for each in found])
+    each_gain = curves(activation, gains, depth, mirrored=kind == "mirrored")
+    return np.array([each.handed for each in each_gain]), np.array([each.gradient for each in each_gain])

@@ -25,8 +25,8 @@ def symmetry(scheme: Scheme, *, steps: int = 600, rate: float = 0.5, seed: int =
         "step", "loss", "hidden" (frame, unit, input), "bias" (frame, unit), "out" (frame, unit), "gradient" (frame,
         unit, input): that of `hidden`.
 
-    >>> found = symmetry(constant(0.5), steps=60)
-    >>> all(frame[0] == frame[1] == frame[2] for frame in found["hidden"])
+    >>> frames = symmetry(constant(0.5), steps=60)
+    >>> all(frame[0] == frame[1] == frame[2] for frame in frames["hidden"])
     True
     """
     w, v = layer(scheme, 0, (3, 2), seed=seed), layer(scheme, 1, (1, 3), seed=seed)
@@ -80,8 +80,8 @@ def course(scheme: Scheme, *, depth: int = 10, width: int = 32, steps: int = 300
         "step", "loss" (mean cross-entropy), "moved": the length of the way in units of the start's length, and the
         "rate" of the three tried that ended lowest.
     """
-    found = [_one_course(scheme, depth, width, steps, rate) for rate in RATES]
-    return min(found, key=lambda one: one["loss"][-1] if np.isfinite(one["loss"][-1]) else np.inf)
+    courses = [_one_course(scheme, depth, width, steps, rate) for rate in RATES]
+    return min(courses, key=lambda one: one["loss"][-1] if np.isfinite(one["loss"][-1]) else np.inf)
 
 
 def _one_course(scheme: Scheme, depth: int, width: int, steps: int, rate: float) -> dict[str, Any]:
@@ -90,16 +90,16 @@ def _one_course(scheme: Scheme, depth: int, width: int, steps: int, rate: float)
     start = [layer(scheme, i, (sizes[i + 1], sizes[i])) for i in range(depth + 1)]
     weights, speed = [w.copy() for w in start], [np.zeros_like(w) for w in start]
     length = np.sqrt(sum(float((w**2).sum()) for w in start))
-    found: dict[str, Any] = {"rate": rate, "step": [], "loss": [], "moved": []}
+    course: dict[str, Any] = {"rate": rate, "step": [], "loss": [], "moved": []}
     for step in range(steps + 1):
         loss, gradients = loss_and_gradients(weights, x, y)
         if step % 5 == 0:
             way = np.sqrt(sum(float(((w - s) ** 2).sum()) for w, s in zip(weights, start, strict=True)))
             for key, value in (("step", step), ("loss", loss), ("moved", way / length)):
-                found[key].append(round(float(value), 4))
+                course[key].append(round(float(value), 4))
         speed = [0.9 * v - rate * g for v, g in zip(speed, gradients, strict=True)]
         weights = [w + v for w, v in zip(weights, speed, strict=True)]
-    return found
+    return course
 
 
 def loss_and_gradients(

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
-from typing import Any, NamedTuple, SupportsFloat
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, NamedTuple, SupportsFloat
 
 import numpy as np
 
@@ -37,8 +37,11 @@ class Piece(NamedTuple):
     stream: int | None  # sub-stream that it is drawn from, if not the tensor's own
 
 
+@dataclass(frozen=True)
 class Law:
     """Base of all laws."""
+
+    _scale: ClassVar[str] = "gain"  # the field that a factor multiplies
 
     @property
     def couples(self) -> bool:
@@ -74,7 +77,7 @@ class Law:
         return self._scaled(real(f"{type(self).__name__}.scaled", "factor", factor, minimum=0, exclusive=True))
 
     def _scaled(self, factor: float) -> "Law":
-        raise NotImplementedError  # pragma: no cover - every law defines it
+        return replace(self, **{self._scale: factor * getattr(self, self._scale)})
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         """Exact moments of one entry; `shape` only matters to laws whose scale depends on it."""
@@ -147,15 +150,11 @@ class Law:
     # ------------------------------------------------------------------ plain data
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data; `law_from_dict` reads it back."""
-        values = {_KEYS.get(name, name): _plain(getattr(self, name)) for name in _fields(type(self))}
+        values = {_KEYS.get(field.name, field.name): _plain(getattr(self, field.name)) for field in fields(self)}
         return {"law": type(self).__name__, **values}
 
 
 _KEYS = {"law": "base"}  # of fields whose name has another meaning in the data
-
-
-def _fields(law: type[Law]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(law))  # type: ignore[arg-type]
 
 
 def _plain(value: object) -> object:

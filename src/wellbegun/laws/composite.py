@@ -323,13 +323,13 @@ class Mirrored(_Wrapper):
 
 
 def _halves(blocks: tuple[int, ...]) -> list[Half]:
-    found: list[Half] = []
+    halves: list[Half] = []
     start = 0
     for size in blocks:
         middle, stop = start + size // 2, start + size
-        found += [Half(start, middle, start // 2, 1), Half(middle, stop, start // 2, -1)]
+        halves += [Half(start, middle, start // 2, 1), Half(middle, stop, start // 2, -1)]
         start = stop
-    return found
+    return halves
 
 
 @dataclass(frozen=True)
@@ -356,8 +356,8 @@ class Given(Law):
     @staticmethod
     def of(array: Iterable[Any]) -> "Given":
         """From an array or nested lists of real numbers."""
-        found = np.asarray(array, dtype=np.float64)
-        return Given(tuple(found.ravel().tolist()), found.shape)
+        numbers = np.asarray(array, dtype=np.float64)
+        return Given(tuple(numbers.ravel().tolist()), numbers.shape)
 
     def fits(self, shape: tuple[int, ...]) -> None:
         if shape != self.size:

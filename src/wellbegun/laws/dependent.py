@@ -20,6 +20,8 @@ class RowSums(Law):
     -5.0
     """
 
+    _scale = "factor"
+
     law: Law
     stream: str
     shape: tuple[int, ...]
@@ -62,6 +64,3 @@ class RowSums(Law):
 
     def check(self, dtype: str) -> None:
         self.law.check(dtype)
-
-    def _scaled(self, factor: float) -> "RowSums":
-        return RowSums(self.law, self.stream, self.shape, self.factor * factor)

@@ -1,7 +1,7 @@
 """Laws with independent entries."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -22,6 +22,9 @@ class _Independent(Law):
     def independent(self) -> bool:
         return True
 
+    def _scaled(self, factor: float) -> Law:
+        return replace(self, **{field.name: factor * getattr(self, field.name) for field in fields(self)})
+
 
 class _Drawn(_Independent):
     """One whose entries are functions of random words."""
@@ -38,6 +41,24 @@ class _Drawn(_Independent):
         mean = self.moments().mean
         centre = mean if side == "real" else 0.0
         return tuple(centre + (value - mean) / math.sqrt(2) for value in values)
+
+
+class _Bounded(_Drawn):
+    """One with bounds `low` < `high`."""
+
+    low: float
+    high: float
+
+    def _check_bounds(self, *, infinite: bool = False) -> None:
+        owner = type(self).__name__
+        set_field(self, "low", real(owner, "low", self.low, infinite=infinite))
+        set_field(self, "high", real(owner, "high", self.high, infinite=infinite))
+        if self.low >= self.high:
+            remedy = "For one value use constant()."
+            raise ArgumentError(message(owner, "low", f"below high ({self.high:g})", self.low, remedy))
+
+    def support(self) -> tuple[float, float]:
+        return self.low, self.high
 
 
 @dataclass(frozen=True)
@@ -65,12 +86,9 @@ class Constant(_Independent):
     def _distribution(self, shape: tuple[int, ...]) -> Shares:
         return lambda x: np.where(x >= self.value, 1.0, 0.0)
 
-    def _scaled(self, factor: float) -> "Constant":
-        return Constant(factor * self.value)
-
 
 @dataclass(frozen=True)
-class Uniform(_Drawn):
+class Uniform(_Bounded):
     """Independent entries, uniform on [low, high], low < high.
 
     >>> Uniform(-1, 1).moments().kurtosis
@@ -81,13 +99,10 @@ class Uniform(_Drawn):
     high: float
 
     def __post_init__(self) -> None:
-        _set_interval(self, "Uniform")
+        self._check_bounds()
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         return Moments((self.low + self.high) / 2, (self.high - self.low) ** 2 / 12, 0.0, 1.8)
-
-    def support(self) -> tuple[float, float]:
-        return self.low, self.high
 
     def describe(self) -> str:
         return f"U({self.low:.4g}, {self.high:.4g})"
@@ -101,9 +116,6 @@ class Uniform(_Drawn):
 
     def component(self, side: str) -> Law:
         return Uniform(*self._moved(side, self.low, self.high))
-
-    def _scaled(self, factor: float) -> "Uniform":
-        return Uniform(factor * self.low, factor * self.high)
 
 
 @dataclass(frozen=True)
@@ -144,9 +156,6 @@ class Normal(_Drawn):
     def _reach(self, dtype: str) -> float:
         return abs(self.mean) + (9.5 if dtype == "float64" else 6.77) * self.std  # the largest |z| a word can give
 
-    def _scaled(self, factor: float) -> "Normal":
-        return Normal(factor * self.mean, factor * self.std)
-
 
 @dataclass(frozen=True)
 class Rademacher(_Drawn):
@@ -179,12 +188,9 @@ class Rademacher(_Drawn):
     def component(self, side: str) -> Law:
         return Rademacher(self.mean if side == "real" else 0.0, self.scale / math.sqrt(2))
 
-    def _scaled(self, factor: float) -> "Rademacher":
-        return Rademacher(factor * self.mean, factor * self.scale)
-
 
 @dataclass(frozen=True)
-class LogUniform(_Drawn):
+class LogUniform(_Bounded):
     """Independent entries whose logarithm is uniform on [ln low, ln high], 0 < low < high: time steps, rates.
 
     >>> round(LogUniform(1e-3, 1e-1).moments().mean, 6)
@@ -195,7 +201,7 @@ class LogUniform(_Drawn):
     high: float
 
     def __post_init__(self) -> None:
-        _set_interval(self, "LogUniform")
+        self._check_bounds()
         real("LogUniform", "low", self.low, minimum=0, exclusive=True)
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
@@ -206,9 +212,6 @@ class LogUniform(_Drawn):
         third = m3 - 3 * m1 * m2 + 2 * m1**3
         fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
         return Moments(m1 * top, variance * top**2, third / variance**1.5, fourth / variance**2)
-
-    def support(self) -> tuple[float, float]:
-        return self.low, self.high
 
     def _distribution(self, shape: tuple[int, ...]) -> Shares:
         return lambda x: np.log(np.clip(x, self.low, self.high) / self.low) / math.log(self.high / self.low)
@@ -223,12 +226,9 @@ class LogUniform(_Drawn):
             allowed = f"at least {SMALLEST_NORMAL[dtype]:.6g} in {dtype}"
             raise ArgumentError(message("LogUniform", "low", allowed, self.low, "Use a wider dtype."))
 
-    def _scaled(self, factor: float) -> "LogUniform":
-        return LogUniform(factor * self.low, factor * self.high)
-
 
 @dataclass(frozen=True)
-class TruncatedNormal(_Drawn):
+class TruncatedNormal(_Bounded):
     """Independent entries: a normal with `location` and `scale` > 0, cut to [low, high] (absolute values, may be inf).
 
     `scale` is the standard deviation *before* the cut, as in scipy.stats.truncnorm; `moments()` tells the one after.
@@ -246,7 +246,7 @@ class TruncatedNormal(_Drawn):
     def __post_init__(self) -> None:
         set_field(self, "location", real("TruncatedNormal", "location", self.location))
         set_field(self, "scale", real("TruncatedNormal", "scale", self.scale, minimum=0, exclusive=True))
-        _set_interval(self, "TruncatedNormal", infinite=True)
+        self._check_bounds(infinite=True)
         if self.mass() < SMALLEST_MASS:
             bounds = tuple(round(bound, 3) for bound in self.standard_bounds())
             allowed = f"bounds that hold at least {SMALLEST_MASS:g} of the normal"
@@ -272,9 +272,6 @@ class TruncatedNormal(_Drawn):
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         mean, variance, skewness, kurtosis = _truncated_moments(*self.standard_bounds())
         return Moments(self.location + self.scale * mean, self.scale**2 * variance, skewness, kurtosis)
-
-    def support(self) -> tuple[float, float]:
-        return self.low, self.high
 
     def describe(self) -> str:
         return f"N({self.location:g}, {self.scale:.4g}²) in [{self.low:.4g}, {self.high:.4g}]"
@@ -303,17 +300,6 @@ class TruncatedNormal(_Drawn):
 
     def _reach(self, dtype: str) -> float:  # far bounds are never reached, and may be infinite
         return min(super()._reach(dtype), abs(self.location) + (38.0 if dtype == "float64" else 13.0) * self.scale)
-
-    def _scaled(self, factor: float) -> "TruncatedNormal":
-        return TruncatedNormal(*(factor * number for number in (self.location, self.scale, self.low, self.high)))
-
-
-def _set_interval(law: "Uniform | TruncatedNormal | LogUniform", owner: str, *, infinite: bool = False) -> None:
-    set_field(law, "low", real(owner, "low", law.low, infinite=infinite))
-    set_field(law, "high", real(owner, "high", law.high, infinite=infinite))
-    if law.low >= law.high:
-        remedy = "For one value use constant()."
-        raise ArgumentError(message(owner, "low", f"below high ({law.high:g})", law.low, remedy))
 
 
 def _truncated_moments(low: float, high: float) -> Moments:

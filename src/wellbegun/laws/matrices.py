@@ -1,7 +1,7 @@
 """Laws of whole matrices and convolution kernels."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -89,9 +89,6 @@ class Orthogonal(Law):
     def support(self) -> tuple[float, float]:
         return -self.gain, self.gain
 
-    def _scaled(self, factor: float) -> "Orthogonal":
-        return replace(self, gain=factor * self.gain)
-
 
 @dataclass(frozen=True)
 class Eye(Mixture):
@@ -120,9 +117,6 @@ class Eye(Mixture):
     def support(self) -> tuple[float, float]:
         return min(self.gain, 0.0), max(self.gain, 0.0)
 
-    def _scaled(self, factor: float) -> "Eye":
-        return Eye(factor * self.gain)
-
 
 @dataclass(frozen=True)
 class _Kernel(Mixture):
@@ -150,9 +144,6 @@ class _Kernel(Mixture):
 
     def support(self) -> tuple[float, float]:
         return -abs(self.gain), abs(self.gain)
-
-    def _scaled(self, factor: float) -> "_Kernel":
-        return replace(self, gain=factor * self.gain)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ class Scheme:
         Raises:
             LayoutError: the layout does not fit the shape, or the scheme needs fans the tensor does not have.
         """
-        found, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
-        return self._law(sizes, found)
+        resolved, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
+        return self._law(sizes, resolved)
 
     def __call__(
         self,
@@ -48,8 +48,8 @@ class Scheme:
         The values do not depend on the order of the axes: the same tensor stored "io" is the transpose of "oi".
         Cost: one pass over the tensor; for orthogonal matrices O(rows columns min(rows, columns)).
         """
-        found, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
-        law, order = self._law(sizes, found), found.canonical
+        resolved, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
+        law, order = self._law(sizes, resolved), resolved.canonical
         if list(order) == sorted(order):
             return fill(law, sizes, seed=seed, name=name, dtype=dtype, out=out)
         canonical = tuple(sizes[axis] for axis in order)

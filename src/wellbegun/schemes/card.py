@@ -28,7 +28,7 @@ class Card(NamedTuple):
     weaknesses: str
     use: str
     source: str
-    example: str  # a call with other arguments than the defaults
+    example: str  # a call
     shape: tuple[int, ...]  # of a tensor that the example can fill
     layout: Layout
     invariants: Mapping[str, Callable[[Array], bool]]  # what holds for every draw of the example, and how it is seen
@@ -47,8 +47,8 @@ def scheme(
     weaknesses: str,
     use: str,
     source: str,
-    example: str,
     invariants: Mapping[str, Callable[[Array], bool]],
+    example: str = "",
     shape: tuple[int, ...] = (48, 32),
     layout: str | Layout = "oi",
 ) -> Callable[[_F], _F]:
@@ -59,15 +59,16 @@ def scheme(
     Args:
         formula: One sentence: the name people know it by, then the rule.
         shapes, strengths, weaknesses, use, source: One sentence or more each.
-        example: A call, spelled as the scheme's repr spells it.
         invariants: What holds for every draw of the example, and a function of the values (float64) that sees it.
+        example: A call, spelled as the scheme's repr spells it; without arguments if it is not given.
         shape, layout: Of a tensor that the example can fill.
     """
 
     def decorate(factory: _F) -> _F:
         sized = Layout(layout) if isinstance(layout, str) else layout
         texts = formula, shapes, strengths, weaknesses, use, source
-        card = Card(factory.__name__, (), *texts, example, shape, sized, invariants)
+        name = factory.__name__
+        card = Card(name, (), *texts, example or f"{name}()", shape, sized, invariants)
         factory.__doc__ = _docstring(card, inspect.cleandoc(factory.__doc__ or ""))
         vars(factory)["card"] = card
         return factory
@@ -77,8 +78,8 @@ def scheme(
 
 def card_of(item: object) -> Card | None:
     """The facts about a scheme's factory; None for anything else."""
-    found = getattr(item, "card", None)
-    return found if isinstance(found, Card) else None
+    card = getattr(item, "card", None)
+    return card if isinstance(card, Card) else None
 
 
 def publish(module: dict[str, Any]) -> None:

@@ -29,7 +29,6 @@ class FixedScheme(Scheme):
     weaknesses="in a hidden layer all units stay equal, so the layer learns as if it had one unit (symmetry).",
     use="biases, norm shifts, readouts; never hidden weights.",
     source='Goodfellow, Bengio, Courville 2016, "Deep Learning", section 8.4.',
-    example="zeros()",
     invariants={"W = 0": lambda w: not w.any()},
 )
 def zeros() -> FixedScheme:
@@ -48,7 +47,6 @@ def zeros() -> FixedScheme:
     weaknesses="in a weight matrix all units are equal and signals grow with the fan-in.",
     use="norm scales, multiplicative gates.",
     source="Ioffe, Szegedy 2015, arXiv:1502.03167.",
-    example="ones()",
     invariants={"W = 1": lambda w: bool((w == 1).all())},
 )
 def ones() -> FixedScheme:

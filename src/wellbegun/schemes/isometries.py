@@ -112,7 +112,6 @@ class KernelScheme(Scheme):
     weaknesses="starts blind to neighbours; strides and dilation break the isometry.",
     use="very deep plain convolutional nets, with an activation gain on the edge of chaos.",
     source="Xiao et al. 2018, arXiv:1806.05393.",
-    example="delta_orthogonal()",
     shape=(8, 4, 3, 3),
     layout="oikk",
     invariants={
@@ -185,7 +184,6 @@ class EyeScheme(Scheme):
     weaknesses="deterministic: all randomness must come from elsewhere; only min(in, out) units differ from zero.",
     use="recurrent weights of ReLU networks (IRNN), layers added to a trained net.",
     source="Le, Jaitly, Hinton 2015, arXiv:1504.00941.",
-    example="eye()",
     invariants={"W = gain I": lambda w: bool((w == np.eye(*w.shape)).all())},
 )
 def eye(*, gain: float = 1.0) -> EyeScheme:

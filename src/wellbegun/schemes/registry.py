@@ -52,6 +52,6 @@ def cards() -> tuple[Card, ...]:
     >>> next(card.aliases for card in cards() if card.name == "he_normal")
     ('kaiming_normal',)
     """
-    found = {name: card_of(factory) for name, factory in SCHEMES.items()}
-    others = {name: tuple(alias for alias, target in ALIASES.items() if target == name) for name in found}
-    return tuple(card._replace(aliases=others[name]) for name, card in found.items() if card is not None)
+    facts = {name: card_of(factory) for name, factory in SCHEMES.items()}
+    others = {name: tuple(alias for alias, target in ALIASES.items() if target == name) for name in facts}
+    return tuple(card._replace(aliases=others[name]) for name, card in facts.items() if card is not None)

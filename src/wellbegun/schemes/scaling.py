@@ -64,7 +64,6 @@ def _fan(fans: Fans, mode: str) -> float:
     weaknesses="the variance is a third of what keeps even a linear net's signal: it shrinks at every layer.",
     use="as the baseline the other schemes are compared with; shallow nets.",
     source='LeCun et al. 1998, "Efficient BackProp" (the scale); torch `nn.Linear.reset_parameters`.',
-    example="fan_in_uniform()",
     invariants={"Var W = 1 / (3 n_in)": lambda w: varies(w, 1 / (3 * w.shape[1]))},
 )
 def fan_in_uniform() -> VarianceScaling:
@@ -111,7 +110,6 @@ glorot_normal = xavier_normal
     weaknesses="as `xavier_normal`.",
     use="layers before tanh or sigmoid; attention projections.",
     source="Glorot, Bengio 2010, equation 16.",
-    example="xavier_uniform()",
     invariants={"Var W = 2 gain^2 / (n_in + n_out)": lambda w: varies(w, 2 / sum(w.shape))},
 )
 def xavier_uniform(*, gain: float = 1.0) -> VarianceScaling:
@@ -170,7 +168,6 @@ kaiming_normal = he_normal
     weaknesses="as `he_normal`.",
     use="layers before ReLU, leaky ReLU, PReLU.",
     source="He et al. 2015, arXiv:1502.01852.",
-    example="he_uniform()",
     invariants={"Var W = g^2 / fan": lambda w: varies(w, 2 / w.shape[1])},
 )
 def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> VarianceScaling:
@@ -203,7 +200,6 @@ def _he(owner: str, negative_slope: float, mode: str, distribution: str) -> Vari
     weaknesses="with ReLU the signal halves at every layer; with tanh it shrinks slowly.",
     use="layers before SELU, linear layers and readouts, scaled tanh and sigmoid.",
     source='LeCun et al. 1998, "Efficient BackProp", equation 16; Klambauer et al. 2017, arXiv:1706.02515 (SELU).',
-    example="lecun_normal()",
     invariants={"Var W = 1 / n_in": lambda w: varies(w, 1 / w.shape[1])},
 )
 def lecun_normal() -> VarianceScaling:
@@ -222,7 +218,6 @@ def lecun_normal() -> VarianceScaling:
     weaknesses="as `lecun_normal`.",
     use="layers before SELU, linear layers and readouts, scaled tanh and sigmoid.",
     source='LeCun et al. 1998, "Efficient BackProp".',
-    example="lecun_uniform()",
     invariants={"Var W = 1 / n_in": lambda w: varies(w, 1 / w.shape[1])},
 )
 def lecun_uniform() -> VarianceScaling:

@@ -45,11 +45,11 @@ def edge_of_chaos(activation: str | Function, *, bias_std: float = 0.0) -> Edge:
         bias_std: Standard deviation of the biases, >= 0.
     Raises:
         ArgumentError: there is none, as for ReLU with a bias. UnknownNameError, ArgumentTypeError: as `moments`.
-    Use: `normal(std=found.weight_std / math.sqrt(fan_in))` for weights and `normal(std=bias_std)` for biases.
+    Use: `normal(std=edge.weight_std / math.sqrt(fan_in))` for weights and `normal(std=bias_std)` for biases.
     Source: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232.
 
-    >>> found = edge_of_chaos("tanh", bias_std=0.2)
-    >>> round(found.weight_std, 4), round(found.q, 3)
+    >>> edge = edge_of_chaos("tanh", bias_std=0.2)
+    >>> round(edge.weight_std, 4), round(edge.q, 3)
     (1.3041, 0.512)
     >>> round(edge_of_chaos("relu").weight_std ** 2, 9)
     2.0
@@ -114,8 +114,8 @@ def fixed_point(activation: str | Function, weight_std: float, bias_std: float =
 def _averages(function: Function, q: float) -> tuple[float, float]:
     """E phi^2 and E phi'^2 at variance q."""
     spread = math.sqrt(q)
-    found = sample(lambda z: function(spread * z), owner="edge_of_chaos")
-    return float(found.weight @ found.value**2), float(found.weight @ found.slope**2) / q
+    samples = sample(lambda z: function(spread * z), owner="edge_of_chaos")
+    return float(samples.weight @ samples.value**2), float(samples.weight @ samples.slope**2) / q
 
 
 def _at_zero(function: Function) -> float | None:

@@ -63,10 +63,10 @@ def gain(activation: str | Function) -> float:
     >>> round(gain("relu") ** 2, 10), round(gain(lambda x: x / 2), 10)
     (2.0, 2.0)
     """
-    found = moments(activation)
-    if not math.isfinite(found.gain):
+    averages = moments(activation)
+    if not math.isfinite(averages.gain):
         raise ArgumentError(message("gain", "activation", "a function that is not zero everywhere", activation))
-    return found.gain
+    return averages.gain
 
 
 def activation_of(text: str) -> Function:

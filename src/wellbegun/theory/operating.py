@@ -79,9 +79,9 @@ def operating_point(psi: Function, layers: int) -> Operating | None:
         return None
     largest = min(max(slope**-2, 1.0), 16.0)
     for q in largest * 10 ** (-np.arange(_STEPS) / 3):
-        found = _at(psi, float(q))
-        if found is not None and found.growth ** max(layers, 1) <= GROWTH:
-            return found
+        point = _at(psi, float(q))
+        if point is not None and point.growth ** max(layers, 1) <= GROWTH:
+            return point
     return None
 
 

@@ -109,8 +109,8 @@ def series(function: Function, mean: float = 0.0, spread: float = 1.0) -> Series
     >>> bool(np.allclose(kernel([0, 1]), [1 / (2 * np.pi), 0.5]))       # (E relu)^2, E relu^2
     True
     """
-    found = _sampled(function, mean, spread)
-    return _product(found, found)
+    samples = _sampled(function, mean, spread)
+    return _product(samples, samples)
 
 
 def correlation_map(activation: str | Function, *, q: float = 1.0) -> Callable[[Array | float], Array]:
@@ -138,15 +138,15 @@ def _recurrence() -> tuple[Array, Array]:
     return k, 1 / np.maximum(k, 1)
 
 
-def _coefficients(found: Samples) -> Array:
+def _coefficients(samples: Samples) -> Array:
     """a_k = E phi h_k."""
     root, inverse = _recurrence()
-    weighted = found.weight * found.value
+    weighted = samples.weight * samples.value
     coefficients = np.empty(_TERMS)
-    before, now = np.zeros_like(found.x), np.ones_like(found.x)
+    before, now = np.zeros_like(samples.x), np.ones_like(samples.x)
     for k in range(_TERMS):
         coefficients[k] = weighted @ now
-        before, now = now, (found.x * now - root[k] * before) * inverse[k + 1]
+        before, now = now, (samples.x * now - root[k] * before) * inverse[k + 1]
     return coefficients
 
 
@@ -213,9 +213,8 @@ def _overlap(signal: Signal, kernel: Series, variance: float, second: float) -> 
         return None, 0.0, 0.0
     alike = ((1 - signal.spread) ** 0.5 + (1 + signal.spread) ** 0.5) ** 2 / 4 if signal.spread < 1 else 0.5
     alike = signal.between * alike + 1 - signal.between
-    c = (
-        _clip((signal.overlap - signal.mean**2) / variance / alike) if variance else 0.0
-    )  # of samples made equally large
+    # of samples made equally large
+    c = _clip((signal.overlap - signal.mean**2) / variance / alike) if variance else 0.0
     apart = max(signal.scatter, _STEP)
     ends = np.clip([c - apart, c + apart], -1, 1)
     low, high = (float(value) for value in kernel(ends))
@@ -270,17 +269,8 @@ def affine(signal: Signal, factor: float, shift: float = 0.0) -> Signal:
 
     second = moved(signal.second) or 0.0
     kept = factor**2 * signal.second / second if second else 0.0
-    return Signal(
-        second,
-        factor * signal.mean + shift,
-        moved(signal.overlap),
-        moved(signal.twin),
-        moved(signal.cross),
-        signal.normal,
-        signal.spread * kept,
-        signal.scatter * kept,
-        signal.between,
-    )
+    averages = second, factor * signal.mean + shift, moved(signal.overlap), moved(signal.twin), moved(signal.cross)
+    return Signal(*averages, signal.normal, signal.spread * kept, signal.scatter * kept, signal.between)
 
 
 def through_weight(signal: Signal, weight: Weight) -> Signal:
@@ -319,9 +309,8 @@ def plus_bias(signal: Signal, mean: float, variance: float) -> Signal:
         return out
     kept = out.second / (out.second + variance)
     overlap = None if out.overlap is None else out.overlap + variance
-    return out._replace(
-        second=out.second + variance, overlap=overlap, spread=out.spread * kept, scatter=out.scatter * kept
-    )
+    spread, scatter = out.spread * kept, out.scatter * kept
+    return out._replace(second=out.second + variance, overlap=overlap, spread=spread, scatter=scatter)
 
 
 def plus(x: Signal, y: Signal, sign: float = 1.0) -> Signal:
@@ -336,17 +325,8 @@ def plus(x: Signal, y: Signal, sign: float = 1.0) -> Signal:
     parts = (x.second / second, y.second / second) if second else (0.5, 0.5)
     spread = parts[0] * x.spread + parts[1] * y.spread  # both parts are as large where a sample is large
     scatter = parts[0] * x.scatter + parts[1] * y.scatter
-    return Signal(
-        second,
-        x.mean + sign * y.mean,
-        overlap,
-        None,
-        None,
-        x.normal and y.normal,
-        spread,
-        scatter,
-        max(x.between, y.between),
-    )
+    mean, normal, between = x.mean + sign * y.mean, x.normal and y.normal, max(x.between, y.between)
+    return Signal(second, mean, overlap, None, None, normal, spread, scatter, between)
 
 
 def times(x: Signal, y: Signal) -> Signal:
@@ -356,15 +336,8 @@ def times(x: Signal, y: Signal) -> Signal:
     0.25
     """
     overlap = None if x.overlap is None or y.overlap is None else x.overlap * y.overlap
-    scatter = x.scatter + y.scatter
-    return Signal(
-        x.second * y.second,
-        x.mean * y.mean,
-        overlap,
-        spread=x.spread + y.spread,
-        scatter=scatter,
-        between=max(x.between, y.between),
-    )
+    spread, scatter, between = x.spread + y.spread, x.scatter + y.scatter, max(x.between, y.between)
+    return Signal(x.second * y.second, x.mean * y.mean, overlap, None, None, False, spread, scatter, between)
 
 
 def normalized(signal: Signal, *, centred: bool) -> Signal:

@@ -53,12 +53,12 @@ __all__ = [
     "FAKE_LOGGER",
     "HOUSEHOLDER",
     "DataDependentOutputException",
+    "DispatchMode",
     "DynamicOutputShapeException",
     "FakeTensor",
     "FakeTensorMode",
     "OrthogonalStep",
     "SpectralNormStep",
-    "TorchDispatchMode",
     "WeightNormStep",
     "beneath_modes",
     "builder_of",
@@ -84,6 +84,17 @@ __all__ = [
 
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
 beneath_modes = _disable_current_modes
+
+
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation, without a wrapper that turns the compiler off around each: it is off already."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 # ---------------------------------------------------------------------- tensors

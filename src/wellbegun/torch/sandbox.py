@@ -11,7 +11,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from wellbegun.torch.compat import beneath_modes, compiler_loaded, memory_of, parametrize_cache
-from wellbegun.torch.trace.values import storage_of
+from wellbegun.torch.trace.tensors import storage_of
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict})
 

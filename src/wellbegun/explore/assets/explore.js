@@ -114,7 +114,7 @@ const Explore = (() => {
     const shape = squares(at.shape(row)), gradientShape = squares(at.gradient_shape(row));
     const extreme = at.extreme(row), number = play.depths.length;
     return {
-      choice, row, depth, width, kept, known: choice.kind !== "constant", found: at.found(row)[d],
+      choice, row, depth, width, kept, known: choice.kind !== "constant", found: at.findings(row)[d],
       law: choice.laws[width][scale], std: choice.std[width] * play.scales[scale],
       handed: logs(at.handed(row)).slice(0, depth).map(power),
       gradient: gradient.map(power),

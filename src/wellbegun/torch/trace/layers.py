@@ -11,10 +11,13 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from wellbegun._typing import Progress
+from wellbegun.graph.axes import Derived
+from wellbegun.graph.provenance import Signal
+from wellbegun.torch.compat import compiled, is_transformed
 from wellbegun.torch.parametrize import Computed, computed_of
-from wellbegun.torch.trace import aten, axes
+from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.dispatch import Recorder
-from wellbegun.torch.trace.values import Signal, tensors_in
+from wellbegun.torch.trace.tensors import tensors_in
 
 
 class Layers(TorchFunctionMode):
@@ -55,19 +58,19 @@ class Layers(TorchFunctionMode):
     def _packed(self, args: Any) -> None:
         if isinstance(args[5], torch.Tensor):
             found = self.recorder.of(args[5])
-            if isinstance(found, axes.Derived) and found.name:
-                self.recorder.sections[found.name] = 3
+            if isinstance(found, Derived) and found.name:
+                self.recorder.builder.sections[found.name] = 3
 
     def _has_weight(self, name: str, args: Any, kwargs: Any) -> bool:
         position = aten.LAYERS[name]
         weight = args[position] if len(args) > position else kwargs.get("weight")
-        return bool(args) and isinstance(weight, torch.Tensor) and isinstance(self.recorder.of(weight), axes.Derived)
+        return bool(args) and isinstance(weight, torch.Tensor) and isinstance(self.recorder.of(weight), Derived)
 
     def _input(self, tensor: Any) -> Any:
         """An input that is no signal yet, made one."""
         if not isinstance(tensor, torch.Tensor) or isinstance(self.recorder.of(tensor), Signal):
             return tensor
-        transformed = torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # only the dispatcher knows these
+        transformed = is_transformed(tensor)  # only the dispatcher knows these
         if transformed or not (tensor.is_floating_point() or tensor.is_complex()):
             return tensor
         seen = tensor.view_as(tensor)  # the parameter itself stays one
@@ -108,7 +111,7 @@ def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None
             recorder.declare(result, lists[id(module)].name)
 
     with ExitStack() as stack:
-        if any(hasattr(module, "_orig_mod") for module in model.modules()):  # compiled
+        if any(compiled(module) for module in model.modules()):
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message=r".*when there are global hooks on modules.*")
         stack.callback(register_module_forward_pre_hook(enter).remove)
