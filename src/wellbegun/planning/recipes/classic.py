@@ -3,7 +3,8 @@
 import functools
 
 from wellbegun.graph import Meeting, Role
-from wellbegun.planning.recipes.base import KEEP, Choice, centre, distance_scale, recipe, scale_reason, unit_scale
+from wellbegun.planning.method import KEEP, Choice
+from wellbegun.planning.recipes.base import centre, distance_scale, recipe, scale_reason, unit_scale
 from wellbegun.schemes import (
     Scheme,
     by_section,
