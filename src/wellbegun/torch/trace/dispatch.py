@@ -25,7 +25,7 @@ from wellbegun.torch.trace.translate import Call, created, fact_of, recurrent
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
 
 
-class Recorder(DispatchMode):
+class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     """Records operations on what it is told about: parameters by identity, and the batch."""
 
     def __init__(
