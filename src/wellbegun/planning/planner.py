@@ -62,11 +62,11 @@ def _kept_notes(entries: Iterable[Entry], graph: ModelGraph, recipe: str) -> Ite
     if chosen:
         yield (
             f"{recipe} keeps what it has no values for, as the model was constructed: {_few(chosen)}. If the model was "
-            "given memory by to_empty, they hold whatever was there: load them, or give them a rule."
+            "given memory afterwards, they hold whatever was there: load them, or give them a rule."
         )
     if bare:
         yield (
-            f"Kept, but on the meta device without values: {_few(bare)}. to_empty leaves whatever memory holds there: "
+            f"Kept, but without values: {_few(bare)}. Memory that they are given holds whatever was there: "
             "load them, or give them a rule."
         )
 
@@ -103,7 +103,7 @@ def _pick(name: str, role: Role, selection: Selection, recipe: str, choices: Map
         raise RuleError(
             "is not used in the forward pass of this batch, so it has no role. "
             f"Give it a rule ({role.parameter.name!r}, scheme), exclude it, or give a batch that uses it "
-            "(and if layers are dropped at random in training, plan after model.eval())."
+            "(and if layers are dropped at random in training, plan in the mode of evaluation)."
         )
     where = f" ({role.place})" if role.place else ""
     raise RuleError(
