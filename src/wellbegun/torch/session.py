@@ -11,6 +11,7 @@ import torch
 from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import (
+    Alignment,
     Attended,
     CrossEntropy,
     Effect,
@@ -27,7 +28,6 @@ from wellbegun.backend import (
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.torch import compat
-from wellbegun.torch.align import Alignment
 from wellbegun.torch.batch import Batch, Call, call_of, main_output, outputs_of, place
 from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.losses import gradient_of
