@@ -11,7 +11,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from wellbegun.torch.trace.recording import trace
-from wellbegun.torch.trace.values import storage_of, tensors_in
+from wellbegun.torch.trace.tensors import storage_of, tensors_in
 
 fake = sys.modules["wellbegun.torch.trace.fake"]
 recorder = sys.modules["wellbegun.torch.trace.dispatch"]

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, RuleError, TraceError
+from wellbegun.graph import function
 from wellbegun.inputs import InputSpec
 from wellbegun.laws import Normal, Orthogonal, Sections, ZeroRows
-from wellbegun.torch.trace import expression
 from wellbegun.torch.trace.recording import trace
 
 classic_plan = functools.partial(wb.plan, recipe="classic")
@@ -412,20 +412,20 @@ def test_the_graph_itself() -> None:
     graph = trace(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (2, 4))
     assert [operation.kind for operation in graph.operations] == ["linear", "pointwise", "linear"]
     assert [operation.place for operation in graph.operations] == ["0 (linear)", "1 (relu)", "2 (linear)"]
-    function = graph.operations[1].function
-    assert (function(np.array([-1.0, 2.0])) == [0, 2]).all()
+    step = graph.operations[1].function
+    assert (step(np.array([-1.0, 2.0])) == [0, 2]).all()
 
 
 @pytest.mark.parametrize("step", [lambda x: x * 1.01 + 0.1, torch.tanh])
 def test_planning_a_chain_of_functions_takes_work_in_proportion_to_its_length(step, monkeypatch) -> None:
     """Counted, not timed: each function of the chain is computed from the one before on the few grids looked at."""
-    counted, apply = [0], expression._apply
+    counted, value = [0], function._value
 
     def counting(*arguments):
         counted[0] += 1
-        return apply(*arguments)
+        return value(*arguments)
 
-    monkeypatch.setattr(expression, "_apply", counting)
+    monkeypatch.setattr(function, "_value", counting)
 
     class Chain(nn.Module):
         def __init__(self, length: int) -> None:

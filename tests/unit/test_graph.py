@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellbegun.errors import ArgumentError
-from wellbegun.graph import Made, ModelGraph, Operation, Parameter, Use, branches_of, bundles_of, meetings, roles_of
+from wellbegun.graph import (
+    ModelGraph,
+    Operation,
+    Parameter,
+    Reparametrization,
+    Use,
+    branches_of,
+    bundles_of,
+    meetings,
+    roles_of,
+)
+from wellbegun.graph.function import Call, Root, asked
 from wellbegun.graph.residual import ancestors, apart
 from wellbegun.layout import Layout
 
@@ -18,7 +29,8 @@ def graph(*steps: tuple, outputs: tuple[int, ...], parameters: dict[str, tuple[i
     operations = []
     for index, step in enumerate(steps):
         kind, inputs, outs, uses, root, function = (*step, *(None,) * (6 - len(step)))
-        operations.append(Operation(index, kind, kind, "", inputs, outs, uses or (), root, function))
+        tree = None if function is None else asked(function)
+        operations.append(Operation(index, kind, kind, "", inputs, outs, uses or (), root, tree))
     named = {name: Parameter(name, shape, "float32") for name, shape in parameters.items()}
     return ModelGraph(tuple(operations), named, outputs)
 
@@ -172,7 +184,7 @@ def test_blocks_of_a_stack_are_counted_by_self_attention() -> None:
     assert (stack.kind, stack.layers, stack.other, stack.width) == ("alone", 2, 0, 4)
     assert [roles[f"enc{i}.{part}"].block for i in range(2) for part in ("q", "o", "in", "out")] == [0] * 4 + [1] * 4
     assert [roles[name].depth for name in ("enc0.q", "enc0.o", "enc0.in", "enc0.out", "enc1.q")] == [0, 1, 2, 3, 4]
-    assert roles["enc0.out"].fed_by is relu
+    assert roles["enc0.out"].fed_by == asked(relu)
     assert roles["enc0.in"].fed_by is None
 
 
@@ -190,8 +202,8 @@ def test_a_stack_that_attends_to_another_is_its_decoder() -> None:
     assert (roles["dec2.out"].branch.count, roles["dec2.out"].block) == (9, 2)
 
 
-def made(function: Callable[[np.ndarray], np.ndarray], name: str = "one_plus") -> Made:
-    return Made({name: (3,)}, (3,), lambda values: function(values[name]))
+def computed(function: Callable[[np.ndarray], np.ndarray], name: str = "one_plus") -> Reparametrization:
+    return Reparametrization(Call("a function", (Root(name, (3,)),), (), lambda given: function(given[0])), (3,))
 
 
 def test_biases_know_their_weight_and_scales_their_norm() -> None:
@@ -204,11 +216,16 @@ def test_biases_know_their_weight_and_scales_their_norm() -> None:
         ("scale", (4,), (5,), (Use("gamma", "scale"),)),
         ("scale", (5,), (6,), (Use("plain", "scale"),)),
         ("norm", (6,), (7,)),
-        ("scale", (7,), (8,), (Use("one_plus", "scale", exact=False, made=made(lambda w: 1 + w)),)),
+        ("scale", (7,), (8,), (Use("one_plus", "scale", exact=False, computed=computed(lambda w: 1 + w)),)),
         ("norm", (8,), (9,)),
-        ("scale", (9,), (10,), (Use("soft", "scale", exact=False, made=made(lambda w: np.log1p(np.exp(w)), "soft")),)),
+        (
+            "scale",
+            (9,),
+            (10,),
+            (Use("soft", "scale", exact=False, computed=computed(lambda w: np.log1p(np.exp(w)), "soft")),),
+        ),
         ("norm", (10,), (11,)),
-        ("scale", (11,), (12,), (Use("never", "scale", exact=False, made=made(lambda w: 0 * w, "never")),)),
+        ("scale", (11,), (12,), (Use("never", "scale", exact=False, computed=computed(lambda w: 0 * w, "never")),)),
         ("linear", (12,), (13,), weight("b")),
         outputs=(13,),
         parameters={"a": (3, 3), "b": (2, 3), **dict.fromkeys(names, (3,))},

@@ -7,7 +7,7 @@ from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.pairs import Layer, can_mirror, layers_of
 from wellbegun.graph.proportional import idle, way
-from wellbegun.graph.reparametrized import Made, Part
+from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, roles_of
 
@@ -16,13 +16,13 @@ __all__ = [
     "Attention",
     "Branch",
     "Layer",
-    "Made",
     "Meeting",
     "ModelGraph",
     "Net",
     "Operation",
     "Parameter",
     "Part",
+    "Reparametrization",
     "Role",
     "Stack",
     "Use",

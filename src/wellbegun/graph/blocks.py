@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.follow import TRANSPARENT, is_linear
-from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation
+from wellbegun.graph.function import Function
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.residual import Branch, ancestors, plain, weights_before
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wellbegun.graph.follow import is_linear
-from wellbegun.graph.model import Function, ModelGraph, Operation
+from wellbegun.graph.function import Function
+from wellbegun.graph.model import ModelGraph, Operation
 from wellbegun.graph.pairs import size_of, used_once, weight_name
 from wellbegun.graph.residual import Branch, plain
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.graph.follow import escapes
-from wellbegun.graph.model import Function, ModelGraph, Operation, Use
+from wellbegun.graph.function import Function
+from wellbegun.graph.model import ModelGraph, Operation, Use
 
 _GRID = np.linspace(0.1, 4.0, 24)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
@@ -38,10 +39,10 @@ def unit_of(graph: ModelGraph, operation: Operation, use: Use) -> float | None:
     if size is None or not math.isfinite(size) or size == 0:
         return None
     wanted = abs(size) if operation.arithmetic == "quotient" else 1 / abs(size)
-    if use.made is None:
+    if use.computed is None:
         return float(f"{wanted:.8g}")
-    found = use.made.where(wanted)
-    return use.made.where(-wanted) if found is None or found < 0 else found
+    found = use.computed.where(wanted)
+    return use.computed.where(-wanted) if found is None or found < 0 else found
 
 
 def _size(graph: ModelGraph, value: int) -> float | None:

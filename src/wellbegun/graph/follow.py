@@ -1,12 +1,15 @@
 """What a value meets first on its way through the model: a nonlinearity, another weight, the output."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.graph.model import Function, ModelGraph, Operation
+from wellbegun.graph.function import Function
+from wellbegun.graph.model import ModelGraph, Operation
 from wellbegun.theory import identify
 
 TRANSPARENT = frozenset({"norm", "scale", "shift", "pool", "mean", "concat", "split", "move", "add"})
@@ -70,7 +73,7 @@ def _name(graph: ModelGraph, step: Operation) -> tuple[str, float] | None:
     """Name and slope of a step's function, looked at once."""
     assert step.function is not None  # pointwise operations have one
     if step.function not in graph.activations:
-        graph.activations[step.function] = _recognize(step.function)
+        graph.activations[step.function] = _recognize(partial(graph.values, step.function))
     return graph.activations[step.function]
 
 
@@ -78,21 +81,21 @@ def is_linear(graph: ModelGraph, step: Operation) -> bool:
     """Whether a pointwise step is a multiple of its value, up to a constant."""
     assert step.function is not None
     if step.function not in graph.bends:
-        graph.bends[step.function] = _bends(step.function)
+        graph.bends[step.function] = _bends(partial(graph.values, step.function))
     if graph.bends[step.function]:
         return False
     found = _name(graph, step)
     return found is not None and found[0] == "linear"
 
 
-def _bends(function: Function) -> bool:
+def _bends(function: Callable[[Array], Array]) -> bool:
     """Whether a few values already show that a function is not affine: most are not, and naming them takes longer."""
     with np.errstate(all="ignore"):
         low, middle, high = np.asarray(function(np.array([-4.0, 0.5, 5.0])), dtype=np.float64)
     return bool(abs(low + high - 2 * middle) > 1e-3 * (abs(low) + abs(high) + abs(middle)))
 
 
-def _recognize(function: Function) -> tuple[str, float] | None:
+def _recognize(function: Callable[[Array], Array]) -> tuple[str, float] | None:
     """Name and slope of a function; affine functions count as linear."""
 
     def centred(x: Array) -> Array:

@@ -1,17 +1,15 @@
 """A model as wellbegun sees it: operations, the values between them, and the parameters they use. No framework here."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 from wellbegun._arguments import message
-from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError
-from wellbegun.graph.reparametrized import Made
+from wellbegun.graph.function import Function, Values
+from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.layout import Layout
-
-Function = Callable[[Array], Array]
 
 Kind = Literal[
     "linear",  # product with a parameter, any framework spelling
@@ -106,7 +104,7 @@ class Use:
     gates: int = 1  # stacked matrices in a recurrent weight
     zero_rows: tuple[int, ...] = ()  # padding rows of a lookup table
     exact: bool = True  # whether the parameter itself is used, and not something computed from it, like 1 + w
-    made: Made | None = None  # that computation; `layout` then speaks of what it gives
+    computed: Reparametrization | None = None  # that computation; `layout` then speaks of what it gives
     copied: bool = False  # of a weight: whether the operation reads a copy, made before it
 
     def __post_init__(self) -> None:
@@ -130,7 +128,7 @@ class Operation:
     outputs: tuple[int, ...]
     uses: tuple[Use, ...] = ()
     root: int | None = None  # pointwise: the value that `function` starts from
-    function: Function | None = field(default=None, compare=False, repr=False)
+    function: Function | None = field(default=None, repr=False)
     mode: Mode = ""  # recurrent
     width: int = 0  # matmul and attention: number of terms in the product of two values
     scale: float = 1.0  # attention: what it multiplies the products of queries and keys with
@@ -198,6 +196,11 @@ class ModelGraph:
         return {}
 
     @cached_property
+    def values(self) -> Values:
+        """Values of functions on small grids."""
+        return Values()
+
+    @cached_property
     def activations(self) -> dict[Function, tuple[str, float] | None]:
         """Name and slope of the functions that were asked for."""
         return {}
@@ -220,7 +223,7 @@ class ModelGraph:
 
     def shape_of(self, use: Use) -> tuple[int, ...]:
         """The shape that the layout of a use speaks of: that of the parameter, or of what is computed from it."""
-        return self.parameters[use.parameter].shape if use.made is None else use.made.shape
+        return self.parameters[use.parameter].shape if use.computed is None else use.computed.shape
 
     def uses(self) -> Iterator[tuple[Operation, Use]]:
         """Every use of a parameter, in order of execution."""

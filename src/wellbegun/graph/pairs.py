@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wellbegun.graph.follow import escapes, is_linear
-from wellbegun.graph.model import Function, ModelGraph, Operation
+from wellbegun.graph.function import Function
+from wellbegun.graph.model import ModelGraph, Operation
 
 _MATRICES = frozenset({"linear", "conv", "conv_transpose"})
 _ORDERLY = frozenset({"move", "scale", "pool", "norm", "mean"})  # keep units apart, or treat them all alike
@@ -72,7 +73,7 @@ def _matrix(axes: str) -> bool:
 
 def weight_name(operation: Operation) -> str | None:
     """The parameter that is the weight of an operation, if it is one alone."""
-    names = [use.parameter for use in operation.uses if use.slot == "weight" and use.made is None]
+    names = [use.parameter for use in operation.uses if use.slot == "weight" and use.computed is None]
     return names[0] if len(names) == 1 else None
 
 

@@ -8,13 +8,14 @@ which a product starts at zero.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from wellbegun._typing import Array
+from wellbegun.graph.function import UNKNOWN, Function
 
 Values = Mapping[str, Array]
 Changes = Mapping[str, Array | float]  # values of parameters, or numbers to multiply the usual ones with
@@ -26,13 +27,17 @@ _PROBES = 3  # entries of a parameter whose reach is looked at
 
 
 @dataclass(frozen=True)
-class Made:
-    """A tensor computed from parameters alone."""
+class Reparametrization:
+    """An array computed from parameters alone."""
 
-    shapes: Mapping[str, tuple[int, ...]]  # of the parameters it is computed from, by name
-    shape: tuple[int, ...]  # its own
-    function: Callable[[Values], Array] = field(compare=False, repr=False)
-    outputs: tuple[int, ...] = (0,)  # axes of what `function` gives that are outputs of the operation
+    function: Function  # a tree over the parameters by name
+    shape: tuple[int, ...]  # of what it gives
+    outputs: tuple[int, ...] = (0,)  # axes of it that are outputs of the operation
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of the parameters it is computed from, by name."""
+        return self.function.roots
 
     @cached_property
     def parts(self) -> Mapping[str, "Part"]:
@@ -84,10 +89,10 @@ class Part(NamedTuple):
 class _Trial:
     """One computation, evaluated with random values of unit variance."""
 
-    def __init__(self, made: Made) -> None:
+    def __init__(self, given: Reparametrization) -> None:
         rng = np.random.default_rng(0)
-        self.function, self.shape, self.shapes, self.outputs = made.function, made.shape, made.shapes, made.outputs
-        drawn = {name: rng.standard_normal(shape) for name, shape in made.shapes.items()}
+        self.function, self.shape, self.shapes, self.outputs = given.function, given.shape, given.shapes, given.outputs
+        drawn = {name: rng.standard_normal(shape) for name, shape in given.shapes.items()}
         self.values = {name: values / _rms(values) for name, values in drawn.items()}
 
     def run(self, changes: Changes) -> Array:
@@ -103,7 +108,7 @@ class _Trial:
 
     # ------------------------------------------------------------------ what the parameters are for
     def parts(self) -> dict[str, Part]:
-        """See `Made.parts`."""
+        """See `Reparametrization.parts`."""
         base = self.size({})
         if not 0 < base < math.inf:
             return {}
@@ -234,10 +239,10 @@ class _Trial:
         return {name: np.ones(self.shapes[name]) for name in names}
 
 
-def _evaluated(function: Callable[[Values], Array], values: Values) -> Array:
-    """What is undefined, as 0 / 0 in a standardized zero, counts as nothing."""
-    with np.errstate(all="ignore"):
-        return np.nan_to_num(np.asarray(function(values), np.float64), nan=0.0)
+def _evaluated(function: Function, values: Values) -> Array:
+    """What is unknown, or undefined, as 0 / 0 in a standardized zero, counts as nothing."""
+    found = function.values(values)
+    return np.zeros(1) if found is UNKNOWN else np.nan_to_num(np.asarray(found, np.float64), nan=0.0)
 
 
 def _rms(values: Array) -> float:
@@ -258,12 +263,8 @@ def _unit(names: Iterable[str]) -> dict[str, Part]:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function changes its sign, by halving."""
-    start = function(low)
-    for _ in range(60):
-        middle = (low + high) / 2
-        if (function(middle) < 0) == (start < 0):
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    """Where a function changes its sign."""
+    from scipy.optimize import brentq  # loaded on use: SciPy costs more to import than all of wellbegun
+
+    found: float = brentq(function, low, high, xtol=1e-300, rtol=1e-15)
+    return found

@@ -10,8 +10,9 @@ from wellbegun.graph.attention import QKV, joined, parts_of
 from wellbegun.graph.blocks import Stack, feeding, innermost, places_of, source_of
 from wellbegun.graph.distances import is_distance, unit_of
 from wellbegun.graph.follow import Meeting, meetings
-from wellbegun.graph.model import WEIGHTED, Function, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.reparametrized import Made
+from wellbegun.graph.function import Function
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.layout import Layout
 
@@ -67,7 +68,9 @@ class Role:
     block: int = 0  # number of its block in the stack, from 0
     head_width: int = 0  # of a query, key or value: width of a head, if known
     fed_by: Function | None = field(default=None, compare=False, repr=False)  # nonlinearity that its input comes from
-    made: Made | None = field(default=None, compare=False, repr=False)  # how the weight is computed from it
+    computed: Reparametrization | None = field(
+        default=None, compare=False, repr=False
+    )  # how the weight is computed from it
     unit: float = 1.0  # of the scale of a normalization or distance: the number that makes what it multiplies 1 in size
     silent: float = 0.0  # and the one that silences it; other than 1 and 0 where the scale is computed, as 1 + w is
     beside: "Role | None" = field(default=None, repr=False)  # of a bias: the weight whose output it is added to
@@ -82,11 +85,11 @@ class Role:
     @property
     def is_weight(self) -> bool:
         """Whether its own entries are those of a weight, one for one, and `layout` speaks of them."""
-        if self.made is None:
+        if self.computed is None:
             return True
-        name, part = self.parameter.name, self.made.parts.get(self.parameter.name)
+        name, part = self.parameter.name, self.computed.parts.get(self.parameter.name)
         single = part is not None and part.what in ("weight", "free", "bent")
-        return single and self.made.shapes[name] == self.parameter.shape
+        return single and self.computed.shapes[name] == self.parameter.shape
 
 
 def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
@@ -203,9 +206,11 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         return Role(parameter, "unused")
     weights = [(operation, use) for operation, use in uses if use.slot in _WEIGHTS]
     tables = [(operation, use) for operation, use in uses if use.slot == "table"]
-    operation, use = min(tables or weights or uses, key=lambda pair: pair[1].made is not None)  # the plain one first
-    if (tables or weights) and use.made is not None:
-        parameter = replace(parameter, shape=use.made.shape)
+    operation, use = min(
+        tables or weights or uses, key=lambda pair: pair[1].computed is not None
+    )  # the plain one first
+    if (tables or weights) and use.computed is not None:
+        parameter = replace(parameter, shape=use.computed.shape)
     if tables:
         shared = any(reader.index not in facts.leading for reader, _ in weights)
         padding = tuple(sorted({row for _, table in tables for row in table.zero_rows}))
@@ -227,8 +232,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = _shift(facts.graph, parameter, operation)
     else:
         role = Role(parameter, "unknown", None, operation.place)
-    made = use.made if tables or weights else None
-    return replace(role, operation=operation.index, made=made)
+    computed = use.computed if tables or weights else None
+    return replace(role, operation=operation.index, computed=computed)
 
 
 def _weight(facts: _Facts, parameter: Parameter, operation: Operation, use: Use) -> Role:
@@ -266,9 +271,9 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
 
 def _norm_scale(role: Role, use: Use) -> Role:
     """The scale of a normalization, built in or written by hand; of one that is computed, where it is 1 and 0."""
-    if use.made is None:
+    if use.computed is None:
         return replace(role, role="norm_scale" if use.exact else "multiplier")
-    unit, silent = use.made.where(1.0), use.made.where(0.0)
+    unit, silent = use.computed.where(1.0), use.computed.where(0.0)
     if unit is None:
         return replace(role, role="multiplier")
     return replace(role, role="norm_scale", unit=unit, silent=unit if silent is None else silent)

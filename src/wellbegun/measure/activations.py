@@ -13,7 +13,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.follow import escapes, is_linear
-from wellbegun.graph.model import Function
+from wellbegun.graph.function import Function
 from wellbegun.graph.residual import weights_before
 from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
 

@@ -130,7 +130,7 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: Recipe, solve
     if p.dtype not in DTYPES:
         raise RuleError(f"has dtype {p.dtype}; wellbegun fills {', '.join(DTYPES)}. Exclude it.")
     scheme = picked.scheme
-    if role.made is not None and selection.rule is None:
+    if role.computed is not None and selection.rule is None:
         law, layout, scheme, reason, leads = share_of(role, picked, p.shape)
         picked = picked._replace(reason=reason, target=picked.target if leads else None)
     else:

@@ -27,10 +27,10 @@ def share_of(role: Role, picked: Choice, shape: tuple[int, ...]) -> Share:
     Raises:
         RuleError: the computation does not tell.
     """
-    assert role.made is not None
+    assert role.computed is not None
     assert role.layout is not None
     assert isinstance(picked.scheme, Scheme)
-    part = role.made.parts.get(role.parameter.name)
+    part = role.computed.parts.get(role.parameter.name)
     whole = picked.scheme.law(role.parameter.shape, layout=role.layout)
     if part is None:
         raise _untold(role)
@@ -79,7 +79,7 @@ def _joined(reason: str, why: str) -> str:
 
 def _untold(role: Role) -> RuleError:
     name = role.parameter.name
-    others = [other for other in role.made.shapes if other != name] if role.made is not None else []
+    others = [other for other in role.computed.shapes if other != name] if role.computed is not None else []
     beside = f" and {', '.join(others)}" if others else ""
     return RuleError(
         f"is what a weight is computed from{beside} ({role.place}), in a way that does not tell which values make it a "

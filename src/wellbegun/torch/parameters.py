@@ -6,10 +6,9 @@ from dataclasses import replace
 import torch
 
 from wellbegun.errors import TraceError
-from wellbegun.graph import Parameter
+from wellbegun.graph import Parameter, axes
 from wellbegun.torch.parametrize import Computed, computed_of
-from wellbegun.torch.trace import axes
-from wellbegun.torch.trace.values import storage_of
+from wellbegun.torch.trace.tensors import array_of, storage_of
 
 _Named = list[tuple[str, torch.Tensor]]
 _Owners = dict[str, tuple[tuple[str, ...], str]]  # path of a module -> its classes, and the framework layer it is
@@ -36,8 +35,8 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
         elif first != name:
             parameter = replace(parameter, tied_to=first)
         found[name] = parameter
-        whole = axes.of_parameter(first, tensors[first])
-        known[id(tensor)] = whole if tensors[first] is tensor else axes.view(whole, tensor)
+        whole = axes.of_parameter(first, array_of(tensors[first]))
+        known[id(tensor)] = whole if tensors[first] is tensor else axes.view(whole, array_of(tensor))
     return found, known
 
 

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import _disable_current_modes
 
-from wellbegun.torch.trace.values import storage_of
+from wellbegun.torch.trace.tensors import storage_of
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict})
 

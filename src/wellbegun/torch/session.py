@@ -37,7 +37,7 @@ from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import gathered
 from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.recording import check_model, record
-from wellbegun.torch.trace.values import storage_of
+from wellbegun.torch.trace.tensors import storage_of
 
 _PLACES = WEIGHTED | {"lookup", "add"}  # at whose outputs gradients can be asked for
 Tensors = tuple[torch.Tensor, ...]

@@ -69,7 +69,7 @@ class Forward:
         sizes = [self.shapes.get(value) for value in (*operation.inputs, *operation.outputs)]
         if operation.kind != "conv" or len(sizes) != 2 or sizes[0] is None or sizes[1] is None:
             return 1.0
-        weight = next((use.parameter for use in operation.uses if use.slot == "weight" and use.made is None), None)
+        weight = next((use.parameter for use in operation.uses if use.slot == "weight" and use.computed is None), None)
         if weight is None:
             raise Unpredictable("its weight is computed from parameters")
         return inside(sizes[0], sizes[1], self.laws.entry(weight))
@@ -84,7 +84,7 @@ class Forward:
     _conv = _linear
 
     def _lookup(self, operation: Operation, _: list[Signal]) -> Step:
-        if len(operation.uses) != 1 or operation.uses[0].slot != "table" or operation.uses[0].made is not None:
+        if len(operation.uses) != 1 or operation.uses[0].slot != "table" or operation.uses[0].computed is not None:
             raise Unpredictable("its table is computed from parameters")
         mean, variance = self.laws.average(operation.uses[0].parameter)
         return Step(Signal(variance + mean**2, mean, None, normal=True), exact=True)

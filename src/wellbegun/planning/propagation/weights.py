@@ -53,7 +53,7 @@ def affine_of(laws: Laws, operation: Operation, share: float = 1.0) -> Affine:
         raise Unpredictable("product of several values and a parameter")
     uses = {use.slot: use for use in operation.uses}
     use = uses.get("weight")
-    if use is None or use.layout is None or use.made is not None or len(operation.uses) > 1 + ("bias" in uses):
+    if use is None or use.layout is None or use.computed is not None or len(operation.uses) > 1 + ("bias" in uses):
         raise Unpredictable("its weight is computed from parameters")
     if "e" in use.layout.axes:
         raise Unpredictable("experts: the batch decides which")

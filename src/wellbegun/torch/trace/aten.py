@@ -1,16 +1,16 @@
-"""ATen operations -> the small vocabulary of the graph. Names only; `recorder` does the bookkeeping.
+"""ATen operations by what they do: tables of names.
 
 The dispatcher shows every model in these few hundred operations, whatever Python wrote them: that is why the tables
 can be short. What is not listed and not tagged elementwise by torch itself is opaque, and reported.
 """
 
-from collections.abc import Collection
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 
-from wellbegun.graph.model import Kind, Mode
+from wellbegun.graph.facts import Combines
+from wellbegun.graph.model import Arithmetic, Mode, Over, Reduction, Selection
 
 IGNORED = frozenset(
     {
@@ -44,20 +44,18 @@ PRODUCTS: dict[str, tuple[int, int, int | None]] = {
 }
 GROUPED = frozenset({"_grouped_mm", "grouped_mm_fallback"})  # rows (N, in) sorted by expert, weights (E, in, out)
 CONVOLUTIONS = frozenset({"convolution", "_convolution", "convolution_overrideable"})
-# scale and shift arguments of normalizations
-NORMS: dict[str, tuple[int | None, int | None]] = {
-    "native_batch_norm": (1, 2),
-    "_native_batch_norm_legit": (1, 2),
-    "_native_batch_norm_legit_no_training": (1, 2),
-    "_batch_norm_with_update": (1, 2),
-    "_batch_norm_no_update": (1, 2),
-    "cudnn_batch_norm": (1, 2),
-    "miopen_batch_norm": (1, 2),
-    "native_layer_norm": (2, 3),
-    "native_group_norm": (1, 2),
-    "_fused_rms_norm": (2, None),
-    "rms_norm": (2, None),
-}
+# arguments that scale and shift, what it runs over, whether it takes the mean away
+NORMS: dict[str, tuple[int | None, int | None, Over, bool]] = {
+    **dict.fromkeys(
+        ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
+         "_batch_norm_with_update", "_batch_norm_no_update", "cudnn_batch_norm", "miopen_batch_norm"),
+        (1, 2, "samples", True),
+    ),
+    "native_layer_norm": (2, 3, "units", True),
+    "native_group_norm": (1, 2, "groups", True),
+    "_fused_rms_norm": (2, None, "units", False),
+    "rms_norm": (2, None, "units", False),
+}  # fmt: skip
 LOOKUPS: dict[str, tuple[int, int | None]] = {
     "embedding": (0, 2),
     "_embedding_bag": (0, 8),
@@ -79,38 +77,31 @@ SCATTERED_SUMS = frozenset(  # into a constant: sums over neighbours; into a val
     {"index_add", "index_add_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_", "index_reduce",
      "index_reduce_", "_index_put_impl_"}
 )  # fmt: skip
-STATISTICS = MEANS | {
-    "var",
-    "std",
-    "var_mean",
-    "std_mean",
-    "norm",
-    "linalg_vector_norm",
-}  # may belong to a norm by hand
+STATISTICS = MEANS | {"var", "std", "var_mean", "std_mean", "norm", "linalg_vector_norm"}  # may be of a norm by hand
 CONCATS = frozenset({"cat", "stack"})
 SPLITS = frozenset({"split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "unbind", "chunk"})
-MOVES = frozenset(
-    {
-        "clone", "contiguous", "_unsafe_view", "_to_copy", "copy_", "copy", "lift_fresh", "lift_fresh_copy", "flip",
-        "repeat", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
-        "replication_pad2d", "replication_pad3d", "index", "index_select", "gather", "slice_scatter", "select_scatter",
-        "masked_fill", "masked_fill_", "masked_select", "masked_scatter", "masked_scatter_", "index_put", "index_put_",
-        "index_copy", "index_copy_", "index_fill", "index_fill_", "_unsafe_index", "take", "scatter", "scatter_",
-        "tril", "triu", "tril_", "triu_", "im2col", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "sort",
-        "topk", "_pack_padded_sequence", "native_dropout", "_fused_dropout", "roll", "rot90", "diag_embed",
-        "_reshape_copy", "view_copy", "as_strided_copy", "as_strided_", "_pad_packed_sequence", "block_diag",
-        "fake_quantize_per_tensor_affine_cachemask", "fake_quantize_per_channel_affine_cachemask",
-        "embedding_renorm_", "_sparse_coo_tensor_with_dims_and_tensors", "_to_dense", "expand_copy", "nan_to_num",
-    }
-)  # fmt: skip
-REARRANGED = SPLITS | {
-    "clone", "contiguous", "_unsafe_view", "_to_copy", "lift_fresh", "lift_fresh_copy", "flip", "repeat", "roll",
-    "rot90", "index_select", "gather", "_reshape_copy", "view_copy", "expand_copy", "sort", "detach", "alias",
-}  # fmt: skip
-ERASING = frozenset(  # moves after which some entries are no longer what they were
-    {"masked_fill", "masked_fill_", "tril", "triu", "tril_", "triu_", "native_dropout", "_fused_dropout", "index_fill",
-     "index_fill_", "masked_scatter", "masked_scatter_", "nan_to_num"}
-)  # fmt: skip
+ENTRIES = {  # what moves do to entries
+    name: what
+    for what, listed in {
+        "same": "view _unsafe_view reshape t transpose permute unsqueeze squeeze clone contiguous _to_copy flip roll "
+        "_reshape_copy rot90 view_copy movedim swapaxes lift_fresh lift_fresh_copy squeeze_ unsqueeze_ transpose_ t_ "
+        "pixel_shuffle pixel_unshuffle channel_shuffle view_as_complex view_as_real detach alias",
+        "repeated": "expand repeat expand_copy im2col unfold",
+        "part": "slice",
+        "picked": "index index_select gather masked_select _unsafe_index take sort topk as_strided_copy as_strided_ "
+        "_pack_padded_sequence _sparse_coo_tensor_with_dims_and_tensors _to_dense",
+        "padded": "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d diag_embed "
+        "replication_pad2d replication_pad3d _pad_packed_sequence block_diag",
+        "masked": "masked_fill masked_fill_ tril triu tril_ triu_ native_dropout _fused_dropout index_fill nan_to_num "
+        "index_fill_ masked_scatter masked_scatter_ fake_quantize_per_tensor_affine_cachemask embedding_renorm_ "
+        "fake_quantize_per_channel_affine_cachemask",
+        "written": "copy_ copy index_put index_put_ index_copy index_copy_ scatter scatter_ slice_scatter "
+        "select_scatter",
+    }.items()
+    for name in listed.split()
+}
+RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "_reshape_copy", "view_copy", "as_strided", "as_strided_copy",
+                      "unsqueeze", "squeeze", "unsqueeze_", "squeeze_"})  # fmt: skip
 CREATIONS: dict[str, float | None] = {  # value of the entries, None: unknown
     "zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "zero_": 0.0,
     "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0,
@@ -124,10 +115,22 @@ SUMS = frozenset({"add", "sub", "rsub", "add_", "sub_", "lerp", "lerp_"})
 PICKS = frozenset({"index", "index_select"})  # slices by indices, spelled without a layer
 PRODUCTS_BY_ENTRY = frozenset({"mul", "div", "mul_", "div_", "true_divide", "addcmul", "addcmul_", "addcdiv"})
 BOUNDS = frozenset({"maximum", "minimum", "fmax", "fmin"})  # a signal, kept within bounds
-MASKS = BOUNDS | frozenset(
-    {"where", "masked_fill", "masked_fill_", "copy_", "_to_copy", "clone", "logical_and", "bitwise_and"}
-)
-
+MASKS = frozenset({"where", "masked_fill", "masked_fill_", "logical_and", "bitwise_and"})
+COMBINES: dict[str, Combines] = {
+    **dict.fromkeys(SUMS, "sum"), **dict.fromkeys(PRODUCTS_BY_ENTRY, "product"), **dict.fromkeys(BOUNDS, "bound"),
+    **dict.fromkeys(MASKS, "select"),
+}  # fmt: skip
+ARITHMETIC: dict[str, Arithmetic] = {
+    "add": "sum", "add_": "sum", "sub": "difference", "sub_": "difference", "mul": "product", "mul_": "product",
+    "div": "quotient", "div_": "quotient", "true_divide": "quotient",
+}  # fmt: skip
+REDUCTIONS: dict[str, Reduction] = {
+    "sum": "sum", "nansum": "sum", "mean": "mean", "norm": "length", "linalg_vector_norm": "length",
+    **dict.fromkeys(("all", "any", "amax", "amin", "max", "min"), "extremum"),
+}  # fmt: skip
+SELECTIONS: dict[str, Selection] = {
+    "topk": "ranked", "sort": "ranked", "argmax": "index", "argsort": "index", "multinomial": "drawn",
+}  # fmt: skip
 MASKED = {"masked_fill": 1, "masked_fill_": 1, "where": 0}  # position of the mask
 
 LAYERS = {  # functions that say which argument is the weight: its position
@@ -163,13 +166,7 @@ def is_view(func: Any) -> bool:
 @cache
 def moves(func: Any) -> bool:
     """Whether the entries of the output are entries of the input, elsewhere."""
-    return is_view(func) or name_of(func) in MOVES | SPLITS | {"detach", "alias"}
-
-
-@cache
-def rearranges(func: Any) -> bool:
-    """Whether every entry of the output is one of the input: equal entries stay equal."""
-    return is_view(func) or name_of(func) in REARRANGED
+    return is_view(func) or name_of(func) in ENTRIES or name_of(func) in SPLITS
 
 
 @cache
@@ -208,134 +205,3 @@ def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
         return None
     mask = given.get("attn_mask", given.get("attn_bias"))
     return Attended(query, key, mask, bool(given.get("is_causal")), given.get("scale"))
-
-
-def _tabled(**names: str) -> dict[str, str]:
-    """Names listed by what they do -> what each of them does."""
-    return {name: what for what, listed in names.items() for name in listed.split()}
-
-
-ARITHMETIC = _tabled(sum="add add_", difference="sub sub_", product="mul mul_", quotient="div div_ true_divide")
-REDUCTIONS = _tabled(
-    sum="sum nansum", mean="mean", length="norm linalg_vector_norm", extremum="all any amax amin max min"
-)
-SELECTIONS = _tabled(ranked="topk sort", index="argmax argsort", drawn="multinomial")
-ENTRIES = _tabled(
-    same="view _unsafe_view reshape t transpose permute unsqueeze squeeze clone contiguous _to_copy _reshape_copy flip "
-    "roll rot90 view_copy movedim swapaxes lift_fresh lift_fresh_copy squeeze_ unsqueeze_ transpose_ t_ pixel_shuffle "
-    "pixel_unshuffle channel_shuffle view_as_complex view_as_real",
-    repeated="expand repeat expand_copy im2col unfold",
-    part="slice",
-    padded="constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d "
-    "replication_pad3d _pad_packed_sequence diag_embed block_diag",
-    masked="masked_fill masked_fill_ tril triu tril_ triu_ native_dropout _fused_dropout index_fill index_fill_ "
-    "masked_scatter masked_scatter_ nan_to_num fake_quantize_per_tensor_affine_cachemask "
-    "fake_quantize_per_channel_affine_cachemask embedding_renorm_",
-    written="copy_ copy index_put index_put_ index_copy index_copy_ scatter scatter_ slice_scatter select_scatter",
-)
-OVER = _tabled(
-    units="native_layer_norm _fused_rms_norm rms_norm",
-    samples="native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update "
-    "_batch_norm_no_update cudnn_batch_norm miopen_batch_norm",
-    groups="native_group_norm",
-)
-UNCENTRED = frozenset({"_fused_rms_norm", "rms_norm"})
-RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "_reshape_copy", "view_copy", "as_strided", "as_strided_copy",
-                      "unsqueeze", "squeeze", "matmul", "bmm", "mm", "index", "gather"})  # fmt: skip
-
-
-def meaning_of(func: Any, kind: str) -> dict[str, Any]:
-    """What an operation of a kind does, beyond its kind: fields of `Operation`."""
-    name = name_of(func)
-    masked = kind == "move" and (is_pointwise(func) or name == "copy_")  # with a mask of constants
-    entries = "masked" if masked else ENTRIES.get(name, "picked" if kind == "move" else "")
-    return {
-        "arithmetic": ARITHMETIC.get(name, ""),
-        "reduction": REDUCTIONS.get(name, ""),
-        "selects": SELECTIONS.get(name, ""),
-        "entries": entries,
-        "over": OVER.get(name, ""),
-        "centred": name in OVER and name not in UNCENTRED,
-        "logarithm": name == "_log_softmax",
-    }
-
-
-def overwrites(func: Any, first_is_signal: bool) -> int | None:
-    """As in `Operation`: operations in place write over their first argument."""
-    if 0 not in writes_to(func):
-        return None
-    return 0 if first_is_signal and name_of(func) != "copy_" else -1
-
-
-def unit_axis(func: Any, args: Any, kind: str, rank: int, given: int | None, same: bool) -> int | None:
-    """The axis of units of an output of some rank. `given`: that of the first operand, if it has as many axes; `same`:
-    whether it has the same shape."""
-    name = name_of(func)
-    if not rank:
-        return None
-    if kind in ("linear", "recurrent", "attention", "lookup", "matmul") or OVER.get(name) == "units":
-        return rank - 1
-    if kind in ("conv", "conv_transpose") or name in OVER:
-        return 1
-    if kind == "softmax":
-        axis = args[2] if name == "_masked_softmax" else args[1]
-        return rank - 1 if axis is None else int(axis) % rank
-    if given is None or (name in RESHAPES and not same):
-        return usual_axis(rank)
-    if name in ("transpose", "t", "permute"):
-        order = list(range(rank))
-        one, two = (args[1] % rank, args[2] % rank) if name == "transpose" else (0, rank - 1)
-        order[one], order[two] = order[two], order[one]
-        order = [axis % rank for axis in args[1]] if name == "permute" else order
-        return order.index(given)
-    return given
-
-
-def usual_axis(rank: int) -> int | None:
-    """Where units are, if nothing tells: channels second in images, features last elsewhere."""
-    return 1 if rank > 3 else rank - 1 if rank else None
-
-
-def terms(kind: str, name: str, args: Any) -> int:
-    """Number of terms in a product of two values: the width of a head, if it is the product of queries and keys."""
-    if kind not in ("matmul", "attention"):
-        return 0
-    return int(args[PRODUCTS[name][0] if name in PRODUCTS else 0].shape[-1])
-
-
-def scale_of(kind: str, width: int, kwargs: Any) -> float:
-    """What an attention multiplies the products of queries and keys with."""
-    if kind != "attention":
-        return 1.0
-    given = kwargs.get("scale")
-    return float(width**-0.5 if given is None else given) if width else 1.0
-
-
-@cache
-def kind_of(func: Any, several: bool = False) -> Kind:
-    """Kind of an operation on values that depend on the batch; pointwise ones are decided by their operands.
-
-    `several`: whether different values come in.
-    """
-    name = name_of(func)
-    if name in SOFTMAX:
-        return "softmax"
-    if name.startswith(ATTENTIONS):
-        return "attention"
-    if name in SCATTERED_SUMS:
-        return "add" if several else "mean"
-    for kind, names in _KINDS.items():
-        if name in names:
-            return kind
-    if name.startswith(POOLS):
-        return "pool"
-    return "move" if moves(func) else "opaque"
-
-
-_KINDS: dict[Kind, Collection[str]] = {
-    "norm": NORMS,
-    "mean": STATISTICS | SCANS | LOSSES | DISTANCES,
-    "concat": CONCATS,
-    "split": SPLITS,
-    "matmul": PRODUCTS,
-}

@@ -11,10 +11,12 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from wellbegun._typing import Progress
+from wellbegun.graph.axes import Derived
+from wellbegun.graph.provenance import Signal
 from wellbegun.torch.parametrize import Computed, computed_of
-from wellbegun.torch.trace import aten, axes
+from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.dispatch import Recorder
-from wellbegun.torch.trace.values import Signal, tensors_in
+from wellbegun.torch.trace.tensors import tensors_in
 
 
 class Layers(TorchFunctionMode):
@@ -55,13 +57,13 @@ class Layers(TorchFunctionMode):
     def _packed(self, args: Any) -> None:
         if isinstance(args[5], torch.Tensor):
             found = self.recorder.of(args[5])
-            if isinstance(found, axes.Derived) and found.name:
-                self.recorder.sections[found.name] = 3
+            if isinstance(found, Derived) and found.name:
+                self.recorder.builder.sections[found.name] = 3
 
     def _has_weight(self, name: str, args: Any, kwargs: Any) -> bool:
         position = aten.LAYERS[name]
         weight = args[position] if len(args) > position else kwargs.get("weight")
-        return bool(args) and isinstance(weight, torch.Tensor) and isinstance(self.recorder.of(weight), axes.Derived)
+        return bool(args) and isinstance(weight, torch.Tensor) and isinstance(self.recorder.of(weight), Derived)
 
     def _input(self, tensor: Any) -> Any:
         """An input that is no signal yet, made one."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from wellbegun.torch.trace.axes import Derived, merge
-from wellbegun.torch.trace.values import Fixed, Known, Signal, number_of, storage_of
+from wellbegun.graph.axes import Derived, merge
+from wellbegun.graph.provenance import Fixed, Known, Signal
+from wellbegun.torch.trace.tensors import number_of, storage_of
 
 Alias = Callable[[torch.Tensor, list[Signal], list[Derived]], None]
 

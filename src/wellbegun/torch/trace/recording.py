@@ -13,11 +13,11 @@ from wellbegun._arguments import message, told
 from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
+from wellbegun.graph.axes import Derived
 from wellbegun.torch.batch import Batch, Call, call_of, outputs_of, place
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import pretended, sharded
-from wellbegun.torch.trace.axes import Derived
 from wellbegun.torch.trace.dispatch import Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
 

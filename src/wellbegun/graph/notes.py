@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from wellbegun.graph import WEIGHTED, Operation
+from wellbegun.graph.model import WEIGHTED, Operation
 
 _SHOWN = 5
 

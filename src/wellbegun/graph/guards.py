@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from wellbegun.graph import Operation
-from wellbegun.torch.trace.opaque import some_of
+from wellbegun.graph.model import Operation
+from wellbegun.graph.notes import some_of
 
 _SIZES = np.concatenate([np.arange(100.0), np.geomspace(1e-38, 3e38, 300)])
 _FINITE = np.concatenate([-_SIZES[::-1], _SIZES])

@@ -1,30 +1,31 @@
-"""Which axis of a parameter became which axis of a tensor made from it, through views, copies and elementwise steps.
+"""Which axis of a parameter became which axis of an array made from it, through views, copies and elementwise steps.
 
 A view's strides say which part of the index space each of its axes runs over; that also covers reshapes that merge or
-split axes. A copy starts a new frame with its own strides.
+split axes. A copy starts a new frame with its own strides. Where a framework has no strides, rows tell the same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from wellbegun.torch.trace.expression import Root
+from wellbegun.graph.facts import Array
+from wellbegun.graph.function import Function, Root
 
 AxisSets = tuple[frozenset[int], ...]
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A tensor made from parameters alone."""
+    """An array made from parameters alone."""
 
     names: frozenset[str]
-    shape: tuple[int, ...]  # of the parameter, or of the first tensor computed from several
+    shape: tuple[int, ...]  # of the parameter, or of the first array computed from several
     axes: AxisSets | None  # for each of its axes, the parameter axes it runs over; None: no longer known
     frame: tuple[tuple[int, int, frozenset[int]], ...] = ()  # (size, stride, axes) of the storage it lives in
     exact: bool = True  # entries are the parameter's own: only views and copies so far
-    pair: int | None = None  # the axis of real and imaginary parts, where the tensor made of them is complex
+    pair: int | None = None  # the axis of real and imaginary parts, where the array made of them is complex
     gathered: bool = False  # rows picked by constant indices, in a shape of their own: a table of positions
     copied: bool = False  # in memory of its own: changing the parameter would not change it
-    expression: Any = field(default=None, compare=False, repr=False)  # how it was made; None: not known
+    function: Function | None = field(default=None, compare=False, repr=False)  # how it was made; None: not known
 
     @property
     def name(self) -> str | None:
@@ -32,23 +33,25 @@ class Derived:
         return next(iter(self.names)) if len(self.names) == 1 else None
 
 
-def of_parameter(name: str, tensor: Any) -> Derived:
+def of_parameter(name: str, array: Array) -> Derived:
     """The parameter itself."""
-    axes = tuple(frozenset({axis}) for axis in range(tensor.ndim))
-    return Derived(
-        frozenset({name}), tuple(tensor.shape), axes, _frame(tensor, axes), expression=Root(name, tuple(tensor.shape))
-    )
+    axes = _each(array)
+    return Derived(frozenset({name}), array.shape, axes, _frame(array, axes), function=Root(name, array.shape))
 
 
-def _frame(tensor: Any, axes: AxisSets) -> tuple[tuple[int, int, frozenset[int]], ...]:
-    return tuple(zip(tensor.shape, tensor.stride(), axes, strict=True))
+def _each(array: Array) -> AxisSets:
+    return tuple(frozenset({axis}) for axis in range(array.rank))
 
 
-def view(source: Derived, tensor: Any) -> Derived:
+def _frame(array: Array, axes: AxisSets) -> tuple[tuple[int, int, frozenset[int]], ...]:
+    return tuple(zip(array.shape, array.steps, axes, strict=True))
+
+
+def view(source: Derived, array: Array) -> Derived:
     """A view of the storage that `source` lives in."""
     if source.axes is None:
         return source
-    axes = tuple(_covered(source, size, stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    axes = tuple(_covered(source, size, stride) for size, stride in zip(array.shape, array.steps, strict=True))
     return replace(source, axes=axes)
 
 
@@ -63,27 +66,36 @@ def _covered(source: Derived, size: int, stride: int) -> frozenset[int]:
     return found
 
 
-def copy(source: Derived, tensor: Any, *, exact: bool = True) -> Derived:
+def mapped(source: Derived, array: Array, axes: Sequence[Sequence[int]]) -> Derived:
+    """The same entries where each axis runs over the given axes of `source`: memory is of no matter."""
+    if source.axes is None:
+        return source
+    own = source.axes
+    found = tuple(frozenset[int]().union(*(own[axis] for axis in each)) for each in axes)
+    return replace(source, axes=found, frame=_frame(array, found))
+
+
+def copy(source: Derived, array: Array, *, exact: bool = True) -> Derived:
     """A copy with its own storage, or an elementwise function, of the same shape."""
-    if source.axes is None or len(source.axes) != tensor.ndim:
+    if source.axes is None or len(source.axes) != array.rank:
         return replace(source, axes=None, exact=False, copied=True)
-    return replace(source, frame=_frame(tensor, source.axes), exact=source.exact and exact, copied=True)
+    return replace(source, frame=_frame(array, source.axes), exact=source.exact and exact, copied=True)
 
 
-def pick(source: Derived, tensor: Any, axis: int, rank: int) -> Derived:
-    """Slices along one axis, chosen by a tensor of integers of the given rank, which takes the place of that axis."""
-    if source.axes is None or axis >= len(source.axes) or len(source.axes) - 1 + rank != tensor.ndim:
+def pick(source: Derived, array: Array, axis: int, rank: int) -> Derived:
+    """Slices along one axis, chosen by integers in an array of the given rank, which takes the place of that axis."""
+    if source.axes is None or axis >= len(source.axes) or len(source.axes) - 1 + rank != array.rank:
         return replace(source, axes=None, exact=False, gathered=source.gathered or rank > 1, copied=True)
     axes = (*source.axes[:axis], *(source.axes[axis],) * rank, *source.axes[axis + 1 :])
     gathered = source.gathered or rank > 1
-    return replace(source, axes=axes, frame=_frame(tensor, axes), gathered=gathered, copied=True)
+    return replace(source, axes=axes, frame=_frame(array, axes), gathered=gathered, copied=True)
 
 
-def paired(source: Derived, tensor: Any) -> Derived:
+def paired(source: Derived, array: Array) -> Derived:
     """Complex numbers, whose parts lie along the last axis of `source`."""
     if source.axes is None or len(source.axes[-1]) != 1:
         return replace(source, axes=None, exact=False)
-    return replace(source, axes=source.axes[:-1], frame=_frame(tensor, source.axes[:-1]), pair=min(source.axes[-1]))
+    return replace(source, axes=source.axes[:-1], frame=_frame(array, source.axes[:-1]), pair=min(source.axes[-1]))
 
 
 def merge(sources: list[Derived]) -> Derived:
@@ -92,17 +104,17 @@ def merge(sources: list[Derived]) -> Derived:
     return Derived(frozenset().union(*(source.names for source in sources)), (), None, exact=False, gathered=gathered)
 
 
-def computed(sources: list[Derived], tensor: Any) -> Derived:
+def computed(sources: list[Derived], array: Array) -> Derived:
     """Something computed from parameters that has axes of its own."""
-    axes, gathered = tuple(frozenset({axis}) for axis in range(tensor.ndim)), any(s.gathered for s in sources)
+    axes, gathered = _each(array), any(s.gathered for s in sources)
     names = frozenset().union(*(source.names for source in sources))
-    return Derived(names, tuple(tensor.shape), axes, _frame(tensor, axes), exact=False, gathered=gathered)
+    return Derived(names, array.shape, axes, _frame(array, axes), exact=False, gathered=gathered)
 
 
 def letters(derived: Derived, roles: str) -> str | None:
-    """Letters of the parameter's axes, if axis j of the tensor has role roles[j]; None if they contradict.
+    """Letters of the parameter's axes, if axis j of the array has role roles[j]; None if they contradict.
 
-    An axis that the tensor does not run over was indexed away: it counts matrices of their own. Axes of size 1 leave
+    An axis that the array does not run over was indexed away: it counts matrices of their own. Axes of size 1 leave
     no trace in strides; they take the roles that are still missing, in order.
     """
     if derived.axes is None or len(derived.axes) != len(roles):

@@ -1,0 +1,227 @@
+"""ATen's elementwise operations, and those that weights are computed with, as trees of neutral ones.
+
+What is not listed is asked of torch itself, which is handed over beside the node.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from wellbegun.graph.function import Call, Function, Number, Root, call
+
+Given = Function | float | int | bool
+_KINDS = {torch.bool: "boolean"}
+
+
+def _scaled(x: Given, factor: Any) -> Given:
+    return x if factor == 1 else call("multiply", x, factor)
+
+
+def _elu(x: Given, alpha: Any = 1, scale: Any = 1, inner: Any = 1) -> Function:
+    below = call("multiply", call("expm1", _scaled(x, inner)), alpha * scale)
+    return call("where", call("greater", x, 0), _scaled(x, scale), below)
+
+
+def _gelu(x: Given, *, approximate: str = "none") -> Function:
+    if approximate == "none":
+        return call("multiply", call("multiply", x, 0.5), call("add", 1, call("erf", call("multiply", x, 0.5**0.5))))
+    cube = call("multiply", call("multiply", x, x), x)
+    inner = call("multiply", call("add", x, call("multiply", cube, 0.044715)), math.sqrt(2 / math.pi))
+    return call("multiply", call("multiply", x, 0.5), call("add", 1, call("tanh", inner)))
+
+
+def _softplus(x: Given, beta: Any = 1, threshold: Any = 20) -> Function:
+    inner = _scaled(x, beta)
+    smooth = call("divide", call("log1p", call("exp", inner)), beta)
+    return call("where", call("greater", inner, threshold), x, smooth)
+
+
+def _clamp(x: Given, low: Given | None = None, high: Given | None = None) -> Given:
+    bounded = x if low is None else call("maximum", x, low)
+    return bounded if high is None else call("minimum", bounded, high)
+
+
+def _hardsigmoid(x: Given) -> Function:
+    return call("divide", _clamp(call("add", x, 3), 0, 6), 6)
+
+
+def _hardswish(x: Given) -> Function:
+    return call("divide", call("multiply", x, _clamp(call("add", x, 3), 0, 6)), 6)
+
+
+def _divide(x: Given, y: Given, *, rounding_mode: str | None = None) -> Function:
+    found = call("divide", x, y)
+    return found if rounding_mode is None else call(rounding_mode, found)
+
+
+def _softshrink(x: Given, width: Any = 0.5) -> Function:
+    low, high = call("less", x, -width), call("greater", x, width)
+    inner = call("where", low, call("add", x, width), call("multiply", x, 0))
+    return call("where", high, call("subtract", x, width), inner)
+
+
+def _hardshrink(x: Given, width: Any = 0.5) -> Function:
+    return call("where", call("less_equal", call("absolute", x), width), call("multiply", x, 0), x)
+
+
+def _cast(x: Given, *, dtype: torch.dtype | None = None, **_: Any) -> Given:
+    if dtype is None or dtype.is_floating_point or dtype.is_complex:
+        return x if dtype is None or dtype.is_complex else call("cast", x, to="real")
+    return call("cast", x, to=_KINDS.get(dtype, "integer"))
+
+
+def _linear_to(x: Given, y: Given, weight: Given) -> Function:
+    return call("add", x, call("multiply", weight, call("subtract", y, x)))
+
+
+def _with_product(x: Given, one: Given, two: Given, *, value: Any = 1, op: str = "multiply") -> Function:
+    return call("add", x, _scaled(call(op, one, two), value))
+
+
+def _nan_to_num(x: Given, nan: float | None = None, high: float | None = None, low: float | None = None) -> Function:
+    return call("nan_to_num", x, nan=nan or 0.0, high=high, low=low)
+
+
+def _logit(x: Given, eps: float | None = None) -> Function:
+    inside = x if eps is None else _clamp(x, eps, 1 - eps)
+    return call("log", call("divide", inside, call("subtract", 1, inside)))
+
+
+def _named(name: str, *given: Given) -> Function:
+    return call(name, *given)
+
+
+ELEMENTWISE: dict[str, Callable[..., Given]] = {
+    "add": lambda x, y, *, alpha=1: call("add", x, _scaled(y, alpha)),
+    "sub": lambda x, y, *, alpha=1: call("subtract", x, _scaled(y, alpha)),
+    "rsub": lambda x, y, alpha=1: call("subtract", y, _scaled(x, alpha)),
+    "div": _divide, "true_divide": _divide, "pow": partial(_named, "power"),
+    "relu6": lambda x: _clamp(x, 0, 6), "relu": lambda x: call("maximum", x, 0),
+    "leaky_relu": lambda x, slope=0.01: call("where", call("greater", x, 0), x, call("multiply", x, slope)),
+    "_prelu_kernel": lambda x, slope: call("where", call("greater", x, 0), x, call("multiply", slope, x)),
+    "elu": _elu, "celu": lambda x, alpha=1: _elu(x, alpha, 1, 1 / alpha), "gelu": _gelu,
+    "silu": lambda x: call("divide", x, call("add", 1, call("exp", call("negative", x)))),
+    "mish": lambda x: call("multiply", x, call("tanh", call("log1p", call("exp", x)))),
+    "softplus": _softplus, "hardtanh": lambda x, low=-1, high=1: _clamp(x, low, high), "hardsigmoid": _hardsigmoid,
+    "hardswish": _hardswish, "softshrink": _softshrink, "hardshrink": _hardshrink,
+    "threshold": lambda x, at, value: call("where", call("less_equal", x, at), value, x),
+    "log_sigmoid_forward": lambda x: call(
+        "subtract", call("minimum", x, 0), call("log1p", call("exp", call("negative", call("absolute", x))))
+    ),
+    "clamp": lambda x, min=None, max=None: _clamp(x, min, max),
+    "clamp_min": _clamp, "clamp_max": lambda x, high: _clamp(x, None, high),
+    "where": lambda mask, x, y: call("where", mask, x, y),
+    "masked_fill": lambda x, mask, value: call("where", mask, value, x),
+    "lerp": _linear_to, "addcmul": _with_product, "addcdiv": partial(_with_product, op="divide"),
+    "_to_copy": _cast, "clone": lambda x, **_: x, "copy_": lambda x, *_: x, "positive": lambda x: x,
+    "nan_to_num": _nan_to_num, "round": lambda x, *, decimals=0: call("round", x, decimals=decimals),
+    "logit": _logit, "frac": lambda x: call("subtract", x, call("trunc", x)), "special_entr": lambda x: call(
+        "negative", call("xlogy", x, x)
+    ),
+    **{name: partial(_named, op) for name, op in {
+        "mul": "multiply", "neg": "negative", "abs": "absolute", "sgn": "sign", "asin": "arcsin", "acos": "arccos",
+        "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2",
+        "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+        "special_ndtr": "normal_cdf", "special_log_ndtr": "log_normal_cdf", "special_i0": "i0",
+        "special_xlogy": "xlogy",
+    }.items()},
+    **{name: partial(_named, name) for name in (
+        "square", "reciprocal", "sign", "maximum", "minimum", "fmax", "fmin", "exp", "exp2", "expm1", "log", "log2",
+        "log10", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot", "logaddexp",
+        "logaddexp2", "sigmoid", "erf", "erfc", "erfinv", "lgamma", "digamma", "xlogy", "sinc", "i0", "floor", "ceil",
+        "trunc", "isnan", "isinf", "isfinite", "logical_and", "logical_or", "logical_not", "logical_xor",
+        "bitwise_and", "bitwise_or", "bitwise_not", "bitwise_xor", "floor_divide", "remainder", "fmod",
+    )},
+}  # fmt: skip
+
+
+Arguments = tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]]  # with roots in the place of tensors
+
+
+def arguments_of(args: Any, kwargs: Any) -> Arguments:
+    """The arguments of a call with roots in the place of its tensors, numbered in order."""
+    count = [0]
+    given = tuple(_node(arg, count) for arg in args)
+    return given, tuple((key, _node(value, count)) for key, value in kwargs.items() if key not in _PLACES)
+
+
+def tree_of(name: str, arguments: Arguments) -> Function | None:
+    """A call of an elementwise operation as a tree over its tensors in order; None: it is not listed."""
+    plain = name[:-1] if name.endswith("_") and name != "copy_" else name
+    made = ELEMENTWISE.get(plain)
+    if made is None:
+        return None
+    try:
+        found = made(*arguments[0], **dict(arguments[1]))
+    except (TypeError, ValueError):  # an overload with other arguments
+        return None
+    return found if isinstance(found, Function) else Number(found)
+
+
+_PLACES = frozenset({"device", "pin_memory", "layout", "memory_format", "non_blocking", "out"})
+
+
+def _node(node: Any, count: list[int]) -> Any:
+    if isinstance(node, torch.Tensor):
+        count[0] += 1
+        return _root(count[0] - 1)
+    if isinstance(node, (list, tuple)):
+        return tuple(_node(item, count) for item in node)
+    return node
+
+
+@cache
+def _root(position: int) -> Root:
+    return Root(str(position))
+
+
+# ---------------------------------------------------------------------- asked of torch
+def asked(func: Any, args: Any, kwargs: Any, output: int = 0) -> Call:
+    """A node that torch evaluates, in float64; what it draws, like dropout, is the same each time."""
+    slots: list[Any] = []
+    template = _slotted(args, slots), {key: _slotted(v, slots) for key, v in kwargs.items() if key not in _PLACES}
+    options = (("call", repr(template)), ("output", output))
+    nodes = tuple(Root(str(position)) for position in range(len(slots)))
+    return Call(f"torch {func}", nodes, options, partial(_run, func, template, output))
+
+
+class _Slot:
+    """The place of a tensor among the arguments."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    def __repr__(self) -> str:
+        return f"<{self.position}>"
+
+
+def _slotted(node: Any, slots: list[Any]) -> Any:
+    if isinstance(node, torch.Tensor):
+        slots.append(node)
+        return _Slot(len(slots) - 1)
+    if isinstance(node, (list, tuple)):
+        return type(node)(_slotted(item, slots) for item in node)
+    return node
+
+
+def _run(func: Any, template: tuple[Any, dict[str, Any]], output: int, values: Sequence[Any]) -> Any:
+    tensors = [torch.from_numpy(np.array(value)) for value in values]  # copies: some operations write
+    arguments = _filled(template[0], tensors)
+    options = {key: _filled(value, tensors) for key, value in template[1].items() if key != "dtype"}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found = func(*arguments, **options)
+    one = found[output] if isinstance(found, (tuple, list)) else found
+    return (one.to(torch.float64) if one.is_floating_point() else one).contiguous().numpy()
+
+
+def _filled(node: Any, tensors: list[torch.Tensor]) -> Any:
+    if isinstance(node, _Slot):
+        return tensors[node.position]
+    if isinstance(node, (list, tuple)):
+        return type(node)(_filled(item, tensors) for item in node)
+    return node

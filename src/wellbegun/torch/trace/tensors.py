@@ -1,0 +1,59 @@
+"""Tensors among arguments, their memory, and their values where these exist."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
+from wellbegun._typing import Array as Values
+from wellbegun.graph.facts import Array, Numbers
+from wellbegun.graph.function import Scalar
+
+
+def tensors_in(tree: Any) -> list[torch.Tensor]:
+    """Every tensor in nested lists and tuples, in order."""
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    found: list[torch.Tensor] = []
+    for item in tree if isinstance(tree, (list, tuple)) else ():
+        if isinstance(item, torch.Tensor):
+            found.append(item)
+        elif isinstance(item, (list, tuple)):
+            found += tensors_in(item)
+    return found
+
+
+def array_of(tensor: torch.Tensor) -> Array:
+    """Shape, strides and kind of numbers of a tensor."""
+    numbers: Numbers = "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "integer"
+    return Array(tuple(tensor.shape), numbers, tensor.stride() if tensor.layout == torch.strided else None)
+
+
+def storage_of(tensor: torch.Tensor) -> int:
+    """A number for the memory that a tensor and its views share."""
+    if tensor.layout != torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return id(tensor)  # sparse tensors have several storages and no views
+    return int(tensor.untyped_storage()._cdata)
+
+
+def number_of(tensor: torch.Tensor) -> Scalar | None:
+    """The value of a one-entry tensor that holds one."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    if tensor.numel() != 1 or tensor.is_meta or tensor.is_complex() or tensor.layout != torch.strided:
+        return None
+    held = tensor.constant if isinstance(tensor, FakeTensor) else tensor
+    with _disable_current_modes():  # fake tensors refuse to read a value, but this one is real
+        return None if held is None else held.detach().item()
+
+
+def values_of(tensor: torch.Tensor) -> Values | None:
+    """The values of a tensor, without a copy where NumPy has its type; None where there are none."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    if tensor.is_meta or isinstance(tensor, FakeTensor) or tensor.layout != torch.strided:
+        return None
+    with _disable_current_modes():
+        held = tensor.detach().cpu()
+        return np.asarray(held.float() if held.dtype == torch.bfloat16 else held)
