@@ -538,5 +538,5 @@ def test_memory_that_holds_anything_is_filled_or_named(name: str) -> None:
     assert {"multiplier", "frozen"} <= left <= {"multiplier", "frozen"}
     assert all(key in note for note in plans[0].notes if "without values" in note for key in left)
     assert sum("without values" in note for note in plans[0].notes) == 1
-    assert "multiplier" in next(note for note in plans[1].notes if "to_empty" in note)
+    assert "multiplier" in next(note for note in plans[1].notes if "given memory" in note)
     assert [plans[0][key].role for key in ("by_hand", "plus")] == ["norm_scale", "norm_scale"]

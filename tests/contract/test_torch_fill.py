@@ -118,7 +118,7 @@ def test_tied_weights_once_padding_zero_frozen_and_excluded_untouched() -> None:
     assert abs(float(model.embed.weight.detach()[3:].std()) * 4 - 1) < 5 / (2 * 27 * 16) ** 0.5  # once: std 1/sqrt(16)
     assert (model.up.weight == 0.5).all()
     assert (model.down.bias == 0.25).all()
-    assert result.ledger["up.weight"].reason == "frozen: requires_grad is False"
+    assert result.ledger["up.weight"].reason == "frozen: it is not trained"
 
 
 def test_storage_shared_without_being_the_same_object_is_tied() -> None:

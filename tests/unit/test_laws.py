@@ -15,6 +15,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from wellbegun.laws import (
     LAWS,
     Constant,
+    Copied,
     DeltaOrthogonal,
     Dirac,
     Eye,
@@ -57,12 +58,13 @@ ALL = [
     Given.of([[1, 2], [3, -4]]),
     Mirrored(Uniform(-1, 3), True, (4, 6)),
     RowSums(Uniform(-1, 3), "w", (6, 10), -0.5),
+    Copied(Uniform(-1, 3), "w", (6, 10), -0.5),
     Mirrored(Orthogonal(2, 2, 3), False, (4,), leading=1),
 ]
 # A shape that each law of ALL fits, in the same order.
 SHAPES = [
     (7, 5), (7, 5), (7, 5), (7, 5), (7, 5), (9, 4), (5, 3), (5, 3), (20, 7), (7, 5), (7, 5), (3, 4), (6, 2, 3, 3),
-    (4, 3, 3, 3), (8, 3), (6, 4), (2, 2), (8, 10, 3), (6,), (3, 5, 4),
+    (4, 3, 3, 3), (8, 3), (6, 4), (2, 2), (8, 10, 3), (6,), (6, 10), (3, 5, 4),
 ]  # fmt: skip
 
 

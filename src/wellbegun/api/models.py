@@ -16,7 +16,7 @@ from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Health, examine
 from wellbegun.materialize import Ledger, fill_targets
-from wellbegun.planning import Plan, SignalPropagation, make_plan, overrides_of, propagation
+from wellbegun.planning import Method, Plan, SignalPropagation, make_plan, overrides_of, propagation, recipe_of
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
 
@@ -46,7 +46,7 @@ def plan(
     model: Any,
     batch: Any = None,
     *,
-    recipe: str = "auto",
+    recipe: str | Method = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,
@@ -64,7 +64,8 @@ def plan(
         batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
             as (32, 3, 32, 32). May be left out if the first layer tells the shape.
         recipe: Name of a recipe: "auto" (orthogonal at an operating point found from the graph), "classic" (the
-            textbook scheme for each nonlinearity), or a published one such as "gpt2"; "auto@1" names the version.
+            textbook scheme for each nonlinearity), or a published one such as "gpt2"; "auto@1" names the version. Or a
+            `wellbegun.planning.Method` of your own.
         rules: What is to differ from the recipe: a list of (pattern, scheme) pairs, `Rule`s or dicts with the arguments
             of `Rule`; or a dict pattern -> scheme; or the path of a .toml file with [[rule]] tables. The pattern is a
             glob over names; a `Rule` can also ask for a regular expression, module type, role or shape. The last rule
@@ -114,7 +115,7 @@ def initialize(
     model: Any,
     batch: Any = None,
     *,
-    recipe: str = "auto",
+    recipe: str | Method = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,
@@ -130,8 +131,9 @@ def initialize(
 
     Args:
         model, batch, recipe, rules, exclude, only, frozen, seed: As for `plan`.
-        calibrate: Whether recipes that state targets are corrected by measurement on the batch, if it is data and not a
-            shape. The corrected laws are in the plan, which needs no batch to be carried out again.
+        calibrate: Whether methods that measure do so on the batch, if it is data and not a shape: recipes that state
+            targets, such as "auto", are corrected. What comes of it is in the plan, which needs no batch to be carried
+            out again.
         loss, chance: As for `check`.
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
         progress: Called as progress(done, all, what) before each step of a phase, with which `what` starts: "trace" (of
@@ -151,7 +153,8 @@ def initialize(
     backend.prepare(model, batch)
     seed = backend.agree(model, fresh_seed() if seed is None else seed)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
-    told: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
+    method = recipe_of(recipe)
+    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "seed": seed}
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
 
     def write(
@@ -161,10 +164,13 @@ def initialize(
 
     model, ledger = write(model, decided, progress=phase(progress, "fill"))
     judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
+    refine = getattr(method, "refine", None)
     if not calibrate:
         return Result(model, decided, ledger, check(model, batch, **judged))
     with uncollected():
-        model, decided, ledger, found = measure.calibrate(backend, model, graph, decided, batch, write, **judged)
+        model, decided, ledger, found = measure.calibrate(
+            backend, model, graph, decided, batch, write, refine=refine, **judged
+        )
     return Result(model, decided, ledger, examine(found))
 
 

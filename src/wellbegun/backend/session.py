@@ -147,3 +147,6 @@ class Session(Protocol):
 
     def read(self, name: str) -> Array:
         """All values of a parameter; not to be written into."""
+
+    def write(self, name: str, values: Array) -> None:
+        """Give one of the `scalable` parameters other values from the next pass on, until the plan is written again."""

@@ -16,6 +16,7 @@ from wellbegun.engine.reference import cast, element_words
 from wellbegun.engine.regions import Region, rows_of, size_of, tiles
 from wellbegun.laws import (
     Constant,
+    Copied,
     DeltaOrthogonal,
     Dirac,
     Eye,
@@ -356,6 +357,14 @@ def _row_sums(law: RowSums, out: Array, job: Job) -> None:
         out[row - start : row - start + len(drawn)] = _store(law.factor * sums, job)
 
 
+def _copied(law: Copied, out: Array, job: Job) -> None:
+    write(law.law, out, replace(job, name=law.stream))
+    if law.factor == -1.0:
+        _signed(out, out, -1, job.dtype)
+    elif law.factor != 1.0:
+        out[...] = _store(_plain(out, job) * law.factor, job)
+
+
 def _plain(stored: Array, job: Job) -> Array:
     """Stored values as numbers that can be summed."""
     if job.dtype == "bfloat16":
@@ -380,5 +389,6 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Sparse: _sparse,
     Mirrored: _mirrored,
     RowSums: _row_sums,
+    Copied: _copied,
     Given: _given,
 }

@@ -10,6 +10,7 @@ from wellbegun.graph.proportional import idle, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, roles_of
+from wellbegun.graph.saved import graph_from_dict, graph_to_dict
 
 __all__ = [
     "WEIGHTED",
@@ -30,6 +31,8 @@ __all__ = [
     "branches_of",
     "bundles_of",
     "can_mirror",
+    "graph_from_dict",
+    "graph_to_dict",
     "idle",
     "layers_in_series",
     "layers_of",

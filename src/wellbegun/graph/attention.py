@@ -1,5 +1,6 @@
 """What a weight does inside attention, gated units and experts: query, key, value, gate, up, down, router."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -110,6 +111,8 @@ def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) ->
         step = graph.producers[value]
         if step.kind == "pointwise" and step.function is not None and step.root is not None:
             low, high = (float(found) for found in np.asarray(step.function(np.array([-1e-3, 1e-3])), np.float64))
+            if not (math.isfinite(low) and math.isfinite(high)):
+                return None
             scale, value = scale * (high - low) / 2e-3, step.root
         elif step.kind in ("move", "shift", "add") and step.inputs:
             value = next((given for given in step.inputs if _behind(graph, given, product)), -1)

@@ -65,7 +65,6 @@ from wellbegun.graph.provenance import (
 from wellbegun.graph.uses import Weighted, other_uses, recurrent_uses, weight_uses
 
 Statistic = tuple[frozenset[int], frozenset[int], frozenset[int]]  # as in Signal: statistic_of, makers, normed
-Pointwise = tuple[Kind, int | None, Function | None]  # kind; root and function of one value
 _NO_STATISTIC: Statistic = (frozenset(), frozenset(), frozenset())
 
 
@@ -92,13 +91,17 @@ class _Found(NamedTuple):
 class Builder:
     """Writes down operations, and what is known of arrays."""
 
-    def __init__(self, parameters: Mapping[str, Parameter], *, channels_last: bool = False) -> None:
-        """`channels_last`: where units are in values of more than three axes that nothing else tells of."""
+    def __init__(
+        self, parameters: Mapping[str, Parameter], *, channels_last: bool = False, norms_in_parts: bool = False
+    ) -> None:
+        """`channels_last`: where units are in values of more than three axes that nothing else tells of.
+        `norms_in_parts`: the framework has no normalization of its own, so what is added to one by hand is its shift.
+        """
         self.parameters = parameters
         self.operations: list[Operation] = []
         self.sections: dict[str, int] = {}  # weights that hold several matrices, told by a layer
         self.scope = ""  # path of the module that is running
-        self._last = channels_last
+        self._last, self._in_parts = channels_last, norms_in_parts
         self._axes: dict[int, int | None] = {}  # value -> axis of its units
         self._domains: dict[int, tuple[float, float]] = {}  # value -> bounds of its entries, where they are known
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
@@ -202,10 +205,10 @@ class Builder:
             signals = [signal for signal in signals if signal.picked is None]
             found = found._replace(kind="shift", uses=(*found.uses, *picked))
         elif found.kind == "shift" and found.uses:
-            found = found._replace(uses=tuple(self._bias(use, signals[0]) for use in found.uses))
+            found = found._replace(uses=tuple(self._added(use, signals[0]) for use in found.uses))
         first = next((operand for operand in operands if isinstance(operand.known, Signal)), None)
         found = found._replace(
-            statistic=self._statistics(fact, found.kind, signals),
+            statistic=self._statistics(fact, found, signals),
             units=tuple(self._units(fact, found.kind, output, first) for output in outputs),
             overwrites=_overwritten(overwrites, operands, signals),
         )
@@ -222,10 +225,10 @@ class Builder:
         if isinstance(fact, Recurrent):
             return _Found("recurrent", recurrent_uses(fact, operands))
         if isinstance(fact, Elementwise):
-            kind, root, function = self._elementwise(fact, operands, signals)
+            found = self._elementwise(fact, operands, signals)
         else:
-            kind, root, function = kind_of(fact, several=len({signal.root for signal in signals}) > 1), None, None
-        return _Found(kind, other_uses(fact, operands, kind) if special else (), root, function)
+            found = _Found(kind_of(fact, several=len({signal.root for signal in signals}) > 1))
+        return found._replace(uses=found.uses + other_uses(fact, operands, found.kind)) if special else found
 
     def _append(
         self,
@@ -263,19 +266,19 @@ class Builder:
         self.operations.append(operation)
         return Record(tuple(known), operation)
 
-    def _elementwise(self, fact: Elementwise, operands: list[Operand], signals: list[Signal]) -> Pointwise:
+    def _elementwise(self, fact: Elementwise, operands: list[Operand], signals: list[Signal]) -> _Found:
         """A function of one value, or a combination of several things."""
         roots = {signal.root for signal in signals}
         others = [known for known, _ in operands if not isinstance(known, Signal)]
         if len(roots) > 1:
-            return self._combine(fact, signals), None, None
+            return self._combine(fact, signals)
         if fact.mask is not None and isinstance(operands[fact.mask].known, Fixed):
-            return "move", None, None  # what a mask of constants hides is no function of the value
+            return _Found("move")  # what a mask of constants hides is no function of the value
         numbers = all(isinstance(other, Fixed) and other.number is not None for other in others)
         if fact.slope is not None or numbers:
-            return "pointwise", roots.pop(), self._function(fact.function, operands)
+            return _Found("pointwise", (), roots.pop(), self._function(fact.function, operands))
         kinds: dict[str, Kind] = {"sum": "shift", "product": "scale", "bound": "move", "select": "move"}
-        return kinds.get(fact.combines, "opaque"), None, None
+        return _Found(kinds.get(fact.combines, "opaque"))
 
     def _function(self, tree: Function, operands: list[Operand]) -> Function:
         """A function of one value, the same object for the same function of the same function."""
@@ -290,25 +293,33 @@ class Builder:
             self._functions[key] = tree.substitute(given)
         return self._functions[key]
 
-    def _combine(self, fact: Elementwise, signals: list[Signal]) -> Kind:
+    def _combine(self, fact: Elementwise, signals: list[Signal]) -> _Found:
         """Two or more values: a normalization by hand if one is a statistic of the other, else a sum or a gate."""
         for signal in signals:
             others = (other for other in signals if other.root != signal.root)
             if signal.statistic_of & frozenset().union(*({other.root} | other.normed for other in others)):
-                for index in signal.makers:
-                    self.operations[index] = replace(self.operations[index], kind="statistic")
-                return "norm"
-        return "add" if fact.combines == "sum" else "gate"
+                return _Found("norm", tuple(use for index in sorted(signal.makers) for use in self._statistic(index)))
+        return _Found("add" if fact.combines == "sum" else "gate")
 
-    def _statistics(self, fact: Fact, kind: Kind, signals: list[Signal]) -> Statistic:
+    def _statistic(self, index: int) -> tuple[Use, ...]:
+        """Say that an operation is part of a normalization by hand: the parameters that scale it there."""
+        operation = self.operations[index]
+        others = tuple(use for use in operation.uses if use.slot != "scale")
+        self.operations[index] = replace(operation, kind="statistic", uses=others)
+        return tuple(replace(use, slot="norm_scale") for use in operation.uses if use.slot == "scale")
+
+    def _statistics(self, fact: Fact, found: _Found, signals: list[Signal]) -> Statistic:
         """Roots whose statistics an output carries, and the operations that took them."""
         if not signals:
             return _NO_STATISTIC
-        one, own = signals[0], frozenset({len(self.operations)})
+        kind, one, own = found.kind, signals[0], frozenset({len(self.operations)})
         if isinstance(fact, Reduce) and fact.statistic and len(signals) == 1:
             return one.statistic_of | {one.root} | one.normed, one.makers | own, frozenset()
         if kind in {"pointwise", "move", "scale", "shift"} and len({signal.root for signal in signals}) == 1:
-            return one.statistic_of, one.makers, one.normed
+            scaled = (
+                kind == "scale" and found.uses and one.statistic_of
+            )  # its parameter may be that of the normalization
+            return one.statistic_of, one.makers | own if scaled else one.makers, one.normed
         if kind == "norm":
             return frozenset(), frozenset(), frozenset().union(*({s.root} | s.normed for s in signals))
         common = frozenset.intersection(*(signal.statistic_of for signal in signals))
@@ -351,8 +362,12 @@ class Builder:
         names = picked[0].picked.names if picked[0].picked is not None else ()
         return tuple(Use(name, "bias") for name in sorted(names))
 
-    def _bias(self, use: Use, signal: Signal) -> Use:
-        """A parameter that is added: one row for each expert, if a weight with as many gave what it is added to."""
+    def _added(self, use: Use, signal: Signal) -> Use:
+        """A parameter that is added: the shift of a normalization in parts, or one row for each expert, if a weight
+        with as many gave what it is added to."""
+        maker = self.maker(signal.value)
+        if self._in_parts and maker is not None and maker.kind == "norm":
+            return replace(use, slot="norm_shift")
         return replace(use, slot="bias") if one_each(use, signal, self.parameters, self.maker) else use
 
     def _keep_picked(self, fact: Fact, operands: list[Operand], output: Array, signal: Known) -> Known:

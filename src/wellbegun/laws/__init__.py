@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from wellbegun.laws.base import Law, Moments, law_classes, law_from_dict
 from wellbegun.laws.composite import Given, Mirrored, Repeat, Sections, Sparse, ZeroRows
-from wellbegun.laws.dependent import RowSums
+from wellbegun.laws.dependent import Copied, Dependent, RowSums
 from wellbegun.laws.independent import (
     SMALLEST_MASS,
     Constant,
@@ -25,7 +25,9 @@ __all__ = [
     "LAWS",
     "SMALLEST_MASS",
     "Constant",
+    "Copied",
     "DeltaOrthogonal",
+    "Dependent",
     "Dirac",
     "Eye",
     "Given",

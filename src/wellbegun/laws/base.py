@@ -169,7 +169,7 @@ def _plain(value: object) -> object:
 def law_classes(base: type[Law] = Law) -> Iterator[type[Law]]:
     """Every class of laws, in the order of definition, without those that only share code."""
     for law in base.__subclasses__():
-        if "__dataclass_fields__" in vars(law) and not law.__name__.startswith("_"):
+        if "__dataclass_fields__" in vars(law) and law.moments is not Law.moments and law.__name__[0] != "_":
             yield law
         yield from law_classes(law)
 

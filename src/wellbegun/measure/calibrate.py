@@ -10,11 +10,11 @@ another path than the graph (libraries look whether they are traced), it is trac
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Protocol
 
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
+from wellbegun.errors import TraceError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.inputs import holds_data
@@ -23,16 +23,16 @@ from wellbegun.materialize import Ledger
 from wellbegun.measure.correction import Correction
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.probe import probe, statistics
-from wellbegun.planning import Entry, Plan
+from wellbegun.planning import Entry, Plan, Refine
 
 
 class Write(Protocol):
     """Fills a model as a plan says, where it is filled as another plan says already."""
 
     def __call__(
-        self, model: Model, plan: Plan, before: Plan, progress: Progress | None = None
+        self, model: Model, plan: Plan, before: Plan | None, progress: Progress | None = None
     ) -> tuple[Model, Ledger]:
-        """Write only what differs: the model with these values, the same object or another."""
+        """Write what differs, or all without `before`: the model with these values, the same object or another."""
 
 
 def calibrate(
@@ -43,6 +43,7 @@ def calibrate(
     batch: Batch,
     write: Write,
     *,
+    refine: Refine[Session] | None = None,
     loss: Loss | None = None,
     chance: float | None = None,
     progress: Progress | None = None,
@@ -50,8 +51,11 @@ def calibrate(
     """The model with laws scaled so that every target is met on the batch, this plan, and what the probe says of it.
 
     The model is filled as planned already. Made-up inputs are not measured: the plan then depends on the model and the
-    seed alone. If anything fails the model is left as planned.
+    seed alone. If anything fails the model is left as planned. `refine`: what a method does instead.
     """
+    if refine is not None and holds_data(batch):
+        model, plan, ledger = _refined(backend, model, graph, plan, batch, write, refine)
+        return model, plan, ledger, probe(backend, model, batch, loss, chance=chance, progress=progress)
     targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
     if not targets or not holds_data(batch):
         model, ledger = write(model, plan, plan)
@@ -70,6 +74,29 @@ def calibrate(
         write(model, plan, run.plan())
         raise
     return model, final, ledger, measured
+
+
+def _refined(
+    backend: Backend, model: Model, graph: ModelGraph, plan: Plan, batch: Batch, write: Write, refine: Refine[Session]
+) -> tuple[Model, Plan, Ledger]:
+    """The model as a method's own refinement plans it, along the path that the model takes on this batch."""
+    try:
+        with backend.session(model, batch, graph) as session:
+            try:
+                final = refine(session, plan)
+            except Strayed:
+                write(model, plan, None)
+                session.retrace()
+                final = refine(session, plan)
+        final = backend.agree(model, final.consistent())
+        model, ledger = write(model, final, None)
+        return model, final, ledger
+    except Strayed as strayed:
+        write(model, plan, None)
+        raise TraceError(f"initialize: the model takes another path in each pass, at {strayed}.") from None
+    except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
+        write(model, plan, None)
+        raise
 
 
 class _Run:
@@ -106,29 +133,23 @@ class _Run:
         """The plan with what has been measured so far."""
         if self.correction is None:
             return self.first
-        plan = corrected(self.first, self.correction.factors, self.correction.means(), self.correction.because)
+        plan = _centred(self.first, self.correction.means())
+        plan = plan.scaled(self.correction.factors, self.correction.because)
         if not self.ended:
             return plan
         note = f"The measured correction ends before {self.ended}, where the run on the batch left the traced way."
         return replace(plan, notes=(*plan.notes, note))
 
 
-def corrected(
-    plan: Plan,
-    factors: Mapping[str, float],
-    means: Mapping[str, tuple[float, ...]],
-    because: Mapping[str, str] = MappingProxyType({}),
-) -> Plan:
-    """The plan with these parameters' laws multiplied, the laws that follow from them with them, and biases that
-    cancel measured means. `because`: what else is to be said of a factor."""
-    entries = {entry.name: entry for entry in plan.entries}
-    for name, values in means.items():
-        reason = "minus the measured mean of what it is added to: only differences between samples remain"
-        entries[name] = replace(entries[name], law=Given.of(values), scheme="given", reason=reason)
-    for name, factor in factors.items():
-        entry = entries[name]
-        if entry.law is not None and factor != 1.0:
-            more = f", {because[name]}" if name in because else ""
-            reason = f"{entry.reason}; x {factor:.4g} measured{more}"
-            entries[name] = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
-    return replace(plan, entries=tuple(entries.values())).consistent()
+def _centred(plan: Plan, means: Mapping[str, tuple[float, ...]]) -> Plan:
+    """The plan with biases that cancel measured means."""
+    reason = "minus the measured mean of what it is added to: only differences between samples remain"
+    return replace(
+        plan,
+        entries=tuple(
+            replace(entry, law=Given.of(means[entry.name]), scheme="given", reason=reason)
+            if entry.name in means
+            else entry
+            for entry in plan.entries
+        ),
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Observer, Scale, Session, Shift
 from wellbegun.graph import WEIGHTED, Branch, Operation, roles_of, way
-from wellbegun.laws import Constant, RowSums
+from wellbegun.laws import Constant, Copied, Dependent, RowSums
 from wellbegun.measure.logits import Delay, Pair, Step, pairs_of
 from wellbegun.measure.samples import rms, size_of, unit_axis
 from wellbegun.planning import Entry, Plan
@@ -49,10 +49,11 @@ class Correction:
         self.entries = {entry.name: entry for entry in plan.entries}
         self.followers: dict[str, list[str]] = {}  # weight -> biases whose law follows from its own
         for entry in plan.entries:
-            if isinstance(entry.law, RowSums) and entry.action == "fill":
+            if isinstance(entry.law, Dependent) and entry.action == "fill":
                 self.followers.setdefault(entry.law.stream, []).append(entry.name)
         self.sums = self._sums()
-        self.in_place = self._reachable(session) and all(total.delay.way for total in self.sums.values())
+        copied = any(isinstance(entry.law, Copied) for entry in plan.entries)  # they may have run before they change
+        self.in_place = not copied and self._reachable(session) and all(total.delay.way for total in self.sums.values())
         self.delays: dict[int, Delay] = {}  # by the operations that are delayed
         if self.in_place:
             self._delay(*(total.delay for total in self.sums.values()))

@@ -2,6 +2,7 @@
 
 from wellbegun.planning.difference import Change, PlanDiff, diff
 from wellbegun.planning.explanation import Explanation, explain
+from wellbegun.planning.method import KEEP, Choice, Method, Refine
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
@@ -9,15 +10,19 @@ from wellbegun.planning.recipes import RECIPES, recipe_of
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 
 __all__ = [
+    "KEEP",
     "RECIPES",
     "Change",
+    "Choice",
     "Entry",
     "Explanation",
     "Measured",
     "Measurement",
+    "Method",
     "Overrides",
     "Plan",
     "PlanDiff",
+    "Refine",
     "Rule",
     "SignalPropagation",
     "diff",

@@ -9,7 +9,19 @@ from wellbegun._display import Displayed
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.planning.plan import Entry, Plan
 
-FIELDS = ("shape", "dtype", "role", "action", "tied_to", "layout", "scheme", "law", "stream")
+FIELDS = (
+    "shape",
+    "dtype",
+    "role",
+    "action",
+    "tied_to",
+    "layout",
+    "scheme",
+    "law",
+    "stream",
+    "learning_rate",
+    "multiplier",
+)
 
 
 @dataclass(frozen=True)

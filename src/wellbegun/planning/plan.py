@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any
 
 from wellbegun._arguments import message, nearest
 from wellbegun._display import Displayed
 from wellbegun.errors import ArgumentError, RuleError
-from wellbegun.laws import Constant, Law, Moments, RowSums, law_from_dict
+from wellbegun.laws import Dependent, Law, Moments, law_from_dict
 from wellbegun.layout import Layout
 from wellbegun.streams import STREAM_VERSION
 
@@ -40,6 +41,8 @@ class Entry:
     target: float | None = None  # RMS that the measured correction gives the weight's output
     relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
     factor: float = 1.0  # what the measured correction multiplied the recipe's law with
+    learning_rate: float = 1.0  # multiplier of the learning rate that the initialization asks for, as in muP
+    multiplier: float = 1.0  # what the forward pass has to multiply this parameter with: the model's author sees to it
 
     def moments(self) -> Moments | None:
         """Exact moments of one value; None for parameters that are not filled or have no values."""
@@ -96,14 +99,34 @@ class Plan(Displayed):
         counts = ", ".join(f"{sum(e.action == action for e in self.entries)} to {action}" for action in ACTIONS)
         return f"<Plan {self.recipe}, seed {self.seed}: {counts}>"
 
+    def scaled(self, factors: Mapping[str, float], why: Mapping[str, str] = MappingProxyType({})) -> "Plan":
+        """The plan with the laws of these parameters multiplied, and those that follow from them with them.
+
+        Args:
+            factors: Above 0, by names of parameters; only those that are filled change.
+            why: What else the reasons say of a factor.
+        """
+        entries = []
+        for entry in self.entries:
+            factor = factors.get(entry.name, 1.0)
+            if entry.law is not None and factor != 1.0:
+                more = f", {why[entry.name]}" if entry.name in why else ""
+                reason = f"{entry.reason}; x {factor:.4g} measured{more}"
+                entry = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
+            entries.append(entry)
+        return replace(self, entries=tuple(entries)).consistent()
+
     def consistent(self) -> "Plan":
         """The same plan, with every law that depends on another entry computed from the law which that one has now.
 
         A bias that cancels a mean becomes zeros where its weight is not filled.
+
+        Raises:
+            RuleError: a parameter copies another one, which is not filled.
         """
         laws = {entry.stream: entry.law for entry in self.entries if entry.action == "fill"}
         entries = (
-            _dependent(entry, entry.law, laws.get(entry.law.stream)) if isinstance(entry.law, RowSums) else entry
+            _dependent(entry, entry.law, laws.get(entry.law.stream)) if isinstance(entry.law, Dependent) else entry
             for entry in self.entries
         )
         return replace(self, entries=tuple(entries))
@@ -134,9 +157,11 @@ class Plan(Displayed):
             raise ArgumentError(f"plan: an entry is incomplete or has an unknown field ({error}).") from error
 
 
-def _dependent(entry: Entry, own: RowSums, law: Law | None) -> Entry:
+def _dependent(entry: Entry, own: Dependent, law: Law | None) -> Entry:
     """An entry whose law follows from another one's, which is `law` now; None: that one is not filled."""
+    if law is None and own.alone is None:
+        raise RuleError(f"plan: {entry.name} holds {own.describe()}, which is not filled. Give it another rule.")
     if law is None:
         reason = f"bias starts at 0: {own.stream} is kept, so the mean of its inputs cannot be cancelled"
-        return replace(entry, law=Constant(0.0), scheme="zeros()", reason=reason, source="")
+        return replace(entry, law=own.alone, scheme="zeros()", reason=reason, source="")
     return replace(entry, law=replace(own, law=law)) if law != own.law else entry

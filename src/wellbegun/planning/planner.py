@@ -8,8 +8,9 @@ from wellbegun.errors import LayoutError, RuleError, WellbegunError
 from wellbegun.graph import ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
+from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
-from wellbegun.planning.recipes import KEEP, Choice, Recipe, recipe_of
+from wellbegun.planning.recipes import recipe_of
 from wellbegun.planning.reparametrized import share_of
 from wellbegun.planning.rules import overrides_of
 from wellbegun.planning.selection import Selection, select
@@ -22,7 +23,7 @@ FROZEN = ("keep", "fill")
 def make_plan(
     graph: ModelGraph,
     *,
-    recipe: str = "auto",
+    recipe: str | Method = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,
@@ -36,7 +37,7 @@ def make_plan(
     roles = roles_of(graph)
     selected = select(graph, roles, asked, frozen)
     taken = frozenset(name for name, selection in selected.items() if selection.by)
-    solved = chosen.solve(graph, roles, taken) if chosen.solve is not None else {}
+    choices = chosen.choose(graph, roles, taken)
     entries: list[Entry] = []
     problems: list[str] = []
     for name, parameter in graph.parameters.items():
@@ -44,7 +45,7 @@ def make_plan(
             entries.append(_tied(name, graph))
             continue
         try:
-            entries.append(_entry(parameter, roles[name], selected[name], chosen, solved))
+            entries.append(_entry(parameter, roles[name], selected[name], chosen.full_name, choices))
         except WellbegunError as error:
             problems.append(f"{name}: {error}")
     if problems:
@@ -61,11 +62,11 @@ def _kept_notes(entries: Iterable[Entry], graph: ModelGraph, recipe: str) -> Ite
     if chosen:
         yield (
             f"{recipe} keeps what it has no values for, as the model was constructed: {_few(chosen)}. If the model was "
-            "given memory by to_empty, they hold whatever was there: load them, or give them a rule."
+            "given memory afterwards, they hold whatever was there: load them, or give them a rule."
         )
     if bare:
         yield (
-            f"Kept, but on the meta device without values: {_few(bare)}. to_empty leaves whatever memory holds there: "
+            f"Kept, but without values: {_few(bare)}. Memory that they are given holds whatever was there: "
             "load them, or give them a rule."
         )
 
@@ -91,30 +92,28 @@ def _tied(name: str, graph: ModelGraph) -> Entry:
     return Entry(name, p.shape, p.dtype, "tie", "tied", None, "", None, "", reason, **known)
 
 
-def _pick(role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str, Choice]) -> Choice:
+def _pick(name: str, role: Role, selection: Selection, recipe: str, choices: Mapping[str, Choice]) -> Choice:
     if selection.rule is not None:
         return Choice(selection.rule.scheme, selection.reason, "the user's rule")
     if selection.by:
         return Choice(KEEP, selection.reason)
-    if role.parameter.name in solved:
-        return solved[role.parameter.name]
-    if role.role in recipe.choices:
-        return recipe.choices[role.role](role)
+    if name in choices:
+        return choices[name]
     if role.role == "unused":
         raise RuleError(
             "is not used in the forward pass of this batch, so it has no role. "
             f"Give it a rule ({role.parameter.name!r}, scheme), exclude it, or give a batch that uses it "
-            "(and if layers are dropped at random in training, plan after model.eval())."
+            "(and if layers are dropped at random in training, plan in the mode of evaluation)."
         )
     where = f" ({role.place})" if role.place else ""
     raise RuleError(
-        f"is used in a way {recipe.full_name} has no rule for{where}. "
+        f"is used in a way {recipe} has no rule for{where}. "
         f"Give it a rule ({role.parameter.name!r}, scheme) or exclude it."
     )
 
 
-def _entry(p: Parameter, role: Role, selection: Selection, recipe: Recipe, solved: Mapping[str, Choice]) -> Entry:
-    picked = _pick(role, selection, recipe, solved)
+def _entry(p: Parameter, role: Role, selection: Selection, recipe: str, choices: Mapping[str, Choice]) -> Entry:
+    picked = _pick(p.name, role, selection, recipe, choices)
     given = selection.rule.layout if selection.rule is not None else None
     own = role.layout if p.shape == role.parameter.shape else None  # it may speak of what is computed
     layout = Layout(given) if isinstance(given, str) else given or own
@@ -122,7 +121,7 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: Recipe, solve
         "owner": p.owner,
         "place": role.place,
         "meets": _meets(role),
-        "decided_by": selection.by or f"recipe {recipe.full_name}",
+        "decided_by": selection.by or f"recipe {recipe}",
         "overruled": selection.overruled,
     }
     if not isinstance(picked.scheme, Scheme):
@@ -141,6 +140,7 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: Recipe, solve
     law.check(p.dtype)
     reason, known["source"] = picked.reason + _padding(role.zero_rows), picked.source
     known |= {"target": picked.target, "relative": picked.relative}
+    known |= {"learning_rate": picked.learning_rate, "multiplier": picked.multiplier}
     return Entry(p.name, p.shape, p.dtype, "fill", role.role, layout, repr(scheme), law, p.name, reason, **known)
 
 

@@ -7,7 +7,7 @@ from wellbegun.errors import RuleError
 from wellbegun.graph import Part, Role
 from wellbegun.laws import Law
 from wellbegun.layout import Layout
-from wellbegun.planning.recipes import Choice
+from wellbegun.planning.method import Choice
 from wellbegun.schemes import Scheme, constant, normal, ones, zeros
 
 

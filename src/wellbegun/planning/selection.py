@@ -73,7 +73,7 @@ class _Selector:
         if only is not None and not any(self._any(glob, name) for glob in only):
             return "only", f"not in only ({', '.join(map(repr, only))})"
         if self.keep_frozen and not self.parameters[name].trainable:
-            return "frozen", "frozen: requires_grad is False"
+            return "frozen", "frozen: it is not trained"
         return None
 
     def _any(self, glob: str, name: str) -> bool:
@@ -147,7 +147,7 @@ def _shape(parameter: Parameter) -> str:
 def _without_effect(argument: str, got: object, names: list[str], found: Mapping[str, Selection]) -> RuleError:
     """A pattern or rule whose parameters are all decided by something else."""
     if all(found[name].by == "frozen" for name in names):
-        remedy = "They are frozen (requires_grad is False); pass frozen='fill' to fill them too."
+        remedy = "They are frozen (not trained); pass frozen='fill' to fill them too."
         return RuleError(message("plan", argument, "one that matches a trainable parameter", got, remedy))
     groups: dict[str, list[str]] = {}
     for name in names:

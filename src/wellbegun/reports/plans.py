@@ -44,9 +44,15 @@ def explained(found: Explanation) -> Iterator[tuple[str, str]]:
         yield "law", law_text(entry.law)
         yield "one value", _moments(found)
         yield "source", entry.source
+    yield "learning rate", _times(entry.learning_rate)
+    yield "forward pass", _times(entry.multiplier)
     if found.key is not None:
         words = " ".join(f"{word:08x}" for word in found.key)
         yield "stream", f"{entry.stream!r} of seed {found.seed}, key {words}"
+
+
+def _times(multiplier: float) -> str:
+    return "" if multiplier == 1 else f"× {multiplier:.6g}"
 
 
 def _what(entry: Entry) -> str:

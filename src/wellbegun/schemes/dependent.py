@@ -1,4 +1,4 @@
-"""Schemes of one parameter that follow from another's law."""
+"""Schemes that give one law, whatever the tensor: those of a parameter that follows from another, or given values."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,27 @@ from wellbegun.schemes.base import Scheme
 
 
 @dataclass(frozen=True, repr=False)
-class RowSumScheme(Scheme):
-    """`factor` times the row sums of another parameter."""
+class FixedLaw(Scheme):
+    """A law for one tensor. Tables and plans show it as the law describes itself."""
 
-    rows_of: RowSums
+    only: Law
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        self.rows_of.fits(layout.canonical_shape(shape))
-        return self.rows_of
+        self.only.fits(layout.canonical_shape(shape))
+        return self.only
 
 
-def row_sums(law: Law, stream: str, shape: tuple[int, ...], *, factor: float) -> RowSumScheme:
+def fixed_law(law: Law) -> FixedLaw:
+    """The scheme that gives this law to a tensor that it fits.
+
+    >>> from wellbegun.laws import Given
+    >>> fixed_law(Given.of([1.0, 2.0]))((2,), seed=0, layout="o").tolist()
+    [1.0, 2.0]
+    """
+    return FixedLaw(law.describe(), law)
+
+
+def row_sums(law: Law, stream: str, shape: tuple[int, ...], *, factor: float) -> FixedLaw:
     """The bias that cancels what a constant in every input adds: factor * sum_j W_ij, W of the other parameter.
 
     Args:
@@ -32,4 +42,4 @@ def row_sums(law: Law, stream: str, shape: tuple[int, ...], *, factor: float) ->
     >>> row_sums(Constant(1.0), "w", (2, 3), factor=-0.5)((2,), seed=0, layout="o").tolist()
     [-1.5, -1.5]
     """
-    return RowSumScheme(f"{factor:.6g} x row sums of {stream}", RowSums(law, stream, shape, factor))
+    return fixed_law(RowSums(law, stream, shape, factor))

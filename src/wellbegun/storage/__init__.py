@@ -1,18 +1,21 @@
-"""Plans, rules and weights on disk."""
+"""Plans, graphs, rules and weights on disk."""
 
 from wellbegun.storage.files import replacing, write_text
+from wellbegun.storage.graphs import load_graph, save_graph
 from wellbegun.storage.plans import load_plan, plan_from_json, plan_to_json, save_plan
 from wellbegun.storage.rules import load_rules
 from wellbegun.storage.weights import fill_file, metadata_of
 
 __all__ = [
     "fill_file",
+    "load_graph",
     "load_plan",
     "load_rules",
     "metadata_of",
     "plan_from_json",
     "plan_to_json",
     "replacing",
+    "save_graph",
     "save_plan",
     "write_text",
 ]

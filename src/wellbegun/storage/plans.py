@@ -4,10 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from wellbegun._arguments import message
-from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.planning import Plan
-from wellbegun.storage.files import write_text
+from wellbegun.storage.files import json_object, read_text, write_text
 
 
 def save_plan(plan: Plan, path: str | os.PathLike[str]) -> Path:
@@ -26,21 +24,9 @@ def load_plan(path: str | os.PathLike[str]) -> Plan:
     Raises:
         ModelError: no such file, or no JSON. ArgumentError: JSON that is no plan of this format.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ModelError(f"plan: cannot read {str(path)!r}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ModelError(f"plan: {str(path)!r} is not JSON (it is no text).") from error
-    return plan_from_json(text, str(path))
+    return plan_from_json(read_text("plan", path), str(path))
 
 
 def plan_from_json(text: str, origin: str = "text") -> Plan:
     """A plan from JSON text."""
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ModelError(f"plan: {origin!r} is not JSON (line {error.lineno}: {error.msg}).") from error
-    if not isinstance(data, dict):
-        raise ArgumentError(message("plan", "file", "a JSON object", type(data).__name__))
-    return Plan.from_dict(data)
+    return Plan.from_dict(json_object("plan", text, origin))

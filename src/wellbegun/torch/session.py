@@ -194,6 +194,10 @@ class TorchSession:
         """All values."""
         return numpy(self._tensor_of(name))
 
+    def write(self, name: str, values: Array) -> None:
+        """In place."""
+        self.named[name].data.copy_(torch.from_numpy(values))
+
     @property
     def _main(self) -> torch.Tensor:
         return main_output(self._result)

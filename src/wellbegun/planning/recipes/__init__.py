@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun._arguments import known
+from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.recipes.auto import AUTO
-from wellbegun.planning.recipes.base import KEEP, Choice, Recipe, lineage
+from wellbegun.planning.recipes.base import Recipe, lineage
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.planning.recipes.frameworks import TORCH
 from wellbegun.planning.recipes.others import PPO, SIREN
@@ -25,10 +26,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 """Every recipe by its name, the newest version, and by name@version."""
 
 
-def recipe_of(name: str) -> Recipe:
-    """A recipe by name (newest version) or name@version.
+def recipe_of(recipe: str | Method) -> Method:
+    """A recipe by name (newest version) or name@version; any other method as it is.
 
     >>> recipe_of("classic").full_name
     'classic@1'
     """
-    return RECIPES[known("plan", "recipe", name, RECIPES)]
+    return recipe if isinstance(recipe, Method) else RECIPES[known("plan", "recipe", recipe, RECIPES)]

@@ -1,13 +1,13 @@
 """What a recipe is: for each role a function that chooses a scheme and says why."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from wellbegun.graph import ModelGraph, Role
+from wellbegun.planning.method import KEEP, Choice
 from wellbegun.schemes import Scheme, constant, normal, ones, zeros
 
-KEEP = "keep"
 _RBF = "Broomhead, Lowe 1988"
 
 # a role a recipe does not mention is treated as a more general one
@@ -35,16 +35,6 @@ GENERAL: Mapping[str, str] = MappingProxyType(
 )
 
 
-class Choice(NamedTuple):
-    """What a recipe chose for one parameter; `scheme` may be "keep"."""
-
-    scheme: Scheme | str
-    reason: str
-    source: str = ""
-    target: float | None = None  # RMS that the measured correction gives the output of this weight
-    relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
-
-
 Chooser = Callable[[Role], Choice]
 Solver = Callable[[ModelGraph, Mapping[str, Role], frozenset[str]], Mapping[str, Choice]]
 
@@ -64,6 +54,10 @@ class Recipe(NamedTuple):
         """name@version"""
         return f"{self.name}@{self.version}"
 
+    def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
+        """See `Method`. Choices by role are made when they are asked for."""
+        return _Choices(self.choices, roles, self.solve(graph, roles, decided) if self.solve is not None else {})
+
     def missing(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
         """Roles the recipe needs and the model does not have."""
         present = {general for role in roles.values() for general in lineage(role.role)}
@@ -74,6 +68,30 @@ class Recipe(NamedTuple):
         return tuple(
             f"{self.full_name} expects a role {need}, which this model has none of" for need in self.missing(roles)
         )
+
+
+class _Choices(Mapping[str, Choice]):
+    """What was solved for the whole model, and choices by role for the rest."""
+
+    def __init__(
+        self, choosers: Mapping[str, Chooser], roles: Mapping[str, Role], solved: Mapping[str, Choice]
+    ) -> None:
+        self._choosers, self._roles, self._solved = choosers, roles, solved
+
+    def __getitem__(self, name: str) -> Choice:
+        role = self._roles[name]
+        solved = self._solved.get(role.parameter.name)
+        return self._choosers[role.role](role) if solved is None else solved
+
+    def __contains__(self, name: object) -> bool:
+        role = self._roles.get(name) if isinstance(name, str) else None
+        return role is not None and (role.parameter.name in self._solved or role.role in self._choosers)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._roles if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def lineage(role: str) -> tuple[str, ...]:

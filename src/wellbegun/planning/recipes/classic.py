@@ -2,8 +2,10 @@
 
 import functools
 
+from wellbegun.errors import ArgumentError
 from wellbegun.graph import Meeting, Role
-from wellbegun.planning.recipes.base import KEEP, Choice, centre, distance_scale, recipe, scale_reason, unit_scale
+from wellbegun.planning.method import KEEP, Choice
+from wellbegun.planning.recipes.base import centre, distance_scale, recipe, scale_reason, unit_scale
 from wellbegun.schemes import (
     Scheme,
     by_section,
@@ -58,7 +60,11 @@ def _passed(met: Meeting) -> str:
 
 def _by_quadrature(met: Meeting, more: str) -> Choice:
     assert met.function is not None
-    found = _named_moments(met.name) if met.name else moments(met.function)
+    try:
+        found = _named_moments(met.name) if met.name else moments(met.function)
+    except ArgumentError:  # no average, or nobody knows its values
+        reason = f"feeds a function that is not finite everywhere, or not known: gain 1{more}"
+        return Choice(lecun_normal(), reason, _LECUN)
     if not 0 < found.second < float("inf"):
         return Choice(lecun_normal(), f"feeds a function that is 0 for standard normal inputs{more}", _LECUN)
     name = met.name or "an unnamed function"

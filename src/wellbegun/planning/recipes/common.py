@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import GENERAL, KEEP, Choice, Chooser, scale_reason, unit_scale
+from wellbegun.planning.method import KEEP, Choice
+from wellbegun.planning.recipes.base import GENERAL, Chooser, scale_reason, unit_scale
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.schemes import (
     Scheme,

@@ -9,7 +9,8 @@ gives every matrix of its own Xavier values once more.
 import math
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import KEEP, Choice, recipe
+from wellbegun.planning.method import KEEP, Choice
+from wellbegun.planning.recipes.base import recipe
 from wellbegun.planning.recipes.common import linear_default, multiplier, one, sizes, table, xavier, zero
 from wellbegun.schemes import constant, normal, uniform
 

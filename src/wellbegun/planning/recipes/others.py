@@ -3,7 +3,8 @@
 import math
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import Choice, recipe
+from wellbegun.planning.method import Choice
+from wellbegun.planning.recipes.base import recipe
 from wellbegun.planning.recipes.common import always, fan_in, table
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES, torch_bias, torch_weight
 from wellbegun.schemes import normal, orthogonal, uniform

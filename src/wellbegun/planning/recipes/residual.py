@@ -5,7 +5,8 @@ the factor alpha on the stream is part of the model.
 """
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import Choice, Chooser, recipe
+from wellbegun.planning.method import Choice
+from wellbegun.planning.recipes.base import Chooser, recipe
 from wellbegun.planning.recipes.common import always, parts, sizes, table, table_width, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
 from wellbegun.planning.recipes.vision import he_fan_out

@@ -7,7 +7,8 @@ the others. Where released code and paper differ, the docstring of the recipe sa
 import math
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import Choice, Chooser, Recipe, recipe
+from wellbegun.planning.method import Choice
+from wellbegun.planning.recipes.base import Chooser, Recipe, recipe
 from wellbegun.planning.recipes.common import always, clipped, fan_in, parts, table, table_width, within_two
 from wellbegun.schemes import Scheme, by_section, lecun_normal, normal
 

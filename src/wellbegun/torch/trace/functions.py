@@ -165,6 +165,40 @@ def tree_of(name: str, arguments: Arguments) -> Function | None:
 _PLACES = frozenset({"device", "pin_memory", "layout", "memory_format", "non_blocking", "out"})
 
 
+def _axes(args: Any, position: int, kwargs: Any) -> tuple[tuple[int, ...] | None, bool]:
+    """(axes, whether they are kept) of a reduction; (): all."""
+    given = args[position] if len(args) > position else kwargs.get("dim")
+    rank = args[0].ndim
+    axes = None if given is None else tuple(axis % rank for axis in ([given] if isinstance(given, int) else given))
+    return axes or None, bool(args[position + 1] if len(args) > position + 1 else kwargs.get("keepdim", False))
+
+
+_REDUCED = {"sum": "sum", "mean": "mean", "amax": "largest", "amin": "smallest"}
+
+
+def array_tree(name: str, args: Any, kwargs: Any) -> Function | None:
+    """A call on whole arrays, as weights are computed with, as a tree over its tensors; None: it is not listed."""
+    root = _root(0)
+    if name in ("_to_copy", "clone"):
+        return tree_of(name, arguments_of(args, kwargs))
+    if name == "cat":
+        axis = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % args[0][0].ndim
+        return call("concatenate", *(_root(position) for position in range(len(args[0]))), axis=axis)
+    if name in ("tril", "triu"):
+        return call(name, root, k=args[1] if len(args) > 1 else 0)
+    if name in ("linalg_vector_norm", "norm") and (args[1] if len(args) > 1 else 2) == 2:
+        axes, keep = _axes(args, 2, kwargs)
+        return call("length", root, axes=axes, keep=keep)
+    if name in _REDUCED and args[0].is_floating_point():
+        axes, keep = _axes(args, 1, kwargs)
+        return call(_REDUCED[name], root, axes=axes, keep=keep)
+    if name == "_weight_norm_interface":
+        dim = args[2] if len(args) > 2 else 0
+        others = tuple(axis for axis in range(args[0].ndim) if axis != dim % args[0].ndim)
+        return call("multiply", root, call("divide", _root(1), call("length", root, axes=others, keep=True)))
+    return None
+
+
 def _node(node: Any, count: list[int]) -> Any:
     if isinstance(node, torch.Tensor):
         count[0] += 1

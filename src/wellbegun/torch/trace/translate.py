@@ -28,7 +28,7 @@ from wellbegun.graph.facts import (
 from wellbegun.graph.function import Function, Number, Root, Scalar, call
 from wellbegun.graph.model import Entries, Slot
 from wellbegun.torch.trace import aten
-from wellbegun.torch.trace.functions import Arguments, arguments_of, asked, tree_of
+from wellbegun.torch.trace.functions import Arguments, arguments_of, array_tree, asked, tree_of
 from wellbegun.torch.trace.tensors import number_of, tensors_in
 
 Tensors = Sequence[torch.Tensor]
@@ -216,9 +216,8 @@ class Call:
         if name == "select":
             axis, index = self.args[1] % self.args[0].ndim, self.args[2] % self.args[0].shape[self.args[1]]
             return call("reshape", call("slice", root, axis=axis, start=index, stop=index + 1, step=1), shape=shape)
-        if name in ("_to_copy", "clone"):
-            return tree_of(name, arguments_of(self.args, self.kwargs))
-        return asked(self.func, self.args, self.kwargs, position)
+        found = array_tree(name, self.args, self.kwargs) if position == 0 else None
+        return asked(self.func, self.args, self.kwargs, position) if found is None else found
 
 
 def created(func: Any, args: Any, kwargs: Any) -> Function:

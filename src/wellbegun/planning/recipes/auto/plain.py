@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 
+from wellbegun.errors import ArgumentError
 from wellbegun.graph import Layer, ModelGraph, Role, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
@@ -111,8 +112,24 @@ def difference(function: Function | None) -> float:
     """E (f(z) - f(-z))^2 of a standard normal z."""
     if function is None:
         return 4.0
-    found = moments(odd_part(function, 0.0)).second
+    return _second(odd_part(function, 0.0))
+
+
+def _second(function: Function) -> float:
+    """E f(z)^2; 1 where that is no number above 0, or not known."""
+    try:
+        found = moments(function).second
+    except ArgumentError:
+        return 1.0
     return found if 0 < found < math.inf else 1.0
+
+
+def _operating(psi: Function, depth: int) -> Operating | None:
+    """The operating point; None where there is none, or the function is not known."""
+    try:
+        return operating_point(psi, depth)
+    except ArgumentError:
+        return None
 
 
 _GRID = np.linspace(-6, 6, 97)
@@ -133,13 +150,12 @@ class Points:
         key = self._print(function), depth, offset
         if key not in self._points:
             psi = centred(function) if offset is None else odd_part(function, offset)
-            self._points[key] = operating_point(psi, depth)
+            self._points[key] = _operating(psi, depth)
         return self._points[key]
 
     def second(self, function: Function) -> float:
-        """E f(z)^2; 1 where that is no number above 0."""
+        """E f(z)^2, as `_second` has it."""
         key = self._print(function)
         if key not in self._seconds:
-            found = moments(function).second
-            self._seconds[key] = found if 0 < found < math.inf else 1.0
+            self._seconds[key] = _second(function)
         return self._seconds[key]

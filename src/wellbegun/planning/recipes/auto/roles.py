@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun.graph import Role
-from wellbegun.planning.recipes.base import KEEP, Choice, Chooser, centre, distance_scale, scale_reason, unit_scale
+from wellbegun.planning.method import KEEP, Choice
+from wellbegun.planning.recipes.base import Chooser, centre, distance_scale, scale_reason, unit_scale
 from wellbegun.schemes import constant, normal, orthogonal, zeros
 
 _GPT2 = "Radford et al. 2019; measured for this recipe"

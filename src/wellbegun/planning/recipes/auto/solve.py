@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from wellbegun.errors import LayoutError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
 from wellbegun.graph.follow import TRANSPARENT, is_linear
+from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
 from wellbegun.planning.recipes.auto.roles import readout_rms
-from wellbegun.planning.recipes.base import KEEP, Choice
 from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.dependent import row_sums
 

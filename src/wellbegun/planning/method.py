@@ -1,0 +1,56 @@
+"""How a whole model is initialized: choices from its graph and, where a method measures, a refinement on a batch."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from wellbegun.graph import ModelGraph, Role
+from wellbegun.planning.plan import Plan
+from wellbegun.schemes import Scheme
+
+KEEP = "keep"
+
+
+class Choice(NamedTuple):
+    """What a method chose for one parameter; `scheme` may be "keep"."""
+
+    scheme: Scheme | str
+    reason: str
+    source: str = ""
+    target: float | None = None  # RMS that the measured correction gives the output of this weight
+    relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
+    learning_rate: float = 1.0  # multiplier of the learning rate
+    multiplier: float = 1.0  # of the parameter, in the forward pass
+
+
+S = TypeVar("S")
+Refine = Callable[[S, Plan], Plan]
+"""From a session of the model, which is filled as planned, and the plan: the plan that suits this batch.
+
+The session is a `wellbegun.backend.Session`, which a row above defines. The plan that comes back is carried out
+afterwards, so what is done to the model through the session and does not stand in it is lost. If a refinement fails,
+the model is filled by the plan before it."""
+
+
+@runtime_checkable
+class Method(Protocol):
+    """What `wellbegun.plan` and `wellbegun.initialize` take as `recipe`. Named recipes are methods too.
+
+    A choice may state a target for the size of a weight's output: `wellbegun.initialize` then measures and corrects. A
+    method with an attribute `refine` (a `Refine`) is refined by that instead.
+    """
+
+    @property
+    def full_name(self) -> str:
+        """name@version, which plans record."""
+
+    def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
+        """A choice for each parameter, by name. One that is left out needs a rule of the user's.
+
+        Args:
+            graph: The model.
+            roles: What each parameter does.
+            decided: Parameters that rules and options of the user's decide about.
+        """
+
+    def notes(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
+        """Sentences about what the method expects and this model lacks."""
