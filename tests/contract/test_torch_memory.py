@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 import weakref
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from torch_models import Of, drawn
 
 import wellbegun as wb
+from wellbegun._collection import uncollected
 
 
 def test_the_memory_of_what_is_needed_no_more_is_free_while_a_model_is_watched() -> None:
@@ -86,3 +88,51 @@ def test_gradients_are_not_in_memory_all_at_once(monkeypatch: pytest.MonkeyPatch
     alive.clear()
     wb.check(model, drawn(64, 20))
     assert max(alive) >= 20
+
+
+def grown(model: nn.Module) -> None:
+    """A table that gets more rows in place, as when a vocabulary grows, and a step of training."""
+    table = model[0].weight
+    table.data = torch.cat([table.data, table.data[:3]])
+    model(torch.tensor([[0, 1, 12]])).sum().backward()
+    assert table.grad is not None
+    assert table.grad.shape == (13, 4)
+
+
+@pytest.mark.parametrize("look", [wb.check, wb.initialize])
+def test_the_graph_of_gradients_is_gone_afterwards(look) -> None:
+    """What keeps a pass alive keeps the node of a parameter too, which remembers the shape it had."""
+    model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
+    tokens = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    gc.disable()
+    try:
+        look(model, tokens)
+        before = sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+        look(model, tokens)
+        assert sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects()) == before
+        grown(model)
+    finally:
+        gc.enable()
+    model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
+    kept = model(tokens)  # the control: a pass that somebody keeps
+    with pytest.raises(RuntimeError):
+        grown(model)
+    assert kept.requires_grad
+
+
+def test_collection_comes_back_with_the_last_of_several_threads() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with uncollected():
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    with uncollected():
+        thread.start()
+        entered.wait()
+    assert not gc.isenabled()
+    leave.set()
+    thread.join()
+    assert gc.isenabled()

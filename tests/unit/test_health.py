@@ -286,3 +286,13 @@ def test_findings_say_where_how_much_why_and_what_to_do() -> None:
     assert finding.remedy
     assert examine(with_operation(2, rms=1e-5)).to_dict()["findings"][0]["code"] == "W101"
     assert all(all(check) for check in CATALOGUE.values())
+
+
+def test_a_framework_has_code_where_the_catalogue_has_words() -> None:
+    cut = parameter("layer1.weight", gradient=None, weighs=True, used=False, reaches=None)
+    statistics = replace(GOOD, parameters=(*GOOD.parameters, cut))
+    (plain,) = (found for found in examine(statistics).findings if found.code == "W802")
+    (own,) = (f for f in examine(statistics, {"W802": "own({parameter!r})"}).findings if f.code == "W802")
+    assert plain.remedy.startswith("# do not train")
+    assert own.remedy == f"own({own.parameter!r})"
+    assert replace(own, remedy=plain.remedy) == plain

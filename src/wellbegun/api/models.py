@@ -171,7 +171,7 @@ def initialize(
         model, decided, ledger, found = measure.calibrate(
             backend, model, graph, decided, batch, write, refine=refine, **judged
         )
-    return Result(model, decided, ledger, examine(found))
+    return Result(model, decided, ledger, examine(found, backend.remedies))
 
 
 def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
@@ -249,7 +249,8 @@ def check(
     >>> found.code, found.title, found.remedy
     ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
-    return examine(measure.probe(find(model), model, batch, loss, chance=chance, progress=progress))
+    backend = find(model)
+    return examine(measure.probe(backend, model, batch, loss, chance=chance, progress=progress), backend.remedies)
 
 
 @uncollected()

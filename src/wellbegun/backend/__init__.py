@@ -6,6 +6,7 @@ small samples. An observer never changes a tensor: it returns effects, which are
 them out, in place or by substituting values.
 """
 
+from wellbegun.backend.align import Alignment
 from wellbegun.backend.find import FILES, KNOWN, MODELS, belongs, default, find, named
 from wellbegun.backend.framework import Backend
 from wellbegun.backend.session import (
@@ -29,6 +30,7 @@ __all__ = [
     "FILES",
     "KNOWN",
     "MODELS",
+    "Alignment",
     "Attended",
     "Backend",
     "Batch",

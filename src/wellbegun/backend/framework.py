@@ -23,6 +23,10 @@ class Backend(Protocol):
     def name(self) -> str:
         """What it is called: torch, jax."""
 
+    @property
+    def remedies(self) -> Mapping[str, str]:
+        """Its own code for remedies that the catalogue of health has only words for, by code of the finding."""
+
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         """Parameters by every name: shapes, dtypes, ties, what is trained. Names are canonical: DESIGN 4.1."""
 

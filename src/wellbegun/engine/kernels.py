@@ -63,6 +63,10 @@ class _Step:
         self.elements = 2 * self.lanes
         self.stored, self.size = STORED[dtype]
         self.ops = Symbols()
+        self.per_block = 2 if self.wide else 4
+        shift = self.per_block.bit_length() - 1
+        self.shared = {"blocks": self.blocks, "stored": self.stored, "size": self.size, "shift": shift}
+        self.shared["lane_mask"] = self.per_block - 1
 
     def constants(self, writer: Writer) -> tuple[Any, Lanes, list[tuple[Lanes, Lanes]], Lanes, Lanes]:
         """Load what does not change: parameters, lane numbers, round keys, and the upper counter words."""
@@ -312,16 +316,11 @@ def _short(step: _Step) -> str:
     writer.do(f"store {numbers.type} {numbers.text}, ptr %slot, align 8")
     second = len(writer.lines)
     _store_step(writer, step, step.listed(writer, "%chosen"), "%q", constants, step.size, "")
-    per_block = 2 if step.wide else 4
     return _SHORT.substitute(
+        step.shared,
         capacity=_LISTED,
         listed=_LISTED + 2 * step.blocks,  # vectors may write and read beyond the last number
-        drawn=(_LISTED + step.blocks) * per_block,
-        blocks=step.blocks,
-        stored=step.stored,
-        size=step.size,
-        shift=per_block.bit_length() - 1,
-        lane_mask=per_block - 1,
+        drawn=(_LISTED + step.blocks) * step.per_block,
         constants="\n".join(writer.lines[:first]),
         numbers="\n".join(writer.lines[first:second]),
         code="\n".join(writer.lines[second:]),
@@ -335,16 +334,11 @@ def _fill(step: _Step, shape: Shape) -> str:
     before = len(writer.lines)
     align, past = (LINE, ", !nontemporal !0") if shape.stream else (step.size, "")
     _store_step(writer, step, step.following(writer, "%b", constants), "%q", constants, align, past)
-    per_block = 2 if step.wide else 4
     head = {"tag": "head", "origin": "head", "block": "%block", "start": "%lane", "room": "%room", "left": "%run"}
     tail = {"tag": "tail", "origin": "tail.work", "block": "%b", "start": "0", "room": step.elements, "left": "%left"}
     return _FILL.substitute(
+        step.shared,
         elements=step.elements,
-        blocks=step.blocks,
-        stored=step.stored,
-        size=step.size,
-        shift=per_block.bit_length() - 1,
-        lane_mask=per_block - 1,
         line_mask=LINE - 1 if shape.stream else 0,
         head_bytes=LINE if shape.stream else step.elements * step.size,
         head_beyond="%beyond" if shape.stream else 0,

@@ -69,7 +69,6 @@ def blocks_of(size: int) -> Iterator[tuple[int, int]]:
             start += 1 << bit
 
 
-@cache
 def _scales(size: int) -> Array:
     scales = np.empty(size)
     for start, length in blocks_of(size):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.engine import workers as engines
+from wellbegun.engine import workers
 from wellbegun.engine.matrices import Matrices
 from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.reference import cast, element_words
@@ -82,7 +82,7 @@ def _constant(law: Constant, out: Array, job: Job) -> None:
     def paint(start: int) -> None:
         flat[start : start + PIECE] = value
 
-    engines.parallel(paint, range(0, flat.size, PIECE), job.threads)
+    workers.parallel(paint, range(0, flat.size, PIECE), job.threads)
 
 
 def _independent(law: Law, out: Array, job: Job) -> None:
@@ -93,7 +93,7 @@ def _independent(law: Law, out: Array, job: Job) -> None:
             write(law.component(part), target, job.sub(part, dtype=REAL_OF[job.dtype]))
         return
     parameters, key = parameters_of(law, job.dtype), job.key
-    engine = job.engine or engines.choose(out.size)
+    engine = job.engine or workers.choose(out.size)
 
     def draw(target: Array, region: Region, threads: int) -> bool:
         pitches = tuple(stride // target.itemsize for stride in target.strides)
@@ -103,7 +103,7 @@ def _independent(law: Law, out: Array, job: Job) -> None:
             return False
         extent = 1 + sum((size - 1) * pitch for size, pitch in zip(target.shape, pitches, strict=True))
         flat = np.lib.stride_tricks.as_strided(target, (extent,), (target.itemsize,))
-        engines.draw(flat, list(rows), key, parameters, job.dtype, threads=threads, engine=engine)
+        workers.draw(flat, list(rows), key, parameters, job.dtype, threads=threads, engine=engine)
         return True
 
     if draw(out, job.region, job.threads):
@@ -114,7 +114,7 @@ def _independent(law: Law, out: Array, job: Job) -> None:
         draw(scratch, region, 1)
         out[_within(region, job.region)] = scratch
 
-    engines.parallel(tile, list(tiles(job.region, TILE)), job.threads)
+    workers.parallel(tile, list(tiles(job.region, TILE)), job.threads)
 
 
 def _within(region: Region, outer: Region) -> tuple[slice, ...]:
@@ -151,7 +151,7 @@ def _orthogonal(law: Orthogonal, out: Array, job: Job) -> None:
         return drawn
 
     def run(task: Callable[[Any], None], items: Sequence[Any]) -> None:
-        engines.parallel(task, items, job.threads)
+        workers.parallel(task, items, job.threads)
 
     def compute() -> Array:
         return orthonormal(law, job.shape, normals, working, run)
@@ -181,7 +181,7 @@ def _structured(law: Orthogonal, out: Array, job: Job) -> None:
     from wellbegun.engine.structured import Structured
 
     real: type = np.float64 if job.dtype == "float64" else np.float32
-    engine = job.engine or engines.choose(out.size)
+    engine = job.engine or workers.choose(out.size)
     source = Structured(law, job.shape, lambda part: job.sub(part).key, real, engine)
     row_ranges = [np.arange(*bounds) for bounds in job.region[: law.row_axes]]
     wanted = np.ravel_multi_index(np.ix_(*row_ranges), job.shape[: law.row_axes]).ravel()
@@ -195,16 +195,13 @@ def _structured(law: Orthogonal, out: Array, job: Job) -> None:
         shaped = values.reshape(len(values), *job.shape[law.row_axes :])[(slice(None), *columns)]
         buffer[start : start + each] = _bounded(shaped, law.gain, job)
 
-    engines.parallel(some, range(0, len(wanted), each), job.threads)
+    workers.parallel(some, range(0, len(wanted), each), job.threads)
     if target is None:
         out[...] = buffer.reshape(out.shape)
 
 
 def _eye(law: Eye, out: Array, job: Job) -> None:
-    out[...] = 0
-    (top, bottom), (left, right) = job.region
-    index = np.arange(max(top, left), min(bottom, right))
-    out[index - top, index - left] = _store(np.array([law.gain]), job)[0]
+    _dirac(Dirac(law.gain), out, job)  # one without a window
 
 
 def _dirac(law: Dirac, out: Array, job: Job) -> None:
@@ -275,7 +272,7 @@ def _sparse(law: Sparse, out: Array, job: Job) -> None:
             unit, row = np.nonzero(zero)
             out[(row, *(axis[unit] for axis in index))] = 0
 
-    engines.parallel(some, range(0, len(units), each), job.threads)
+    workers.parallel(some, range(0, len(units), each), job.threads)
 
 
 def _pattern(key: tuple[int, int, int, int], units: Array, places: int, nonzeros: int) -> Array:

@@ -8,6 +8,7 @@ psi(a) = phi(a) - phi(-a).
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -35,13 +36,11 @@ def averages(activation: str, *, paired: bool = False) -> tuple[Array, Array]:
     return np.log([each.second for each in points]), np.log(slopes)
 
 
-def _at(table: Array, log_q: Array) -> Array:
-    """Linear between the points, straight on beyond the ends."""
-    ends = np.clip(log_q, _GRID[0], _GRID[-1])
-    first, last = (table[1] - table[0], table[-1] - table[-2])
-    step = _GRID[1] - _GRID[0]
-    over = np.where(log_q > _GRID[-1], last / step, first / step) * (log_q - ends)
-    return np.interp(ends, _GRID, table) + over
+def _line(table: Array) -> Callable[[Array], Array]:
+    """Straight between the points, and on beyond the ends."""
+    from scipy.interpolate import make_interp_spline
+
+    return make_interp_spline(_GRID, table, k=1)
 
 
 def curves(activation: str, gains: Array, depth: int, *, mirrored: bool = False) -> list[Curves]:
@@ -60,15 +59,15 @@ def curves(activation: str, gains: Array, depth: int, *, mirrored: bool = False)
     >>> bool(np.allclose(both[0].handed, 0)), round(float(both[1].handed[9]), 6)
     (True, -1.50515)
     """
-    seen, passed = averages(activation, paired=mirrored)
-    second, slope = averages(activation)
+    seen, passed = map(_line, averages(activation, paired=mirrored))
+    second, slope = map(_line, averages(activation))
     grow = 2 * np.log(np.asarray(gains, np.float64))
     log_q = grow.copy()
     handed, back, carried = [], [], np.zeros_like(grow)
     for _ in range(depth):
-        handed.append(_at(second, log_q))
-        carried = carried + grow + _at(passed, log_q)
-        back.append(_at(slope, log_q) - carried)
-        log_q = grow + _at(seen, log_q)
+        handed.append(second(log_q))
+        carried = carried + grow + passed(log_q)
+        back.append(slope(log_q) - carried)
+        log_q = grow + seen(log_q)
     half = 0.5 / math.log(10)  # of second moments, to RMS
     return [Curves(h * half, g * half) for h, g in zip(np.array(handed).T, np.array(back).T, strict=True)]

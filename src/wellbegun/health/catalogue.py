@@ -130,7 +130,7 @@ CATALOGUE: dict[str, Check] = {
     "W403": Check(
         "gradients below the range of float16",
         "most of a gradient is under 6e-8 and becomes zero in float16: use bfloat16, or keep the scaler",
-        "scaler = torch.amp.GradScaler()  # scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update()",
+        "# multiply the loss before the backward pass, and divide the gradients by as much before the update",
         "Micikevicius et al. 2018, arXiv:1710.03740, section 3.2",
         "remark",
     ),
@@ -167,13 +167,13 @@ CATALOGUE: dict[str, Check] = {
     "W801": Check(
         "cut off from the loss",
         "the parameter is used on the way to the output, yet no gradient comes back: a detach, no_grad or rounding",
-        "print([name for name, p in model.named_parameters() if p.grad is None])  # after loss.backward(): {parameter}",
-        "torch.autograd: a detached value has no history",
+        "# look between {parameter} and the loss for what stops gradients",
+        "a value that gradients are stopped at has no history",
     ),
     "W802": Check(
         "no gradient",
         "the parameter is not used on this batch, or not by this loss: it stays as it is",
-        "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
+        "# do not train {parameter}, or call the layer that holds it",
         "DistributedDataParallel stops at such parameters (find_unused_parameters)",
         "remark",
     ),

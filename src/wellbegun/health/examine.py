@@ -1,6 +1,9 @@
 """Statistics -> findings: every check but those of signal and gradient by depth, which are in `depth`."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from wellbegun.health.catalogue import (
     ALL_DEAD,
@@ -22,19 +25,28 @@ from wellbegun.health.findings import Finding, Health, finding
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
 
 
-def examine(statistics: Statistics) -> Health:
-    """Every check, over one set of statistics."""
-    found = _finiteness(statistics)
-    if not found:  # ratios of nan say nothing
-        found = [*signal(statistics), *gradient(statistics), *_loss(statistics)]
-        found += [*_attention(statistics), *_activations(statistics), *_range(statistics)]
-        found += [*_cut_off(statistics), *_updates(statistics)]
-    found += _symmetry(statistics)
-    return Health(tuple(sorted(found, key=_rank)), statistics)
+def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyType({})) -> Health:
+    """Every check, over one set of statistics.
+
+    `remedies`: those of a framework's own, by code, in place of the catalogue's words.
+    """
+    findings = _finiteness(statistics)
+    if not findings:  # ratios of nan say nothing
+        findings = [*signal(statistics), *gradient(statistics), *_loss(statistics)]
+        findings += [*_attention(statistics), *_activations(statistics), *_range(statistics)]
+        findings += [*_cut_off(statistics), *_updates(statistics)]
+    findings += _symmetry(statistics)
+    own = (
+        replace(found, remedy=remedies[found.code].format(parameter=found.parameter))
+        if found.code in remedies and found.remedy.startswith("#")
+        else found
+        for found in findings
+    )
+    return Health(tuple(sorted(own, key=_rank)), statistics)
 
 
 def _rank(found: Finding) -> tuple[bool, int]:
-    """Causes first: equal, cut-off, dead units and large logits make signals and gradients vanish. Notes last."""
+    """Causes first: equal, cut-off, dead units and large logits make signals and gradients vanish. Remarks last."""
     order = ("W4", "W3", "W8", "W7", "W6", "W101", "W102", "W2", "W1", "W5")
     return found.severity == "remark", next(i for i, start in enumerate(order) if found.code.startswith(start))
 

@@ -42,9 +42,10 @@ class Candidate:
     def prepare(self, model: Any, batch: Any, seed: int, tools: Tools, judged: Mapping[str, Any]) -> tuple[Any, Any]:
         """Give a fresh model its values: the model, or another that the function returned, and its health."""
         if self.kind == "options":
-            return model, tools.initialize(model, batch, seed=seed, threads=1, **self.what, **judged).health
+            result = tools.initialize(model, batch, seed=seed, threads=1, **self.what, **judged)
+            return result.model, result.health
         if self.kind == "plan":
-            tools.apply(model, replace(self.what, seed=seed), threads=1)
+            model = tools.apply(model, replace(self.what, seed=seed), threads=1).model
         elif self.kind == "function":
             given = (model, batch, seed)
             found = self.what(*given[: _accepted(self.what)])

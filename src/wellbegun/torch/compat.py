@@ -1,8 +1,244 @@
-"""Private names of torch, all in one place."""
+"""Private names of torch, all in one place, each with the reason: what has no public name, or only a slower one.
 
+Whatever is missing in a version of torch is told when this is imported, in one message. A test finds private names
+anywhere else.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
+import torch
+from torch.distributions import Distribution
+from torch.nn.utils import parametrizations, parametrize
 
+from wellbegun.errors import MissingDependencyError
+
+REMEDY = "Install a version of torch that the changelog of wellbegun says it was run with."
+try:
+    # Tensors without values, and what they raise when they are asked for one: there is no public way to trace so.
+    from torch._subclasses.fake_tensor import (
+        DataDependentOutputException,
+        DynamicOutputShapeException,
+        FakeTensor,
+        FakeTensorMode,
+        in_kernel_invocation_manager,
+    )
+
+    # Real values are read, and memory made, beneath all modes.
+    from torch.utils._mode_utils import no_dispatch
+    from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+    # What `parametrize` makes of a weight: the steps that are known not to change its shape, the way of an orthogonal
+    # one, and how a spectral norm sees a weight as a matrix.
+    WeightNormStep, SpectralNormStep, OrthogonalStep = (
+        parametrizations._WeightNorm,
+        parametrizations._SpectralNorm,
+        parametrizations._Orthogonal,
+    )
+    HOUSEHOLDER = parametrizations._OrthMaps.householder
+    # Computed tensors that are kept for a while: a pass must not leave its own there.
+    parametrize_cache: MutableMapping[Any, Any] = parametrize._cache
+    _get_mode, _FAKE = torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE
+    _is_transformed = torch._C._functorch.is_functorch_wrapped_tensor
+    _set_version = torch._C._autograd._unsafe_set_version_counter
+except (ImportError, AttributeError) as error:
+    raise MissingDependencyError(
+        f"wellbegun: torch {torch.__version__} lacks a name that wellbegun needs ({error}). {REMEDY}"
+    ) from error
+
+__all__ = [
+    "FAKE_LOGGER",
+    "HOUSEHOLDER",
+    "DataDependentOutputException",
+    "DispatchMode",
+    "DynamicOutputShapeException",
+    "FakeTensor",
+    "FakeTensorMode",
+    "OrthogonalStep",
+    "SpectralNormStep",
+    "WeightNormStep",
+    "beneath_modes",
+    "builder_of",
+    "bump_version",
+    "compiled",
+    "compiler_loaded",
+    "fake_mode",
+    "fake_twin",
+    "gradient_hooks",
+    "in_kernel_invocation_manager",
+    "is_transformed",
+    "memory_of",
+    "metadata_of",
+    "module_tables",
+    "no_dispatch",
+    "parametrize_cache",
+    "power_vectors",
+    "schema_of",
+    "shard_of",
+    "spectral_matrix",
+    "unchecked_distributions",
+]
+
+FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
+beneath_modes = _disable_current_modes
+
+
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation, without a wrapper that turns the compiler off around each: it is off already."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+# ---------------------------------------------------------------------- tensors
+def memory_of(tensor: torch.Tensor) -> int:
+    """A number for the memory that a tensor and its views share; `data_ptr` is 0 for tensors without values."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def is_transformed(tensor: torch.Tensor) -> bool:
+    """Whether `vmap` or `grad` wraps a tensor, which then has no memory of its own."""
+    return bool(_is_transformed(tensor))
+
+
+def bump_version(tensor: torch.Tensor) -> None:
+    """Autograd notices that values have changed which NumPy has written."""
+    _set_version((tensor,), (tensor._version + 1,))
+
+
+def fake_mode() -> Any:
+    """The mode that makes fake tensors, if one is active."""
+    return _get_mode(_FAKE)
+
+
+def fake_twin(mode: Any, tensor: torch.Tensor) -> Any:
+    """The fake tensor that stands for a real one, if there is one yet."""
+    return mode.fake_tensor_converter._get_memo(tensor)
+
+
+def schema_of(operation: Any) -> Any:
+    """Names of an operation's arguments and what it writes to."""
+    return operation._schema
+
+
+# ---------------------------------------------------------------------- gradients
 def metadata_of(edge: Any) -> Any:
-    """Shape, dtype and device of the value at a gradient edge: no public name tells them without the value."""
+    """Shape, dtype and device of the value at a gradient edge, which is gone itself."""
     return edge.node._input_metadata[edge.output_nr]
+
+
+@contextmanager
+def gradient_hooks(tensors: Mapping[str, torch.nn.Parameter], hook: Callable[[str], Any]) -> Iterator[None]:
+    """A hook for the gradient of each tensor; not even an empty table of hooks is left."""
+    before = {name: tensor._backward_hooks for name, tensor in tensors.items()}
+    handles: list[Any] = []
+    try:
+        for name, tensor in tensors.items():
+            handles.append(tensor.register_hook(hook(name)))  # type: ignore[no-untyped-call]
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for name, hooks in before.items():
+            if hooks is None:
+                tensors[name]._backward_hooks = None
+
+
+# ---------------------------------------------------------------------- modules
+def module_tables(module: torch.nn.Module, which: str) -> MutableMapping[Any, Any]:
+    """A module's own parameters, buffers or hooks, to be exchanged: by public names each would be registered anew."""
+    table: MutableMapping[Any, Any] = vars(module)[f"_{which}"]
+    return table
+
+
+def compiled(module: torch.nn.Module) -> bool:
+    """Whether `torch.compile` has made a module of another one."""
+    return hasattr(module, "_orig_mod")
+
+
+def compiler_loaded() -> bool:
+    """Whether the compiler is loaded: loading it takes a second, and without it nothing is compiled."""
+    return "torch._dynamo.eval_frame" in sys.modules
+
+
+def spectral_matrix(step: Any, weight: torch.Tensor) -> torch.Tensor:
+    """A weight as the matrix whose largest singular value a spectral norm divides by."""
+    matrix: torch.Tensor = step._reshape_weight_to_matrix(weight)
+    return matrix
+
+
+def power_vectors(step: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vectors of a spectral norm's power method."""
+    return step._u, step._v
+
+
+# ---------------------------------------------------------------------- distributions, shards
+_checking = threading.RLock()
+
+
+@contextmanager
+def unchecked_distributions() -> Iterator[None]:
+    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say.
+
+    `set_default_validate_args` sets the same for the whole process, and does not tell what it was; so one thread at a
+    time does this, and it comes back."""
+    with _checking:
+        before = Distribution._validate_args
+        Distribution.set_default_validate_args(False)
+        try:
+            yield
+        finally:
+            Distribution.set_default_validate_args(before)
+
+
+def shard_of(tensor: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape and offset of the part of a DTensor that this process holds; public names tell them for even shards."""
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    sizes, offsets = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
+    return tuple(sizes), tuple(offsets)
+
+
+# ---------------------------------------------------------------------- transformers
+def builder_of(kind: Any) -> Callable[[Any], torch.nn.Module]:
+    """What builds a model of a class of transformers from its config, in the dtype and with the attention that the
+    config asks for: its public name takes the name of a task, which a config does not tell."""
+    build: Callable[[Any], torch.nn.Module] = kind._from_config
+    return build
+
+
+# ---------------------------------------------------------------------- the probe
+def _probe() -> None:
+    """Use each private attribute once."""
+    tensor, module = torch.ones(1, requires_grad=True), torch.nn.Identity()
+    attributes: dict[str, Callable[[], Any]] = {
+        "Storage._cdata": lambda: memory_of(tensor),
+        "Tensor._version": lambda: tensor._version,
+        "Tensor._backward_hooks": lambda: tensor._backward_hooks,
+        "Node._input_metadata": lambda: metadata_of(torch.autograd.graph.get_gradient_edge(tensor * 1)),
+        "OpOverload._schema": lambda: schema_of(torch.ops.aten.add.Tensor),
+        "Distribution._validate_args": lambda: Distribution._validate_args,
+        "FakeTensorConverter._get_memo": lambda: fake_twin(FakeTensorMode(), tensor),
+        **{f"Module._{table}": (lambda table=table: module_tables(module, table)) for table in TABLES},  # type: ignore[misc]
+    }
+    missing = []
+    for name, use in attributes.items():
+        try:
+            use()
+        except (AttributeError, KeyError):
+            missing.append(name)
+    if missing:
+        raise MissingDependencyError(
+            f"wellbegun: torch {torch.__version__} lacks {', '.join(missing)}, which wellbegun needs. {REMEDY}"
+        )
+
+
+TABLES = ("parameters", "buffers", "forward_pre_hooks", "forward_hooks")
+_probe()

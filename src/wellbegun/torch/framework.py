@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -30,10 +31,22 @@ T = TypeVar("T")
 _MOST = 1 << 19  # values that are taken of one parameter
 
 
+_REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "W403": "scaler = torch.amp.GradScaler()  # scaler.scale(loss).backward(); scaler.step(optimizer); "
+        "scaler.update()",
+        "W801": "print([name for name, p in model.named_parameters() if p.grad is None])  "
+        "# after loss.backward(): {parameter}",
+        "W802": "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
+    }
+)
+
+
 class TorchBackend:
     """PyTorch."""
 
     name = "torch"
+    remedies = _REMEDIES
 
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         """Parameters by name."""

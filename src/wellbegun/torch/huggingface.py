@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from wellbegun._arguments import nearest, told
 from wellbegun.errors import MissingDependencyError, ModelError
+from wellbegun.torch.compat import builder_of
 
 LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
 _ROWS = 4  # samples of a made-up batch, as for other models
@@ -74,9 +76,18 @@ def _library() -> Any:
     return transformers
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextmanager
 def _offline() -> Iterator[None]:
-    """The library reads nothing from the network, whatever a config names."""
+    """The library reads nothing from the network, whatever a config names. It knows no other switch for that than one
+    of the process, so one thread at a time turns it, and it comes back."""
+    with _ONE_AT_A_TIME:
+        yield from _switched_off()
+
+
+def _switched_off() -> Iterator[None]:
     before = os.environ.get("HF_HUB_OFFLINE")
     os.environ["HF_HUB_OFFLINE"] = "1"  # for a library that is imported first in here
     constants = sys.modules.get("huggingface_hub.constants")
@@ -125,7 +136,7 @@ def _class(transformers: Any, data: dict[str, Any], path: Path) -> Any:
             f"model: {str(path)!r} names the class {named!r}, which transformers {transformers.__version__} does not "
             f"have. {remedy}"
         )
-    return found._from_config  # type: ignore[attr-defined]
+    return builder_of(found)
 
 
 # ---------------------------------------------------------------------- inputs

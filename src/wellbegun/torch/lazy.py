@@ -8,6 +8,7 @@ from torch.nn.parameter import is_lazy
 from wellbegun._arguments import told
 from wellbegun.errors import TraceError
 from wellbegun.torch.batch import Batch, call_of, place
+from wellbegun.torch.compat import module_tables
 from wellbegun.torch.sandbox import preserved
 
 
@@ -74,7 +75,7 @@ def _is_lazy(module: torch.nn.Module) -> bool:
 
 
 def _held(module: torch.nn.Module) -> list[torch.Tensor]:
-    found = (*module._parameters.values(), *module._buffers.values())
+    found = (value for table in ("parameters", "buffers") for value in module_tables(module, table).values())
     return [tensor for tensor in found if tensor is not None]
 
 

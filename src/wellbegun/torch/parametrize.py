@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from wellbegun.torch import compat
+from wellbegun.torch.compat import module_tables
+
 _ITERATIONS = 15  # of the power method after a new weight, as many as torch does for a first one
-_SAME_SHAPE = (parametrizations._WeightNorm, parametrizations._SpectralNorm, parametrizations._Orthogonal)
+_SAME_SHAPE = (compat.WeightNormStep, compat.SpectralNormStep, compat.OrthogonalStep)
 _SAME = 1e-3  # relative difference up to which a computed tensor counts as the assigned one
 
 
@@ -65,7 +68,7 @@ def _get(module: Any, path: str) -> Any:
 def computed_of(model: torch.nn.Module) -> list[Computed]:
     """Computed tensors that can be assigned: there is a way back, and no other module holds the originals."""
     found = []
-    held = Counter(id(tensor) for module in model.modules() for tensor in module._parameters.values())
+    held = Counter(id(tensor) for module in model.modules() for tensor in module_tables(module, "parameters").values())
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         if parametrize.is_parametrized(module):
@@ -75,7 +78,7 @@ def computed_of(model: torch.nn.Module) -> list[Computed]:
                     head = f"{prefix}parametrizations.{attribute}."
                     originals = tuple(head + name for name in names)
                     found.append(Computed(prefix + attribute, module, attribute, originals, source))
-        for hook in module._forward_pre_hooks.values():
+        for hook in module_tables(module, "forward_pre_hooks").values():
             if isinstance(hook, (WeightNorm, SpectralNorm)):
                 endings = ("_g", "_v") if isinstance(hook, WeightNorm) else ("_orig",)
                 originals = tuple(prefix + hook.name + ending for ending in endings)
@@ -84,8 +87,8 @@ def computed_of(model: torch.nn.Module) -> list[Computed]:
 
 
 def _invertible(step: torch.nn.Module) -> bool:
-    if isinstance(step, parametrizations._Orthogonal) and not hasattr(step, "base"):
-        return bool(step.orthogonal_map == parametrizations._OrthMaps.householder)
+    if isinstance(step, compat.OrthogonalStep) and not hasattr(step, "base"):
+        return bool(step.orthogonal_map == compat.HOUSEHOLDER)
     return hasattr(step, "right_inverse")
 
 
@@ -102,7 +105,7 @@ def _still(computed: Computed) -> Iterator[None]:
     """Buffers as they were: the power method moves them when it runs."""
     own = isinstance(computed.source, torch.nn.Module)
     modules = list(computed.source.modules()) if own else [computed.module]
-    held = [(module._buffers, dict(module._buffers)) for module in modules]
+    held = [(table, dict(table)) for module in modules for table in (module_tables(module, "buffers"),)]
     values = [(tensor, tensor.clone()) for _, table in held for tensor in table.values() if tensor is not None]
     try:
         yield
@@ -151,8 +154,8 @@ def _settle(computed: Computed, values: torch.Tensor) -> None:
         _power(matrix, u, v)
         return
     for step in getattr(computed.source, "children", list)():
-        if isinstance(step, parametrizations._SpectralNorm) and values.ndim > 1:
-            _power(step._reshape_weight_to_matrix(values), step._u, step._v)
+        if isinstance(step, compat.SpectralNormStep) and values.ndim > 1:
+            _power(compat.spectral_matrix(step, values), *compat.power_vectors(step))
 
 
 def _power(matrix: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> None:

@@ -1,7 +1,6 @@
 """Whatever a forward pass changes about a model comes back."""
 
 import random
-import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
-from torch.nn.utils import parametrize
-from torch.utils._python_dispatch import _disable_current_modes
 
+from wellbegun.torch.compat import beneath_modes, compiler_loaded, memory_of, parametrize_cache
 from wellbegun.torch.trace.tensors import storage_of
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict})
@@ -32,17 +30,17 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     values = [(buffer, buffer.detach().clone()) for buffer in buffers]
     backups = _Backups(model)
     _active.append(backups)
-    cache = dict(parametrize._cache)
+    cache = dict(parametrize_cache)
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=devices), _uncompiled():
-        parametrize._cache.clear()
+        parametrize_cache.clear()
         try:
             yield
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
-            _put_back(parametrize._cache, cache)
+            _put_back(parametrize_cache, cache)
             for table, kept in [*attributes, *held]:
                 _put_back(table, kept)
             _active.remove(backups)
@@ -56,8 +54,7 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
 
 def _uncompiled() -> AbstractContextManager[Any]:
     """Compiled code runs as it was written. Where the compiler has not been loaded (a second), there is none."""
-    loaded = "torch._dynamo.eval_frame" in sys.modules
-    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
+    return torch.compiler.set_stance("force_eager") if compiler_loaded() else nullcontext()
 
 
 class _Backups:
@@ -87,7 +84,7 @@ _active: list[_Backups] = []
 def about_to_write(tensors: Iterable[torch.Tensor]) -> None:
     """Called before an operation writes in place: parameters are copied first, so that `preserved` can restore them."""
     if _active:
-        with _disable_current_modes(), torch.no_grad():
+        with beneath_modes(), torch.no_grad():
             for tensor in tensors:
                 for backups in _active:
                     backups.save(tensor)
@@ -112,5 +109,5 @@ def _restore(tensor: torch.Tensor, alias: torch.Tensor, gradient: Any, trained: 
         tensor.grad = gradient
     if tensor.requires_grad != trained:
         tensor.requires_grad_(trained)
-    if tensor.layout == torch.strided and tensor.untyped_storage()._cdata != alias.untyped_storage()._cdata:
+    if tensor.layout == torch.strided and memory_of(tensor) != memory_of(alias):
         tensor.data = alias

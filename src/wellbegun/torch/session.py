@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import (
+    Alignment,
     Attended,
     CrossEntropy,
     Effect,
@@ -27,7 +28,6 @@ from wellbegun.backend import (
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.torch import compat
-from wellbegun.torch.align import Alignment
 from wellbegun.torch.batch import Batch, Call, call_of, main_output, outputs_of, place
 from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.losses import gradient_of
@@ -295,20 +295,15 @@ class TorchSession:
     @contextmanager
     def _received(self, receive: Receive) -> Iterator[None]:
         """Each gradient is handed on when it arrives; of a parameter, its memory is free afterwards."""
-        before = {name: tensor._backward_hooks for name, tensor in self._trained.items()}
         handles: list[Any] = []
         try:
             for index, edge in self._edges.items():
                 handles.append(edge.node.register_prehook(_arriving(receive, index, edge.output_nr)))
-            for name, tensor in self._trained.items():
-                handles.append(tensor.register_hook(_taking(receive, name)))  # type: ignore[no-untyped-call]
-            yield
+            with compat.gradient_hooks(self._trained, partial(_taking, receive)):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
-            for name, hooks in before.items():
-                if hooks is None:  # not an empty table of them either
-                    self._trained[name]._backward_hooks = None
 
 
 class _Watcher:

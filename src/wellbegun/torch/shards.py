@@ -1,6 +1,6 @@
 """Sharded parameters: the part that lives in this process, and models run as if they were whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -8,6 +8,7 @@ import torch
 
 from wellbegun.engine.regions import Region
 from wellbegun.errors import TraceError
+from wellbegun.torch.compat import module_tables, shard_of
 
 T = TypeVar("T")
 
@@ -21,13 +22,10 @@ def local_part(tensor: torch.Tensor, name: str) -> tuple[torch.Tensor, Region]:
     placements: Any = getattr(tensor, "placements", None)
     if placements is None:
         return tensor.detach(), tuple((0, size) for size in tensor.shape)
-    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-
     if any(placement.is_partial() for placement in placements):
         remedy = "Redistribute it to Shard or Replicate first."
         raise TraceError(f"initialize: parameter {name!r} is sharded into terms of a sum ({placements}). {remedy}")
-    mesh: Any = tensor.device_mesh  # type: ignore[attr-defined]
-    sizes, offsets = compute_local_shape_and_global_offset(tensor.shape, mesh, placements)
+    sizes, offsets = shard_of(tensor)
     local: torch.Tensor = tensor.detach().to_local()  # type: ignore[attr-defined]
     return local, tuple((at, at + size) for at, size in zip(offsets, sizes, strict=True))
 
@@ -72,14 +70,15 @@ def _swapped(model: torch.nn.Module, swaps: dict[int, torch.nn.Parameter]) -> It
     if not swaps:
         yield
         return
-    saved: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+    saved: list[tuple[MutableMapping[Any, Any], dict[Any, Any]]] = []
     for module in model.modules():
-        saved.append((module._parameters, dict(module._parameters)))
-        for name, tensor in module._parameters.items():
+        parameters = module_tables(module, "parameters")
+        saved.append((parameters, dict(parameters)))
+        for name, tensor in parameters.items():
             if id(tensor) in swaps:
-                module._parameters[name] = swaps[id(tensor)]
-        hooks: Any
-        for hooks in (module._forward_pre_hooks, module._forward_hooks):
+                parameters[name] = swaps[id(tensor)]
+        for which in ("forward_pre_hooks", "forward_hooks"):
+            hooks = module_tables(module, which)
             saved.append((hooks, dict(hooks)))
             for key in [key for key, hook in hooks.items() if _distributes(hook)]:
                 del hooks[key]

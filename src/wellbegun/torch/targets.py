@@ -11,6 +11,7 @@ from wellbegun.engine.regions import Region
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target, draw_region
+from wellbegun.torch.compat import bump_version
 from wellbegun.torch.device import DeviceMemory
 from wellbegun.torch.parametrize import Computed, assign, computed_of, visible
 from wellbegun.torch.shards import local_part
@@ -65,7 +66,7 @@ def array_of(values: torch.Tensor) -> Array:
 
 def _changed(local: torch.Tensor, _: int) -> str:
     """Autograd notices that values have changed."""
-    torch._C._autograd._unsafe_set_version_counter((local,), (local._version + 1,))
+    bump_version(local)
     return ""
 
 

@@ -11,6 +11,7 @@ import torch
 
 from wellbegun.graph.facts import Combines
 from wellbegun.graph.model import Arithmetic, Mode, Over, Reduction, Selection
+from wellbegun.torch.compat import schema_of
 
 IGNORED = frozenset(
     {
@@ -172,7 +173,7 @@ def moves(func: Any) -> bool:
 @cache
 def writes_to(func: Any) -> tuple[int, ...]:
     """Positions of the arguments that an operation changes in place."""
-    arguments = func._schema.arguments
+    arguments = schema_of(func).arguments
     return tuple(i for i, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write)
 
 
@@ -180,7 +181,7 @@ def written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
     """The tensors that a call changes in place."""
     found = []
     for position in writes_to(func):
-        name = func._schema.arguments[position].name
+        name = schema_of(func).arguments[position].name
         given = args[position] if position < len(args) else kwargs.get(name)
         found += [given] if isinstance(given, torch.Tensor) else []
     return found
@@ -198,7 +199,7 @@ class Attended(NamedTuple):
 
 def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
     """The arguments of a built-in attention by their names in torch's schema; None if it has others."""
-    names = (argument.name for argument in func._schema.arguments)
+    names = (argument.name for argument in schema_of(func).arguments)
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     query, key = given.get("query"), given.get("key")
     if not (isinstance(query, torch.Tensor) and isinstance(key, torch.Tensor) and query.ndim == key.ndim):

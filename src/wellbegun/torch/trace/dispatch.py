@@ -9,15 +9,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import DataDependentOutputException
-from torch.utils._mode_utils import no_dispatch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from wellbegun.graph import ModelGraph, Operation, Parameter
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.build import Builder, Record
 from wellbegun.graph.facts import Attention
 from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
+from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, no_dispatch
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, fake
 from wellbegun.torch.trace.provenance import Knowledge
@@ -33,18 +31,13 @@ def _shared(tensors: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
     return any(storage_of(output) in memory for output in outputs)
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     """Records operations on what it is told about: parameters by identity, and the batch."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No wrapper that turns the compiler off around each operation: it is off already."""
-        return False
 
     def __init__(
         self, known: dict[int, Derived], parameters: dict[str, Parameter], observer: Observer | None = None
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.parameters, self.observer = parameters, observer
         self.builder = Builder(parameters)
         self.scopes: list[str] = [""]
@@ -172,8 +165,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._keep(self.builder.record(fact, operands, arrays, name=name), tensors, outputs)
 
     def close(self) -> None:
-        """Let go of the tensors."""
+        """Let go of the tensors, and of who has seen them."""
         self._known.close()
+        self.observer = None
 
     def graph(self, outputs: Iterable[torch.Tensor]) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""

@@ -8,8 +8,16 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, in_kernel_invocation_manager
-from torch.utils._mode_utils import no_dispatch
+
+from wellbegun.torch.compat import (
+    FakeTensor,
+    fake_mode,
+    fake_twin,
+    in_kernel_invocation_manager,
+    memory_of,
+    no_dispatch,
+    schema_of,
+)
 
 _REAL = (torch.Tensor, torch.nn.Parameter)  # types of what the model holds
 _KEPT = 4096  # results that are remembered
@@ -23,7 +31,7 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
     if func.overloadpacket.__name__ == "_grouped_mm" and (args[0].is_meta or isinstance(args[0], FakeTensor)):
         groups = (args[2].shape[0],) if args[0].ndim == args[1].ndim == 2 else ()  # torch has a rule for bfloat16 only
         return args[0].new_empty((*groups, *args[0].shape[:-1], args[1].shape[-1]))
-    mode = torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE)
+    mode = fake_mode()
     if mode is None or not args:
         return func(*args, **kwargs)
     if func is torch.ops.prim.device.default and type(args[0]) is FakeTensor:
@@ -45,8 +53,9 @@ def _kind(func: Any) -> str:
     """Whether results are views of the first operand, or memory of their own whose shapes do not depend on values."""
     if func.is_view or func.overloadpacket.__name__ == "_unsafe_view":
         return "view"
-    fresh = not any(returned.alias_info for returned in func._schema.returns)
-    return "new" if fresh and not func._schema.is_mutable and not _DEPENDS & set(func.tags) else "other"
+    schema = schema_of(func)
+    fresh = not any(returned.alias_info for returned in schema.returns)
+    return "new" if fresh and not schema.is_mutable and not _DEPENDS & set(func.tags) else "other"
 
 
 # ---------------------------------------------------------------------- results with memory of their own
@@ -69,9 +78,9 @@ def _remembered(key: Any, result: Any, args: Any) -> Any:
     found = list(result) if isinstance(result, (list, tuple)) else [result]
     if len(_made) >= _KEPT:
         _made.clear()
-    taken = {arg.untyped_storage()._cdata for arg in args if isinstance(arg, torch.Tensor)}
+    taken = {memory_of(arg) for arg in args if isinstance(arg, torch.Tensor)}
     usual = type(result) in (FakeTensor, tuple) and all(
-        type(one) is FakeTensor and one.constant is None and one.untyped_storage()._cdata not in taken for one in found
+        type(one) is FakeTensor and one.constant is None and memory_of(one) not in taken for one in found
     )
     looks = tuple((one.shape, one.stride(), one.dtype, one.fake_device) for one in found) if usual else ()
     _made[key] = (looks, not isinstance(result, tuple)) if usual else None
@@ -103,9 +112,8 @@ def _twin(tensor: Any, mode: Any) -> Any:
         return tensor
     if type(tensor) not in _REAL or tensor.layout != torch.strided or tensor.is_meta:
         return None
-    known = mode.fake_tensor_converter
-    found = known._get_memo(tensor)
+    found = fake_twin(mode, tensor)
     if found is None:
         found = _new(mode, tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
-        known.set_tensor_memo(tensor, found)
+        mode.fake_tensor_converter.set_tensor_memo(tensor, found)
     return found

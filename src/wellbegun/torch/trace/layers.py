@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from wellbegun._typing import Progress
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.provenance import Signal
+from wellbegun.torch.compat import compiled, is_transformed
 from wellbegun.torch.parametrize import Computed, computed_of
 from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.dispatch import Recorder
@@ -69,7 +70,7 @@ class Layers(TorchFunctionMode):
         """An input that is no signal yet, made one."""
         if not isinstance(tensor, torch.Tensor) or isinstance(self.recorder.of(tensor), Signal):
             return tensor
-        transformed = torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # only the dispatcher knows these
+        transformed = is_transformed(tensor)  # only the dispatcher knows these
         if transformed or not (tensor.is_floating_point() or tensor.is_complex()):
             return tensor
         seen = tensor.view_as(tensor)  # the parameter itself stays one
@@ -110,7 +111,7 @@ def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None
             recorder.declare(result, lists[id(module)].name)
 
     with ExitStack() as stack:
-        if any(hasattr(module, "_orig_mod") for module in model.modules()):  # compiled
+        if any(compiled(module) for module in model.modules()):
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message=r".*when there are global hooks on modules.*")
         stack.callback(register_module_forward_pre_hook(enter).remove)

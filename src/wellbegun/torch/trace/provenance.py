@@ -84,6 +84,7 @@ class Knowledge:
         return self.of(tensor) if writer == id(tensor) else Fixed(lost=True)
 
     def close(self) -> None:
-        """Let go of everything, at once."""
+        """Let go of everything at once, and of whoever it tells of aliases, who holds this."""
+        del self.alias
         for kept in (self._alive, self._found, self._seen, self._writes, self._rewritten):
             kept.clear()

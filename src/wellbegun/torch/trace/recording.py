@@ -1,13 +1,9 @@
 """torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
-from torch.distributions import Distribution
 
 from wellbegun._arguments import message, told
 from wellbegun._typing import Progress, phase
@@ -15,6 +11,13 @@ from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.graph.axes import Derived
 from wellbegun.torch.batch import Batch, Call, call_of, outputs_of, place
+from wellbegun.torch.compat import (
+    FAKE_LOGGER,
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    unchecked_distributions,
+)
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import pretended, sharded
@@ -73,7 +76,7 @@ def _fake(
 ) -> ModelGraph:
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     fake = call.map(mode.from_tensor)
-    log = logging.getLogger("torch._subclasses.fake_tensor")
+    log = logging.getLogger(FAKE_LOGGER)
     level = log.level
     log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
     try:
@@ -81,17 +84,6 @@ def _fake(
             return record(model, fake, parameters, seen, progress=progress)[0]
     finally:
         log.setLevel(level)
-
-
-@contextmanager
-def _unchecked() -> Iterator[None]:
-    """Distributions do not check values: fake tensors have none, and what is wrong with others is ours to say."""
-    checks = Distribution._validate_args
-    Distribution._validate_args = False
-    try:
-        yield
-    finally:
-        Distribution._validate_args = checks
 
 
 def record(
@@ -108,7 +100,13 @@ def record(
     for tensor in call.tensors():
         recorder.signal(tensor)
     try:
-        with torch.enable_grad(), _unchecked(), scopes(model, recorder, progress), recorder, Layers(recorder):
+        with (
+            torch.enable_grad(),
+            unchecked_distributions(),
+            scopes(model, recorder, progress),
+            recorder,
+            Layers(recorder),
+        ):
             result = _called(model, call, recorder)
             recorder.paused = True
         return recorder.graph(outputs_of(result)), result

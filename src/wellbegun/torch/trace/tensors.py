@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import _disable_current_modes
 
 from wellbegun._typing import Array as Values
 from wellbegun.graph.facts import Array, Numbers
 from wellbegun.graph.function import Scalar
+from wellbegun.torch.compat import FakeTensor, beneath_modes, is_transformed, memory_of
 
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:
@@ -38,31 +38,27 @@ def array_of(tensor: torch.Tensor) -> Array:
 
 def storage_of(tensor: torch.Tensor) -> int:
     """A number for the memory that a tensor and its views share."""
-    if tensor.layout != torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+    if tensor.layout != torch.strided or is_transformed(tensor):
         return id(tensor)  # sparse tensors have several storages and no views
-    return int(tensor.untyped_storage()._cdata)
+    return memory_of(tensor)
 
 
 def number_of(tensor: torch.Tensor) -> Scalar | None:
     """The value of a one-entry tensor that holds one."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
     if tensor.numel() != 1 or tensor.is_meta or tensor.is_complex() or tensor.layout != torch.strided:
         return None
     held = tensor.constant if isinstance(tensor, FakeTensor) else tensor
-    with _disable_current_modes():  # fake tensors refuse to read a value, but this one is real
+    with beneath_modes():  # fake tensors refuse to read a value, but this one is real
         return None if held is None else held.detach().item()
 
 
 def exists(tensor: torch.Tensor) -> bool:
     """Whether a tensor holds values that can be read."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
     return not (tensor.is_meta or isinstance(tensor, FakeTensor) or tensor.layout is not torch.strided)
 
 
 def values_of(tensor: torch.Tensor) -> Values | None:
     """The values of a tensor, without a copy where NumPy has its type; None for types that it has not."""
-    with _disable_current_modes():
+    with beneath_modes():
         held = tensor.detach().cpu()
         return np.asarray(held.float() if held.dtype == torch.bfloat16 else held)

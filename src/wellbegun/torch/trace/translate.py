@@ -27,6 +27,7 @@ from wellbegun.graph.facts import (
 )  # fmt: skip
 from wellbegun.graph.function import Function, Number, Root, Scalar, call
 from wellbegun.graph.model import Entries, Slot
+from wellbegun.torch.compat import FakeTensor, beneath_modes
 from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.functions import Arguments, arguments_of, array_tree, asked, tree_of
 from wellbegun.torch.trace.tensors import number_of, tensors_in
@@ -128,12 +129,9 @@ def _operand(node: Any) -> int | None:
 
 def _slope(weight: torch.Tensor) -> float:
     """Mean slope of a PReLU, or torch's initial one where the values do not exist yet."""
-    from torch._subclasses.fake_tensor import FakeTensor
-    from torch.utils._python_dispatch import _disable_current_modes
-
     if weight.is_meta or isinstance(weight, FakeTensor):
         return 0.25
-    with _disable_current_modes():
+    with beneath_modes():
         return float(weight.detach().double().mean())
 
 

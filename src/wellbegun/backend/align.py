@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from wellbegun.backend import Strayed
+from wellbegun.backend.values import Strayed
 from wellbegun.graph import ModelGraph, Operation, idle
 
 
