@@ -2,6 +2,9 @@
 
 import os
 
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before JAX is loaded; what is tested is no arithmetic of a GPU
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+
 import pytest
 import torch
 from hypothesis import settings

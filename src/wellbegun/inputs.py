@@ -1,15 +1,16 @@
 """Inputs that are made up from a shape, the same numbers in every framework."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.engine import fill
-from wellbegun.errors import ArgumentError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.laws import Normal, Uniform
 
 REAL = ("float16", "bfloat16", "float32", "float64")
@@ -60,3 +61,47 @@ def holds_data(batch: object) -> bool:
     if isinstance(batch, (tuple, list)):
         return any(holds_data(item) for item in batch)
     return hasattr(batch, "shape") and not isinstance(batch, (InputSpec, np.generic))
+
+
+Convert = Callable[[Any, str | None], Any]  # an array and the dtype it is to have; None: its own
+
+
+def arguments_of(batch: object, arrays: type, convert: Convert) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of a model's call: a dict is keyword arguments, a tuple or list positional ones.
+
+    Args:
+        batch: Arrays, shapes of arrays to be made up, or containers of them.
+        arrays: The framework's own class of arrays; those of NumPy are arrays everywhere.
+        convert: Makes an array of the framework.
+    Raises:
+        ArgumentTypeError: something that is no batch.
+    """
+    if isinstance(batch, Mapping):
+        return (), {str(key): _argument(value, str(key), arrays, convert) for key, value in batch.items()}
+    if isinstance(batch, (tuple, list)) and not _is_shape(batch):
+        return tuple(_argument(item, f"input{i}", arrays, convert) for i, item in enumerate(batch)), {}
+    return (_argument(batch, "input0", arrays, convert),), {}
+
+
+def _is_shape(value: Any) -> bool:
+    return len(value) > 0 and all(isinstance(size, int) and not isinstance(size, bool) for size in value)
+
+
+def _argument(value: Any, name: str, arrays: type, convert: Convert) -> Any:
+    if isinstance(value, (arrays, np.ndarray)):
+        return convert(value, None)
+    if isinstance(value, str):
+        value = InputSpec.parse(value)
+    elif isinstance(value, (tuple, list)) and _is_shape(value):
+        value = InputSpec(tuple(value))
+    if isinstance(value, InputSpec):
+        return convert(value.draw(name), value.dtype)
+    if isinstance(value, (tuple, list)):
+        items = [_argument(item, f"{name}.{i}", arrays, convert) for i, item in enumerate(value)]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, Mapping):
+        return {key: _argument(item, f"{name}.{key}", arrays, convert) for key, item in value.items()}
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    allowed = "a tensor, an array, a shape, a tuple of these or a dict of keyword arguments"
+    raise ArgumentTypeError(message("batch", "value", allowed, type(value).__name__))

@@ -9,6 +9,9 @@ them out, in place or by substituting values.
 from wellbegun.backend.align import Alignment
 from wellbegun.backend.find import FILES, KNOWN, MODELS, belongs, default, find, named
 from wellbegun.backend.framework import Backend
+from wellbegun.backend.functional import FunctionalSession
+from wellbegun.backend.hosted import HostedHandle
+from wellbegun.backend.program import Equation, Operand, Program, Shown, Step, Traced, Value, read, recorded, values_in
 from wellbegun.backend.session import (
     CrossEntropy,
     Judged,
@@ -37,30 +40,42 @@ __all__ = [
     "Course",
     "CrossEntropy",
     "Effect",
+    "Equation",
+    "FunctionalSession",
     "Handle",
+    "HostedHandle",
     "Inputs",
     "Judged",
     "Loss",
     "Metric",
     "Model",
     "Observer",
+    "Operand",
     "Optimizer",
     "Output",
     "Place",
+    "Program",
     "Receive",
     "Scalar",
     "Scale",
     "Session",
     "Shift",
+    "Shown",
     "Signal",
     "SquaredError",
     "Start",
+    "Step",
     "Strayed",
+    "Traced",
     "Trainer",
+    "Value",
     "belongs",
     "classes_of",
     "default",
     "find",
     "named",
+    "read",
+    "recorded",
     "samples_at",
+    "values_in",
 ]

@@ -28,6 +28,12 @@ KNOWN: Mapping[str, _Known] = {
         "a torch.nn.Module",
         "PyTorch models need torch. Install it: pip install 'wellbegun[torch]'.",
     ),
+    "jax": _Known(
+        "flax.nnx",
+        "Module",
+        "a flax.nnx.Module",
+        "Flax models need jax and flax. Install them: pip install 'wellbegun[jax]'.",
+    ),
 }
 MODELS = " or ".join(known.models for known in KNOWN.values())
 FILES: Mapping[str, str] = {".pt": "torch"}  # ending of a file of batches -> the framework whose own it is
@@ -73,7 +79,7 @@ def named(name: str) -> Backend:
         MissingDependencyError: it is not installed.
     """
     try:
-        importlib.import_module(name)
+        importlib.import_module(KNOWN[name].module)
     except ImportError as error:
         raise MissingDependencyError(f"wellbegun: {KNOWN[name].remedy}") from error
     adapter: Backend = importlib.import_module(f"wellbegun.{name}").BACKEND

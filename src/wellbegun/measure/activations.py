@@ -15,9 +15,10 @@ from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation
 from wellbegun.graph.function import Function
 from wellbegun.graph.meetings import escapes
 from wellbegun.graph.residual import weights_before
+from wellbegun.theory import identify
 from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
 
-Usual = Callable[[Function], tuple[float, float]]
+Usual = Callable[[Function], tuple[float, float, str]]
 _STEP = 1e-4  # of the difference quotient, relative to arguments above 1
 
 
@@ -86,7 +87,7 @@ def _shares(step: Operation, sample: Array, gates: bool, usual: Usual) -> Shares
     x = sample.reshape(-1, units).astype(np.float64)
     if not np.isfinite(x).all():
         return None
-    scale, flat = usual(step.function)
+    scale, flat, name = usual(step.function)
     if not 0 < scale < math.inf:
         return None
     own = _slopes(step.function, x.ravel()).reshape(x.shape)
@@ -94,15 +95,17 @@ def _shares(step: Operation, sample: Array, gates: bool, usual: Usual) -> Shares
         return None
     dead = float((own < DEAD_SLOPE * scale).all(axis=0).mean())
     saturated = np.count_nonzero(own < FLAT_SLOPE * scale) / max(own.size, 1)
-    return Shares(step.name.rstrip("_"), dead, saturated, flat, gates, units, len(x))
+    return Shares(name or step.name.rstrip("_"), dead, saturated, flat, gates, units, len(x))
 
 
-def _usual(function: Function) -> tuple[float, float]:
-    """The RMS slope of a function for standard normal inputs, and the share of them at which it is flat."""
+def _usual(function: Function) -> tuple[float, float, str]:
+    """The RMS slope of a function for standard normal inputs, the share of them at which it is flat, and what it is
+    called if it is a known one."""
     slopes = _slopes(function, standard_inputs())
     with np.errstate(all="ignore"):
         scale = math.sqrt(float(np.mean(slopes**2)))
-    return scale, float((slopes < FLAT_SLOPE * scale).mean())
+    known = identify(function)
+    return scale, float((slopes < FLAT_SLOPE * scale).mean()), "" if known is None else known[0]
 
 
 def _slopes(function: Function, x: Array) -> Array:

@@ -32,8 +32,10 @@ def scores_of_softmax(operation: Operation, logits: Handle, weights: Handle) -> 
         return _NOTHING
     if operation.axis is not None and operation.axis != rank - 1:
         logits = logits.transposed([*(axis for axis in range(rank) if axis != operation.axis), operation.axis])
-    most = (SAMPLES, HEADS)[: rank - 2]
-    places = [*map(slice, most), *[slice(None)] * (rank - 2 - len(most)), _every(logits.shape[-2])]
+    first = next((axis for axis in range(rank - 4) if logits.shape[axis] != 1), max(rank - 4, 0))  # samples
+    most = (slice(SAMPLES), slice(HEADS))[: rank - 2 - first]
+    between = [slice(None)] * (rank - 2 - first - len(most))
+    places = [*[slice(None)] * first, *most, *between, _every(logits.shape[-2])]
     rows = logits.part(*places).array()
     return _scores(rows.reshape(-1, rows.shape[-1]).astype(np.float64))
 

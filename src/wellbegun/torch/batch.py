@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from wellbegun._arguments import message
-from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, TraceError
-from wellbegun.inputs import InputSpec
+from wellbegun.errors import ArgumentError, ModelError, TraceError
+from wellbegun.inputs import InputSpec, arguments_of
 from wellbegun.torch.huggingface import inputs_of
 
 Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
@@ -40,36 +39,14 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
     """
     if batch is None:
         batch = _guess(model)
-    if isinstance(batch, Mapping):
-        return Call((), {str(key): _leaf(value, str(key)) for key, value in batch.items()})
-    if isinstance(batch, (tuple, list)) and not _is_shape(batch):
-        return Call(tuple(_leaf(item, f"input{i}") for i, item in enumerate(batch)), {})
-    return Call((_leaf(batch, "input0"),), {})
+    return Call(*arguments_of(batch, torch.Tensor, _tensor))
 
 
-def _is_shape(value: Any) -> bool:
-    return len(value) > 0 and all(isinstance(size, int) and not isinstance(size, bool) for size in value)
-
-
-def _leaf(value: Any, name: str) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.detach()
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.array(value))
-    if isinstance(value, str):
-        value = InputSpec.parse(value)
-    elif isinstance(value, (tuple, list)) and _is_shape(value):
-        value = InputSpec(tuple(value))
-    if isinstance(value, InputSpec):
-        return torch.from_numpy(value.draw(name)).to(getattr(torch, value.dtype))
-    if isinstance(value, (tuple, list)):
-        return _like(value, [_leaf(item, f"{name}.{i}") for i, item in enumerate(value)])
-    if isinstance(value, Mapping):
-        return {key: _leaf(item, f"{name}.{key}") for key, item in value.items()}
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    allowed = "a tensor, an array, a shape, a tuple of these or a dict of keyword arguments"
-    raise ArgumentTypeError(message("batch", "value", allowed, type(value).__name__))
+def _tensor(array: Any, dtype: str | None) -> torch.Tensor:
+    if isinstance(array, torch.Tensor):
+        return array.detach()
+    found = torch.from_numpy(np.array(array))
+    return found if dtype is None else found.to(getattr(torch, dtype))
 
 
 def _guess(model: torch.nn.Module) -> Batch:

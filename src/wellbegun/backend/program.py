@@ -1,0 +1,154 @@
+"""A model as a list of equations, for frameworks whose arrays are never written into: values by their numbers.
+
+An equation's index says which it is, however often the program runs; effects change what is known of a value.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from wellbegun.graph import ModelGraph
+from wellbegun.graph.build import Builder
+from wellbegun.graph.facts import Array, Fact
+from wellbegun.graph.provenance import Known as Provenance
+from wellbegun.graph.provenance import Operand as Provided
+from wellbegun.graph.provenance import Reader
+
+
+class Value(NamedTuple):
+    """One value: its number, its array as the builder of graphs sees it, and its dtype."""
+
+    number: int
+    array: Array
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its axes."""
+        return self.array.shape
+
+
+Operand = Value | Any  # a value, or a literal number
+Known = Mapping[int, Any]  # arrays by the numbers of values
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One primitive, what it reads and what it makes."""
+
+    index: int
+    name: str
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    scopes: tuple[str, ...]  # what it runs in, outermost first
+    params: Mapping[str, Any]
+    last: int  # the last equation of it: of a call with derivatives of its own, which is opened too
+    compute: Callable[[Sequence[Any]], Sequence[Any]]
+
+    def values(self, known: Known) -> dict[int, Any]:
+        """What it gives, by the numbers of values, where others are known."""
+        made = self.compute([read(known, operand) for operand in self.inputs])
+        return {value.number: array for value, array in zip(self.outputs, made, strict=True)}
+
+
+@dataclass(frozen=True)
+class Program:
+    """Equations in order, the values they start from, those they give, and constants by their number."""
+
+    equations: tuple[Equation, ...]
+    calls: Mapping[int, Equation]  # calls with derivatives of their own, by the index of their first equation
+    inputs: tuple[Value, ...]
+    outputs: tuple[Operand, ...]
+    constants: Known
+    signals: frozenset[int]  # numbers of the values that depend on the batch
+    stops: frozenset[int] = frozenset()  # equations that no gradient comes back through
+
+    def run(self, given: Known, added: Mapping[int, tuple[Value, Any]]) -> dict[int, Any]:
+        """All values, from those of the inputs. `added`: equation -> what is added to a value that it gives. Calls with
+        derivatives of their own are not opened unless something is added within."""
+        known, at = {**self.constants, **given}, 0
+        while at < len(self.equations):
+            call, equation = self.calls.get(at), self.equations[at]
+            if call is not None and not any(place in added for place in range(at, call.last + 1)):
+                equation = call
+            known.update(equation.values(known))
+            if at in added:
+                value, array = added[at]
+                known[value.number] = known[value.number] + array
+            at = equation.last + 1
+        return known
+
+    def leading(self, wanted: Sequence[Operand]) -> frozenset[int]:
+        """Numbers of the values that gradients of some come back to, these included."""
+        found = {value.number for value in values_in(wanted)}
+        for equation in reversed(self.equations):
+            here = any(value.number in found for value in values_in(equation.outputs))
+            if here and equation.index not in self.stops:
+                found.update(value.number for value in values_in(equation.inputs))
+        return frozenset(found)
+
+
+def read(known: Known, operand: Operand) -> Any:
+    """The array that an operand stands for."""
+    return known[operand.number] if isinstance(operand, Value) else operand
+
+
+def values_in(operands: Sequence[Operand]) -> Iterator[Value]:
+    """The values among operands."""
+    return (operand for operand in operands if isinstance(operand, Value))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One or several equations that do one thing. `fact`: where it is not for the first equation to tell."""
+
+    name: str
+    scope: str
+    equations: tuple[Equation, ...]
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Value, ...]
+    fact: Fact | None = None
+
+    @property
+    def last(self) -> int:
+        """The index of the equation after which its outputs are known."""
+        return self.equations[-1].index
+
+
+class Shown(NamedTuple):
+    """An operation of the graph: the equation after which it is known, and what it reads and makes."""
+
+    operation: int
+    last: int
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+def recorded(
+    builder: Builder, steps: Iterable[tuple[Step, Fact, Reader]], known: dict[int, Provenance]
+) -> Iterator[Shown]:
+    """Tell a builder all steps; those that are operations of its graph. `known`: what is known of each value, by its
+    number; it is filled on the way."""
+    for step, fact, reader in steps:
+        builder.scope, values = step.scope, tuple(values_in(step.inputs))
+        operands = [Provided(known[value.number], value.array) for value in values]
+        made = [value.array for value in step.outputs]
+        record = builder.record(fact, operands, made, name=step.name, reader=reader)
+        known.update((value.number, found) for value, found in zip(step.outputs, record.known, strict=True))
+        if record.operation is not None:
+            inputs = tuple(dict.fromkeys(values[place] for place in record.read))
+            yield Shown(record.operation.index, step.last, inputs, step.outputs)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph beside the program that it was read from."""
+
+    graph: ModelGraph
+    program: Program
+    shown: tuple[Shown, ...]
+    values: Mapping[int, int]  # number of a value in the program -> in the graph
+    parameters: Mapping[str, Value]  # by their first names
+    start: Known  # what the program starts from
+    main: Value | None  # what losses are taken of
+    returned: Callable[[Known], Any]  # what the model returns, where all values are known

@@ -1,0 +1,7 @@
+"""JAX: Flax nnx modules are traced to a graph through their jaxpr, filled and run. Nothing else lives here."""
+
+from wellbegun.jax.framework import JaxBackend
+
+__all__ = ["BACKEND"]
+
+BACKEND = JaxBackend()

@@ -1,0 +1,128 @@
+"""JAX with Flax nnx as `wellbegun.backend` asks for it."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wellbegun._typing import Array, Progress
+from wellbegun.backend import Batch, Loss, Model, Session, Trainer
+from wellbegun.engine import Job, write
+from wellbegun.engine.regions import Region
+from wellbegun.errors import ArgumentError, ModelError
+from wellbegun.graph import ModelGraph, Parameter
+from wellbegun.jax.modules import parameters_of, slots_of
+from wellbegun.jax.session import JaxSession
+from wellbegun.jax.trace import traced
+from wellbegun.laws import Law
+from wellbegun.materialize import Target
+from wellbegun.materialize.target import storage_of
+from wellbegun.planning import Plan
+
+T = TypeVar("T")
+_MOST = 1 << 19  # values that are taken of one parameter
+
+
+class JaxBackend:
+    """Flax nnx modules, whose variables are set in place."""
+
+    name = "jax"
+    remedies: Mapping[str, str] = MappingProxyType({"W801": "# look before {parameter} for jax.lax.stop_gradient"})
+
+    def describe(self, model: Model) -> Mapping[str, Parameter]:
+        return parameters_of(model)
+
+    def prepare(self, model: Model, batch: Batch) -> None:
+        """Nothing waits for a batch in nnx."""
+
+    def trace(
+        self, model: Model, batch: Batch = None, *, gather: bool = False, progress: Progress | None = None
+    ) -> ModelGraph:
+        return traced(model, batch).graph
+
+    @contextmanager
+    def session(
+        self, model: Model, batch: Batch = None, graph: ModelGraph | None = None, *, owner: str = "check"
+    ) -> Iterator[Session]:
+        if not all(parameter.held for parameter in parameters_of(model).values()):
+            raise ArgumentError(f"{owner}: the model is abstract and holds no values; there is nothing to measure.")
+        yield JaxSession(traced(model, batch))
+
+    def agree(self, model: Model, value: T) -> T:
+        """There is one controller."""
+        return value
+
+    def targets(self, model: Model) -> Mapping[str, Target]:
+        parameters, variables = parameters_of(model), {slot.name: slot.variable for slot in slots_of(model)}
+        if abstract := [name for name, parameter in parameters.items() if not parameter.held]:
+            remedy = "Build it with real arrays first: not under nnx.eval_shape."
+            raise ArgumentError(f"initialize: parameter {abstract[0]!r} is abstract and holds no values. {remedy}")
+        return {name: Target(p.shape, p.dtype, _Variable(variables[name])) for name, p in parameters.items()}
+
+    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
+        """The same: its variables are set."""
+        return model
+
+    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+        values = {slot.name: slot.variable.get_value() for slot in slots_of(model)}
+        known = ((name, values.get(name)) for name in names)
+        real = ((n, a) for n, a in known if isinstance(a, jax.Array) and jnp.issubdtype(a.dtype, jnp.floating))
+        flat = ((name, np.asarray(array).reshape(-1)) for name, array in real)
+        return {name: (a[:: max(1, a.size // _MOST)].astype(np.float64), a.size) for name, a in flat}
+
+    # ------------------------------------------------------------------ files and texts
+    def read_batch(self, path: Path) -> object:
+        raise ModelError(f"input: cannot read {str(path)!r}: JAX has no such files. Save the batch as .npz.")
+
+    def from_config(self, path: Path, *, light: bool = False) -> Model:
+        raise ModelError(f"model: {str(path)!r} describes a PyTorch model; for JAX give path.py:factory.")
+
+    def save(self, model: Model, plan: Plan, path: str | os.PathLike[str]) -> Path:
+        """Every variable of real numbers under its canonical name, with Flax's order of axes."""
+        from safetensors.numpy import save_file
+
+        from wellbegun.storage import metadata_of, replacing
+
+        values = {slot.name: slot.variable.get_value() for slot in slots_of(model)}
+        arrays = {n: np.asarray(a) for n, a in values.items() if jnp.issubdtype(a.dtype, jnp.floating)}
+        with replacing(path) as new:
+            save_file(arrays, str(new), metadata=metadata_of(plan))
+        return Path(path)
+
+    def loss_against(self, targets: object) -> tuple[Loss, float | None]:
+        labels: Any = jnp.asarray(targets)
+        if jnp.issubdtype(labels.dtype, jnp.floating):
+            return (lambda output: jnp.mean(jnp.square(output - labels))), None
+
+        def entropy(output: Any) -> jax.Array:
+            return -jnp.take_along_axis(jax.nn.log_softmax(output), labels[..., None], axis=-1).mean()
+
+        return entropy, math.log(max(int(labels.max()) + 1, 2))
+
+    def trainer(self) -> Trainer:
+        raise ArgumentError("race: races train PyTorch models; a Flax module can be planned, initialized and checked.")
+
+
+class _Variable:
+    """Arrays are never written into: a variable gets another one, on the devices where its old one is."""
+
+    def __init__(self, variable: Any) -> None:
+        self._variable = variable
+
+    def draw(self, law: Law, job: Job, axes: tuple[int, ...]) -> bool:
+        old = self._variable.get_value()
+        host = np.empty(old.shape, storage_of(job.dtype))
+        write(law, host.transpose(axes), job)
+        self._variable.set_value(jax.device_put(host.view(old.dtype), old.sharding))
+        return True
+
+    def put(self, region: Region, values: Array) -> None:
+        """Never: `draw` does it all."""
+        raise NotImplementedError  # pragma: no cover

@@ -1,0 +1,137 @@
+"""A function as one flat list of equations: calls within calls are opened, so an equation's index says which it is."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from wellbegun.backend import Equation, Operand, Program, Value, values_in
+from wellbegun.graph.facts import Array, Numbers
+
+_OPENED = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # where an equation keeps the body of a call
+_CLOSED = frozenset({"scan", "while", "cond"})  # whose bodies run as often as values say
+_CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})  # with derivatives of their own
+
+
+class _Flattener:
+    def __init__(self) -> None:
+        self.equations: list[Equation] = []
+        self.calls: dict[int, Equation] = {}
+        self.constants: dict[int, Any] = {}
+        self.signals: set[int] = set()
+        self.values = 0
+
+    def value(self, shape: tuple[int, ...], dtype: Any) -> Value:
+        self.values += 1
+        real, complex_ = jnp.issubdtype(dtype, jnp.floating), jnp.issubdtype(dtype, jnp.complexfloating)
+        numbers: Numbers = "real" if real else "complex" if complex_ else "integer"
+        return Value(self.values, Array(tuple(shape), numbers), str(dtype))
+
+    def open(self, body: Any, operands: Sequence[Operand], scopes: tuple[str, ...]) -> tuple[Operand, ...]:
+        """The equations of a body, given what it is called with; what it gives."""
+        inner, known = getattr(body, "jaxpr", body), dict[Any, Operand]()
+        known.update(zip(inner.invars, operands, strict=True))
+        for variable, held in zip(inner.constvars, getattr(body, "consts", ()), strict=True):
+            known[variable] = self.value(variable.aval.shape, variable.aval.dtype)
+            self.constants[self.values] = held
+
+        def operand(atom: Any) -> Operand:
+            return atom.val if isinstance(atom, core.Literal) else known[atom]
+
+        for source in inner.eqns:
+            inputs = tuple(operand(atom) for atom in source.invars)
+            within = (*scopes, *filter(None, str(source.source_info.name_stack).split("/")))
+            known.update(zip(source.outvars, self._equation(source, inputs, within), strict=True))
+        return tuple(operand(atom) for atom in inner.outvars)
+
+    def _equation(self, source: Any, inputs: tuple[Operand, ...], scopes: tuple[str, ...]) -> tuple[Operand, ...]:
+        called, name, first = _body(source), source.primitive.name, len(self.equations)
+        if called is None or len(getattr(called, "jaxpr", called).invars) != len(inputs):
+            if name == "dot_general" and all(value.number in self.signals for value in values_in(inputs)):
+                return self._product(source, inputs, scopes)
+            shapes = [(variable.aval.shape, variable.aval.dtype) for variable in source.outvars]
+            return self._add(name, inputs, shapes, scopes, source.params, source.primitive)
+        made = self.open(called, inputs, scopes)
+        last = len(self.equations) - 1
+        own = {value.number for equation in self.equations[first:] for value in values_in(equation.outputs)}
+        whole = all(isinstance(value, Value) and value.number in own for value in made)
+        if name in _CUSTOM and last >= first and whole and len(set(made)) == len(made):
+            compute = partial(_run, source.primitive, source.params)
+            self.calls[first] = Equation(first, name, inputs, made, scopes, source.params, last, compute)
+        return made
+
+    def _add(
+        self,
+        name: str,
+        inputs: tuple[Operand, ...],
+        shapes: Sequence[tuple[tuple[int, ...], Any]],
+        scopes: tuple[str, ...],
+        params: dict[str, Any],
+        primitive: Any = None,
+    ) -> tuple[Value, ...]:
+        index, made = len(self.equations), tuple(self.value(shape, dtype) for shape, dtype in shapes)
+        compute = partial(_run, primitive or getattr(jax.lax, name), params)
+        self.equations.append(Equation(index, name, inputs, made, scopes, params, index, compute))
+        if any(value.number in self.signals for value in values_in(inputs)):
+            self.signals.update(value.number for value in made)
+        return made
+
+    def _product(self, source: Any, inputs: tuple[Operand, ...], scopes: tuple[str, ...]) -> tuple[Operand, ...]:
+        """A product of two signals as one of matrices (..., rows, terms) and (..., terms, columns): what is measured of
+        attentions looks at rows and columns, wherever a model has its heads."""
+        (summed, others), (first, second) = source.params["dimension_numbers"]
+        left, right, output = *inputs, source.outvars[0].aval
+        rows = [axis for axis in range(len(left.shape)) if axis not in (*summed, *first)]
+        columns = [axis for axis in range(len(right.shape)) if axis not in (*others, *second)]
+        left = self._matrices(left, [*first], [rows, [*summed]], scopes)
+        right = self._matrices(right, [*second], [[*others], columns], scopes)
+        batch = tuple(range(len(first)))
+        params = dict(source.params, dimension_numbers=(((len(batch) + 1,), (len(batch),)), (batch, batch)))
+        shape = (*left.shape[:-1], right.shape[-1])
+        made = self._add("dot_general", (left, right), [(shape, output.dtype)], scopes, params, source.primitive)
+        return made if shape == output.shape else (self._reshaped(made[0], output.shape, scopes),)
+
+    def _matrices(self, value: Value, batch: list[int], sides: list[list[int]], scopes: tuple[str, ...]) -> Value:
+        order = (*batch, *sides[0], *sides[1])
+        if order != tuple(range(len(order))):
+            shape = tuple(value.shape[axis] for axis in order)
+            (value,) = self._add("transpose", (value,), [(shape, value.dtype)], scopes, {"permutation": order})
+        kept = value.shape[: len(batch)]
+        split = len(batch) + len(sides[0])
+        shape = (*kept, math.prod(value.shape[len(batch) : split]), math.prod(value.shape[split:]))
+        return value if shape == value.shape else self._reshaped(value, shape, scopes)
+
+    def _reshaped(self, value: Value, shape: tuple[int, ...], scopes: tuple[str, ...]) -> Value:
+        return self._add("reshape", (value,), [(shape, value.dtype)], scopes, {"new_sizes": tuple(shape)})[0]
+
+
+def _run(primitive: Any, params: dict[str, Any], inputs: Sequence[Any]) -> list[Any]:
+    if not hasattr(primitive, "bind"):
+        return [primitive(*inputs, **params)]
+    found = primitive.bind(*inputs, **primitive.get_bind_params(params))
+    return list(found) if primitive.multiple_results else [found]
+
+
+def _body(source: Any) -> Any:
+    if source.primitive.name in _CLOSED:
+        return None
+    return next((source.params[key] for key in _OPENED if hasattr(source.params.get(key), "eqns")), None)
+
+
+def program_of(closed: Any, batch: int) -> Program:
+    """The flat form of what `jax.make_jaxpr` gave; `batch`: the first input that is no state of the model."""
+    made = _Flattener()
+    inputs = tuple(made.value(variable.aval.shape, variable.aval.dtype) for variable in closed.jaxpr.invars)
+    made.signals.update(value.number for value in inputs[batch:])
+    outputs = made.open(closed, inputs, ())
+    stops = frozenset(equation.index for equation in made.equations if _stops(equation))
+    return Program(tuple(made.equations), made.calls, inputs, outputs, made.constants, frozenset(made.signals), stops)
+
+
+def _stops(equation: Equation) -> bool:
+    integers = all(value.array.numbers == "integer" for value in values_in(equation.outputs))
+    return integers or equation.name == "stop_gradient"

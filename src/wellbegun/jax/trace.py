@@ -1,0 +1,90 @@
+"""A Flax module and a batch -> the graph of one forward pass, read from its jaxpr."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from wellbegun._arguments import told
+from wellbegun.backend import Program, Traced, Value, read, recorded, values_in
+from wellbegun.errors import TraceError
+from wellbegun.graph.build import Builder
+from wellbegun.graph.provenance import Fixed, Known, Signal
+from wellbegun.jax.facts import Reader, fact_of
+from wellbegun.jax.jaxpr import program_of
+from wellbegun.jax.modules import Pure, parameters_of, pure
+from wellbegun.jax.steps import steps_of
+
+
+def traced(model: Any, batch: object) -> Traced:
+    """The graph and its program; nothing is computed, and nothing about the model changes.
+
+    Raises:
+        TraceError: the forward pass failed. What `pure` raises.
+    """
+    whole = pure(model, batch)
+    closed, shapes = _jaxpr(whole)
+    program = program_of(closed, len(whole.state))
+    held = (*whole.state, *whole.arrays)
+    start = {value.number: array for value, array in zip(program.inputs, held, strict=True)}
+    builder = Builder(parameters_of(model), channels_last=True)
+    known, parameters, attributes = _known(builder, whole, program, start)
+    nodes = ((".".join(map(str, path)), node) for path, node in nnx.iter_graph(model))
+    modules = {path: node for path, node in nodes if isinstance(node, nnx.Module)}
+    steps = ((step, fact_of(step), Reader(step)) for step in steps_of(program, modules, attributes))
+    shown = tuple(recorded(builder, steps, known))
+    graph = builder.graph(known[value.number] for value in values_in(program.outputs))
+    values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}
+    unflatten = partial(jax.tree.unflatten, jax.tree.structure(shapes))
+    main = _main(unflatten(program.outputs), program.outputs)
+
+    def returned(known: Mapping[int, Any]) -> Any:
+        return unflatten([read(known, operand) for operand in program.outputs])
+
+    return Traced(graph, program, shown, values, parameters, start, main, returned)
+
+
+def _jaxpr(whole: Pure) -> tuple[Any, Any]:
+    try:
+        return jax.make_jaxpr(whole.function, return_shape=True)(whole.state, whole.arrays)
+    except Exception as error:  # whatever a model raises: it is told with its place, and the cause is kept
+        shapes = ", ".join(str(array.shape) for array in whole.arrays)
+        raise TraceError(
+            f"trace: the forward pass failed on inputs of shape {shapes}: {told(error)} Check that the batch is what "
+            "the model takes (shape, dtype, order of arguments); the model was not changed."
+        ) from error
+
+
+def _main(result: Any, outputs: Sequence[Any]) -> Value | None:
+    """The logits, if something is called so, or the first real or complex output."""
+    logits = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
+    found = (value for value in values_in(outputs) if value.array.numbers != "integer")
+    return logits if isinstance(logits, Value) else next(found, None)
+
+
+def _known(
+    builder: Builder, whole: Pure, program: Program, start: Mapping[int, Any]
+) -> tuple[dict[int, Known], dict[str, Value], dict[int, str]]:
+    """What is known of the values that a program starts from; parameters by their first names, and what modules call
+    them."""
+    held = {**{number: start[number] for number in start if number not in program.signals}, **program.constants}
+    known: dict[int, Known] = {number: Fixed(values=partial(_held, array)) for number, array in held.items()}
+    parameters: dict[str, Value] = {}
+    attributes: dict[int, str] = {}
+    for value, slot in zip(program.inputs, whole.slots, strict=False):
+        if isinstance(slot.variable, nnx.Param):
+            first = builder.parameters[slot.name].tied_to or slot.name
+            known[value.number] = builder.parameter(first, value.array)
+            parameters[first], attributes[value.number] = value, str(slot.path[-1])
+    known.update((value.number, builder.batch(value.array)) for value in program.inputs[len(whole.slots) :])
+    return known, parameters, attributes
+
+
+def _held(array: Any) -> Any:
+    """An array that exists, and is no key of random numbers."""
+    whole = isinstance(array, (jax.Array, np.ndarray)) and not jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return np.asarray(array) if whole else None
