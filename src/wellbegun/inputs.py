@@ -1,9 +1,9 @@
-"""Inputs that are made up from a shape, the same numbers in every framework."""
+"""What a batch means: arrays, containers of them, and inputs that are made up from a shape, the same everywhere."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -63,6 +63,41 @@ def holds_data(batch: object) -> bool:
     return hasattr(batch, "shape") and not isinstance(batch, (InputSpec, np.generic))
 
 
+# ---------------------------------------------------------------------- containers
+T = TypeVar("T")
+
+
+def arrays_in(node: object, kind: type[T], parts: Callable[[Any], Iterable[object]] = lambda _: ()) -> list[T]:
+    """Every array of this kind in nested tuples, lists, dicts and dataclasses, in order; `parts`: of anything else."""
+    if isinstance(node, kind):
+        return [node]
+    inside: Iterable[object] = parts(node)
+    if isinstance(node, (tuple, list)):
+        inside = node
+    elif isinstance(node, Mapping):
+        inside = node.values()
+    elif hasattr(node, "__dataclass_fields__"):
+        inside = (getattr(node, key) for key in node.__dataclass_fields__)
+    return [array for item in inside for array in arrays_in(item, kind, parts)]
+
+
+def mapped(node: Any, kind: type[T], function: Callable[[T], object]) -> Any:
+    """The same tuples, lists and dicts with a function of every array of this kind."""
+    if isinstance(node, kind):
+        return function(node)
+    if isinstance(node, (tuple, list)):
+        return _like(node, [mapped(item, kind, function) for item in node])
+    if isinstance(node, Mapping):
+        return {key: mapped(item, kind, function) for key, item in node.items()}
+    return node
+
+
+def _like(node: Any, items: list[Any]) -> Any:
+    """A tuple, list or named tuple of the same type with other items."""
+    return type(node)(*items) if hasattr(node, "_fields") else type(node)(items)
+
+
+# ---------------------------------------------------------------------- arguments
 Convert = Callable[[Any, str | None], Any]  # an array and the dtype it is to have; None: its own
 
 
@@ -97,8 +132,7 @@ def _argument(value: Any, name: str, arrays: type, convert: Convert) -> Any:
     if isinstance(value, InputSpec):
         return convert(value.draw(name), value.dtype)
     if isinstance(value, (tuple, list)):
-        items = [_argument(item, f"{name}.{i}", arrays, convert) for i, item in enumerate(value)]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        return _like(value, [_argument(item, f"{name}.{i}", arrays, convert) for i, item in enumerate(value)])
     if isinstance(value, Mapping):
         return {key: _argument(item, f"{name}.{key}", arrays, convert) for key, item in value.items()}
     if value is None or isinstance(value, (bool, int, float)):

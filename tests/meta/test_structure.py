@@ -26,7 +26,7 @@ ROWS = {
     "laws": 3,
     "engine": 4,
     "schemes": 5, "theory": 5, "inputs": 5,
-    "graph": 6,
+    "graph": 6, "huggingface": 6,
     "planning": 7, "health": 7,
     "materialize": 8,
     "storage": 9, "backend": 9,

@@ -11,6 +11,7 @@ from wellbegun.backend.find import FILES, KNOWN, MODELS, belongs, default, find,
 from wellbegun.backend.framework import Backend
 from wellbegun.backend.functional import FunctionalSession
 from wellbegun.backend.hosted import HostedHandle
+from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import Equation, Operand, Program, Shown, Step, Traced, Value, read, recorded, values_in
 from wellbegun.backend.session import (
     CrossEntropy,
@@ -25,6 +26,7 @@ from wellbegun.backend.session import (
     SquaredError,
     Start,
     classes_of,
+    main_of,
 )
 from wellbegun.backend.training import Batch, Course, Inputs, Metric, Model, Optimizer, Trainer, samples_at
 from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, Shift, Strayed
@@ -69,10 +71,13 @@ __all__ = [
     "Traced",
     "Trainer",
     "Value",
+    "View",
     "belongs",
     "classes_of",
     "default",
     "find",
+    "holders",
+    "main_of",
     "named",
     "read",
     "recorded",

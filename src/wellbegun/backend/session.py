@@ -1,8 +1,8 @@
 """One model with one batch: run, looked at, gradients sent back."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.values import Attended, Handle, Observer
@@ -10,6 +10,7 @@ from wellbegun.graph import ModelGraph
 
 Output: TypeAlias = object  # whatever a model returns
 Scalar: TypeAlias = object  # what a loss of the user's gives
+T = TypeVar("T")
 Loss: TypeAlias = Callable[[Output], Scalar]  # of the model's output, in the framework's own arithmetic
 
 
@@ -28,6 +29,12 @@ def classes_of(shape: tuple[int, ...]) -> tuple[int, int]:
         return 1, 0
     axis = 1 if len(shape) == 2 or len(shape) > 3 else 2
     return shape[axis], axis
+
+
+def main_of(result: object, kind: type[T], real: Iterable[T]) -> T | None:
+    """What losses are taken of: the logits, if a model calls something so, or the first of its `real` outputs."""
+    logits = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
+    return logits if isinstance(logits, kind) else next(iter(real), None)
 
 
 @dataclass(frozen=True, eq=False)

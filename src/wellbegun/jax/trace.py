@@ -1,6 +1,6 @@
 """A Flax module and a batch -> the graph of one forward pass, read from its jaxpr."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from wellbegun._arguments import told
-from wellbegun.backend import Program, Traced, Value, read, recorded, values_in
+from wellbegun.backend import Program, Traced, Value, main_of, read, recorded, values_in
 from wellbegun.errors import TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
@@ -40,7 +40,8 @@ def traced(model: Any, batch: object) -> Traced:
     graph = builder.graph(known[value.number] for value in values_in(program.outputs))
     values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}
     unflatten = partial(jax.tree.unflatten, jax.tree.structure(shapes))
-    main = _main(unflatten(program.outputs), program.outputs)
+    real = (value for value in values_in(program.outputs) if value.array.numbers != "integer")
+    main = main_of(unflatten(program.outputs), Value, real)
 
     def returned(known: Mapping[int, Any]) -> Any:
         return unflatten([read(known, operand) for operand in program.outputs])
@@ -57,13 +58,6 @@ def _jaxpr(whole: Pure) -> tuple[Any, Any]:
             f"trace: the forward pass failed on inputs of shape {shapes}: {told(error)} Check that the batch is what "
             "the model takes (shape, dtype, order of arguments); the model was not changed."
         ) from error
-
-
-def _main(result: Any, outputs: Sequence[Any]) -> Value | None:
-    """The logits, if something is called so, or the first real or complex output."""
-    logits = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
-    found = (value for value in values_in(outputs) if value.array.numbers != "integer")
-    return logits if isinstance(logits, Value) else next(found, None)
 
 
 def _known(

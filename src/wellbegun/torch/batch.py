@@ -1,15 +1,16 @@
 """Batches: what the user gives, what a shape means, and where it has to live."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch.distributions import Distribution
 
+from wellbegun.backend import main_of
 from wellbegun.errors import ArgumentError, ModelError, TraceError
-from wellbegun.inputs import InputSpec, arguments_of
-from wellbegun.torch.huggingface import inputs_of
+from wellbegun.huggingface import inputs_of
+from wellbegun.inputs import InputSpec, arguments_of, arrays_in, mapped
 
 Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
 
@@ -23,12 +24,11 @@ class Call:
 
     def tensors(self) -> list[torch.Tensor]:
         """Every tensor in it, in order."""
-        return _leaves([*self.args, *self.kwargs.values()])
+        return outputs_of((self.args, self.kwargs))
 
     def map(self, function: Any) -> "Call":
         """The same call with `function` applied to every tensor."""
-        mapped = _map(self.args, function)
-        return Call(tuple(mapped), {key: _map(value, function) for key, value in self.kwargs.items()})
+        return Call(*mapped((self.args, self.kwargs), torch.Tensor, function))
 
 
 def call_of(batch: Batch, model: torch.nn.Module) -> Call:
@@ -52,9 +52,7 @@ def _tensor(array: Any, dtype: str | None) -> torch.Tensor:
 def _guess(model: torch.nn.Module) -> Batch:
     """Input of a model whose config tells its shape, or its first layer: linear, a lookup table or recurrent."""
     if (named := inputs_of(model)) is not None:
-        return {
-            key: InputSpec(shape, "float32" if high is None else "int64", high) for key, (shape, high) in named.items()
-        }
+        return named
     for module in model.modules():
         if isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
             break  # its input is what a batch has to say
@@ -84,46 +82,20 @@ def place(call: Call, model: torch.nn.Module) -> Call:
     return call.map(move)
 
 
-def _like(node: Any, items: list[Any]) -> Any:
-    """A tuple, list or named tuple of the same type with other items."""
-    return type(node)(*items) if hasattr(node, "_fields") else type(node)(items)
-
-
-def _map(node: Any, function: Any) -> Any:
-    if isinstance(node, torch.Tensor):
-        return function(node)
-    if isinstance(node, (tuple, list)):
-        return _like(node, [_map(item, function) for item in node])
-    if isinstance(node, Mapping):
-        return {key: _map(item, function) for key, item in node.items()}
-    return node
-
-
-def _leaves(node: Any) -> list[torch.Tensor]:
-    if isinstance(node, torch.Tensor):
-        return [node]
-    if isinstance(node, (tuple, list)):
-        return [tensor for item in node for tensor in _leaves(item)]
-    if isinstance(node, Mapping):
-        return [tensor for item in node.values() for tensor in _leaves(item)]
-    if hasattr(node, "__dataclass_fields__"):
-        return [tensor for key in node.__dataclass_fields__ for tensor in _leaves(getattr(node, key))]
-    if isinstance(node, torch.distributions.Distribution):
-        return [tensor for key in node.arg_constraints for tensor in _leaves(vars(node).get(key))]
-    return []
-
-
 def outputs_of(result: Any) -> list[torch.Tensor]:
     """Tensors in whatever a model returned: tensor, tuple, dict, dataclass or distribution."""
-    return _leaves(result)
+    return arrays_in(result, torch.Tensor, _parameters)
+
+
+def _parameters(node: object) -> list[object]:
+    """Of a distribution."""
+    return [vars(node).get(key) for key in node.arg_constraints] if isinstance(node, Distribution) else []
 
 
 def main_output(result: Any) -> torch.Tensor:
     """The tensor a loss is taken of: the logits, or the first floating-point output."""
-    logits = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
-    if isinstance(logits, torch.Tensor):
-        return logits
-    for tensor in outputs_of(result):
-        if tensor.is_floating_point() or tensor.is_complex():
-            return tensor
-    raise TraceError("check: the model returns no floating-point tensor, so there is nothing to take a loss of.")
+    real = (tensor for tensor in outputs_of(result) if tensor.is_floating_point() or tensor.is_complex())
+    found = main_of(result, torch.Tensor, real)
+    if found is None:
+        raise TraceError("check: the model returns no floating-point tensor, so there is nothing to take a loss of.")
+    return found

@@ -61,7 +61,6 @@ __all__ = [
     "SpectralNormStep",
     "WeightNormStep",
     "beneath_modes",
-    "builder_of",
     "bump_version",
     "compiled",
     "compiler_loaded",
@@ -204,14 +203,6 @@ def shard_of(tensor: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
     sizes, offsets = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
     return tuple(sizes), tuple(offsets)
-
-
-# ---------------------------------------------------------------------- transformers
-def builder_of(kind: Any) -> Callable[[Any], torch.nn.Module]:
-    """What builds a model of a class of transformers from its config, in the dtype and with the attention that the
-    config asks for: its public name takes the name of a task, which a config does not tell."""
-    build: Callable[[Any], torch.nn.Module] = kind._from_config
-    return build
 
 
 # ---------------------------------------------------------------------- the probe

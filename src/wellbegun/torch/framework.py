@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
@@ -11,23 +11,24 @@ from typing import Any, TypeVar
 import torch
 from torch.nn import functional
 
+from wellbegun import huggingface
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import Batch, Loss, Model, Session, Trainer
 from wellbegun.errors import TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.materialize import Target
 from wellbegun.planning import Plan
+from wellbegun.storage import metadata_of, replacing
 from wellbegun.torch import lazy, shards
-from wellbegun.torch.huggingface import from_config
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
-from wellbegun.torch.saving import save_weights
 from wellbegun.torch.session import session
 from wellbegun.torch.targets import targets
 from wellbegun.torch.trace.recording import check_model, trace
 from wellbegun.torch.training import TorchTrainer
 
 T = TypeVar("T")
+LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
 _MOST = 1 << 19  # values that are taken of one parameter
 
 
@@ -107,11 +108,15 @@ class TorchBackend:
 
     def from_config(self, path: Path, *, light: bool = False) -> Model:
         """Of Hugging Face."""
-        return from_config(path, light=light)
+        return huggingface.built(path, _unless_large if light else lambda make: make())
 
     def save(self, model: Model, plan: Plan, path: str | os.PathLike[str]) -> Path:
-        """As `safetensors.torch.load_model` reads it."""
-        return save_weights(check_model(model), plan, path)
+        """Tied tensors are stored once; `safetensors.torch.load_model(model, path)` reads the weights back."""
+        from safetensors.torch import save_model
+
+        with replacing(path) as new:
+            save_model(check_model(model), str(new), metadata=metadata_of(plan))
+        return Path(path)
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         """Of whatever `torch.as_tensor` takes."""
@@ -127,3 +132,10 @@ class TorchBackend:
     def trainer(self) -> Trainer:
         """Trainings with one thread."""
         return TorchTrainer()
+
+
+def _unless_large(make: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    """The model; a large one without memory."""
+    with torch.device("meta"):
+        model = make()
+    return model if sum(tensor.numel() for tensor in model.parameters()) >= LARGE else make()

@@ -1,35 +1,31 @@
 """Hugging Face: a model from the config.json that describes it, without its weights and without a network; and an
-input of the right form for any model of that library, from its config."""
+input of the right form for any model of that library, from its config. The library itself knows the framework."""
 
 import inspect
 import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, TypeVar
 
 from wellbegun._arguments import nearest, told
 from wellbegun.errors import MissingDependencyError, ModelError
-from wellbegun.torch.compat import builder_of
+from wellbegun.inputs import InputSpec
 
-LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
+T = TypeVar("T")
 _ROWS = 4  # samples of a made-up batch, as for other models
 _TOKENS, _AUDIO, _SIDE = 32, 16_000, 64  # longest text, samples of sound, side of an image where the config has none
 
-Spec = tuple[tuple[int, ...], int | None]  # shape, and the bound of integers
 
-
-def from_config(path: Path, *, light: bool = False) -> torch.nn.Module:
+def built(path: Path, run: Callable[[Callable[[], T]], T]) -> T:
     """The model that a config.json (or a folder with one) describes, with the values its class gives by itself.
 
     Args:
         path: The file, or its folder.
-        light: Whether a model of 100 M parameters or more may stay on the meta device, without memory.
+        run: Given a function that makes the model, calls it, where the framework wants that to happen.
     Raises:
         ModelError: no such file, no config, or a class that cannot be built from it. MissingDependencyError: the
             package transformers is not installed.
@@ -41,16 +37,10 @@ def from_config(path: Path, *, light: bool = False) -> torch.nn.Module:
         config = _config(transformers, data, path)
         build = _class(transformers, data, path)
         try:
-            if light:
-                with torch.device("meta"):
-                    model: torch.nn.Module = build(config)
-                if sum(tensor.numel() for tensor in model.parameters()) >= LARGE:
-                    return model
-            model = build(config)
+            return run(lambda: build(config))
         except Exception as error:  # whatever the library raises on a config it cannot build
             remedy = "If it needs files that are not here, write a factory: path.py:factory."
             raise ModelError(f"model: {str(path)!r} cannot be built: {told(error)} {remedy}") from error
-    return model
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -129,19 +119,20 @@ def _class(transformers: Any, data: dict[str, Any], path: Path) -> Any:
     named = (data.get("architectures") or [None])[0]
     if named is None:
         return transformers.AutoModel.from_config
-    found = getattr(transformers, str(named), None)
-    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
+    found: Any = getattr(transformers, str(named), None)
+    known = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
+    if not known:
         remedy = 'Remove "architectures" from it for the plain model of its type, or write path.py:factory.'
         raise ModelError(
             f"model: {str(path)!r} names the class {named!r}, which transformers {transformers.__version__} does not "
             f"have. {remedy}"
         )
-    return builder_of(found)
+    return found._from_config  # in the dtype that the config asks for; the public name takes that of a task
 
 
 # ---------------------------------------------------------------------- inputs
-def inputs_of(model: torch.nn.Module) -> Mapping[str, Spec] | None:
-    """Names and shapes of inputs for a model of that library; None for any other, or if its config does not tell."""
+def inputs_of(model: object) -> Mapping[str, InputSpec] | None:
+    """Inputs by name for a model of that library; None for any other, or if its config does not tell."""
     transformers = sys.modules.get("transformers")
     if transformers is None or not isinstance(model, transformers.PreTrainedModel):
         return None
@@ -159,25 +150,26 @@ def inputs_of(model: torch.nn.Module) -> Mapping[str, Spec] | None:
     return known if known and len(known) == len(found) else None
 
 
-def _spec(name: str, config: Any) -> Spec | None:
+def _spec(name: str, config: Any) -> InputSpec | None:
     if name in ("input_ids", "decoder_input_ids"):
         words = config.get_text_config()
         most = getattr(words, "max_position_embeddings", None) or getattr(words, "max_target_positions", None)
         length = min(_TOKENS, most) if isinstance(most, int) and most > 0 else _TOKENS
         size = getattr(words, "vocab_size", None)
-        return None if size is None else ((_ROWS, length), int(size))
+        return None if size is None else InputSpec((_ROWS, length), "int64", int(size))
     if name == "pixel_values":
-        return _image(getattr(config, "vision_config", None) or config)
+        return InputSpec((_ROWS, *_image(getattr(config, "vision_config", None) or config)))
     if name == "input_values":
-        return (_ROWS, _AUDIO), None
+        return InputSpec((_ROWS, _AUDIO))
     if name == "input_features" and hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions"):
-        return (_ROWS, config.num_mel_bins, 2 * config.max_source_positions), None  # two frames for each position
+        return InputSpec((_ROWS, config.num_mel_bins, 2 * config.max_source_positions))  # two frames for each position
     return None
 
 
-def _image(config: Any) -> Spec:
+def _image(config: Any) -> tuple[int, ...]:
+    """Channels and sides."""
     inner = getattr(config, "backbone_config", None) or config
     side = getattr(config, "image_size", None) or getattr(inner, "image_size", None) or _SIDE
     sides = tuple(side) if isinstance(side, (list, tuple)) else (side, side)
     channels = getattr(config, "num_channels", None) or getattr(inner, "num_channels", None) or 3
-    return (_ROWS, int(channels), *(int(size) for size in sides)), None
+    return (int(channels), *(int(size) for size in sides))
