@@ -11,6 +11,7 @@ from wellbegun.backend.find import FILES, KNOWN, MODELS, belongs, default, find,
 from wellbegun.backend.framework import Backend
 from wellbegun.backend.functional import FunctionalSession
 from wellbegun.backend.hosted import HostedHandle
+from wellbegun.backend.knowledge import Knowledge
 from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import Equation, Operand, Program, Shown, Step, Traced, Value, read, recorded, values_in
 from wellbegun.backend.session import (
@@ -28,7 +29,20 @@ from wellbegun.backend.session import (
     classes_of,
     main_of,
 )
-from wellbegun.backend.training import Batch, Course, Inputs, Metric, Model, Optimizer, Trainer, samples_at
+from wellbegun.backend.training import (
+    Batch,
+    Course,
+    Inputs,
+    Metric,
+    Model,
+    Optimizer,
+    Trainer,
+    batches,
+    host_randomness,
+    samples_at,
+    score,
+    trained,
+)
 from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, Shift, Strayed
 
 __all__ = [
@@ -48,6 +62,7 @@ __all__ = [
     "HostedHandle",
     "Inputs",
     "Judged",
+    "Knowledge",
     "Loss",
     "Metric",
     "Model",
@@ -72,15 +87,19 @@ __all__ = [
     "Trainer",
     "Value",
     "View",
+    "batches",
     "belongs",
     "classes_of",
     "default",
     "find",
     "holders",
+    "host_randomness",
     "main_of",
     "named",
     "read",
     "recorded",
     "samples_at",
+    "score",
+    "trained",
     "values_in",
 ]

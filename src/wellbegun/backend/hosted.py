@@ -23,7 +23,6 @@ class HostedHandle:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As stored."""
         return self._read().shape
 
     @property
@@ -32,38 +31,30 @@ class HostedHandle:
         return {"f": "real", "V": "real", "c": "complex"}.get(self._read().dtype.kind, "integer")  # type: ignore[return-value]
 
     def norm(self, less: Array | None = None, axis: int = -1) -> float:
-        """Length of all entries as one vector."""
         found = self.array() if less is None else self.array() - along(less, len(self.shape), axis)
         wide = found.astype(np.complex128 if found.dtype.kind == "c" else np.float64)
         return float(np.sqrt(np.vdot(wide, wide).real))
 
     def minus(self, other: Handle) -> Handle:
-        """The difference."""
         return HostedHandle(lambda: self.array() - other.array())
 
     def largest(self) -> float:
-        """Largest magnitude."""
         return float(np.abs(self.array()).max(initial=0))
 
     def finite(self) -> bool:
-        """Whether every entry is."""
         return bool(np.isfinite(self.array()).all())
 
     def mean(self, axis: int) -> Array:
-        """Of each unit."""
         found = np.moveaxis(self.array(), axis, -1)
         return np.asarray(found.reshape(-1, found.shape[-1]).mean(axis=0))
 
     def part(self, *index: slice | Array) -> Handle:
-        """Some entries."""
         return HostedHandle(lambda: self._read()[index])
 
     def transposed(self, axes: Sequence[int]) -> Handle:
-        """Axes in another order."""
         return HostedHandle(lambda: self._read().transpose(tuple(axes)))
 
     def entries(self, most: int) -> Array:
-        """Some entries, flat."""
         flat = self.array().reshape(-1)
         return flat[:: max(1, flat.size // most)]
 

@@ -1,12 +1,18 @@
 """Short trainings, as races need them."""
 
+import math
+import random
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import numpy as np
+
 from wellbegun._typing import Array
-from wellbegun.backend.session import Output, Scalar
+from wellbegun.backend.session import Output, Scalar, classes_of
+
+DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for
 
 Model: TypeAlias = object  # a model of the framework
 Batch: TypeAlias = object  # tensors, arrays or shapes, in the forms that `wellbegun.plan` takes
@@ -30,6 +36,58 @@ def samples_at(inputs: Inputs, places: Array) -> Inputs:
     if isinstance(inputs, dict):
         return {name: part[places] for name, part in inputs.items()}
     return tuple(part[places] for part in inputs) if isinstance(inputs, tuple) else inputs[places]
+
+
+def batches(orders: Iterable[Array], size: int) -> Iterator[Array]:
+    """Places of the samples of each batch: orders of all samples, one after the other, cut after every `size`.
+
+    >>> [places.tolist() for places in batches([np.array([2, 0, 1]), np.array([1, 2, 0])], 2)]
+    [[2, 0], [1, 1], [2, 0]]
+    """
+    waiting = np.empty(0, np.int64)
+    for order in orders:
+        waiting = np.concatenate([waiting, order])
+        while len(waiting) >= size:
+            yield waiting[:size]
+            waiting = waiting[size:]
+
+
+def trained(
+    course: Course, order: Iterator[Array], step: Callable[[Array], tuple[float, Callable[[], None]]]
+) -> tuple[list[float], bool]:
+    """Loss before each update, and whether it diverged. `step`: places of samples -> their loss, and the update."""
+    losses: list[float] = []
+    for _, places in zip(range(course.steps), order, strict=False):
+        loss, update = step(places)
+        losses.append(loss)
+        if not math.isfinite(loss) or loss > DIVERGED * max(losses[0], course.chance or 0.0):
+            return losses, True
+        update()
+    return losses, False
+
+
+def score(output: Array, targets: Array) -> float:
+    """Share of classes named correctly, or R² for real targets: higher is better, 1 is perfect.
+
+    >>> score(np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([0, 0]))
+    0.5
+    """
+    if not np.issubdtype(targets.dtype, np.floating):
+        return float((output.argmax(classes_of(output.shape)[1]) == targets).mean())
+    wanted = targets.astype(output.dtype).astype(np.float64)
+    error = np.square(output.reshape(targets.shape) - wanted).mean()
+    return float(1 - error / wanted.var())
+
+
+@contextmanager
+def host_randomness() -> Iterator[None]:
+    """The random states of NumPy and of Python come back."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 Metric: TypeAlias = Callable[[object, object], object]  # of outputs and targets: a number

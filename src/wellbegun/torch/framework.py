@@ -50,11 +50,9 @@ class TorchBackend:
     remedies = _REMEDIES
 
     def describe(self, model: Model) -> Mapping[str, Parameter]:
-        """Parameters by name."""
         return parameters_of(check_model(model))[0]
 
     def prepare(self, model: Model, batch: Batch) -> None:
-        """Shapes for lazy parameters."""
         lazy.materialize(check_model(model), batch)
 
     def trace(
@@ -73,19 +71,15 @@ class TorchBackend:
     def session(
         self, model: Model, batch: Batch = None, graph: ModelGraph | None = None, *, owner: str = "check"
     ) -> AbstractContextManager[Session]:
-        """The module itself, run under the recorder."""
         return session(check_model(model), batch, graph, owner=owner)
 
     def agree(self, model: Model, value: T) -> T:
-        """Of the mesh that holds the shards."""
         return shards.agreed(check_model(model), value)
 
     def targets(self, model: Model) -> Mapping[str, Target]:
-        """The module's own memory."""
         return targets(check_model(model))
 
-    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:  # noqa: ARG002 - they are its own memory
-        """The same module."""
+    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:  # they are its own memory
         return model
 
     def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
@@ -107,7 +101,6 @@ class TorchBackend:
         return torch.load(path, weights_only=True)
 
     def from_config(self, path: Path, *, light: bool = False) -> Model:
-        """Of Hugging Face."""
         return huggingface.built(path, _unless_large if light else lambda make: make())
 
     def save(self, model: Model, plan: Plan, path: str | os.PathLike[str]) -> Path:
@@ -130,7 +123,6 @@ class TorchBackend:
         )
 
     def trainer(self) -> Trainer:
-        """Trainings with one thread."""
         return TorchTrainer()
 
 

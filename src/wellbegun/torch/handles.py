@@ -23,57 +23,45 @@ class TensorHandle:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As stored."""
         return tuple(self.tensor.shape)
 
     @property
     def kind(self) -> Literal["real", "complex", "integer"]:
-        """What its entries are."""
         return "real" if self.tensor.is_floating_point() else "complex" if self.tensor.is_complex() else "integer"
 
     def norm(self, less: Array | None = None, axis: int = -1) -> float:
-        """Length of all entries as one vector."""
         return norm(self.tensor if less is None else self.tensor - along(less, self.tensor, axis))
 
     def minus(self, other: Handle) -> Handle:
-        """The difference."""
         assert isinstance(other, TensorHandle)
         return TensorHandle(self.tensor - other.tensor)
 
     def largest(self) -> float:
-        """Largest magnitude."""
         flat = self.tensor.flatten()
         return float(torch.linalg.vector_norm(flat, ord=math.inf)) if self.tensor.numel() else 0.0
 
     def finite(self) -> bool:
-        """Whether every entry is."""
         return bool(torch.isfinite(self.tensor).all())
 
     def mean(self, axis: int) -> Array:
-        """Of each unit."""
         flat = self.tensor.movedim(axis, -1).reshape(-1, self.tensor.shape[axis])
         return numpy(flat.mean(dim=0))
 
     def part(self, *index: slice | Array) -> Handle:
-        """Some entries."""
         places = (at if isinstance(at, slice) else torch.from_numpy(at).to(self.tensor.device) for at in index)
         return TensorHandle(self.tensor[tuple(places)])
 
     def transposed(self, axes: Sequence[int]) -> Handle:
-        """Axes in another order."""
         return TensorHandle(self.tensor.permute(tuple(axes)))
 
     def entries(self, most: int) -> Array:
-        """Some entries, flat."""
         flat = self.tensor.reshape(-1)
         return numpy(flat[:: max(1, flat.numel() // most)])
 
     def array(self) -> Array:
-        """All entries."""
         return numpy(self.tensor)
 
     def spread(self, keys: Handle, scale: float) -> float:
-        """Of products with keys."""
         assert isinstance(keys, TensorHandle)
         query, key = self.tensor, keys.tensor
         if query.ndim > 3 and query.shape[-3] != key.shape[-3]:  # several heads of queries share one of keys

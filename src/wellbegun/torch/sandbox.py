@@ -1,15 +1,14 @@
 """Whatever a forward pass changes about a model comes back."""
 
-import random
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
+from wellbegun.backend import host_randomness
 from wellbegun.torch.compat import beneath_modes, compiler_loaded, memory_of, parametrize_cache
 from wellbegun.torch.trace.tensors import storage_of
 
@@ -32,14 +31,11 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     _active.append(backups)
     cache = dict(parametrize_cache)
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
-    states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=devices), _uncompiled():
+    with host_randomness(), torch.random.fork_rng(devices=devices), _uncompiled():
         parametrize_cache.clear()
         try:
             yield
         finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
             _put_back(parametrize_cache, cache)
             for table, kept in [*attributes, *held]:
                 _put_back(table, kept)

@@ -93,12 +93,10 @@ class TorchSession:
     # ------------------------------------------------------------------ the pass
     @property
     def graph(self) -> ModelGraph:
-        """Whose operations are seen."""
         assert self._graph is not None, "without a graph, there is one after the first pass"
         return self._graph
 
     def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
-        """Run the model once."""
         alignment = None if self._given is None else Alignment(self._given)
         watcher = _Watcher(self, observer, alignment)
         recorded, self._result = self._run(watcher, progress)
@@ -106,7 +104,6 @@ class TorchSession:
         self._graph = recorded if alignment is None else alignment.renumbered(recorded)
 
     def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
-        """The path that the model takes on this batch."""
         self._given = self._graph = self._run(None, progress)[0]
         return self._graph
 
@@ -136,7 +133,6 @@ class TorchSession:
 
     @property
     def attended(self) -> Attended | None:
-        """Of a built-in attention."""
         if self._attended is None:
             return None
         query, key, mask, causal, scale = self._attended
@@ -187,15 +183,12 @@ class TorchSession:
         return self.named[name] if name in self.named else self._visible[name]
 
     def parameter(self, name: str) -> Handle:
-        """As it is now."""
         return TensorHandle(self._tensor_of(name))
 
     def read(self, name: str) -> Array:
-        """All values."""
         return numpy(self._tensor_of(name))
 
     def write(self, name: str, values: Array) -> None:
-        """In place."""
         self.named[name].data.copy_(torch.from_numpy(values))
 
     @property
@@ -204,12 +197,10 @@ class TorchSession:
 
     @property
     def output(self) -> Handle:
-        """What losses are taken of."""
         return TensorHandle(self._main)
 
     @property
     def main(self) -> int | None:
-        """Its value in the graph."""
         tensors, main = outputs_of(self._result), self._main
         if len(self.graph.outputs) != len(tensors):
             return None
@@ -218,17 +209,14 @@ class TorchSession:
 
     @property
     def differentiable(self) -> bool:
-        """Whether the output can send gradients back."""
         return self._main.requires_grad
 
     @property
     def places(self) -> Collection[int]:
-        """Where gradients can arrive."""
         return self._edges.keys()
 
     @property
     def trained(self) -> Collection[str]:
-        """Whose gradients arrive."""
         return self._trained.keys()
 
     @cached_property
@@ -269,7 +257,6 @@ class TorchSession:
         until: int | None = None,
         again: bool = False,
     ) -> None:
-        """Send a signal back."""
         end, sent = self._start(start, signal)
         if until is not None:
             ways: Any = {"grad_outputs": [sent], "allow_unused": True, "retain_graph": again}

@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,27 @@ from torch.nn import functional
 
 from wellbegun._arguments import message
 from wellbegun._typing import Array
-from wellbegun.backend import Batch, Course, Inputs, Metric, Model, Optimizer, Output, classes_of, samples_at
+from wellbegun.backend import (
+    Batch,
+    Course,
+    Inputs,
+    Metric,
+    Model,
+    Optimizer,
+    Output,
+    batches,
+    classes_of,
+    host_randomness,
+    samples_at,
+    score,
+    trained,
+)
 from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.inputs import mapped
 from wellbegun.torch.batch import call_of, main_output, place
+from wellbegun.torch.handles import numpy
 from wellbegun.torch.trace.recording import check_model
 
-DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for
 _CHUNK = 1024  # samples evaluated at once
 _KINDS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -35,20 +51,17 @@ class TorchTrainer:
 
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
-        """Random states of torch, NumPy and Python, one thread for torch; all is as before at the end."""
-        states, threads = (random.getstate(), np.random.get_state()), torch.get_num_threads()
-        with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
-            torch.set_num_threads(1)  # a sum over threads would depend on how many there are
+        """One thread for torch: a sum over threads would depend on how many there are."""
+        threads, devices = torch.get_num_threads(), list(range(torch.cuda.device_count()))
+        with host_randomness(), torch.random.fork_rng(devices=devices):
+            torch.set_num_threads(1)
             _restart(seed)
             try:
                 yield
             finally:
                 torch.set_num_threads(threads)
-                random.setstate(states[0])
-                np.random.set_state(states[1])
 
     def build(self, make: Callable[[], Model], seed: int) -> Model:
-        """A module."""
         _restart(seed)
         model = make()
         if not isinstance(model, torch.nn.Module):
@@ -63,23 +76,12 @@ class TorchTrainer:
         [[0, 1, 2, 3], [0, 1, 2, 3]]
         """
         generator = torch.Generator().manual_seed(seed)
-        size, waiting = min(size, samples), np.empty(0, np.int64)
-        while True:
-            while len(waiting) < size:
-                waiting = np.concatenate([waiting, torch.randperm(samples, generator=generator).numpy()])
-            yield waiting[:size]
-            waiting = waiting[size:]
+        return batches((torch.randperm(samples, generator=generator).numpy() for _ in count()), min(size, samples))
 
     def batch(self, inputs: Inputs) -> Batch:
-        """As tensors."""
-        if isinstance(inputs, dict):
-            return {name: torch.from_numpy(np.array(part)) for name, part in inputs.items()}
-        if isinstance(inputs, tuple):
-            return tuple(torch.from_numpy(np.array(part)) for part in inputs)
-        return torch.from_numpy(np.array(inputs))
+        return mapped(inputs, np.ndarray, lambda part: torch.from_numpy(np.array(part)))
 
     def loss(self, course: Course, output: Output, places: Array) -> torch.Tensor:
-        """A scalar tensor."""
         wanted = _targets(course.targets[places], main_output(output))
         value = _default_loss(output, wanted) if course.loss is None else course.loss(output, wanted)
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
@@ -89,7 +91,6 @@ class TorchTrainer:
         return value
 
     def attempt(self, model: Model, course: Course, places: Array, optimizers: Iterable[Optimizer]) -> None:
-        """One loss, each optimizer."""
         module = check_model(model)
         if not self.loss(course, _forward(module, samples_at(course.inputs, places)), places).requires_grad:
             raise ArgumentError("race: loss must depend on the model's parameters; it does not.")
@@ -105,23 +106,23 @@ class TorchTrainer:
         seed: int,
         between: Callable[[], None] = lambda: None,
     ) -> tuple[list[float], bool]:
-        """The order of the batches and the random states that dropout draws from depend on the seed alone."""
         module = check_model(model)
         steps = _optimizer(optimizer, module, rate)
         _restart(seed)
         module.train()
-        losses: list[float] = []
-        order = self.order(len(course.targets), course.batch_size, seed)
-        for _, places in zip(range(course.steps), order, strict=False):
+
+        def step(places: Array) -> tuple[float, Callable[[], None]]:
             between()
             loss = self.loss(course, _forward(module, samples_at(course.inputs, places)), places)
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]) or losses[-1] > DIVERGED * max(losses[0], course.chance or 0.0):
-                return losses, True
-            steps.zero_grad()
-            torch.autograd.backward(loss)
-            steps.step()
-        return losses, False
+
+            def update() -> None:
+                steps.zero_grad()
+                torch.autograd.backward(loss)
+                steps.step()
+
+            return float(loss.detach()), update
+
+        return trained(course, self.order(len(course.targets), course.batch_size, seed), step)
 
     def evaluate(self, model: Model, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
         """In eval mode; the module's own mode comes back."""
@@ -137,7 +138,9 @@ class TorchTrainer:
         finally:
             module.train(training)
         output = torch.cat(parts)
-        found: Any = (metric or _default_metric)(output, _targets(targets, output))
+        if metric is None:
+            return score(numpy(output), targets)
+        found: Any = metric(output, _targets(targets, output))
         return float(found)
 
 
@@ -180,14 +183,3 @@ def _default_loss(result: Any, targets: torch.Tensor) -> torch.Tensor:
         return functional.mse_loss(output.reshape(targets.shape), targets)
     classes, axis = classes_of(tuple(output.shape))
     return functional.cross_entropy(output.movedim(axis, -1).reshape(-1, classes), targets.reshape(-1))
-
-
-def _default_metric(output: Any, targets: Any) -> torch.Tensor:
-    """Share of classes named correctly, or R² for real targets: higher is better, 1 is perfect."""
-    found: torch.Tensor
-    if not targets.is_floating_point():
-        found = (output.argmax(classes_of(tuple(output.shape))[1]) == targets).double().mean()
-        return found
-    error = (output.reshape(targets.shape).double() - targets.double()).square().mean()
-    found = 1 - error / targets.double().var(unbiased=False)
-    return found

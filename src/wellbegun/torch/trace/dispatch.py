@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from wellbegun.backend import Knowledge
 from wellbegun.graph import ModelGraph, Operation, Parameter
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.build import Builder, Record
@@ -18,8 +19,7 @@ from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
 from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, no_dispatch
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, fake
-from wellbegun.torch.trace.provenance import Knowledge
-from wellbegun.torch.trace.tensors import array_of, exists, storage_of, tensors_in, values_of
+from wellbegun.torch.trace.tensors import array_of, exists, number_of, storage_of, tensors_in, values_of
 from wellbegun.torch.trace.translate import Call, created, fact_of, recurrent
 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
@@ -44,7 +44,7 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         self.failed_in = ""  # innermost module whose forward raised
         self.failed_at = ""  # the operation that raised
         self.paused = False
-        self._known = Knowledge(known, self._mixed)
+        self._known = Knowledge[torch.Tensor](known, self._mixed, storage_of, number_of)
 
     @property
     def operations(self) -> list[Operation]:

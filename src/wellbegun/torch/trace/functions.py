@@ -3,7 +3,6 @@
 What is not listed is asked of torch itself, which is handed over beside the node.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -11,61 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from wellbegun.graph.formulas import FORMULAS, Given, clamp, scaled
 from wellbegun.graph.function import Call, Function, Number, Root, call
 
-Given = Function | float | int | bool
 _KINDS = {torch.bool: "boolean"}
-
-
-def _scaled(x: Given, factor: Any) -> Given:
-    return x if factor == 1 else call("multiply", x, factor)
-
-
-def _elu(x: Given, alpha: Any = 1, scale: Any = 1, inner: Any = 1) -> Function:
-    below = call("multiply", call("expm1", _scaled(x, inner)), alpha * scale)
-    return call("where", call("greater", x, 0), _scaled(x, scale), below)
-
-
-def _gelu(x: Given, *, approximate: str = "none") -> Function:
-    if approximate == "none":
-        return call("multiply", call("multiply", x, 0.5), call("add", 1, call("erf", call("multiply", x, 0.5**0.5))))
-    cube = call("multiply", call("multiply", x, x), x)
-    inner = call("multiply", call("add", x, call("multiply", cube, 0.044715)), math.sqrt(2 / math.pi))
-    return call("multiply", call("multiply", x, 0.5), call("add", 1, call("tanh", inner)))
-
-
-def _softplus(x: Given, beta: Any = 1, threshold: Any = 20) -> Function:
-    inner = _scaled(x, beta)
-    smooth = call("divide", call("log1p", call("exp", inner)), beta)
-    return call("where", call("greater", inner, threshold), x, smooth)
-
-
-def _clamp(x: Given, low: Given | None = None, high: Given | None = None) -> Given:
-    bounded = x if low is None else call("maximum", x, low)
-    return bounded if high is None else call("minimum", bounded, high)
-
-
-def _hardsigmoid(x: Given) -> Function:
-    return call("divide", _clamp(call("add", x, 3), 0, 6), 6)
-
-
-def _hardswish(x: Given) -> Function:
-    return call("divide", call("multiply", x, _clamp(call("add", x, 3), 0, 6)), 6)
 
 
 def _divide(x: Given, y: Given, *, rounding_mode: str | None = None) -> Function:
     found = call("divide", x, y)
     return found if rounding_mode is None else call(rounding_mode, found)
-
-
-def _softshrink(x: Given, width: Any = 0.5) -> Function:
-    low, high = call("less", x, -width), call("greater", x, width)
-    inner = call("where", low, call("add", x, width), call("multiply", x, 0))
-    return call("where", high, call("subtract", x, width), inner)
-
-
-def _hardshrink(x: Given, width: Any = 0.5) -> Function:
-    return call("where", call("less_equal", call("absolute", x), width), call("multiply", x, 0), x)
 
 
 def _cast(x: Given, *, dtype: torch.dtype | None = None, **_: Any) -> Given:
@@ -74,61 +27,31 @@ def _cast(x: Given, *, dtype: torch.dtype | None = None, **_: Any) -> Given:
     return call("cast", x, to=_KINDS.get(dtype, "integer"))
 
 
-def _linear_to(x: Given, y: Given, weight: Given) -> Function:
-    return call("add", x, call("multiply", weight, call("subtract", y, x)))
-
-
 def _with_product(x: Given, one: Given, two: Given, *, value: Any = 1, op: str = "multiply") -> Function:
-    return call("add", x, _scaled(call(op, one, two), value))
-
-
-def _nan_to_num(x: Given, nan: float | None = None, high: float | None = None, low: float | None = None) -> Function:
-    return call("nan_to_num", x, nan=nan or 0.0, high=high, low=low)
-
-
-def _logit(x: Given, eps: float | None = None) -> Function:
-    inside = x if eps is None else _clamp(x, eps, 1 - eps)
-    return call("log", call("divide", inside, call("subtract", 1, inside)))
-
-
-def _named(name: str, *given: Given) -> Function:
-    return call(name, *given)
+    return call("add", x, scaled(call(op, one, two), value))
 
 
 ELEMENTWISE: dict[str, Callable[..., Given]] = {
-    "add": lambda x, y, alpha=1: call("add", x, _scaled(y, alpha)),
-    "sub": lambda x, y, alpha=1: call("subtract", x, _scaled(y, alpha)),
-    "rsub": lambda x, y, alpha=1: call("subtract", y, _scaled(x, alpha)),
-    "div": _divide, "true_divide": _divide, "pow": partial(_named, "power"),
-    "relu6": lambda x: _clamp(x, 0, 6), "relu": lambda x: call("maximum", x, 0),
-    "leaky_relu": lambda x, slope=0.01: call("where", call("greater", x, 0), x, call("multiply", x, slope)),
-    "_prelu_kernel": lambda x, slope: call("where", call("greater", x, 0), x, call("multiply", slope, x)),
-    "elu": _elu, "celu": lambda x, alpha=1: _elu(x, alpha, 1, 1 / alpha), "gelu": _gelu,
-    "silu": lambda x: call("divide", x, call("add", 1, call("exp", call("negative", x)))),
-    "mish": lambda x: call("multiply", x, call("tanh", call("log1p", call("exp", x)))),
-    "softplus": _softplus, "hardtanh": lambda x, low=-1, high=1: _clamp(x, low, high), "hardsigmoid": _hardsigmoid,
-    "hardswish": _hardswish, "softshrink": _softshrink, "hardshrink": _hardshrink,
-    "threshold": lambda x, at, value: call("where", call("less_equal", x, at), value, x),
-    "log_sigmoid_forward": lambda x: call(
-        "subtract", call("minimum", x, 0), call("log1p", call("exp", call("negative", call("absolute", x))))
-    ),
-    "clamp": lambda x, min=None, max=None: _clamp(x, min, max),
-    "clamp_min": _clamp, "clamp_max": lambda x, high: _clamp(x, None, high),
-    "where": lambda mask, x, y: call("where", mask, x, y),
+    **FORMULAS,
+    "add": lambda x, y, alpha=1: call("add", x, scaled(y, alpha)),
+    "sub": lambda x, y, alpha=1: call("subtract", x, scaled(y, alpha)),
+    "rsub": lambda x, y, alpha=1: call("subtract", y, scaled(x, alpha)),
+    "div": _divide, "true_divide": _divide, "pow": partial(call, "power"), "_prelu_kernel": FORMULAS["prelu"],
+    "log_sigmoid_forward": FORMULAS["log_sigmoid"], "special_entr": FORMULAS["entropy"],
+    "clamp": lambda x, min=None, max=None: clamp(x, min, max), "clamp_min": clamp,
+    "clamp_max": lambda x, high: clamp(x, None, high), "where": lambda mask, x, y: call("where", mask, x, y),
     "masked_fill": lambda x, mask, value: call("where", mask, value, x),
-    "lerp": _linear_to, "addcmul": _with_product, "addcdiv": partial(_with_product, op="divide"),
+    "addcmul": _with_product, "addcdiv": partial(_with_product, op="divide"),
     "_to_copy": _cast, "clone": lambda x, **_: x, "copy_": lambda x, *_: x, "positive": lambda x: x,
-    "nan_to_num": _nan_to_num, "round": lambda x, *, decimals=0: call("round", x, decimals=decimals),
-    "logit": _logit, "frac": lambda x: call("subtract", x, call("trunc", x)),
-    "special_entr": lambda x: call("where", call("less", x, 0), -math.inf, call("negative", call("xlogy", x, x))),
-    **{name: partial(_named, op) for name, op in {
+    "round": lambda x, *, decimals=0: call("round", x, decimals=decimals),
+    **{name: partial(call, op) for name, op in {
         "mul": "multiply", "neg": "negative", "abs": "absolute", "sgn": "sign", "asin": "arcsin", "acos": "arccos",
         "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2",
         "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
         "special_ndtr": "normal_cdf", "special_log_ndtr": "log_normal_cdf", "special_i0": "i0",
         "special_xlogy": "xlogy",
     }.items()},
-    **{name: partial(_named, name) for name in (
+    **{name: partial(call, name) for name in (
         "square", "reciprocal", "sign", "maximum", "minimum", "fmax", "fmin", "exp", "exp2", "expm1", "log", "log2",
         "log10", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot", "logaddexp",
         "logaddexp2", "sigmoid", "erf", "erfc", "erfinv", "lgamma", "digamma", "xlogy", "sinc", "i0", "floor", "ceil",
