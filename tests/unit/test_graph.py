@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from wellbegun.errors import ArgumentError
 from wellbegun.graph import (
+    Analysis,
     ModelGraph,
     Operation,
     Parameter,
@@ -20,11 +21,12 @@ from wellbegun.graph import (
     roles_of,
 )
 from wellbegun.graph.function import Call, Root, asked
-from wellbegun.graph.residual import ancestors, apart
+from wellbegun.graph.residual import apart
+from wellbegun.graph.walk import ancestors
 from wellbegun.layout import Layout
 
 
-def graph(*steps: tuple, outputs: tuple[int, ...], parameters: dict[str, tuple[int, ...]]) -> ModelGraph:
+def graph(*steps: tuple, outputs: tuple[int, ...], parameters: dict[str, tuple[int, ...]]) -> Analysis:
     """steps: (kind, inputs, outputs, uses, root, function)"""
     operations = []
     for index, step in enumerate(steps):
@@ -32,7 +34,7 @@ def graph(*steps: tuple, outputs: tuple[int, ...], parameters: dict[str, tuple[i
         tree = None if function is None else asked(function)
         operations.append(Operation(index, kind, kind, "", inputs, outs, uses or (), root, tree))
     named = {name: Parameter(name, shape, "float32") for name, shape in parameters.items()}
-    return ModelGraph(tuple(operations), named, outputs)
+    return Analysis(tuple(operations), named, outputs)
 
 
 def weight(name: str) -> tuple[Use, ...]:
@@ -143,7 +145,7 @@ def test_tables_positions_and_shared_readouts() -> None:
     assert (roles["pos"].role, roles["b"].role) == ("positional", "bias")
 
 
-def transformer(*, cross: bool = False) -> ModelGraph:
+def transformer(*, cross: bool = False) -> Analysis:
     """Attention and a perceptron on a stream; with `cross`, a second stream that attends to the first."""
     steps: list[tuple] = []
     parameters: dict[str, tuple[int, ...]] = {}
@@ -255,7 +257,7 @@ def test_a_stream_times_a_constant_is_still_residual() -> None:
         assert roles["a"].branch is roles["b"].branch
 
 
-def stream(*, after: tuple = ("pointwise", (5,), (6,), (), 5, relu), width: int = 4) -> ModelGraph:
+def stream(*, after: tuple = ("pointwise", (5,), (6,), (), 5, relu), width: int = 4) -> Analysis:
     """relu(stem(x)), then relu(h + b(relu(a(h)))), then a readout."""
     return graph(
         ("linear", (0,), (1,), weight("stem")),

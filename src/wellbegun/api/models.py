@@ -13,7 +13,7 @@ from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, find
 from wellbegun.engine import Matrices
 from wellbegun.errors import ArgumentTypeError
-from wellbegun.graph import ModelGraph
+from wellbegun.graph import Analysis, ModelGraph
 from wellbegun.health import Health, examine
 from wellbegun.materialize import Ledger, fill_targets
 from wellbegun.planning import Method, Plan, SignalPropagation, make_plan, overrides_of, propagation, recipe_of
@@ -101,7 +101,7 @@ def _decide(
     backend: Backend, model: Any, batch: Any, progress: Progress | None, *, gather: bool = False, **asked: Any
 ) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
-    graph = backend.trace(model, batch, gather=gather, progress=progress)
+    graph = Analysis.of(backend.trace(model, batch, gather=gather, progress=progress))
     return graph, backend.agree(model, make_plan(graph, **asked))
 
 

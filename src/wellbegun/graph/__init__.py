@@ -1,11 +1,11 @@
 """The model as operations and parameters, and the roles found from it. Framework-free."""
 
+from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.blocks import Stack
-from wellbegun.graph.bundles import bundles_of, sources_and_readers
-from wellbegun.graph.follow import Meeting, meetings
+from wellbegun.graph.meetings import Meeting, meetings
+from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.pairs import Layer, can_mirror, layers_of
 from wellbegun.graph.proportional import idle, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
@@ -14,6 +14,7 @@ from wellbegun.graph.saved import graph_from_dict, graph_to_dict
 
 __all__ = [
     "WEIGHTED",
+    "Analysis",
     "Attention",
     "Branch",
     "Layer",

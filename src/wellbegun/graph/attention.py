@@ -1,15 +1,16 @@
 """What a weight does inside attention, gated units and experts: query, key, value, gate, up, down, router."""
 
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from wellbegun.graph.follow import TRANSPARENT, is_linear, meetings
+from wellbegun.graph.analysis import Analysis
+from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.residual import weights_before
+from wellbegun.graph.walk import TRANSPARENT, backward, forward
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
     frozenset({"query"}): "query",
@@ -49,7 +50,7 @@ def joined(names: Iterable[str]) -> str | None:
     return _NAMES.get(frozenset().union(*parts)) if all(parts) else None
 
 
-def parts_of(graph: ModelGraph) -> Mapping[int, str]:
+def parts_of(graph: Analysis) -> Mapping[int, str]:
     """Weighted operation -> its part, for those that have one."""
     feeds: dict[int, set[str]] = {}
     found: dict[int, str] = {}
@@ -68,7 +69,7 @@ def parts_of(graph: ModelGraph) -> Mapping[int, str]:
 
 
 # ---------------------------------------------------------------------- attention
-def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
+def attentions_of(graph: Analysis) -> Iterator[Attention]:
     """Every attention, built in or written by hand."""
     for operation in graph.operations:
         if operation.kind == "attention" and operation.inputs:
@@ -87,20 +88,14 @@ def attentions_of(graph: ModelGraph) -> Iterator[Attention]:
                 yield Attention(query, key, value, mixing.outputs[0], *compared, scale)
 
 
+def _compares(operation: Operation) -> bool:
+    """Whether masks, sums and scales may stand between a product and its softmax."""
+    return operation.kind in TRANSPARENT or operation.kind == "pointwise"
+
+
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:
     """The product of two signals whose entries the softmax compares."""
-    stack, seen = list(softmax.inputs), set(softmax.inputs)
-    while stack:
-        producer = graph.producers.get(stack.pop())
-        if producer is None:
-            continue
-        if producer.kind == "matmul":
-            return producer
-        if producer.kind in TRANSPARENT | {"pointwise"}:
-            new = [value for value in producer.inputs if value not in seen]
-            seen.update(new)
-            stack += new
-    return None
+    return next((made for made in backward(graph, softmax.inputs, _compares) if made.kind == "matmul"), None)
 
 
 def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) -> float | None:
@@ -125,20 +120,14 @@ def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) ->
 
 def _behind(graph: ModelGraph, value: int, product: Operation) -> bool:
     """Whether a value comes from a product through steps of one kind or another that keep its shape."""
-    stack, seen = [value], {value}
-    while stack:
-        current = stack.pop()
-        if current in product.outputs:
-            return True
-        step = graph.producers.get(current)
-        if step is not None and step.kind in TRANSPARENT | {"pointwise"} and step.index > product.index:
-            new = set(step.inputs) - seen
-            seen |= new
-            stack += new
-    return False
+
+    def passes(made: Operation) -> bool:
+        return _compares(made) and made.index > product.index
+
+    return any(made is product for made in backward(graph, [value], passes))
 
 
-def _product_after(graph: ModelGraph, softmax: Operation) -> Operation | None:
+def _product_after(graph: Analysis, softmax: Operation) -> Operation | None:
     for reader in _readers(graph, softmax.outputs[0]):
         if reader.kind == "matmul":
             return reader
@@ -156,26 +145,22 @@ def _product_input(graph: ModelGraph, product: Operation, softmax: Operation) ->
     return product.inputs[0]
 
 
-def _readers(graph: ModelGraph, value: int) -> Iterator[Operation]:
+def _readers(graph: Analysis, value: int) -> Iterator[Operation]:
     """Operations that read a value, through reshapes, scales and linear functions."""
-    queue, seen = deque([value]), {value}
-    while queue:
-        for reader in graph.consumers.get(queue.popleft(), ()):
-            passes = reader.kind in ("move", "scale", "split", "concat", "norm", "shift")
-            if passes or (reader.kind == "pointwise" and is_linear(graph, reader)):
-                new = [output for output in reader.outputs if output not in seen]
-                seen.update(new)
-                queue.extend(new)
-            else:
-                yield reader
+
+    def passes(reader: Operation) -> bool:
+        through = reader.kind in ("move", "scale", "split", "concat", "norm", "shift")
+        return through or (reader.kind == "pointwise" and graph.is_linear(reader))
+
+    return (reader for reader in forward(graph, [value], passes, nearest=True) if not passes(reader))
 
 
-def _next_weights(graph: ModelGraph, value: int) -> Iterator[Operation]:
+def _next_weights(graph: Analysis, value: int) -> Iterator[Operation]:
     return (reader for reader in _readers(graph, value) if reader.kind in WEIGHTED)
 
 
 # ---------------------------------------------------------------------- gates and routers
-def _gate(graph: ModelGraph, operation: Operation, feeds: dict[int, set[str]]) -> dict[int, str]:
+def _gate(graph: Analysis, operation: Operation, feeds: dict[int, set[str]]) -> dict[int, str]:
     """A product of f(a) and b, both straight from weights: gate and up; the next weight is down."""
     sides = [(list(weights_before(graph, value)), value) for value in operation.inputs]
     plain = [(found, value) for found, value in sides if len(found) == 1]
@@ -195,7 +180,7 @@ def _gate(graph: ModelGraph, operation: Operation, feeds: dict[int, set[str]]) -
     return down if pairs else {}
 
 
-def _positive(graph: ModelGraph, weight: Operation) -> bool:
+def _positive(graph: Analysis, weight: Operation) -> bool:
     """Whether a weight's output goes through a softplus, as the time step of a state-space model does."""
     return any(meeting.name == "softplus" for meeting in meetings(graph, weight.outputs[0]))
 
@@ -212,14 +197,8 @@ def _direct(graph: ModelGraph, value: int) -> bool:
 
 def _scores_before(graph: ModelGraph, value: int) -> Iterator[Operation]:
     """The weight whose output a choice among experts is made from."""
-    stack, seen = [value], {value}
-    while stack:
-        producer = graph.producers.get(stack.pop())
-        if producer is None:
-            continue
-        if producer.kind in WEIGHTED:
-            yield producer
-        elif producer.kind in TRANSPARENT | {"pointwise", "softmax"}:
-            new = [given for given in producer.inputs if given not in seen]
-            seen.update(new)
-            stack += new
+
+    def passes(made: Operation) -> bool:
+        return made.kind in TRANSPARENT or made.kind in ("pointwise", "softmax")
+
+    return (made for made in backward(graph, [value], passes) if made.kind in WEIGHTED)

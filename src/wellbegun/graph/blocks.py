@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import Attention, attentions_of
-from wellbegun.graph.follow import TRANSPARENT, is_linear
 from wellbegun.graph.function import Function
-from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.residual import Branch, ancestors, plain, weights_before
+from wellbegun.graph.model import WEIGHTED, Operation
+from wellbegun.graph.residual import Branch, weights_before
+from wellbegun.graph.walk import TRANSPARENT, ancestors, backward, depths
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Places:
     heads: Mapping[int, int]  # weights of queries, keys and values -> width of a head
 
 
-def places_of(graph: ModelGraph, branches: tuple[Branch, ...]) -> Places:
+def places_of(graph: Analysis, branches: tuple[Branch, ...]) -> Places:
     """Find them all."""
     inside = innermost(branches)
     own: dict[int, int] = {}  # sum of a branch -> its self-attentions
@@ -63,7 +64,7 @@ def places_of(graph: ModelGraph, branches: tuple[Branch, ...]) -> Places:
         partner = partners.get(stream, encoders.get(stream))
         other = layers.get(partner, 0) if partner is not None else 0
         stacks[stream] = Stack(kind, count, other, _width(graph, branches, stream))
-    return Places(_depths(graph), stacks, blocks, aside, heads)
+    return Places(depths(graph), stacks, blocks, aside, heads)
 
 
 def innermost(branches: Iterable[Branch]) -> dict[int, Branch]:
@@ -74,13 +75,13 @@ def innermost(branches: Iterable[Branch]) -> dict[int, Branch]:
     return found
 
 
-def _weights(graph: ModelGraph, value: int | None) -> tuple[Operation, ...]:
+def _weights(graph: Analysis, value: int | None) -> tuple[Operation, ...]:
     found = () if value is None else weights_before(graph, value, functions=True)
     return tuple(operation for operation in found if operation.kind in WEIGHTED)
 
 
 def _encoder(
-    graph: ModelGraph, attention: Attention, branch: Branch, branches: tuple[Branch, ...]
+    graph: Analysis, attention: Attention, branch: Branch, branches: tuple[Branch, ...]
 ) -> tuple[int | None, int]:
     """(stream that a cross-attention reads, its last sum before): the latest one above its keys."""
     assert attention.key is not None
@@ -112,7 +113,7 @@ def _blocks(
     return layers, blocks
 
 
-def _width(graph: ModelGraph, branches: tuple[Branch, ...], stream: int) -> int:
+def _width(graph: Analysis, branches: tuple[Branch, ...], stream: int) -> int:
     """Outputs of the weights that end the branches of a stream."""
     for branch in branches:
         for index in branch.ends if branch.stream == stream else ():
@@ -123,32 +124,15 @@ def _width(graph: ModelGraph, branches: tuple[Branch, ...], stream: int) -> int:
     return 0
 
 
-def _depths(graph: ModelGraph) -> dict[int, int]:
-    after: dict[int, int] = {}  # value -> weighted operations before it
-    found: dict[int, int] = {}
-    for operation in graph.operations:
-        found[operation.index] = max((after.get(value, 0) for value in operation.inputs), default=0)
-        after.update(dict.fromkeys(operation.outputs, found[operation.index] + (operation.kind in WEIGHTED)))
-    return found
-
-
 # ---------------------------------------------------------------------- what is next to an operation
-def feeding(graph: ModelGraph, operation: Operation) -> Function | None:
+def feeding(graph: Analysis, operation: Operation) -> Function | None:
     """The nonlinearity that the input of a weight comes from, if there is one before the next weight."""
-    stack, seen = list(operation.inputs), set(operation.inputs)
-    while stack:
-        producer = graph.producers.get(stack.pop(0))
-        if producer is None or producer.kind in WEIGHTED:
-            continue
-        if producer.kind == "pointwise" and not is_linear(graph, producer):
-            return producer.function
-        if producer.kind in TRANSPARENT | {"pointwise"}:
-            new = [value for value in producer.inputs if value not in seen]
-            seen.update(new)
-            stack += new
-    return None
 
+    def bends(made: Operation) -> bool:
+        return made.kind == "pointwise" and not graph.is_linear(made)
 
-def source_of(graph: ModelGraph, operation: Operation) -> Operation | None:
-    """What made the first input of an operation, before reshapes, casts and constant factors."""
-    return graph.producers.get(plain(graph, operation.inputs[0])) if operation.inputs else None
+    def passes(made: Operation) -> bool:
+        return made.kind in TRANSPARENT or (made.kind == "pointwise" and not bends(made))
+
+    before = backward(graph, operation.inputs, passes, nearest=True)
+    return next((made.function for made in before if bends(made)), None)

@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.graph.follow import escapes
 from wellbegun.graph.function import Function
+from wellbegun.graph.meetings import escapes
 from wellbegun.graph.model import ModelGraph, Operation, Use
 
 _GRID = np.linspace(0.1, 4.0, 24)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError
-from wellbegun.graph.function import Function, Values
+from wellbegun.graph.function import Function
 from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.layout import Layout
 
@@ -184,31 +184,6 @@ class ModelGraph:
             if operation.kind == "pointwise" and operation.root is not None:
                 found.setdefault(operation.root, []).append(operation)
         return {value: tuple(users) for value, users in found.items()}
-
-    @cached_property
-    def roles(self) -> dict[str, Any]:
-        """What `roles_of` has found."""
-        return {}
-
-    @cached_property
-    def plains(self) -> dict[int, int]:
-        """Value -> the value before reshapes, copies and constant factors, of those that were asked for."""
-        return {}
-
-    @cached_property
-    def values(self) -> Values:
-        """Values of functions on small grids."""
-        return Values()
-
-    @cached_property
-    def activations(self) -> dict[Function, tuple[str, float] | None]:
-        """Name and slope of the functions that were asked for."""
-        return {}
-
-    @cached_property
-    def bends(self) -> dict[Function, bool]:
-        """Whether they show at a few values that they are not affine."""
-        return {}
 
     @cached_property
     def _uses_by_name(self) -> Mapping[str, tuple[tuple[Operation, Use], ...]]:

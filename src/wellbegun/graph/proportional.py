@@ -4,13 +4,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from wellbegun.graph.follow import is_linear
+from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.model import ModelGraph, Operation
+from wellbegun.graph.walk import backward
 
 _PROPORTIONAL = frozenset({"move", "split", "concat", "scale", "add"})
 
 
-def way(graph: ModelGraph, ends: Iterable[int], value: int) -> tuple[int, ...] | None:
+def way(graph: Analysis, ends: Iterable[int], value: int) -> tuple[int, ...] | None:
     """Operations from weighted ones (`ends`, included) to the one that makes a value, in order of execution.
 
     None if what lies between is not proportional to what the ends give, is read by anything else but the reader of
@@ -36,7 +37,7 @@ def way(graph: ModelGraph, ends: Iterable[int], value: int) -> tuple[int, ...] |
     return order if starts <= found and _alone(graph, order, value) else None
 
 
-def _followed(graph: ModelGraph, step: Operation, starts: frozenset[int]) -> list[int] | None:
+def _followed(graph: Analysis, step: Operation, starts: frozenset[int]) -> list[int] | None:
     """The inputs that an operation is proportional to; None if it is not."""
     if step.overwrites is not None or not step.inputs:
         return None
@@ -48,25 +49,16 @@ def _followed(graph: ModelGraph, step: Operation, starts: frozenset[int]) -> lis
     return list(step.inputs) if step.kind in _PROPORTIONAL else None
 
 
-def _multiple(graph: ModelGraph, step: Operation) -> bool:
+def _multiple(graph: Analysis, step: Operation) -> bool:
     """Whether a pointwise step multiplies by a constant, and adds none."""
     assert step.function is not None
-    return is_linear(graph, step) and float(np.asarray(step.function(np.zeros(1)))[0]) == 0
+    return graph.is_linear(step) and float(np.asarray(step.function(np.zeros(1)))[0]) == 0
 
 
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:
     """Whether a value comes from one of these operations."""
-    stack, seen = [value], {value}
-    while stack:
-        producer = graph.producers.get(stack.pop())
-        if producer is None or producer.index < min(starts):
-            continue
-        if producer.index in starts:
-            return True
-        new = set(producer.inputs) - seen
-        seen |= new
-        stack += new
-    return False
+    first = min(starts)
+    return any(made.index in starts for made in backward(graph, [value], lambda made: made.index >= first))
 
 
 def _alone(graph: ModelGraph, order: tuple[int, ...], value: int) -> bool:

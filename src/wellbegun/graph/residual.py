@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
-from wellbegun.graph.follow import TRANSPARENT, is_linear
+from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, in_series
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Branch:
     interior: frozenset[int]  # operations inside
 
 
-def branches_of(graph: ModelGraph) -> tuple[Branch, ...]:
+def branches_of(graph: Analysis) -> tuple[Branch, ...]:
     """Every residual branch, in order of execution."""
     found: list[Branch] = []
     previous: dict[int, int] = {}  # sum -> the sum before it on the stream
@@ -36,7 +37,7 @@ def branches_of(graph: ModelGraph) -> tuple[Branch, ...]:
             ends = tuple(sorted({end.index for end in weights_before(graph, branch) if end.index in interior}))
             gammas, scales = _multipliers(graph, branch, interior)
             norm = _norm(graph, operation, stream, branch, interior)
-            layers = _series(graph, interior)
+            layers = in_series(graph, interior)
             inside = frozenset(interior)
             found.append(Branch(operation.index, branch, 0, 0, 1, layers, ends, norm, gammas, scales, inside))
             before = _sum_before(graph, stream, {other.add for other in found})
@@ -61,35 +62,35 @@ def _numbered(found: list[Branch], previous: Mapping[int, int]) -> tuple[Branch,
 
 
 # ---------------------------------------------------------------------- one sum
-def _split(graph: ModelGraph, operation: Operation) -> tuple[int, int, set[int]] | None:
+def _split(graph: Analysis, operation: Operation) -> tuple[int, int, set[int]] | None:
     """(stream value, branch value, operations of the branch) of a sum; None if it is not residual."""
     if len(operation.inputs) != 2:
         return None
-    first, second = sorted(operation.inputs, key=lambda value: _made(graph, plain(graph, value)))
+    first, second = sorted(operation.inputs, key=lambda value: graph.made(graph.plain(value)))
     if (interior := _between(graph, first, second)) is not None:
         return (first, second, interior) if _weighted(graph, interior) else None
     return _projected(graph, first, second)
 
 
-def _projected(graph: ModelGraph, first: int, second: int) -> tuple[int, int, set[int]] | None:
+def _projected(graph: Analysis, first: int, second: int) -> tuple[int, int, set[int]] | None:
     """A sum whose stream passes a weight of its own, as where a residual net changes width."""
     own = apart(graph, first, second)
     if own is None:
         return None
-    layers = [_series(graph, side) for side in own]
+    layers = [in_series(graph, side) for side in own]
     if min(layers) < 1 or layers[0] == layers[1]:
         return None
     return (first, second, own[1]) if layers[1] > layers[0] else (second, first, own[0])
 
 
-def _between(graph: ModelGraph, start: int, end: int) -> set[int] | None:
+def _between(graph: Analysis, start: int, end: int) -> set[int] | None:
     """Operations on the ways from one value to another; None if there is no way."""
-    origin, earliest = plain(graph, start), _made(graph, plain(graph, start))
+    origin, earliest = graph.plain(start), graph.made(graph.plain(start))
     behind: set[int] = set()
     stack, hit = [end], False
     while stack:
         value = stack.pop()
-        if plain(graph, value) == origin:
+        if graph.plain(value) == origin:
             hit = True
             continue
         producer = graph.producers.get(value)
@@ -102,18 +103,18 @@ def _between(graph: ModelGraph, start: int, end: int) -> set[int] | None:
     reached: set[int] = set()
     for index in sorted(behind):
         operation = graph.operations[index]
-        if any(plain(graph, value) == origin or _made(graph, value) in reached for value in operation.inputs):
+        if any(graph.plain(value) == origin or graph.made(value) in reached for value in operation.inputs):
             reached.add(index)
     return reached
 
 
-def apart(graph: ModelGraph, first: int, second: int) -> tuple[set[int], set[int]] | None:
+def apart(graph: Analysis, first: int, second: int) -> tuple[set[int], set[int]] | None:
     """Operations behind either of two values, back to the last value that both depend on; None if there is none.
 
     Latest first: when a value is reached, all that reads it has been, so it is known whose it is.
     """
     sides = {first: 1, second: 2}
-    waiting = [(-_made(graph, value), value) for value in sides]
+    waiting = [(-graph.made(value), value) for value in sides]
     heapify(waiting)
     own: tuple[set[int], set[int]] = set(), set()
     while waiting:
@@ -126,93 +127,33 @@ def apart(graph: ModelGraph, first: int, second: int) -> tuple[set[int], set[int
         own[sides[value] - 1].add(producer.index)
         for given in producer.inputs:
             if given not in sides:
-                heappush(waiting, (-_made(graph, given), given))
+                heappush(waiting, (-graph.made(given), given))
             sides[given] = sides.get(given, 0) | sides[value]
     return None
 
 
-def ancestors(graph: ModelGraph, value: int) -> set[int]:
-    """A value and every value it depends on."""
-    found: set[int] = set()
-    stack = [value]
-    while stack:
-        current = stack.pop()
-        if current not in found:
-            found.add(current)
-            producer = graph.producers.get(current)
-            stack += producer.inputs if producer else ()
-    return found
-
-
-def _made(graph: ModelGraph, value: int) -> int:
-    producer = graph.producers.get(value)
-    return -1 if producer is None else producer.index
-
-
-def plain(graph: ModelGraph, value: int) -> int:
-    """The value before any reshapes, copies and constant factors."""
-    known, way = graph.plains, []
-    while value not in known:
-        way.append(value)
-        producer = graph.producers.get(value)
-        if producer is None or len(producer.inputs) != 1 or not _changes_nothing(graph, producer):
-            known[value] = value
-            break
-        value = producer.inputs[0]
-    found = known[value]
-    known.update(dict.fromkeys(way, found))
-    return found
-
-
-def _changes_nothing(graph: ModelGraph, operation: Operation) -> bool:
-    if operation.kind == "pointwise":
-        return operation.root == operation.inputs[0] and is_linear(graph, operation)
-    return operation.kind == "move"
-
-
-def _weighted(graph: ModelGraph, indexes: Iterable[int]) -> bool:
+def _weighted(graph: Analysis, indexes: Iterable[int]) -> bool:
     return any(graph.operations[index].kind in WEIGHTED for index in indexes)
-
-
-def _series(graph: ModelGraph, indexes: set[int]) -> int:
-    """Largest number of weighted operations one after another."""
-    depth: dict[int, int] = {}
-    longest = 0
-    for index in sorted(indexes):
-        operation = graph.operations[index]
-        before = max((depth.get(value, 0) for value in operation.inputs), default=0)
-        now = before + (operation.kind in WEIGHTED)
-        longest = max(longest, now)
-        depth.update(dict.fromkeys(operation.outputs, now))
-    return longest
 
 
 def layers_in_series(graph: ModelGraph) -> int:
     """Weighted operations on the longest way through the model."""
-    return _series(graph, set(range(len(graph.operations))))
+    return in_series(graph)
 
 
-def weights_before(graph: ModelGraph, value: int, *, functions: bool = False) -> Iterator[Operation]:
+def weights_before(graph: Analysis, value: int, *, functions: bool = False) -> Iterator[Operation]:
     """Weighted operations (and lookups) whose output reaches a value without another weight or a nonlinearity between.
 
     `functions`: pass nonlinear functions of one value too.
     """
-    stack, seen = [value], {value}
-    while stack:
-        producer = graph.producers.get(stack.pop())
-        if producer is None:
-            continue
-        if producer.kind in WEIGHTED or producer.kind == "lookup":
-            yield producer
-        elif producer.kind in TRANSPARENT or (
-            producer.kind == "pointwise" and (functions or is_linear(graph, producer))
-        ):
-            new = [given for given in producer.inputs if given not in seen]
-            seen.update(new)
-            stack += new
+
+    def passes(made: Operation) -> bool:
+        return made.kind in TRANSPARENT or (made.kind == "pointwise" and (functions or graph.is_linear(made)))
+
+    return (made for made in backward(graph, [value], passes) if made.kind in WEIGHTED or made.kind == "lookup")
 
 
-def _sum_before(graph: ModelGraph, stream: int, sums: set[int]) -> int | None:
+def _sum_before(graph: Analysis, stream: int, sums: set[int]) -> int | None:
     """The sum that a stream comes from, through functions of one value."""
     producer = graph.producers.get(stream)
     while producer is not None:
@@ -220,34 +161,34 @@ def _sum_before(graph: ModelGraph, stream: int, sums: set[int]) -> int | None:
             return producer.index
         if producer.kind not in TRANSPARENT | {"pointwise"} or producer.kind in ("add", "concat"):
             return None
-        oldest = min(producer.inputs, key=lambda value: _made(graph, value))  # of a norm by hand, the signal
+        oldest = min(producer.inputs, key=graph.made)  # of a norm by hand, the signal
         producer = graph.producers.get(oldest)
     return None
 
 
-def _tail(graph: ModelGraph, branch: int, interior: set[int]) -> Iterator[Operation]:
+def _tail(graph: Analysis, branch: int, interior: set[int]) -> Iterator[Operation]:
     """Operations between the last weight of a branch and the sum, last first."""
     producer = graph.producers.get(branch)
     while producer is not None and producer.index in interior and producer.kind not in WEIGHTED:
         yield producer
-        oldest = min(producer.inputs, key=lambda value: _made(graph, value), default=None)
+        oldest = min(producer.inputs, key=graph.made, default=None)
         producer = None if oldest is None else graph.producers.get(oldest)
 
 
-def _multipliers(graph: ModelGraph, branch: int, interior: set[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _multipliers(graph: Analysis, branch: int, interior: set[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     gammas: list[str] = []
     scales: list[str] = []
     for operation in _tail(graph, branch, interior):
         if operation.kind == "norm":
             gammas += [use.parameter for use in operation.uses if use.slot == "norm_scale"]
         elif operation.kind == "scale":
-            before = graph.producers.get(plain(graph, operation.inputs[0]))
+            before = graph.producers.get(graph.plain(operation.inputs[0]))
             normed = before is not None and before.kind == "norm"
             (gammas if normed else scales).extend(use.parameter for use in operation.uses if use.slot == "scale")
     return tuple(gammas), tuple(scales)
 
 
-def _norm(graph: ModelGraph, add: Operation, stream: int, branch: int, interior: set[int]) -> str:
+def _norm(graph: Analysis, add: Operation, stream: int, branch: int, interior: set[int]) -> str:
     if any(operation.kind == "norm" for operation in _tail(graph, branch, interior)):
         return "inner"
     if _meets_norm(graph, stream, interior):
@@ -255,28 +196,23 @@ def _norm(graph: ModelGraph, add: Operation, stream: int, branch: int, interior:
     return "post" if _only_normed(graph, add.outputs[0]) else "none"
 
 
-def _meets_norm(graph: ModelGraph, value: int, interior: set[int]) -> bool:
+def _meets_norm(graph: Analysis, value: int, interior: set[int]) -> bool:
     """Whether a value enters the branch through a normalization."""
-    stack, seen = [plain(graph, value)], {plain(graph, value)}
-    while stack:
-        for reader in graph.consumers.get(stack.pop(), ()):
-            if reader.index not in interior or reader.kind in WEIGHTED:
-                continue
-            if reader.kind == "norm":
-                return True
-            new = [output for output in reader.outputs if output not in seen]
-            seen.update(new)
-            stack += new
-    return False
+
+    def passes(reader: Operation) -> bool:
+        return reader.index in interior and reader.kind not in WEIGHTED
+
+    met = forward(graph, [graph.plain(value)], passes)
+    return any(reader.kind == "norm" and reader.index in interior for reader in met)
 
 
-def _only_normed(graph: ModelGraph, value: int) -> bool:
+def _only_normed(graph: Analysis, value: int) -> bool:
     """Whether everything that reads a value is part of a normalization of it."""
-    readers = [r for r in graph.consumers.get(value, ()) if r.kind != "pointwise" or not is_linear(graph, r)]
+    readers = [r for r in graph.consumers.get(value, ()) if r.kind != "pointwise" or not graph.is_linear(r)]
     return bool(readers) and all(_leads_to_norm(graph, reader) for reader in readers)
 
 
-def _leads_to_norm(graph: ModelGraph, reader: Operation) -> bool:
+def _leads_to_norm(graph: Analysis, reader: Operation) -> bool:
     if reader.kind in ("norm", "statistic"):
         return True
     outputs = [r for value in reader.outputs for r in graph.consumers.get(value, ())]

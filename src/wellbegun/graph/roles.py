@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import QKV, joined, parts_of
-from wellbegun.graph.blocks import Stack, feeding, innermost, places_of, source_of
+from wellbegun.graph.blocks import Stack, feeding, innermost, places_of
 from wellbegun.graph.distances import is_distance, unit_of
-from wellbegun.graph.follow import Meeting, meetings
 from wellbegun.graph.function import Function
+from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
+from wellbegun.graph.walk import leading_to
 from wellbegun.layout import Layout
 
 _WEIGHTS = frozenset({"weight"})
@@ -93,13 +95,11 @@ class Role:
 
 
 def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
-    """One role for each canonical parameter (tied names follow theirs)."""
-    if not graph.roles:
-        graph.roles.update(_roles(graph))
-    return MappingProxyType(graph.roles)
+    """One role for each canonical parameter (tied names follow theirs). An `Analysis` finds them once."""
+    return MappingProxyType(Analysis.of(graph).once(_roles))
 
 
-def _roles(graph: ModelGraph) -> dict[str, Role]:
+def _roles(graph: Analysis) -> dict[str, Role]:
     facts = _Facts(graph)
     found = {
         name: facts.complete(_role(facts, parameter, graph.uses_of(name)))
@@ -115,7 +115,7 @@ def _roles(graph: ModelGraph) -> dict[str, Role]:
 class _Facts:
     """What is found once for the whole graph."""
 
-    def __init__(self, graph: ModelGraph) -> None:
+    def __init__(self, graph: Analysis) -> None:
         self.graph = graph
         self.parts = parts_of(graph)
         branches = branches_of(graph)
@@ -124,7 +124,7 @@ class _Facts:
         self.ends = {index: branch for branch in branches for index in branch.ends}
         self.gammas = {name: branch for branch in branches for name in branch.gammas}
         self.scales = {name: branch for branch in branches for name in branch.scales}
-        self.leading = _leading(graph)
+        self.leading = leading_to(graph, WEIGHTED)  # a weight that is none of them is a readout
         self.timed = {
             self.innermost[i] for i, part in self.parts.items() if part == "time_step" and i in self.innermost
         }
@@ -174,7 +174,7 @@ class _Facts:
     def weight_beside(self, role: Role) -> str | None:
         """The weight whose output a bias is added to, in the same operation or right before."""
         operation = self.graph.operations[role.operation]
-        made = source_of(self.graph, operation) if operation.kind == "shift" else operation
+        made = self.graph.source(operation) if operation.kind == "shift" else operation
         if made is None or made.kind not in WEIGHTED:
             return None
         return next((use.parameter for use in made.uses if use.slot in _WEIGHTS), None)
@@ -187,18 +187,6 @@ class _Facts:
             if last and use.slot in _WEIGHTS and use.layout is not None:
                 shape = self.graph.shape_of(use)
                 yield use.parameter, math.prod(n for n, axis in zip(shape, use.layout.axes, strict=True) if axis == "o")
-
-
-def _leading(graph: ModelGraph) -> frozenset[int]:
-    """Operations on which a weighted operation depends: a weight that is none of them is a readout."""
-    found: set[int] = set()
-    needed: set[int] = set()  # values that a weighted operation depends on
-    for operation in reversed(graph.operations):
-        if needed.intersection(operation.outputs):
-            found.add(operation.index)
-        if operation.index in found or operation.kind in WEIGHTED:
-            needed.update(operation.inputs)
-    return frozenset(found)
 
 
 def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use], ...]) -> Role:
@@ -279,8 +267,8 @@ def _norm_scale(role: Role, use: Use) -> Role:
     return replace(role, role="norm_scale", unit=unit, silent=unit if silent is None else silent)
 
 
-def _follows_norm(graph: ModelGraph, operation: Operation) -> bool:
-    before = source_of(graph, operation)
+def _follows_norm(graph: Analysis, operation: Operation) -> bool:
+    before = graph.source(operation)
     return before is not None and before.kind == "norm"
 
 
@@ -289,7 +277,7 @@ def _first(met: tuple[Meeting, ...]) -> Meeting | None:
     return next((m for m in met if m.what == "activation"), met[0] if met else None)
 
 
-def _shift(graph: ModelGraph, parameter: Parameter, operation: Operation) -> Role:
+def _shift(graph: Analysis, parameter: Parameter, operation: Operation) -> Role:
     """A parameter added to a signal: a bias if it has one axis of more than one entry, else a table of positions, or of
     centres that distances are measured from."""
     long_axes = sum(size > 1 for size in parameter.shape)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.graph import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.follow import escapes, is_linear
+from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation
 from wellbegun.graph.function import Function
+from wellbegun.graph.meetings import escapes
 from wellbegun.graph.residual import weights_before
 from wellbegun.theory import identify
 from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
@@ -34,7 +34,7 @@ class Shares(NamedTuple):
     entries: int
 
 
-def shares_of(graph: ModelGraph, samples: Mapping[int, Array]) -> dict[int, Shares]:
+def shares_of(graph: Analysis, samples: Mapping[int, Array]) -> dict[int, Shares]:
     """Weighted operation -> its shares, for those whose output goes into a nonlinear function of one value."""
     found: dict[int, Shares] = {}
     usual = cache(_usual)  # layers share their functions
@@ -61,11 +61,11 @@ def _sample(graph: ModelGraph, value: int, samples: Mapping[int, Array]) -> Arra
     return samples[value]
 
 
-def _activations(graph: ModelGraph, root: int) -> Iterator[tuple[Operation, bool]]:
+def _activations(graph: Analysis, root: int) -> Iterator[tuple[Operation, bool]]:
     """Nonlinear functions of a value that something reads, those that gate last."""
     readers: dict[int, list[Operation | None]] = {}
     for step, reader in escapes(graph, root):
-        if step is not None and not is_linear(graph, step):
+        if step is not None and not graph.is_linear(step):
             readers.setdefault(step.index, []).append(reader)
     gating = {index: all(r is not None and _gates(graph, r) for r in found) for index, found in readers.items()}
     for index in sorted(readers, key=lambda index: (gating[index], index)):

@@ -14,7 +14,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Observer, Scale, Session, Shift
-from wellbegun.graph import WEIGHTED, Branch, Operation, roles_of, way
+from wellbegun.graph import WEIGHTED, Analysis, Branch, Operation, roles_of, way
 from wellbegun.laws import Constant, Copied, Dependent, RowSums
 from wellbegun.measure.logits import Delay, Pair, Step, pairs_of
 from wellbegun.measure.samples import rms, size_of, unit_axis
@@ -42,7 +42,7 @@ class Correction:
     place."""
 
     def __init__(self, session: Session, plan: Plan, targets: Mapping[str, Entry], behind: Observer) -> None:
-        self.graph, self.read, self.targets, self.behind = session.graph, session.read, targets, behind
+        self.graph, self.read, self.targets, self.behind = Analysis.of(session.graph), session.read, targets, behind
         self.factors: dict[str, float] = {}
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
         self.centred: dict[str, tuple[str, Array]] = {}  # weight -> its bias, and the mean it cancels

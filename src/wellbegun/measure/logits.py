@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from wellbegun.backend import Handle
-from wellbegun.graph import WEIGHTED, ModelGraph, Operation, attentions_of, way
+from wellbegun.graph import WEIGHTED, Analysis, Operation, attentions_of, way
 from wellbegun.graph.residual import weights_before
 
 _SAMPLES, _QUERIES = 16, 64  # of which logits are looked at
@@ -73,7 +73,7 @@ class Pair:
         return query.spread(key, self.scale) if key.shape[-2] > 1 else None
 
 
-def pairs_of(graph: ModelGraph, free: Collection[str]) -> Iterator[Pair]:
+def pairs_of(graph: Analysis, free: Collection[str]) -> Iterator[Pair]:
     """Attentions whose queries and keys each come straight from one weight of its own, one of them free at least."""
     for attention in attentions_of(graph):
         if attention.scale is None or attention.query is None or attention.key is None:
@@ -86,7 +86,7 @@ def pairs_of(graph: ModelGraph, free: Collection[str]) -> Iterator[Pair]:
         yield Pair((one[0], two[0]), Delay(one[1]), Delay(two[1]), *known)
 
 
-def _side(graph: ModelGraph, value: int) -> tuple[str, tuple[int, ...]] | None:
+def _side(graph: Analysis, value: int) -> tuple[str, tuple[int, ...]] | None:
     """The one weight that queries (or keys) are proportional to, and the way from it."""
     weights = list(weights_before(graph, value))
     if len(weights) != 1 or weights[0].kind not in WEIGHTED:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wellbegun.graph import WEIGHTED, Branch, ModelGraph, Operation, Role
+from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, Role
 from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.residual import weights_before
+from wellbegun.graph.walk import depths, leading_to
 from wellbegun.health import AttentionStats, OperationStats, StreamStats
 from wellbegun.measure.activations import Shares, shares_of
 from wellbegun.measure.forward import ForwardStatistics
@@ -48,11 +49,11 @@ def weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operatio
     return found
 
 
-def operation_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tuple[OperationStats, ...]:
+def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tuple[OperationStats, ...]:
     """One for each weighted operation, in order."""
     shares, facts = (
         shares_of(graph, seen.forward.samples),
-        Facts(_starts(graph, seen.forward), _renormed(graph), _depths(graph)),
+        Facts(_starts(graph, seen.forward), leading_to(graph, {"norm"}), depths(graph)),
     )
     return tuple(
         _operation(operation, role, seen, shares.get(operation.index), facts)
@@ -124,28 +125,6 @@ def _starts(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
     return {value: size for value, (_, size) in found.items()}
 
 
-def _depths(graph: ModelGraph) -> dict[int, int]:
-    found: dict[int, int] = {}
-    behind: dict[int, int] = {}  # value -> weighted operations in series up to it
-    for operation in graph.operations:
-        before = max((behind.get(value, 0) for value in operation.inputs), default=0)
-        found[operation.index] = before
-        behind.update(dict.fromkeys(operation.outputs, before + (operation.kind in WEIGHTED)))
-    return found
-
-
-def _renormed(graph: ModelGraph) -> frozenset[int]:
-    """Operations from which a way leads to a normalization."""
-    needed: set[int] = set()  # values that a normalization depends on
-    found = set()
-    for operation in reversed(graph.operations):
-        if needed.intersection(operation.outputs):
-            found.add(operation.index)
-        if operation.index in found or operation.kind == "norm":
-            needed.update(operation.inputs)
-    return frozenset(found)
-
-
 # ---------------------------------------------------------------------- residual sums
 def stream_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tuple[StreamStats, ...]:
     """One for each sum x + f(x), in order."""
@@ -153,7 +132,7 @@ def stream_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tu
     for role in roles.values():
         if role.branch is not None:
             branches[role.branch.add] = role.branch
-    facts = Facts(_starts(graph, seen.forward), _renormed(graph), _depths(graph))
+    facts = Facts(_starts(graph, seen.forward), leading_to(graph, {"norm"}), depths(graph))
     named = {operation.index: role for operation, role in weights(graph, roles)}
     return tuple(
         found
@@ -186,7 +165,7 @@ def _stream(
 
 
 # ---------------------------------------------------------------------- attentions
-def attention_stats(graph: ModelGraph, seen: Seen) -> Iterator[AttentionStats]:
+def attention_stats(graph: Analysis, seen: Seen) -> Iterator[AttentionStats]:
     """One for each attention whose logits could be told, in order."""
     for attention in attentions_of(graph):
         scores = seen.forward.scores.get(attention.compared)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Handle, Loss, Model, Place, Session
-from wellbegun.graph import ModelGraph, Role, roles_of
+from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
 from wellbegun.health import LossStats, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
@@ -51,7 +51,7 @@ def statistics(
     """What a pass has shown, and what is sent back through it."""
     if progress is not None:
         progress(0, 1, "backward")
-    graph = session.graph
+    graph = Analysis.of(session.graph)
     roles = roles_of(graph)
     back = _Back(session, forward, roles)
     lost, gain = back.both_ways(loss, chance)

@@ -5,7 +5,7 @@ from typing import Any, SupportsIndex
 
 from wellbegun._arguments import DTYPES, choice, seed_of
 from wellbegun.errors import LayoutError, RuleError, WellbegunError
-from wellbegun.graph import ModelGraph, Parameter, Role, roles_of
+from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
 from wellbegun.planning.method import KEEP, Choice, Method
@@ -34,6 +34,7 @@ def make_plan(
     chosen, asked = recipe_of(recipe), overrides_of(rules, exclude, only)
     number = fresh_seed() if seed is None else seed_of("plan", seed)
     choice("plan", "frozen", frozen, FROZEN)
+    graph = Analysis.of(graph)
     roles = roles_of(graph)
     selected = select(graph, roles, asked, frozen)
     taken = frozenset(name for name, selection in selected.items() if selection.by)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wellbegun._display import Displayed
-from wellbegun.graph import WEIGHTED, ModelGraph, Operation, roles_of
+from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation, roles_of
 from wellbegun.planning.plan import Plan
 from wellbegun.planning.propagation.backward import Backward, Sent
 from wellbegun.planning.propagation.forward import Forward, Step
@@ -108,11 +108,11 @@ def signal_propagation(
             an operation that theory does not reach. With it, theory goes on from what was measured there.
         start: Moments of the batch where none were measured: E x^2 = 1, mean and overlap 0 by default.
     """
-    return _Walk(graph, plan, measurement or Measurement(), start or Signal()).run()
+    return _Walk(Analysis.of(graph), plan, measurement or Measurement(), start or Signal()).run()
 
 
 class _Walk:
-    def __init__(self, graph: ModelGraph, plan: Plan, measurement: Measurement, start: Signal) -> None:
+    def __init__(self, graph: Analysis, plan: Plan, measurement: Measurement, start: Signal) -> None:
         self.graph, self.plan, self.measurement = graph, plan, measurement
         shapes = {value: seen.shape for value, seen in measurement.values.items()}
         self.forward = Forward(graph, Laws(plan), shapes)

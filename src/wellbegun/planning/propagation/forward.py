@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wellbegun.errors import WellbegunError
-from wellbegun.graph import ModelGraph, Operation
-from wellbegun.graph.follow import is_linear
+from wellbegun.graph import Analysis, Operation
 from wellbegun.planning.propagation.weights import Laws, Shapes, Unpredictable, affine_of, inside, origins, product
 from wellbegun.theory import Signal
 from wellbegun.theory.propagation import (
@@ -39,7 +38,7 @@ class Step:
 class Forward:
     """Steps through the operations of one planned model."""
 
-    def __init__(self, graph: ModelGraph, laws: Laws, shapes: Shapes) -> None:
+    def __init__(self, graph: Analysis, laws: Laws, shapes: Shapes) -> None:
         self.graph, self.laws, self.shapes = graph, laws, shapes
         self._origins = origins(graph)
 
@@ -94,7 +93,7 @@ class Forward:
         assert operation.function is not None
         if operation.uses and any(use.slot != "negative_slope" for use in operation.uses):
             raise Unpredictable("a function with parameters")
-        if is_linear(self.graph, operation):
+        if self.graph.is_linear(operation):
             at_zero, at_one = np.asarray(operation.function(np.array([0.0, 1.0])), np.float64)
             factor = float(at_one - at_zero)
             judged = operation.entries != "written"  # into memory that may be half written

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from wellbegun.graph import ModelGraph, Role
+from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.schemes import Scheme, constant, normal, ones, zeros
 
@@ -36,7 +36,7 @@ GENERAL: Mapping[str, str] = MappingProxyType(
 
 
 Chooser = Callable[[Role], Choice]
-Solver = Callable[[ModelGraph, Mapping[str, Role], frozenset[str]], Mapping[str, Choice]]
+Solver = Callable[[Analysis, Mapping[str, Role], frozenset[str]], Mapping[str, Choice]]
 
 
 class Recipe(NamedTuple):
@@ -56,7 +56,8 @@ class Recipe(NamedTuple):
 
     def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
         """See `Method`. Choices by role are made when they are asked for."""
-        return _Choices(self.choices, roles, self.solve(graph, roles, decided) if self.solve is not None else {})
+        solved = {} if self.solve is None else self.solve(Analysis.of(graph), roles, decided)
+        return _Choices(self.choices, roles, solved)
 
     def missing(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
         """Roles the recipe needs and the model does not have."""

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from wellbegun.errors import ArgumentError
-from wellbegun.graph import Layer, ModelGraph, Role, bundles_of, can_mirror, layers_of, sources_and_readers
+from wellbegun.graph import Analysis, Layer, Role, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
 _COORDINATES = 1.5  # frequency from which a sine is taken for that of a coordinate net
@@ -30,7 +30,7 @@ class Series:
 
 
 def series_of(
-    graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str], points: "Points"
+    graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str], points: "Points"
 ) -> Mapping[str, Series]:
     """Every layer whose function can be made odd; none that must agree with a layer somebody else decides."""
     found = {}
@@ -51,7 +51,7 @@ def _in_normed_branch(role: Role) -> bool:
     return role.branch is not None and role.branch.norm in ("pre", "post")
 
 
-def _series(graph: ModelGraph, layer: Layer, role: Role, points: "Points") -> Series | None:
+def _series(graph: Analysis, layer: Layer, role: Role, points: "Points") -> Series | None:
     function, depth = layer.function, role.net.layers
     if (rate := points.frequency(function)) is not None and rate > _COORDINATES:
         return _sine(layer, role, rate)
@@ -94,7 +94,7 @@ class Streams:
     readers: Mapping[str, Function | None] = field(default_factory=dict)
 
 
-def streams_of(graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]) -> Streams:
+def streams_of(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Streams:
     """Every stream whose own functions would let a mean add up, and whose weights nobody else decides. Where a stream
     is only added to, as with functions inside the branches, independent units learn faster."""
     branches = next((role.net.branches for role in roles.values()), ())

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
-from wellbegun.graph.follow import TRANSPARENT, is_linear
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Role
+from wellbegun.graph.walk import TRANSPARENT
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
 from wellbegun.planning.recipes.auto.roles import readout_rms
@@ -21,7 +21,7 @@ _SIREN = "Sitzmann et al. 2020, arXiv:2006.09661; measured for this recipe"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 
 
-def solve(graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[str, Choice]:
+def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[str, Choice]:
     """Choices for every weight of a product or convolution, and for biases that follow from them."""
     points = Points()
     series = series_of(graph, roles, taken, points)
@@ -40,7 +40,7 @@ def solve(graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]) -
 
 # ---------------------------------------------------------------------- one weight
 def _weight(
-    graph: ModelGraph,
+    graph: Analysis,
     operation: Operation,
     role: Role,
     own: Series | None,
@@ -74,7 +74,7 @@ def _weight(
     return Choice(scheme, reason, source, corrected, relative)
 
 
-def _has_other_use(graph: ModelGraph, name: str) -> bool:
+def _has_other_use(graph: Analysis, name: str) -> bool:
     """Whether a weight is also a table or something added, like the frequencies of Fourier features in SAM."""
     return any(use.slot != "weight" for _, use in graph.uses_of(name))
 
@@ -122,7 +122,7 @@ def _plain_reason(role: Role) -> str:
 
 
 # ---------------------------------------------------------------------- what comes in
-def incoming(graph: ModelGraph, operation: Operation, points: Points) -> float:
+def incoming(graph: Analysis, operation: Operation, points: Points) -> float:
     """E x^2 of the input of an operation, if every weight before it gives unit RMS."""
     producer = _behind(graph, operation.inputs[0]) if operation.inputs else None
     if producer is None or producer.kind != "gate":
@@ -134,12 +134,12 @@ def _second(step: Operation | None, points: Points) -> float:
     return 1.0 if step is None or step.function is None else points.second(step.function)
 
 
-def _behind(graph: ModelGraph, value: int) -> Operation | None:
+def _behind(graph: Analysis, value: int) -> Operation | None:
     """The first operation behind reshapes, pools and linear functions."""
     producer = graph.producers.get(value)
     while producer is not None and producer.inputs:
         passes = producer.kind in TRANSPARENT - {"norm", "add", "concat"}
-        if not passes and not (producer.kind == "pointwise" and is_linear(graph, producer)):
+        if not passes and not (producer.kind == "pointwise" and graph.is_linear(producer)):
             return producer
         producer = graph.producers.get(producer.inputs[0])
     return None
@@ -178,7 +178,7 @@ def _bias_of(operation: Operation) -> str | None:
     return next((use.parameter for use in operation.uses if use.slot == "bias"), None)
 
 
-def _biases(graph: ModelGraph, roles: Mapping[str, Role], choices: dict[str, Choice], name: str, found: Series) -> None:
+def _biases(graph: Analysis, roles: Mapping[str, Role], choices: dict[str, Choice], name: str, found: Series) -> None:
     own = _bias_of(graph.operations[found.layer.operation])
     if found.offset and own is not None and own in roles and own not in choices:
         reason = f"offset {found.offset:g} makes mirrored pairs nearly linear"

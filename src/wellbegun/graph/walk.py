@@ -1,0 +1,79 @@
+"""Ways through a graph: from values to the operations that made them or read them, each value once."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+
+TRANSPARENT = frozenset({"norm", "scale", "shift", "pool", "mean", "concat", "split", "move", "add"})
+Passes = Callable[[Operation], bool]
+
+
+def backward(graph: ModelGraph, values: Iterable[int], passes: Passes, *, nearest: bool = False) -> Iterator[Operation]:
+    """The operations that made values, and on through the inputs of those that `passes` says are passed.
+
+    `nearest`: those with fewer operations between come first; otherwise each way is followed to its end.
+    """
+    return _walked(values, lambda value: _made(graph, value), lambda operation: operation.inputs, passes, nearest)
+
+
+def forward(graph: ModelGraph, values: Iterable[int], passes: Passes, *, nearest: bool = False) -> Iterator[Operation]:
+    """The operations that read values, and on through the outputs of those that are passed."""
+    readers = graph.consumers
+    return _walked(values, lambda value: readers.get(value, ()), lambda operation: operation.outputs, passes, nearest)
+
+
+def _made(graph: ModelGraph, value: int) -> tuple[Operation, ...]:
+    producer = graph.producers.get(value)
+    return () if producer is None else (producer,)
+
+
+def _walked(
+    values: Iterable[int],
+    beside: Callable[[int], Iterable[Operation]],
+    further: Callable[[Operation], Iterable[int]],
+    passes: Passes,
+    nearest: bool,
+) -> Iterator[Operation]:
+    waiting = deque(dict.fromkeys(values))
+    seen = set(waiting)
+    while waiting:
+        for operation in beside(waiting.popleft() if nearest else waiting.pop()):
+            yield operation
+            if passes(operation):
+                new = [value for value in further(operation) if value not in seen]
+                seen.update(new)
+                waiting.extend(new)
+
+
+def ancestors(graph: ModelGraph, value: int) -> set[int]:
+    """A value and every value it depends on."""
+    return {value}.union(*(operation.inputs for operation in backward(graph, [value], lambda _: True)))
+
+
+def depths(graph: ModelGraph, within: Collection[int] | None = None) -> dict[int, int]:
+    """Operation -> weighted operations in series before it; of some operations only, if they are named."""
+    after: dict[int, int] = {}  # value -> weighted operations before it
+    found: dict[int, int] = {}
+    for operation in graph.operations if within is None else (graph.operations[index] for index in sorted(within)):
+        found[operation.index] = max((after.get(value, 0) for value in operation.inputs), default=0)
+        after.update(dict.fromkeys(operation.outputs, found[operation.index] + (operation.kind in WEIGHTED)))
+    return found
+
+
+def in_series(graph: ModelGraph, within: Collection[int] | None = None) -> int:
+    """Largest number of weighted operations one after another."""
+    found = depths(graph, within)
+    return max((depth + (graph.operations[index].kind in WEIGHTED) for index, depth in found.items()), default=0)
+
+
+def leading_to(graph: ModelGraph, kinds: Collection[str]) -> frozenset[int]:
+    """Operations from which a way leads to one of some kinds."""
+    found: set[int] = set()
+    needed: set[int] = set()  # values that such an operation depends on
+    for operation in reversed(graph.operations):
+        if needed.intersection(operation.outputs):
+            found.add(operation.index)
+        if operation.index in found or operation.kind in kinds:
+            needed.update(operation.inputs)
+    return frozenset(found)
