@@ -15,9 +15,10 @@ _limited = threading.Lock()
 
 @cache
 def _libraries() -> Any:
+    import scipy.linalg  # noqa: F401 - brings a BLAS of its own, which is found only once it is loaded
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")  # what NumPy has loaded, looked for once
+    return ThreadpoolController().select(user_api="blas")  # what NumPy and SciPy have loaded, looked for once
 
 
 @contextmanager
