@@ -351,6 +351,22 @@ def test_what_was_computed_from_a_parameter_follows_it() -> None:
     np.testing.assert_allclose(outputs[1], 3 * outputs[0], rtol=1e-6)
 
 
+def test_values_are_let_go_of_once_nothing_reads_them() -> None:
+    with session_of("transformer") as session:
+        most, kept = [0], []
+
+        def observe(operation: Any, inputs: Any, outputs: Any) -> tuple[()]:
+            most[0] = max(most[0], len(session.known.keys() & session.program.signals))
+            if operation.index == 3:
+                kept.append((outputs[0], outputs[0].array().copy()))
+            return ()
+
+        session.forward(observe)
+        assert most[0] < 20 < len(session.program.signals) / 5
+        assert len(session.known.keys() & session.program.signals) == 1  # the output
+        np.testing.assert_array_equal(kept[0][0].array(), kept[0][1])  # a handle keeps what it speaks of
+
+
 def test_losses_of_the_user() -> None:
     model, batch = model_of("mlp", "jax"), TWINS["mlp"].batch("jax")
     assert wb.check(model, batch, loss=lambda out: (out**2).mean()).statistics.loss.description == "the given loss"

@@ -193,6 +193,26 @@ class JaxResidualConv(nnx.Module):
         return self.head(nnx.relu(x).mean((1, 2)))
 
 
+class TorchDense(nn.Module):
+    """A class for each place of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 5, 1)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(F.relu(self.first(x)))
+
+
+class JaxDense(nnx.Module):
+    def __init__(self) -> None:
+        self.first = nnx.Conv(3, 16, (3, 3), padding=1, rngs=rngs())
+        self.last = nnx.Conv(16, 5, (1, 1), rngs=rngs())
+
+    def __call__(self, x: Any) -> Any:
+        return self.last(nnx.relu(self.first(x)))
+
+
 # ---------------------------------------------------------------------- transformers
 class TorchBlock(nn.Module):
     def __init__(self, width: int, heads: int, fused: bool) -> None:
@@ -352,6 +372,7 @@ TWINS: Mapping[str, Twin] = {
     "bare": Twin(TorchBare, JaxBare, lambda: (normal(64, 6), normal(64, 6) * 2)),
     "conv": Twin(TorchConv, JaxConv, lambda: normal(16, 3, 12, 12), images=True),
     "residual": Twin(TorchResidualConv, JaxResidualConv, lambda: normal(16, 3, 12, 12), images=True),
+    "dense": Twin(TorchDense, JaxDense, lambda: normal(8, 3, 6, 6), images=True),
     "transformer": Twin(TorchTransformer, JaxTransformer, lambda: tokens(16, 10)),
     "fused": Twin(lambda: TorchTransformer(fused=True), lambda: JaxTransformer(fused=True), lambda: tokens(16, 10)),
     "tied": Twin(TorchTied, JaxTied, lambda: {"ids": tokens(16, 10), "scale": np.full((16, 1, 1), 0.5, np.float32)}),

@@ -4,18 +4,19 @@ A corrected parameter is another array in the session, and the model keeps its o
 and losses are.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
-from wellbegun.backend.program import Traced, Value, values_in
+from wellbegun.backend.program import Shown, Traced, Value, values_in
 from wellbegun.backend.values import Effect, Handle, Observer, Scale
 from wellbegun.errors import TraceError
-from wellbegun.graph import WEIGHTED, ModelGraph
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 
 
 class FunctionalSession:
@@ -23,12 +24,14 @@ class FunctionalSession:
     program has one path."""
 
     attended = None  # attention is always made of its parts
+    channels_last = True
 
     def __init__(self, traced: Traced) -> None:
         self.traced, self.program = traced, traced.program
         self.start = dict(traced.start)
-        self.known: dict[int, Any] = {}
+        self.known: dict[int, Any] = {}  # arrays that are still to be read, by the numbers of values
         self.shown = {shown.operation: shown for shown in traced.shown}
+        self._cells: WeakValueDictionary[int, _Cell] = WeakValueDictionary()  # of handles that somebody holds
 
     @property
     def graph(self) -> ModelGraph:
@@ -40,51 +43,65 @@ class FunctionalSession:
     def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
         """One equation after the other; each operation is shown when its last one has run."""
         equations, ends = self.program.equations, {shown.last: shown for shown in self.traced.shown}
-        self.known, scope = {**self.program.constants, **self.start}, ""
+        self.known, scope, unread = {**self.program.constants, **self.start}, "", self.traced.unread()
+        self._cells.clear()
         for equation in equations:
             try:
                 self.known.update(equation.values(self.known))
             except Exception as error:  # whatever a model raises: it is told with its place, and the cause is kept
                 raise TraceError(f"check: the model failed at {equation.name!r}: {told(error)}") from error
-            if (shown := ends.get(equation.index)) is None:
-                continue
-            operation = self.graph.operations[shown.operation]
-            if progress is not None and operation.scope != scope:
-                scope = operation.scope
-                progress(equation.index, len(equations), scope)
-            inputs, outputs = ([self._handle(value) for value in side] for side in (shown.inputs, shown.outputs))
-            for effect in observer(operation, inputs, outputs):
-                self._carry_out(effect, equation.index)
+            if (shown := ends.get(equation.index)) is not None:
+                operation = self.graph.operations[shown.operation]
+                if progress is not None and operation.scope != scope:
+                    scope = operation.scope
+                    progress(equation.index, len(equations), scope)
+                self._show(operation, shown, observer)
+            for number in unread.get(equation.index, ()):
+                del self.known[number]
+
+    def _show(self, operation: Operation, shown: Shown, observer: Observer) -> None:
+        inputs, outputs = ([self._handle(value) for value in side] for side in (shown.inputs, shown.outputs))
+        for effect in observer(operation, inputs, outputs):
+            self._carry_out(effect, shown.last)
 
     def _handle(self, value: Value) -> Handle:
-        return HostedHandle(lambda: np.asarray(self.known[value.number]), value.number)
+        cell = self._cells.get(value.number) or _Cell(self.known[value.number])
+        self._cells[value.number] = cell
+        return HostedHandle(lambda: np.asarray(cell.array), value.number)
+
+    def _change(self, handle: Handle, change: Callable[[Any], Any]) -> None:
+        """Another array for a value, where it is still to be read and where somebody looks at it."""
+        number = _number(handle)
+        cell = self._cells[number]
+        cell.array = change(cell.array)
+        if number in self.known:
+            self.known[number] = cell.array
 
     # ------------------------------------------------------------------ effects
     def _carry_out(self, effect: Effect, until: int) -> None:
         if isinstance(effect, Scale):
             return self._scale(effect, until)
-        known = self.known
         if effect.value is not None:
-            number = _number(effect.value)
-            value = known[number]
-            known[number] = value - along(effect.mean, value.ndim, effect.axis).astype(value.dtype)
+            mean, axis = effect.mean, effect.axis
+            self._change(effect.value, lambda x: x - along(mean, x.ndim, axis).astype(x.dtype))
         if effect.bias is not None:
             bias = self._parameter(effect.bias)
             self._set({effect.bias: bias - effect.mean.reshape(bias.shape)}, until)
         return None
 
     def _scale(self, effect: Scale, until: int) -> None:
-        known, factor = self.known, effect.factor
+        factor, bias = effect.factor, None if effect.bias is None else self.read(effect.bias).reshape(-1)
+
+        def scaled(x: Any) -> Any:
+            rest = 0 if bias is None else ((1 - factor) * along(bias, x.ndim, effect.axis)).astype(x.dtype)
+            return x * factor + rest
+
         if effect.summand is not None:
-            one, total = map(_number, effect.summand)
-            known[total] = known[total] + (factor - 1) * known[one]
-        for number in dict.fromkeys(map(_number, effect.values)):
-            value = known[number]
-            if HostedHandle(lambda value=value: value).kind != "integer":  # type: ignore[misc]
-                known[number] = value * factor
-                if effect.bias is not None:
-                    bias = along(self.read(effect.bias).reshape(-1), value.ndim, effect.axis)
-                    known[number] = known[number] + ((1 - factor) * bias).astype(value.dtype)
+            part = self._cells[_number(effect.summand[0])].array
+            self._change(effect.summand[1], lambda total: total + (factor - 1) * part)
+        for handle in {_number(handle): handle for handle in effect.values}.values():
+            if handle.kind != "integer":
+                self._change(handle, scaled)
         self._set({name: self._parameter(name) * factor for name in effect.parameters}, until)
 
     def _set(self, values: Mapping[str, Any], until: int) -> None:
@@ -130,7 +147,7 @@ class FunctionalSession:
         """Weighted operations, lookups and sums of real or complex numbers."""
         kinds, graph = WEIGHTED | {"lookup", "add"}, self.graph
         found = [place for place in self.shown if graph.operations[place].kind in kinds]
-        return [place for place in found if self._handle(self.shown[place].outputs[0]).kind != "integer"]
+        return [place for place in found if self.shown[place].outputs[0].array.numbers != "integer"]
 
     @property
     def scalable(self) -> Collection[str]:
@@ -152,6 +169,15 @@ class FunctionalSession:
 
     def _parameter(self, name: str) -> Any:
         return self.start[self.traced.parameters[name].number]
+
+
+class _Cell:
+    """The array of a value, which its handles share."""
+
+    __slots__ = ("__weakref__", "array")
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
 
 
 def _number(handle: Handle) -> int:

@@ -152,3 +152,15 @@ class Traced:
     start: Known  # what the program starts from
     main: Value | None  # what losses are taken of
     returned: Callable[[Known], Any]  # what the model returns, where all values are known
+
+    def unread(self) -> Mapping[int, Sequence[int]]:
+        """Equation -> the numbers of values that depend on the batch and that nothing reads or shows after it."""
+        read = [(equation.index, (*equation.inputs, *equation.outputs)) for equation in self.program.equations]
+        last: dict[int, int] = {}
+        for index, operands in (*read, *((shown.last, (*shown.inputs, *shown.outputs)) for shown in self.shown)):
+            last.update((value.number, max(index, last.get(value.number, 0))) for value in values_in(operands))
+        kept = {value.number for value in values_in(self.program.outputs)}
+        found: dict[int, list[int]] = {}
+        for number in last.keys() & self.program.signals - kept:
+            found.setdefault(last[number], []).append(number)
+        return found

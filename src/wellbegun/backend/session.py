@@ -23,11 +23,12 @@ class CrossEntropy:
     axis: int
 
 
-def classes_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Number of classes of an output and their axis: (N, K), (N, T, K) or (N, K, H, W, ...)."""
+def classes_of(shape: tuple[int, ...], *, last: bool = False) -> tuple[int, int]:
+    """Number of classes of an output and their axis: (N, K), (N, T, K) or (N, K, H, W, ...), where channels are not the
+    `last` axis."""
     if len(shape) < 2:
         return 1, 0
-    axis = 1 if len(shape) == 2 or len(shape) > 3 else 2
+    axis = 1 if len(shape) == 2 or (len(shape) > 3 and not last) else len(shape) - 1
     return shape[axis], axis
 
 
@@ -80,6 +81,10 @@ class Session(Protocol):
     @property
     def attended(self) -> Attended | None:
         """While an observer is shown a built-in attention: what it was asked to compute, if that can be told."""
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether images have their channels on the last axis, and not on the second."""
 
     def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
         """Run the model once; each operation of the graph that runs is shown, and no other.

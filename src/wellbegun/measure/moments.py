@@ -21,7 +21,8 @@ _ROWS = 1024  # of samples and positions, from which it is told how many units a
 class _Moments:
     """Observer of the pass: statistics of every value at once, gradients at weights when they arrive."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool) -> None:
+        self.last = last  # whether channels of images are the last axis
         self.values: dict[int, Measured] = {}
         self.gradients: dict[int, Measured] = {}
         self.axes: dict[int, int] = {}  # value -> where its units are
@@ -42,8 +43,8 @@ class _Moments:
 
     def _look(self, value: int, handle: Handle, axis: int | None) -> None:
         rank = len(handle.shape)
-        if axis is None or axis >= rank:  # channels second in images, features last elsewhere
-            axis = 1 if rank > 3 else rank - 1
+        if axis is None or axis >= rank:  # channels of images, features elsewhere
+            axis = 1 if rank > 3 and not self.last else rank - 1
         self.axes[value] = axis
         if handle.kind == "real" and rank > 1 and size_of(handle):
             with np.errstate(all="ignore"):
@@ -64,8 +65,8 @@ def moments(backend: Backend, model: Model, batch: Batch = None) -> tuple[ModelG
     Raises:
         ArgumentError: the model is on the meta device.
     """
-    observer = _Moments()
     with backend.session(model, batch, owner="signal_propagation") as session:
+        observer = _Moments(last=session.channels_last)
         session.forward(observer)
         graph = session.graph
         start = last_hidden(graph, roles_of(graph), session) if session.trained else None

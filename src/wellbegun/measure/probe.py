@@ -100,7 +100,7 @@ class _Back:
         """Gradients, and how much signals grow on the way back: by one pass if the loss sends a random signal. Where it
         may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
         session = self.session
-        given: MadeUp | None = made_up(session.output) if loss is None else None
+        given: MadeUp | None = made_up(session.output, last=session.channels_last) if loss is None else None
         value, sent = session.judge(given.loss if given is not None else loss)  # type: ignore[arg-type]
         lost = LossStats(value, chance, "the given loss") if given is None else given.stats(value)
         if self.silent:

@@ -37,9 +37,9 @@ class MadeUp(NamedTuple):
         return LossStats(value, self.chance, self.description)
 
 
-def made_up(output: Handle) -> MadeUp:
+def made_up(output: Handle, *, last: bool) -> MadeUp:
     """Cross-entropy against random labels if the output has classes, else a squared error against random targets."""
-    classes, axis = classes_of(output.shape)
+    classes, axis = classes_of(output.shape, last=last)
     entries = size_of(output)
     if classes > 1:
         rows = entries // classes

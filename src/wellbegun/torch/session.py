@@ -68,6 +68,8 @@ def session(
 class TorchSession:
     """A module, ready to run. What a pass changes about it comes back when the next one begins, or at the end."""
 
+    channels_last = False
+
     def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None) -> None:
         self.model, self.call, self._given, self._graph = model, call, graph, graph
         self.named = dict(model.named_parameters())
