@@ -76,7 +76,8 @@ def score(output: Array, targets: Array) -> float:
         return float((output.argmax(classes_of(output.shape)[1]) == targets).mean())
     wanted = targets.astype(output.dtype).astype(np.float64)
     error = np.square(output.reshape(targets.shape) - wanted).mean()
-    return float(1 - error / wanted.var())
+    with np.errstate(divide="ignore", invalid="ignore"):  # of targets that are all the same
+        return float(1 - error / wanted.var())
 
 
 @contextmanager

@@ -19,14 +19,16 @@ from wellbegun.errors import MissingDependencyError
 REMEDY = "Install a version of torch that the changelog of wellbegun says it was run with."
 try:
     # Tensors without values, and what they raise when they are asked for one: there is no public way to trace so.
-    from torch._subclasses.fake_tensor import DataDependentOutputException as DataDependentOutputException
-    from torch._subclasses.fake_tensor import DynamicOutputShapeException as DynamicOutputShapeException
-    from torch._subclasses.fake_tensor import FakeTensor as FakeTensor
-    from torch._subclasses.fake_tensor import FakeTensorMode as FakeTensorMode
-    from torch._subclasses.fake_tensor import in_kernel_invocation_manager as in_kernel_invocation_manager
+    from torch._subclasses.fake_tensor import (
+        DataDependentOutputException,
+        DynamicOutputShapeException,
+        FakeTensor,
+        FakeTensorMode,
+        in_kernel_invocation_manager,
+    )
 
     # Real values are read, and memory made, beneath all modes.
-    from torch.utils._mode_utils import no_dispatch as no_dispatch
+    from torch.utils._mode_utils import no_dispatch
     from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
     # What `parametrize` makes of a weight: the steps that are known not to change its shape, the way of an orthogonal
@@ -47,6 +49,13 @@ except (ImportError, AttributeError) as error:
         f"wellbegun: torch {torch.__version__} lacks a name that wellbegun needs ({error}). {REMEDY}"
     ) from error
 
+__all__ = [
+    "FAKE_LOGGER", "HOUSEHOLDER", "DataDependentOutputException", "DispatchMode", "DynamicOutputShapeException",
+    "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep", "beneath_modes",
+    "bump_version", "compiled", "compiler_loaded", "fake_mode", "fake_twin", "gradient_hooks",
+    "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of", "module_tables", "no_dispatch",
+    "parametrize_cache", "power_vectors", "schema_of", "shard_of", "spectral_matrix", "unchecked_distributions",
+]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
 beneath_modes = _disable_current_modes
 

@@ -31,13 +31,13 @@ def _with_product(x: Given, one: Given, two: Given, *, value: Any = 1, op: str =
     return call("add", x, scaled(call(op, one, two), value))
 
 
+_NAMES = {"prelu": "_prelu_kernel", "log_sigmoid": "log_sigmoid_forward", "entropy": "special_entr"}  # ATen's own
 ELEMENTWISE: dict[str, Callable[..., Given]] = {
-    **FORMULAS,
+    **{_NAMES.get(name, name): formula for name, formula in FORMULAS.items()},
     "add": lambda x, y, alpha=1: call("add", x, scaled(y, alpha)),
     "sub": lambda x, y, alpha=1: call("subtract", x, scaled(y, alpha)),
     "rsub": lambda x, y, alpha=1: call("subtract", y, scaled(x, alpha)),
-    "div": _divide, "true_divide": _divide, "pow": partial(call, "power"), "_prelu_kernel": FORMULAS["prelu"],
-    "log_sigmoid_forward": FORMULAS["log_sigmoid"], "special_entr": FORMULAS["entropy"],
+    "div": _divide, "true_divide": _divide, "pow": partial(call, "power"),
     "clamp": lambda x, min=None, max=None: clamp(x, min, max), "clamp_min": clamp,
     "clamp_max": lambda x, high: clamp(x, None, high), "where": lambda mask, x, y: call("where", mask, x, y),
     "masked_fill": lambda x, mask, value: call("where", mask, value, x),
