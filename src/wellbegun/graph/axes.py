@@ -5,7 +5,7 @@ split axes. A copy starts a new frame with its own strides. Where a framework ha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from wellbegun.graph.facts import Array
 from wellbegun.graph.function import Function, Root
@@ -13,8 +13,7 @@ from wellbegun.graph.function import Function, Root
 AxisSets = tuple[frozenset[int], ...]
 
 
-@dataclass(frozen=True)
-class Derived:
+class Derived(NamedTuple):
     """An array made from parameters alone."""
 
     names: frozenset[str]
@@ -25,7 +24,7 @@ class Derived:
     pair: int | None = None  # the axis of real and imaginary parts, where the array made of them is complex
     gathered: bool = False  # rows picked by constant indices, in a shape of their own: a table of positions
     copied: bool = False  # in memory of its own: changing the parameter would not change it
-    function: Function | None = field(default=None, compare=False, repr=False)  # how it was made; None: not known
+    function: Function | None = None  # how it was made; None: not known
 
     @property
     def name(self) -> str | None:
@@ -52,7 +51,7 @@ def view(source: Derived, array: Array) -> Derived:
     if source.axes is None:
         return source
     axes = tuple(_covered(source, size, stride) for size, stride in zip(array.shape, array.steps, strict=True))
-    return replace(source, axes=axes)
+    return source._replace(axes=axes)
 
 
 def _covered(source: Derived, size: int, stride: int) -> frozenset[int]:
@@ -72,30 +71,30 @@ def mapped(source: Derived, array: Array, axes: Sequence[Sequence[int]]) -> Deri
         return source
     own = source.axes
     found = tuple(frozenset[int]().union(*(own[axis] for axis in each)) for each in axes)
-    return replace(source, axes=found, frame=_frame(array, found))
+    return source._replace(axes=found, frame=_frame(array, found))
 
 
 def copy(source: Derived, array: Array, *, exact: bool = True) -> Derived:
     """A copy with its own storage, or an elementwise function, of the same shape."""
     if source.axes is None or len(source.axes) != array.rank:
-        return replace(source, axes=None, exact=False, copied=True)
-    return replace(source, frame=_frame(array, source.axes), exact=source.exact and exact, copied=True)
+        return source._replace(axes=None, exact=False, copied=True)
+    return source._replace(frame=_frame(array, source.axes), exact=source.exact and exact, copied=True)
 
 
 def pick(source: Derived, array: Array, axis: int, rank: int) -> Derived:
     """Slices along one axis, chosen by integers in an array of the given rank, which takes the place of that axis."""
     if source.axes is None or axis >= len(source.axes) or len(source.axes) - 1 + rank != array.rank:
-        return replace(source, axes=None, exact=False, gathered=source.gathered or rank > 1, copied=True)
+        return source._replace(axes=None, exact=False, gathered=source.gathered or rank > 1, copied=True)
     axes = (*source.axes[:axis], *(source.axes[axis],) * rank, *source.axes[axis + 1 :])
     gathered = source.gathered or rank > 1
-    return replace(source, axes=axes, frame=_frame(array, axes), gathered=gathered, copied=True)
+    return source._replace(axes=axes, frame=_frame(array, axes), gathered=gathered, copied=True)
 
 
 def paired(source: Derived, array: Array) -> Derived:
     """Complex numbers, whose parts lie along the last axis of `source`."""
     if source.axes is None or len(source.axes[-1]) != 1:
-        return replace(source, axes=None, exact=False)
-    return replace(source, axes=source.axes[:-1], frame=_frame(array, source.axes[:-1]), pair=min(source.axes[-1]))
+        return source._replace(axes=None, exact=False)
+    return source._replace(axes=source.axes[:-1], frame=_frame(array, source.axes[:-1]), pair=min(source.axes[-1]))
 
 
 def merge(sources: list[Derived]) -> Derived:

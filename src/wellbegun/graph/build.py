@@ -83,9 +83,6 @@ class _Found(NamedTuple):
     uses: tuple[Use, ...] = ()
     root: int | None = None
     function: Function | None = None
-    statistic: Statistic = _NO_STATISTIC
-    units: tuple[int | None, ...] = ()  # axes of units of the outputs
-    overwrites: int | None = None
 
 
 class Builder:
@@ -113,7 +110,8 @@ class Builder:
     # ------------------------------------------------------------------ what comes in
     def batch(self, array: Array) -> Signal:
         """A new value that depends on the batch."""
-        return self._new(usual_axis(array.rank, last=self._last))
+        value = self._new(usual_axis(array.rank, last=self._last))
+        return Signal(value, value)
 
     def parameter(self, name: str, array: Array) -> Derived:
         """A parameter, or an array that a module computes as one."""
@@ -122,7 +120,7 @@ class Builder:
     def stand_in(self, known: Known, array: Array, slot: Slot = "token") -> Signal:
         """An array that depends on no batch as a signal: parameters that stand for themselves, or constants."""
         names = sorted(known.names) if isinstance(known, Derived) else []
-        signal = self._new(usual_axis(array.rank, last=self._last))
+        signal = self.batch(array)
         what, uses = "parameter" if names else "constant", tuple(Use(name, slot) for name in names)
         index, axis = len(self.operations), self._axes[signal.value]
         self.operations.append(Operation(index, "move", what, self.scope, (), (signal.value,), uses, axis=axis))
@@ -131,13 +129,13 @@ class Builder:
     def mixed(self, signals: Sequence[Signal], derived: Sequence[Derived], array: Array) -> Record:
         """An array some of whose memory was written to through another one, by what depends on the batch."""
         names = sorted(frozenset[str]().union(*(known.names for known in derived)))
-        found = _Found("move", tuple(Use(name, "token") for name in names), units=(self._axes[signals[0].value],))
-        return self._append(found, Move("written"), "alias", signals, [array])
+        found, axis = _Found("move", tuple(Use(name, "token") for name in names)), self._axes[signals[0].value]
+        return self._append(found, Move("written"), "alias", list(signals), [(array, axis)])
 
-    def _new(self, axis: int | None) -> Signal:
+    def _new(self, axis: int | None) -> int:
         self._values += 1
         self._axes[self._values] = axis
-        return Signal(self._values, self._values)
+        return self._values
 
     # ------------------------------------------------------------------ operations
     def record(
@@ -206,16 +204,16 @@ class Builder:
             found = found._replace(kind="shift", uses=(*found.uses, *picked))
         elif found.kind == "shift" and found.uses:
             found = found._replace(uses=tuple(self._added(use, signals[0]) for use in found.uses))
-        first = next((operand for operand in operands if isinstance(operand.known, Signal)), None)
-        found = found._replace(
-            statistic=self._statistics(fact, found, signals),
-            units=tuple(self._units(fact, found.kind, output, first) for output in outputs),
-            overwrites=_overwritten(overwrites, operands, signals),
-        )
-        record = self._append(found, fact, name, signals, outputs, operands)
+        read = [place for place, (known, _) in enumerate(operands) if isinstance(known, Signal)]
+        first = operands[read[0]] if read else None
+        units = [(output, self._units(fact, found.kind, output, first)) for output in outputs]
+        over = None if overwrites is None else _overwritten(overwrites, operands, signals)
+        statistic = self._statistics(fact, found, signals)
+        record = self._append(found, fact, name, signals, units, operands, statistic, over)
+        known = record.known
         if special and len(outputs) == 1:
-            record = record._replace(known=(self._keep_picked(fact, operands, outputs[0], record.known[0]),))
-        return record._replace(read=tuple(i for i, (known, _) in enumerate(operands) if isinstance(known, Signal)))
+            known = (self._keep_picked(fact, operands, outputs[0], known[0]),)
+        return Record(known, record.operation, tuple(read))
 
     def _found(
         self, fact: Fact, operands: list[Operand], signals: list[Signal], weights: Weighted | None, *, special: bool
@@ -235,32 +233,31 @@ class Builder:
         found: _Found,
         fact: Fact,
         name: str,
-        signals: Sequence[Signal],
-        outputs: Sequence[Array],
+        signals: list[Signal],
+        outputs: Sequence[tuple[Array, int | None]],
         operands: Sequence[Operand] = (),
+        statistic: Statistic = _NO_STATISTIC,
+        overwrites: int | None = None,
     ) -> Record:
-        read = tuple(dict.fromkeys(signal.value for signal in signals))
-        known, values = [], []
-        for position, axis in enumerate(found.units):
-            signal = self._new(axis)
-            values.append(signal.value)
+        """Write an operation down. `outputs` with the axis of their units."""
+        read = tuple(signal.value for signal in signals)
+        values = tuple(self._new(axis) for _, axis in outputs)
+        known: list[Known] = []
+        for position, value in enumerate(values):
             if found.function is None:
-                limits = bounds(fact, [self._domains.get(value, EVERYTHING) for value in read])
+                limits = bounds(fact, [self._domains.get(one, EVERYTHING) for one in read] if self._domains else ())
                 own: Function = ROOT if limits is EVERYTHING else Root(ROOT.name, bounds=limits)
-                known.append(Signal(signal.value, signal.value, own, *found.statistic))
             else:
-                assert found.root is not None
                 own, limits = _output(found.function, position), found.function.domain
-                known.append(Signal(signal.value, found.root, own, *found.statistic))
+            known.append(Signal(value, value if found.root is None else found.root, own, *statistic))
             if limits is not EVERYTHING:
-                self._domains[signal.value] = limits
+                self._domains[value] = limits
         index = len(self.operations)
         operation = Operation(
-            index, found.kind, name, self.scope, read, tuple(values), found.uses, found.root, found.function,
-            axis=found.units[0] if found.units else None, overwrites=found.overwrites,
-            **fields_of(fact, found.kind, operands),
+            index, found.kind, name, self.scope, read, values, found.uses, found.root, found.function,
+            axis=outputs[0][1] if outputs else None, overwrites=overwrites, **fields_of(fact, found.kind, operands),
         )  # fmt: skip
-        if not any(array.numbers != "integer" for array in outputs):
+        if all(array.numbers == "integer" for array, _ in outputs):
             self._integers.add(index)
         self._makers.update(dict.fromkeys(values, index))
         self.operations.append(operation)
@@ -376,12 +373,12 @@ class Builder:
         if isinstance(signal, Signal) and isinstance(fact, Gather) and fact.rank is not None:
             if isinstance(source, Derived) and not fact.layer:
                 picked = axes.pick(source, output, fact.axes[0], fact.rank)
-                return replace(signal, picked=picked, lookup=len(self.operations) - 1)
+                return signal._replace(picked=picked, lookup=len(self.operations) - 1)
             return signal
         if not isinstance(signal, Signal) or not isinstance(source, Signal) or source.picked is None:
             return signal
         picked_by = moved(fact, source.picked, output)
-        return signal if picked_by is None else replace(signal, picked=picked_by, lookup=source.lookup)
+        return signal if picked_by is None else signal._replace(picked=picked_by, lookup=source.lookup)
 
 
 def _output(function: Function, position: int) -> Function:

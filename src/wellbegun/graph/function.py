@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -332,9 +332,6 @@ def from_list(saved: Saved) -> list[Function]:
 
 def _option(value: Any) -> Option:
     return tuple(_option(item) for item in value) if isinstance(value, list) else value
-
-
-Kind = Literal["real", "integer", "boolean"]
 
 
 def call(op: str, *arguments: "Function | Scalar", **options: Option) -> Call:

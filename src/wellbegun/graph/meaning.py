@@ -71,12 +71,11 @@ def bounds(fact: Fact, given: Sequence[Interval]) -> Interval:
     """Bounds of what an operation that is no function of one value gives, from those of what it reads."""
     if isinstance(fact, Softmax):
         return (-math.inf, 0.0) if fact.logarithm else (0.0, 1.0)
-    length = isinstance(fact, Reduce) and fact.reduction == "length"
-    if not given or (not length and all(interval is EVERYTHING for interval in given)):
+    if isinstance(fact, Reduce) and fact.reduction == "length":
+        return 0.0, math.inf
+    if all(interval is EVERYTHING for interval in given):
         return EVERYTHING
     low, high = min(low for low, _ in given), max(high for _, high in given)
-    if length:
-        return 0.0, math.inf
     if isinstance(fact, Reduce) and fact.reduction == "sum":
         return 0.0 if low >= 0 else -math.inf, 0.0 if high <= 0 else math.inf
     if isinstance(fact, Pool) or (isinstance(fact, Move) and fact.entries == "padded"):

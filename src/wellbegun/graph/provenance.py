@@ -1,7 +1,7 @@
 """What is known of an array while a model runs: it depends on the batch, is made of parameters, or is a constant."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from wellbegun._typing import Array as Values
@@ -11,8 +11,7 @@ from wellbegun.graph.facts import Array, Elementwise, Fact, Gather, Move, Split
 from wellbegun.graph.function import ROOT, Function, Number, Pending, Root, Scalar, call
 
 
-@dataclass(frozen=True)
-class Signal:
+class Signal(NamedTuple):
     """A value that depends on the batch."""
 
     value: int
@@ -125,7 +124,7 @@ def derived_from(made: Step, output: Array, position: int) -> Known:
     if product and any(known == Fixed(0.0) for known, _ in made.operands):
         return Fixed(0.0)  # a first state of zeros, times a parameter
     found = derived_by(made.fact, made.operands, output, in_place=made.in_place)
-    return replace(found, function=made.function(position))
+    return found._replace(function=made.function(position))
 
 
 def derived_by(fact: Fact, operands: list[Operand], output: Array, *, in_place: bool) -> Derived:

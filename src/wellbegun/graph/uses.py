@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from wellbegun.errors import LayoutError
@@ -57,16 +58,22 @@ def _added(bias: Derived | None) -> tuple[Use, ...]:
 
 def _weight(weight: Derived, roles: str, sections: Sections, **options: Any) -> tuple[Use, ...]:
     found = letters(weight, roles)
-    try:
-        layout = None if found is None else Layout(found, sections=sections.get(weight.name or ""), **options)
-    except LayoutError:
-        layout = None  # the letters contradict: the parameter needs a rule, and the plan says so
+    layout = None if found is None else _layout(found, sections=sections.get(weight.name or ""), **options)
     computed = computation_of(weight, roles)
     slot: Slot = "weight" if weight.exact or computed is not None else "derived"
     return tuple(
         Use(name, slot, layout, exact=weight.exact, computed=computed, copied=weight.copied)
         for name in sorted(weight.names)
     )
+
+
+@cache
+def _layout(found: str, **options: Any) -> Layout | None:
+    """The layout of these letters; None if they contradict: the parameter needs a rule, and the plan says so."""
+    try:
+        return Layout(found, **options)
+    except LayoutError:
+        return None
 
 
 def _table(fact: Gather, weight: Derived, rank: int) -> tuple[Use, ...]:

@@ -86,11 +86,11 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     # ------------------------------------------------------------------ dispatch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        quiet = self.paused or aten.name_of(func) in aten.IGNORED
-        tensors = [] if quiet else tensors_in((args, list(kwargs.values())))
-        operands = [Operand(self.of(tensor), array_of(tensor)) for tensor in tensors]
         if written := aten.written(func, args, kwargs):
             about_to_write(written)
+        quiet = self.paused or aten.name_of(func) in aten.IGNORED
+        tensors = [] if quiet else tensors_in((args, list(kwargs.values())) if kwargs else args)
+        operands = [Operand(self.of(tensor), array_of(tensor)) for tensor in tensors]
         try:
             result = fake.run(func, args, kwargs)
         except Exception as error:  # of any kind: remembered for the message, and raised again
@@ -98,12 +98,13 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
             if result is None:
                 self.failed_at = self.failed_at or aten.name_of(func)
                 raise
-        if not quiet:
-            outputs = tensors_in(result)
-            self._record(func, args, kwargs, tensors, operands, outputs)
-            for output in outputs:
-                if any(output is tensor for tensor in written):
-                    self._known.wrote(output)
+        if quiet:
+            return result
+        outputs = tensors_in(result)
+        self._record(func, args, kwargs, tensors, operands, outputs)
+        for output in outputs if written else ():
+            if any(output is tensor for tensor in written):
+                self._known.wrote(output)
         return result
 
     def _assumed(self, error: Exception, tensors: list[torch.Tensor]) -> bool | None:
@@ -128,18 +129,17 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
             return self._create(name, func, args, kwargs, outputs)
         if name in {"detach", "alias"}:
             return self._known.remember(outputs[0], operands[0].known)  # the same value under another name
+        reader = None
         if not any(isinstance(known, Signal) for known, _ in operands):
             operands = [Operand(self._constant(*pair), pair[1].array) for pair in zip(tensors, operands, strict=True)]
             over = 0 if not aten.is_view(func) and _shared(tensors, outputs) else None
+            reader = Call(func, args, kwargs, outputs)
         fact = fact_of(func, args, kwargs, tensors)
-        tell = getattr(self.observer, "attended", None)
-        if isinstance(fact, Attention) and tell is not None:
+        if isinstance(fact, Attention) and (tell := getattr(self.observer, "attended", None)) is not None:
             tell(aten.attended(func, args, kwargs))
         self.builder.scope, arrays = self.scopes[-1], [array_of(output) for output in outputs]
-        call = Call(func, args, kwargs, outputs)
-        self._keep(
-            self.builder.record(fact, operands, arrays, name=name, reader=call, overwrites=over), tensors, outputs
-        )
+        record = self.builder.record(fact, operands, arrays, name=name, reader=reader, overwrites=over)
+        self._keep(record, tensors, outputs)
 
     def _constant(self, tensor: torch.Tensor, operand: Operand) -> Known:
         """What a tensor that depends on no batch is: with its values, if it is a constant that was not made here."""
