@@ -54,8 +54,8 @@ def _rounded(x: Any, decimals: int = 0) -> Any:
 
 
 def _power(x: Any, y: Any) -> Any:
-    if isinstance(y, (int, float)) and not isinstance(y, bool) and y == 2:
-        return np.square(x)
+    if isinstance(y, (int, float)) and not isinstance(y, bool) and y in (2, 3):  # as frameworks do: a power takes long
+        return np.square(x) if y == 2 else np.square(x) * x
     floating = np.asarray(x, np.float64) if np.any(np.asarray(y) < 0) else x  # integers have no negative powers
     return np.power(floating, y)
 
