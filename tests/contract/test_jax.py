@@ -367,6 +367,25 @@ def test_values_are_let_go_of_once_nothing_reads_them() -> None:
         np.testing.assert_array_equal(kept[0][0].array(), kept[0][1])  # a handle keeps what it speaks of
 
 
+def test_biases_of_several_axes_are_no_means() -> None:
+    """A readout of heads is corrected as a whole; where its bias is drawn, it is left as it is."""
+
+    class Heads(nnx.Module):
+        def __init__(self) -> None:
+            self.first = nnx.Linear(12, 32, rngs=rngs())
+            self.last = nnx.LinearGeneral(32, (2, 5), rngs=rngs())
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.last(nnx.relu(self.first(x)))
+
+    batch = TWINS["mlp"].batch("jax")
+    result = wb.initialize(Heads(), batch, seed=0)
+    assert result.plan["last.bias"].scheme == "zeros()"
+    assert result.health.healthy
+    drawn = wb.initialize(Heads(), batch, rules=[("last.bias", wb.normal(std=0.1))], seed=0)
+    assert drawn.plan["last.weight"].factor == 1
+
+
 def test_losses_of_the_user() -> None:
     model, batch = model_of("mlp", "jax"), TWINS["mlp"].batch("jax")
     assert wb.check(model, batch, loss=lambda out: (out**2).mean()).statistics.loss.description == "the given loss"

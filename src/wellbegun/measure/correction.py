@@ -145,6 +145,8 @@ class Correction:
         if known and self.in_place:  # used before: it is corrected already
             return
         bias, axis = self._biased(operation), unit_axis(operation.axis, output)
+        if bias is not None and not self._lies_along(bias, output, axis):
+            return
         if not known:
             size = self._size(output, bias, axis)
             if entry.role == "readout" and len(self.graph.uses_of(name)) == 1 and bias is None:
@@ -168,13 +170,17 @@ class Correction:
         entry = self.entries.get(name) if name is not None else None
         if name is None or entry is None or entry.action != "fill" or entry.law != Constant(0.0):
             return
-        if output.kind == "complex":  # laws of given numbers are real
+        if output.kind == "complex" or not self._lies_along(name, output, axis):  # laws of given numbers are real
             return
         mean, length = output.mean(axis), output.norm()
         if size_of(output) // max(len(mean), 1) < SAMPLES or output.norm(mean, axis) < SHARE * length:
             return
         yield Shift(mean, value=output, axis=axis)
         self.centred[weight] = name, mean.astype(np.float64)
+
+    def _lies_along(self, bias: str, output: Handle, axis: int) -> bool:
+        """Whether a bias has one number for each place along an axis: heads have axes of their own."""
+        return math.prod(self.graph.parameters[bias].shape) == output.shape[axis]
 
     def means(self) -> dict[str, tuple[float, ...]]:
         """Readout biases: minus the mean of what they are added to, in units of the corrected weight."""
