@@ -37,7 +37,7 @@ class Equations:
 
     def __init__(self, parameters: dict[str, tuple[int, ...]]) -> None:
         named = {name: Parameter(name, shape, "float32") for name, shape in parameters.items()}
-        self.builder = Builder(named, channels_last=True, norms_in_parts=True)
+        self.builder = Builder(named, channels_last=True)
         self.weights = {
             name: Box(self.builder.parameter(name, Array(shape)), shape) for name, shape in parameters.items()
         }
@@ -134,7 +134,7 @@ def test_a_norm_in_parts_with_its_scale_on_the_deviation() -> None:
     hidden = at.norm(at.dense(at.batch(4, 6, 8), "a"), "n")
     graph = at.graph(at.dense(at.apply(call("maximum", ONE, 0.0), hidden), "b"))
     roles = roles_of(graph)
-    assert [roles[name].role for name in ("n.scale", "n.bias", "a.kernel")] == ["norm_scale", "norm_shift", "hidden"]
+    assert [roles[name].role for name in ("n.scale", "n.bias", "a.kernel")] == ["norm_scale", "bias", "hidden"]
     assert roles["a.kernel"].met.name == "relu"
     assert [operation.kind for operation in graph.operations].count("norm") == 2
     assert not any(operation.kind == "scale" for operation in graph.operations)

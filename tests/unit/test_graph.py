@@ -319,3 +319,21 @@ def test_unknown_kinds_and_slots_are_refused() -> None:
         Operation(0, "dense", "dense", "", (), ())
     with pytest.raises(ArgumentError, match=r"Use: slot must be one of bias, .*; got 'kernel'"):
         Use("a", "kernel")
+
+
+def test_facts_are_found_once_and_a_graph_keeps_nothing() -> None:
+    plain = transformer()
+    bare = ModelGraph(plain.operations, plain.parameters, plain.outputs)
+    before, analysis = set(vars(bare)), Analysis.of(bare)
+    roles, asked_for = roles_of(analysis), []
+    assert roles_of(analysis) == roles_of(bare) == roles
+    assert analysis.once(lambda found: asked_for.append(found) or 3) == 3
+
+    def count(found: Analysis) -> int:
+        asked_for.append(found)
+        return len(found.operations)
+
+    assert analysis.once(count) == analysis.once(count) == len(bare.operations)
+    assert asked_for == [analysis, analysis]  # once for each fact
+    assert Analysis.of(analysis) is analysis
+    assert set(vars(bare)) == before

@@ -88,17 +88,13 @@ class _Found(NamedTuple):
 class Builder:
     """Writes down operations, and what is known of arrays."""
 
-    def __init__(
-        self, parameters: Mapping[str, Parameter], *, channels_last: bool = False, norms_in_parts: bool = False
-    ) -> None:
-        """`channels_last`: where units are in values of more than three axes that nothing else tells of.
-        `norms_in_parts`: the framework has no normalization of its own, so what is added to one by hand is its shift.
-        """
+    def __init__(self, parameters: Mapping[str, Parameter], *, channels_last: bool = False) -> None:
+        """`channels_last`: where units are in values of more than three axes that nothing else tells of."""
         self.parameters = parameters
         self.operations: list[Operation] = []
         self.sections: dict[str, int] = {}  # weights that hold several matrices, told by a layer
         self.scope = ""  # path of the module that is running
-        self._last, self._in_parts = channels_last, norms_in_parts
+        self._last = channels_last
         self._axes: dict[int, int | None] = {}  # value -> axis of its units
         self._domains: dict[int, tuple[float, float]] = {}  # value -> bounds of its entries, where they are known
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
@@ -360,11 +356,7 @@ class Builder:
         return tuple(Use(name, "bias") for name in sorted(names))
 
     def _added(self, use: Use, signal: Signal) -> Use:
-        """A parameter that is added: the shift of a normalization in parts, or one row for each expert, if a weight
-        with as many gave what it is added to."""
-        maker = self.maker(signal.value)
-        if self._in_parts and maker is not None and maker.kind == "norm":
-            return replace(use, slot="norm_shift")
+        """A parameter that is added: one row for each expert, if a weight with as many gave what it is added to."""
         return replace(use, slot="bias") if one_each(use, signal, self.parameters, self.maker) else use
 
     def _keep_picked(self, fact: Fact, operands: list[Operand], output: Array, signal: Known) -> Known:
