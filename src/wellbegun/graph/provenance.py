@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from wellbegun._typing import Array as Values
 from wellbegun.graph import axes
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.facts import Array, Elementwise, Fact, Gather, Move, Split
-from wellbegun.graph.function import ROOT, Function, Number, Pending, Root, Scalar, call
+from wellbegun.graph.function import ROOT, UNKNOWN, Function, Number, Pending, Root, Scalar, call
 
 
 class Signal(NamedTuple):
@@ -107,14 +109,24 @@ class Step(NamedTuple):
         told = None if self.reader is None else self.reader.function(position)
         return combined(self.fact.function if own and isinstance(self.fact, Elementwise) else told, self.operands)
 
+    def number(self) -> Scalar | None:
+        """What arithmetic with equal entries gives."""
+        given = [known.number for known, _ in self.operands if isinstance(known, Fixed) and known.number is not None]
+        if not isinstance(self.fact, Elementwise) or len(given) < len(self.operands):
+            return None
+        found = self.fact.function.values({str(place): np.asarray(number) for place, number in enumerate(given)})
+        return None if found is UNKNOWN or np.size(found) != 1 else float(np.real(found))
 
-def constant_from(made: Step, _: Array, position: int) -> Known:
+
+def constant_from(made: Step, output: Array, position: int) -> Known:
     """What an operation on constants gives."""
     fact, first = made.fact, made.operands[0].known if made.operands else None
     keeps = isinstance(fact, Split) or (isinstance(fact, Move) and fact.entries in _KEEPS)
     if keeps and isinstance(first, Fixed):
         return Fixed(first.number, made.function(position))
     number = None if made.reader is None else made.reader.number(position)
+    if number is None and position == 0 and output.numbers == "real":
+        number = made.number()
     return Fixed(number, made.function(position))
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from wellbegun.backend import Equation, Operand, Step, Value
 from wellbegun.graph import facts
 from wellbegun.graph.function import Call, Function, Number, Root, Scalar, call
-from wellbegun.graph.model import Arithmetic
+from wellbegun.graph.model import Arithmetic, Entries
+from wellbegun.jax.steps import MOVES
 
 _FUNCTIONS: Mapping[str, str] = {  # elementwise primitives -> the operations of functions
     "sub": "subtract", "mul": "multiply", "div": "divide", "max": "maximum", "min": "minimum", "neg": "negative",
@@ -72,7 +73,8 @@ def fact_of(step: Step) -> facts.Fact:
 def _elementwise(equation: Equation) -> facts.Elementwise:
     combines, arithmetic = _COMBINES.get(equation.name, ("", ""))
     chooses = combines == "select" and isinstance(equation.inputs[0], Value)
-    return facts.Elementwise(_tree(equation), combines, arithmetic, mask=0 if chooses else None)
+    entries: Entries = "same" if equation.name in _CASTS else ""
+    return facts.Elementwise(_tree(equation), combines, arithmetic, mask=0 if chooses else None, entries=entries)
 
 
 def _nodes(inputs: Sequence[Operand]) -> list[Function]:
@@ -157,6 +159,6 @@ class Reader:
         return computed(self.equation) if self.single else None
 
     def number(self, position: int) -> Scalar | None:
-        """A literal that is spread out."""
-        spread = self.equation.name == "broadcast_in_dim" and not isinstance(self.equation.inputs[0], Value)
-        return number_of(self.equation.inputs[0]) if spread else None
+        """A literal that is moved or spread out."""
+        moved = self.single and self.equation.name in MOVES and not isinstance(self.equation.inputs[0], Value)
+        return number_of(self.equation.inputs[0]) if moved else None

@@ -17,7 +17,7 @@ _WHOLE: tuple[type[Any], ...] = (*_NORMS, nnx.Embed, nnx.Dropout)
 # layers whose bias is part of their product
 _BIASED: tuple[type[Any], ...] = (nnx.Linear, nnx.LinearGeneral, nnx.Einsum, nnx.Conv, nnx.ConvTranspose)
 _PRODUCTS = frozenset({"dot_general", "conv_general_dilated"})
-_MOVES = frozenset({"reshape", "broadcast_in_dim", "transpose", "squeeze", "expand_dims", "convert_element_type",
+MOVES = frozenset({"reshape", "broadcast_in_dim", "transpose", "squeeze", "expand_dims", "convert_element_type",
                     "stop_gradient", "copy"})  # fmt: skip
 Modules = Mapping[str, nnx.Module]  # by their path
 
@@ -101,7 +101,7 @@ def _biased(program: Program, path: str, equations: list[Equation], readers: Map
     for equation in equations if product is not None else ():
         assert product is not None
         alone = readers.get(product.outputs[0].number) == {equation.index}
-        bias = [v for v in values_in(equation.inputs) if v.number not in program.signals]
+        bias = [v for v in values_in(equation.inputs) if v != product.outputs[0] and v.number not in program.signals]
         if equation.name == "add" and alone and bias:
             inputs, outputs = (*product.inputs, bias[0]), tuple(values_in(equation.outputs))
             yield Step(product.name, path, (product, equation), inputs, outputs)
@@ -134,7 +134,7 @@ def _behind(makers: Mapping[int, Equation], value: Operand, passed: list[Equatio
     while isinstance(value, Value) and value.number in makers:
         maker = makers[value.number]
         passed.append(maker)
-        if maker.name not in _MOVES and maker.name != also:
+        if maker.name not in MOVES and maker.name != also:
             return maker
         value = next(values_in(maker.inputs), None)
     return None

@@ -14,7 +14,7 @@ from wellbegun.backend import Program, Traced, Value, main_of, read, recorded, v
 from wellbegun.errors import TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
-from wellbegun.jax.facts import Reader, fact_of
+from wellbegun.jax.facts import Reader, fact_of, number_of
 from wellbegun.jax.jaxpr import program_of
 from wellbegun.jax.modules import Pure, parameters_of, pure
 from wellbegun.jax.steps import steps_of
@@ -66,7 +66,7 @@ def _known(
     """What is known of the values that a program starts from; parameters by their first names, and what modules call
     them."""
     held = {**{number: start[number] for number in start if number not in program.signals}, **program.constants}
-    known: dict[int, Known] = {number: Fixed(values=partial(_held, array)) for number, array in held.items()}
+    known: dict[int, Known] = {number: _constant(array) for number, array in held.items()}
     parameters: dict[str, Value] = {}
     attributes: dict[int, str] = {}
     for value, slot in zip(program.inputs, whole.slots, strict=False):
@@ -76,6 +76,12 @@ def _known(
             parameters[first], attributes[value.number] = value, str(slot.path[-1])
     known.update((value.number, builder.batch(value.array)) for value in program.inputs[len(whole.slots) :])
     return known, parameters, attributes
+
+
+def _constant(array: Any) -> Known:
+    """An array that depends on no batch; of one entry, with its value."""
+    held = _held(array) if getattr(array, "size", 0) == 1 else None
+    return Fixed(None if held is None or np.iscomplexobj(held) else number_of(held), values=partial(_held, array))
 
 
 def _held(array: Any) -> Any:
