@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from wellbegun._arguments import message
+from wellbegun._arguments import message, nearest
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import (
     Alignment,
@@ -25,7 +25,7 @@ from wellbegun.backend import (
     SquaredError,
     Start,
 )
-from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, Call, call_of, main_output, outputs_of, place
@@ -191,7 +191,14 @@ class TorchSession:
         return numpy(self._tensor_of(name))
 
     def write(self, name: str, values: Array) -> None:
-        self.named[name].data.copy_(torch.from_numpy(values))
+        if name not in self.named:
+            allowed = "one of the model's"
+            raise UnknownNameError(message("session.write", "name", allowed, name, nearest(name, self.named)))
+        parameter = self.named[name]
+        if tuple(values.shape) != tuple(parameter.shape):
+            allowed = f"an array of shape {tuple(parameter.shape)}"
+            raise ArgumentError(message("session.write", name, allowed, tuple(values.shape)))
+        parameter.data.copy_(torch.from_numpy(values))
 
     @property
     def _main(self) -> torch.Tensor:
