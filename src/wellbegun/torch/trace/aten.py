@@ -13,37 +13,15 @@ from wellbegun.graph.facts import Combines
 from wellbegun.graph.model import Arithmetic, Mode, Over, Reduction, Selection
 from wellbegun.torch.compat import schema_of
 
-IGNORED = frozenset(
-    {
-        "device",
-        "sym_size",
-        "sym_stride",
-        "sym_numel",
-        "is_same_size",
-        "_assert_async",
-        "_assert_scalar",
-        "_has_same_storage_numel",
-    }
-)
+IGNORED = frozenset({"device", "sym_size", "sym_stride", "sym_numel", "is_same_size", "_assert_async", "_assert_scalar",
+                     "_has_same_storage_numel"})  # fmt: skip
 
 # (first operand, second operand, additive bias or None): positions of the arguments of a product
 PRODUCTS: dict[str, tuple[int, int, int | None]] = {
-    "mm": (0, 1, None),
-    "bmm": (0, 1, None),
-    "matmul": (0, 1, None),
-    "mv": (0, 1, None),
-    "dot": (0, 1, None),
-    "addmm": (1, 2, 0),
-    "addmv": (1, 2, 0),
-    "baddbmm": (1, 2, 0),
-    "addbmm": (1, 2, 0),
-    "_addmm_activation": (1, 2, 0),
-    "_sparse_mm": (0, 1, None),
-    "_sparse_addmm": (1, 2, 0),
-    "_grouped_mm": (0, 1, 3),
-    "grouped_mm_fallback": (0, 1, None),
+    **dict.fromkeys(("mm", "bmm", "matmul", "mv", "dot", "_sparse_mm", "grouped_mm_fallback"), (0, 1, None)),
+    **dict.fromkeys(("addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation", "_sparse_addmm"), (1, 2, 0)),
+    "_grouped_mm": (0, 1, 3),  # rows (N, in) sorted by expert, weights (E, in, out)
 }
-GROUPED = frozenset({"_grouped_mm", "grouped_mm_fallback"})  # rows (N, in) sorted by expert, weights (E, in, out)
 CONVOLUTIONS = frozenset({"convolution", "_convolution", "convolution_overrideable"})
 # arguments that scale and shift, what it runs over, whether it takes the mean away
 NORMS: dict[str, tuple[int | None, int | None, Over, bool]] = {
@@ -57,11 +35,7 @@ NORMS: dict[str, tuple[int | None, int | None, Over, bool]] = {
     "_fused_rms_norm": (2, None, "units", False),
     "rms_norm": (2, None, "units", False),
 }  # fmt: skip
-LOOKUPS: dict[str, tuple[int, int | None]] = {
-    "embedding": (0, 2),
-    "_embedding_bag": (0, 8),
-    "_embedding_bag_forward_only": (0, 8),
-}
+LOOKUPS = {"embedding": 2, "_embedding_bag": 8, "_embedding_bag_forward_only": 8}  # position of the row that stays zero
 SOFTMAX = frozenset({"_softmax", "_log_softmax", "_safe_softmax", "_masked_softmax"})
 ATTENTIONS = ("_scaled_dot_product", "_flash_attention", "_efficient_attention")
 POOLS = (

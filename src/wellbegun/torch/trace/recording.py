@@ -24,7 +24,6 @@ from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
 
-__all__ = ["check_model", "parameters_of", "preserved", "record", "trace"]
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
 
