@@ -8,19 +8,18 @@ from typing import Any
 import torch
 
 from wellbegun import backend
-from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
-from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.errors import ArgumentError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.inputs import Call
 from wellbegun.torch import compat
-from wellbegun.torch.batch import Batch, Call, call_of, main_output, outputs_of, place
+from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
-from wellbegun.torch.losses import gradient_of
+from wellbegun.torch.losses import gradient_of, scalar
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import gathered
-from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.recording import check_model, record
 from wellbegun.torch.trace.tensors import storage_of
 
@@ -36,13 +35,13 @@ def session(
     module = check_model(model)
     with gathered(module):
         parameters_of(module)  # what is wrong with the model is said before anything about the batch
-        call = place(call_of(batch, module), module)
+        call = call_of(batch, module)
         if any(tensor.is_meta for tensor in module.parameters()):
             raise ArgumentError(
                 f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
             )
         with torch.inference_mode(False), torch.enable_grad():
-            call = call.map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
+            call = call.map(torch.Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
             opened = TorchSession(module, call, graph)
             try:
                 yield opened
@@ -62,12 +61,12 @@ class TorchSession:
         self._result: object = None
         self._edges: dict[int, Any] = {}
         self._pending: list[tuple[int, torch.Tensor]] = []
-        self._attended: aten.Attended | None = None
+        self.attended: backend.Attended | None = None  # while an attention is shown
         self._judged: tuple[torch.Tensor, torch.Tensor | None] | None = None
 
     def _forget(self) -> None:
         """Let go of the last pass."""
-        self._result, self._judged, self._attended = None, None, None
+        self._result, self._judged, self.attended = None, None, None
         self._edges.clear()
         self._pending.clear()
         self.__dict__.pop("_visible", None)
@@ -109,7 +108,7 @@ class TorchSession:
         given, made = ([TensorHandle(tensor) for tensor in tensors] for tensors in (inputs, outputs))
         for effect in observer(operation, given, made):
             self._carry_out(effect)
-        self._attended = None
+        self.attended = None
 
     def _settle(self) -> None:
         """Autograd attaches its node after the dispatcher returns, so it is looked up at the next operation."""
@@ -117,15 +116,6 @@ class TorchSession:
             if output.requires_grad and output.grad_fn is not None:
                 self._edges[index] = torch.autograd.graph.get_gradient_edge(output)
         self._pending.clear()
-
-    @property
-    def attended(self) -> backend.Attended | None:
-        if self._attended is None:
-            return None
-        query, key, mask, causal, scale = self._attended
-        return backend.Attended(
-            TensorHandle(query), TensorHandle(key), None if mask is None else TensorHandle(mask), causal, scale
-        )
 
     # ------------------------------------------------------------------ effects
     def _carry_out(self, effect: backend.Effect) -> None:
@@ -218,11 +208,7 @@ class TorchSession:
     # ------------------------------------------------------------------ backward
     def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
         if not isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
-            value = loss(self._result)
-            if not isinstance(value, torch.Tensor) or value.numel() != 1:
-                got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-                allowed = "a function of the output that gives a scalar tensor"
-                raise ArgumentTypeError(message("check", "loss", allowed, got))
+            value = scalar("check", loss(self._result), "the output")
             self._judged = value, None
             return backend.Judged(float(value.detach()), None)
         output = self._main
@@ -285,9 +271,9 @@ class _Watcher:
         known = operation if self.alignment is None else self.alignment(operation)
         self.session.show(known, inputs, outputs, self.observer)
 
-    def attended(self, call: aten.Attended | None) -> None:
+    def attended(self, call: backend.Attended | None) -> None:
         """Told before an attention is shown."""
-        self.session._attended = call
+        self.session.attended = call
 
 
 def _tensor(handle: backend.Handle) -> torch.Tensor:

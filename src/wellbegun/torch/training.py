@@ -17,8 +17,9 @@ from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.inputs import mapped
-from wellbegun.torch.batch import call_of, main_output, place
+from wellbegun.torch.batch import call_of, main_output
 from wellbegun.torch.handles import numpy
+from wellbegun.torch.losses import scalar
 from wellbegun.torch.trace.recording import check_model
 
 _CHUNK = 1024  # samples evaluated at once
@@ -56,11 +57,6 @@ class TorchTrainer:
         return model
 
     def order(self, samples: int, size: int, seed: int) -> Iterator[Array]:
-        """By a generator of torch's.
-
-        >>> [sorted(places.tolist()) for places, _ in zip(TorchTrainer().order(4, 4, 0), range(2))]
-        [[0, 1, 2, 3], [0, 1, 2, 3]]
-        """
         generator = torch.Generator().manual_seed(seed)
         return backend.batches(
             (torch.randperm(samples, generator=generator).numpy() for _ in count()), min(size, samples)
@@ -72,11 +68,7 @@ class TorchTrainer:
     def loss(self, course: backend.Course, output: backend.Output, places: Array) -> torch.Tensor:
         wanted = _targets(course.targets[places], main_output(output))
         value = _default_loss(output, wanted) if course.loss is None else course.loss(output, wanted)
-        if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            allowed = "a function of output and targets that gives a scalar tensor"
-            raise ArgumentTypeError(message("race", "loss", allowed, got))
-        return value
+        return scalar("race", value, "output and targets")
 
     def attempt(
         self, model: backend.Model, course: backend.Course, places: Array, optimizers: Iterable[backend.Optimizer]
@@ -151,7 +143,7 @@ def _targets(targets: Array, like: torch.Tensor) -> torch.Tensor:
 
 def _forward(model: torch.nn.Module, inputs: backend.Inputs) -> Any:
     """What the model returns for these samples."""
-    call = place(call_of(inputs, model), model)
+    call = call_of(inputs, model)
     return model(*call.args, **call.kwargs)
 
 

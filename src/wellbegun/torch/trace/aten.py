@@ -5,13 +5,15 @@ can be short. What is not listed and not tagged elementwise by torch itself is o
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
+from wellbegun import backend
 from wellbegun.graph.facts import Combines
 from wellbegun.graph.model import Arithmetic, Mode, Over, Reduction, Selection
 from wellbegun.torch.compat import schema_of
+from wellbegun.torch.handles import TensorHandle
 
 IGNORED = frozenset({"device", "sym_size", "sym_stride", "sym_numel", "is_same_size", "_assert_async", "_assert_scalar",
                      "_has_same_storage_numel"})  # fmt: skip
@@ -161,17 +163,7 @@ def written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
     return found
 
 
-class Attended(NamedTuple):
-    """What a built-in attention is asked to compute."""
-
-    query: torch.Tensor
-    key: torch.Tensor
-    mask: torch.Tensor | None
-    causal: bool
-    scale: float | None
-
-
-def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
+def attended(func: Any, args: Any, kwargs: Any) -> backend.Attended | None:
     """The arguments of a built-in attention by their names in torch's schema; None if it has others."""
     names = (argument.name for argument in schema_of(func).arguments)
     given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -179,4 +171,7 @@ def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
     if not (isinstance(query, torch.Tensor) and isinstance(key, torch.Tensor) and query.ndim == key.ndim):
         return None
     mask = given.get("attn_mask", given.get("attn_bias"))
-    return Attended(query, key, mask, bool(given.get("is_causal")), given.get("scale"))
+    seen = None if mask is None else TensorHandle(mask)
+    return backend.Attended(
+        TensorHandle(query), TensorHandle(key), seen, bool(given.get("is_causal")), given.get("scale")
+    )
