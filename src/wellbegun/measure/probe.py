@@ -69,7 +69,7 @@ def statistics(
         tuple(attention_stats(graph, seen)),
         gain,
         back.way.relative(gain),
-        None if came_in is None else correlation(came_in.reshape(len(came_in), -1)),
+        None if came_in is None else correlation(came_in),
     )
 
 

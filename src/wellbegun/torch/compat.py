@@ -23,6 +23,7 @@ try:
         DataDependentOutputException,
         DynamicOutputShapeException,
         FakeTensor,
+        FakeTensorConverter,
         FakeTensorMode,
         in_kernel_invocation_manager,
     )
@@ -185,7 +186,7 @@ def _probe() -> None:
         "Node._input_metadata": lambda: metadata_of(torch.autograd.graph.get_gradient_edge(tensor * 1)),
         "OpOverload._schema": lambda: schema_of(torch.ops.aten.add.Tensor),
         "Distribution._validate_args": lambda: Distribution._validate_args,
-        "FakeTensorConverter._get_memo": lambda: fake_twin(FakeTensorMode(), tensor),
+        "FakeTensorConverter._get_memo": lambda: FakeTensorConverter._get_memo,  # a mode would load the compiler
         **{f"Module._{table}": (lambda table=table: module_tables(module, table)) for table in TABLES},  # type: ignore[misc]
     }
     missing = []

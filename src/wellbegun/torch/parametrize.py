@@ -109,7 +109,7 @@ def _still(computed: Computed) -> Iterator[None]:
             table.clear()
             table.update(saved)
         for tensor, saved_value in values:
-            tensor.copy_(saved_value)
+            tensor.data.copy_(saved_value)  # unseen by autograd, which may have kept the tensor for a backward pass
 
 
 # ---------------------------------------------------------------------- assignment
