@@ -147,7 +147,7 @@ def _judged(session: Session, loss: Loss | None) -> Judged:
         return session.judge(loss)
     except WellbegunError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a function of the user's raises
         raise TraceError(f"check: the loss failed on the model's output: {told(error)}") from error
 
 
