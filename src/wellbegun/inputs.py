@@ -98,10 +98,26 @@ def _like(node: Any, items: list[Any]) -> Any:
 
 
 # ---------------------------------------------------------------------- arguments
+@dataclass(frozen=True)
+class Call:
+    """Positional and keyword arguments of one forward pass."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def arrays(self, kind: type[T]) -> list[T]:
+        """Every array in it, in order."""
+        return arrays_in((self.args, self.kwargs), kind)
+
+    def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
+        """The same call with a function of every array."""
+        return Call(*mapped((self.args, self.kwargs), kind, function))
+
+
 Convert = Callable[[Any, str | None], Any]  # an array and the dtype it is to have; None: its own
 
 
-def arguments_of(batch: object, arrays: type, convert: Convert) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments_of(batch: object, arrays: type, convert: Convert) -> Call:
     """Arguments of a model's call: a dict is keyword arguments, a tuple or list positional ones.
 
     Args:
@@ -112,10 +128,10 @@ def arguments_of(batch: object, arrays: type, convert: Convert) -> tuple[tuple[A
         ArgumentTypeError: something that is no batch.
     """
     if isinstance(batch, Mapping):
-        return (), {str(key): _argument(value, str(key), arrays, convert) for key, value in batch.items()}
+        return Call((), {str(key): _argument(value, str(key), arrays, convert) for key, value in batch.items()})
     if isinstance(batch, (tuple, list)) and not _is_shape(batch):
-        return tuple(_argument(item, f"input{i}", arrays, convert) for i, item in enumerate(batch)), {}
-    return (_argument(batch, "input0", arrays, convert),), {}
+        return Call(tuple(_argument(item, f"input{i}", arrays, convert) for i, item in enumerate(batch)), {})
+    return Call((_argument(batch, "input0", arrays, convert),), {})
 
 
 def _is_shape(value: Any) -> bool:

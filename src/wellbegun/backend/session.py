@@ -1,8 +1,11 @@
 """One model with one batch: run, looked at, gradients sent back."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import numpy as np
 
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.values import Attended, Handle, Observer
@@ -57,6 +60,17 @@ class Signal(NamedTuple):
 
     rows: Array
     every: int = 1
+
+    def spread(self, shape: tuple[int, ...]) -> Array:
+        """All of it, in the shape of the value.
+
+        >>> Signal(np.array([[1.0, 2.0]]), 2).spread((2, 2))
+        array([[1., 2.],
+               [0., 0.]])
+        """
+        whole = np.zeros((math.prod(shape[:-1]), shape[-1] if shape else 1), self.rows.dtype)
+        whole[:: self.every] = self.rows
+        return whole.reshape(shape)
 
 
 Place: TypeAlias = int | str  # an operation of the graph, by its index, or a parameter, by its name
@@ -161,4 +175,8 @@ class Session(Protocol):
         """All values of a parameter; not to be written into."""
 
     def write(self, name: str, values: Array) -> None:
-        """Give one of the `scalable` parameters other values from the next pass on, until the plan is written again."""
+        """Give one of the `scalable` parameters other values from the next pass on, until the plan is written again.
+
+        Raises:
+            UnknownNameError: the model has no such parameter. ArgumentError: it has another shape.
+        """

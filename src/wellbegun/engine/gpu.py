@@ -9,6 +9,7 @@ import importlib
 import linecache
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import islice
 from string import Template
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +18,11 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.engine import transforms, transforms64
-from wellbegun.engine.parameters import PAIRED, TRANSFORMS, Parameters
-from wellbegun.engine.regions import Rows
+from wellbegun.engine.parameters import PAIRED, TRANSFORMS, Parameters, parameters_of
+from wellbegun.engine.regions import Region, Rows, rows_of
 from wellbegun.engine.triton_symbols import TYPES, Lines, Tile, TileSymbols
+from wellbegun.laws import Constant, Law
+from wellbegun.laws.precision import REAL_OF
 
 LANES = 512  # blocks a program draws
 OPTIONS = {"num_warps": 4, "enable_fp_fusion": False, "sanitize_overflow": False}
@@ -62,6 +65,30 @@ def draw(out: Any, work: Iterable[Rows], key: tuple[int, ...], parameters: Param
     options = OPTIONS if isinstance(fill, importlib.import_module("triton").JITFunction) else {}  # else interpreted
     for programs, values in launches(work, key, parameters, dtype):
         fill[(programs,)](out, *values, **options)
+
+
+def kernels(law: Law, dtype: str, *, whole: bool = True) -> list[tuple[Parameters, str]] | None:
+    """Parameters and dtypes of the kernels that draw a law; None if none can, because entries depend on each other.
+
+    `whole`: whether all of the parameter is drawn. Pieces are rows counted from the first, so a shard of a law that has
+    some is drawn elsewhere.
+    """
+    if law.pieces:
+        found = [kernels(piece.law, dtype) for piece in law.pieces] if whole else [None]
+    elif isinstance(law, Constant) or not law.independent:
+        return [] if law.independent else None
+    elif dtype in REAL_OF:
+        found = [kernels(law.component(side), REAL_OF[dtype]) for side in ("real", "imag")]
+    else:
+        return [(parameters_of(law, dtype), dtype)]
+    return None if None in found else [kernel for some in found for kernel in some or ()]
+
+
+def work_of(shape: tuple[int, ...], region: Region, strides: tuple[int, ...], most: int) -> list[Rows] | None:
+    """What to launch; None if rows are not contiguous, more than `most`, or share memory."""
+    rows = rows_of(shape, region, strides) if 0 not in strides else None
+    found = None if rows is None else list(islice(rows, most + 1))
+    return None if found is None or len(found) > most else found
 
 
 def launches(

@@ -6,6 +6,7 @@ no operands, but part of a fact.
 
 import math
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, NamedTuple
 
 from wellbegun.graph.function import Function
@@ -76,6 +77,21 @@ class Contraction:
             else "e"
             for letter in self.labels[factor]
         )  # fmt: skip
+
+
+@cache
+def letters(left: int, right: int) -> tuple[tuple[str, str], str]:
+    """Letters of two factors of a matrix product by their numbers of axes, and of the product.
+
+    >>> letters(3, 2)
+    (('bmk', 'kn'), 'bmn')
+    """
+    batch = "bcdefgh"[: max(left, right, 2) - 2]
+    if left <= 2 < right:  # rows sorted by expert
+        return ("mk"[-left:], batch[-(right - 2) :] + "kn"), "mn"[-left:]
+    one = batch[len(batch) - max(left - 2, 0) :] + "mk"[-min(left, 2) :]
+    two = batch[len(batch) - max(right - 2, 0) :] + "kn"[: min(right, 2)]
+    return (one, two), batch + "m" * (left > 1) + "n" * (right > 1)
 
 
 @dataclass(frozen=True)

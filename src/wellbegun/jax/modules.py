@@ -89,7 +89,7 @@ def pure(model: Any, batch: object) -> Pure:
         raise ArgumentError(f"batch: the input of {type(model).__name__} cannot be told. {remedy}")
     real = next((kind for kind in kinds if jnp.issubdtype(kind, jnp.floating)), None)
     given = arguments_of(batch, jax.Array, lambda array, dtype: _array(array, dtype, real))
-    leaves, structure = jax.tree.flatten(given)
+    leaves, structure = jax.tree.flatten((given.args, given.kwargs))
     places = {slot.path: slot for slot in slots_of(model)}
     definition, state = nnx.split(model)
     flat = list(nnx.to_flat_state(state))

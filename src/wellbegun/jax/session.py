@@ -74,10 +74,7 @@ class JaxSession(backend.FunctionalSession):
     def _signal(self, end: backend.Value, signal: backend.Signal | None) -> Any:
         if signal is None:
             return self._sent
-        last = end.shape[-1] if end.shape else 1
-        rows = np.zeros((np.prod(end.shape[:-1], dtype=int), last), end.dtype)
-        rows[:: signal.every] = signal.rows
-        return jnp.asarray(rows.reshape(end.shape))
+        return jnp.asarray(signal.spread(end.shape), end.dtype)
 
 
 def _gradients(run: Any, held: Any, zeros: Any, known: Any, sent: Any) -> Any:

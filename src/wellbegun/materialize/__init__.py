@@ -2,6 +2,6 @@
 
 from wellbegun.materialize.filling import fill_targets
 from wellbegun.materialize.ledger import Ledger, Record
-from wellbegun.materialize.target import Sink, Target, draw, draw_region
+from wellbegun.materialize.target import Sink, Target, change, draw, draw_region
 
-__all__ = ["Ledger", "Record", "Sink", "Target", "draw", "draw_region", "fill_targets"]
+__all__ = ["Ledger", "Record", "Sink", "Target", "change", "draw", "draw_region", "fill_targets"]

@@ -14,6 +14,7 @@ from wellbegun.errors import WellbegunError
 from wellbegun.laws import Law
 from wellbegun.layout import Layout
 
+SAME = 1e-3  # relative difference up to which values count as the same
 PIECE = 1 << 24  # elements that are drawn on the host at once for a sink
 
 
@@ -99,6 +100,23 @@ def _through_host(sink: Sink, law: Law, axes: tuple[int, ...], job: Job) -> None
         host = np.empty(size_of(within), storage_of(job.dtype))
         write(law, host, piece)
         sink.put(tuple(within[axis] for axis in stored), host.transpose(stored))
+
+
+def change(found: Array, values: Array) -> str:
+    """What became of values behind a sink; "" if they are the same.
+
+    >>> change(np.array([2.0, 4.0]), np.array([1.0, 2.0]))
+    'the parametrization scaled them by 2'
+    """
+    wide = np.complex128 if np.iscomplexobj(values) else np.float64
+    one, two = found.astype(wide).reshape(-1), values.astype(wide).reshape(-1)
+    sizes = float(np.linalg.norm(one)), float(np.linalg.norm(two))
+    if 0.0 in sizes or float(np.abs(one - two).max()) <= SAME * float(np.abs(two).max()):
+        return ""
+    cosine = float(np.vdot(two, one).real) / (sizes[0] * sizes[1])
+    if cosine < 1 - SAME:
+        return f"the parametrization made other values of them (cosine {cosine:.3f})"
+    return f"the parametrization scaled them by {sizes[0] / sizes[1]:.4g}"
 
 
 # ---------------------------------------------------------------------- ranges of elements

@@ -173,6 +173,8 @@ class Correction:
         if output.kind == "complex" or not self._lies_along(name, output, axis):  # laws of given numbers are real
             return
         mean, length = output.mean(axis), output.norm()
+        if not (math.isfinite(length) and np.isfinite(mean).all()):
+            return
         if size_of(output) // max(len(mean), 1) < SAMPLES or output.norm(mean, axis) < SHARE * length:
             return
         yield Shift(mean, value=output, axis=axis)

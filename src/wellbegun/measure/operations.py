@@ -73,8 +73,8 @@ def _operation(
     output, gradient, sample = seen.forward.weighted[index], seen.gradient(index), seen.forward.samples.get(value)
     near = None
     if sample is not None:
-        rows = len(sample) if operation.kind in ("conv", "conv_transpose") else sample.shape[0] * sample.shape[1]
-        near = correlation(sample.reshape(rows, -1))
+        apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
+        near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
         with np.errstate(all="ignore"):
             mean = float(sample.mean(dtype=np.float64))
     bias = next((use.parameter for use in operation.uses if use.slot == "bias"), "")

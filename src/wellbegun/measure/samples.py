@@ -60,9 +60,10 @@ def sample(handle: Handle, axis: int) -> Array:
     return some.reshape(len(some), math.prod(some.shape[1:-1]), some.shape[-1])
 
 
-def correlation(rows: Array) -> float | None:
-    """Mean cosine between two different rows, of at most 32; None for fewer than two, or rows of zeros."""
-    some = rows[:: -(-max(len(rows), 1) // SAMPLES)].astype(np.float64)
+def correlation(samples: Array) -> float | None:
+    """Mean cosine between two different samples, of at most 32; None for fewer than two, or samples of zeros."""
+    some = samples[:: -(-max(len(samples), 1) // SAMPLES)].astype(np.float64)
+    some = some.reshape(len(some), math.prod(some.shape[1:]))
     with np.errstate(all="ignore"):
         lengths = np.sqrt(np.einsum("nk,nk->n", some, some))
         some = some[lengths > 0] / lengths[lengths > 0, None]
@@ -101,7 +102,7 @@ class Rows(NamedTuple):
 
 def _flat(rows: Array, count: int) -> Array:
     """Two axes; complex entries as two."""
-    flat = np.ascontiguousarray(rows).reshape(count, -1)
+    flat = np.ascontiguousarray(rows).reshape(count, rows.size // count if count else 0)
     return flat.view(flat.real.dtype) if np.iscomplexobj(flat) else flat
 
 

@@ -1,6 +1,5 @@
 """Batches: what the user gives, what a shape means, and where it has to live."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,36 +9,29 @@ from torch.distributions import Distribution
 from wellbegun.backend import main_of
 from wellbegun.errors import ArgumentError, ModelError, TraceError
 from wellbegun.huggingface import inputs_of
-from wellbegun.inputs import InputSpec, arguments_of, arrays_in, mapped
+from wellbegun.inputs import Call, InputSpec, arguments_of, arrays_in
 
 Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
 
 
-@dataclass(frozen=True)
-class Call:
-    """Positional and keyword arguments of one forward pass."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def tensors(self) -> list[torch.Tensor]:
-        """Every tensor in it, in order."""
-        return outputs_of((self.args, self.kwargs))
-
-    def map(self, function: Any) -> "Call":
-        """The same call with `function` applied to every tensor."""
-        return Call(*mapped((self.args, self.kwargs), torch.Tensor, function))
-
-
 def call_of(batch: Batch, model: torch.nn.Module) -> Call:
-    """Arguments for model(...): a dict is keyword arguments, a tuple or list positional ones.
+    """Arguments for model(...), where the model lives: on its device, and floating-point inputs in its dtype.
 
     Raises:
         ArgumentTypeError: something that is no batch. ArgumentError: None for a model whose input cannot be told.
+        ModelError: no parameters.
     """
-    if batch is None:
-        batch = _guess(model)
-    return Call(*arguments_of(batch, torch.Tensor, _tensor))
+    given = arguments_of(_guess(model) if batch is None else batch, torch.Tensor, _tensor)
+    first = next(iter(model.parameters()), None)
+    if first is None:
+        raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
+    real = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
+
+    def move(tensor: torch.Tensor) -> torch.Tensor:
+        dtype = real if real is not None and tensor.dtype.is_floating_point else tensor.dtype
+        return tensor.to(first.device, dtype)
+
+    return given.map(torch.Tensor, move)
 
 
 def _tensor(array: Any, dtype: str | None) -> torch.Tensor:
@@ -66,20 +58,6 @@ def _guess(model: torch.nn.Module) -> Batch:
             break
     remedy = "Give a batch: a tensor, a tuple, a dict of keyword arguments, or a shape such as (32, 3, 32, 32)."
     raise ArgumentError(f"batch: the input of {type(model).__name__} cannot be told from its first layer. {remedy}")
-
-
-def place(call: Call, model: torch.nn.Module) -> Call:
-    """The batch where the model lives: its device, and its dtype for floating-point inputs."""
-    first = next(iter(model.parameters()), None)
-    if first is None:
-        raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
-    real = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
-
-    def move(tensor: torch.Tensor) -> torch.Tensor:
-        dtype = real if real is not None and tensor.dtype.is_floating_point else tensor.dtype
-        return tensor.to(first.device, dtype)
-
-    return call.map(move)
 
 
 def outputs_of(result: Any) -> list[torch.Tensor]:

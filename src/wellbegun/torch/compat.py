@@ -23,6 +23,7 @@ try:
         DataDependentOutputException,
         DynamicOutputShapeException,
         FakeTensor,
+        FakeTensorConverter,
         FakeTensorMode,
         in_kernel_invocation_manager,
     )
@@ -54,7 +55,7 @@ __all__ = [
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "fake_mode", "fake_twin", "gradient_hooks",
     "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of", "module_tables", "no_dispatch",
-    "parametrize_cache", "power_vectors", "schema_of", "shard_of", "spectral_matrix", "unchecked_distributions",
+    "parametrize_cache", "schema_of", "shard_of", "spectral", "unchecked_distributions",
 ]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
 beneath_modes = _disable_current_modes
@@ -142,15 +143,9 @@ def compiler_loaded() -> bool:
     return "torch._dynamo.eval_frame" in sys.modules
 
 
-def spectral_matrix(step: Any, weight: torch.Tensor) -> torch.Tensor:
-    """A weight as the matrix whose largest singular value a spectral norm divides by."""
-    matrix: torch.Tensor = step._reshape_weight_to_matrix(weight)
-    return matrix
-
-
-def power_vectors(step: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """The vectors of a spectral norm's power method."""
-    return step._u, step._v
+def spectral(step: Any, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A weight as the matrix whose largest singular value is divided by, and the vectors of the power method."""
+    return step._reshape_weight_to_matrix(weight), step._u, step._v
 
 
 # ---------------------------------------------------------------------- distributions, shards
@@ -191,7 +186,7 @@ def _probe() -> None:
         "Node._input_metadata": lambda: metadata_of(torch.autograd.graph.get_gradient_edge(tensor * 1)),
         "OpOverload._schema": lambda: schema_of(torch.ops.aten.add.Tensor),
         "Distribution._validate_args": lambda: Distribution._validate_args,
-        "FakeTensorConverter._get_memo": lambda: fake_twin(FakeTensorMode(), tensor),
+        "FakeTensorConverter._get_memo": lambda: FakeTensorConverter._get_memo,  # a mode would load the compiler
         **{f"Module._{table}": (lambda table=table: module_tables(module, table)) for table in TABLES},  # type: ignore[misc]
     }
     missing = []

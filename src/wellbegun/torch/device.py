@@ -1,7 +1,6 @@
 """Weights drawn where they live: tensors of a CUDA device, with Triton. The values are those of the host."""
 
 import importlib.util
-import itertools
 import warnings
 from dataclasses import replace
 
@@ -15,12 +14,12 @@ from wellbegun.engine.reference import fill_rows
 from wellbegun.engine.regions import Region, Rows, region_of, rows_of, size_of, tiles
 from wellbegun.laws import Constant, Law
 from wellbegun.laws.precision import REAL_OF
+from wellbegun.materialize.target import storage_of
 
 _CHUNK = 1 << 24  # elements drawn at once for a destination whose rows are not contiguous
 _LAUNCHES = 64  # more rectangles than this are drawn into contiguous memory first
 _CHECKED = 1 << 10  # values of each kernel compared with the reference before its first use on a device
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_STORED = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u2"}
 _sound: dict[tuple[torch.device, type, str], bool] = {}
 
 
@@ -31,7 +30,6 @@ class DeviceMemory:
         self._values = values
 
     def draw(self, law: Law, job: Job, axes: tuple[int, ...]) -> bool:
-        """Draw the job's region, which is what the tensor holds, with Triton."""
         values = self._values.permute(axes) if axes else self._values
         whole = job.region == region_of(None, job.shape)
         if not (reachable(values) and drawable(law, values.device, job.dtype, whole=whole)):
@@ -40,7 +38,6 @@ class DeviceMemory:
         return True
 
     def put(self, region: Region, values: Array) -> None:
-        """Copy from the host."""
         part = self._values[tuple(slice(*bounds) for bounds in region)]
         host = torch.from_numpy(values)
         part.copy_(host.view(torch.bfloat16) if part.dtype == torch.bfloat16 else host)
@@ -57,20 +54,12 @@ def reachable(values: torch.Tensor) -> bool:
 
 
 def drawable(law: Law, device: torch.device, dtype: str, *, whole: bool = True) -> bool:
-    """Whether values of a law can be drawn on the device: its entries are independent, its kernels sound there.
+    """Whether values of a law can be drawn on the device: there are kernels, and they are sound there."""
+    kernels = gpu.kernels(law, dtype, whole=whole)
+    return kernels is not None and all(_is_sound(device, *kernel) for kernel in kernels)
 
-    `whole`: whether all of the parameter lies there. Pieces are rows counted from the first, so a shard of a law that
-    has some is drawn on the host.
-    """
-    if law.pieces:
-        if not whole:
-            return False
-        return all(drawable(piece.law, device, dtype) for piece in law.pieces)
-    if isinstance(law, Constant) or not law.independent:
-        return law.independent
-    if dtype in REAL_OF:
-        return all(drawable(law.component(side), device, REAL_OF[dtype]) for side in ("real", "imag"))
-    parameters = parameters_of(law, dtype)
+
+def _is_sound(device: torch.device, parameters: Parameters, dtype: str) -> bool:
     kernel = (device, type(parameters), dtype)
     if kernel not in _sound:
         _sound[kernel] = _check(device, parameters, dtype)
@@ -79,7 +68,7 @@ def drawable(law: Law, device: torch.device, dtype: str, *, whole: bool = True) 
 
 def _check(device: torch.device, parameters: Parameters, dtype: str) -> bool:
     """Draw a few values on the device and compare: a compiler that is missing or wrong must not change weights."""
-    expected = np.empty((1, _CHECKED), _STORED[dtype])
+    expected = np.empty((1, _CHECKED), storage_of(dtype))
     key, rows = (1, 2, 3, 4), Rows(0, 0, 1, _CHECKED, 0, 0)
     fill_rows(expected, 0, 0, key, parameters, dtype)
     out = torch.empty(_CHECKED, dtype=_INTEGERS[expected.itemsize], device=device)
@@ -118,7 +107,7 @@ def draw(law: Law, out: torch.Tensor, job: Job) -> None:
 
 def _independent(law: Law, out: torch.Tensor, job: Job) -> None:
     parameters, key = parameters_of(law, job.dtype), job.key
-    if (work := _rows(out, job.shape, job.region)) is not None:
+    if (work := gpu.work_of(job.shape, job.region, out.stride(), _LAUNCHES)) is not None:
         return gpu.draw(out, work, key, parameters, job.dtype)
     for region in tiles(job.region, _CHUNK, _CHUNK):
         scratch = torch.empty(size_of(region), dtype=out.dtype, device=out.device)
@@ -127,10 +116,3 @@ def _independent(law: Law, out: torch.Tensor, job: Job) -> None:
         gpu.draw(scratch, rows, key, parameters, job.dtype)
         out[tuple(slice(*bounds) for bounds in region)] = scratch
     return None
-
-
-def _rows(out: torch.Tensor, shape: tuple[int, ...], region: Region) -> list[Rows] | None:
-    """What to launch; None if rows are not contiguous, too many, or share memory."""
-    rows = rows_of(shape, region, out.stride()) if 0 not in out.stride() else None
-    found = None if rows is None else list(itertools.islice(rows, _LAUNCHES + 1))
-    return None if found is None or len(found) > _LAUNCHES else found

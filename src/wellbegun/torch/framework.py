@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -20,6 +21,7 @@ from wellbegun.materialize import Target
 from wellbegun.planning import Plan
 from wellbegun.storage import metadata_of, replacing
 from wellbegun.torch import lazy, shards
+from wellbegun.torch.handles import TensorHandle
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.session import session
@@ -32,22 +34,19 @@ LARGE = 100_000_000  # parameters from which a model that is only looked at gets
 _MOST = 1 << 19  # values that are taken of one parameter
 
 
-_REMEDIES: Mapping[str, str] = MappingProxyType(
-    {
-        "W403": "scaler = torch.amp.GradScaler()  # scaler.scale(loss).backward(); scaler.step(optimizer); "
-        "scaler.update()",
-        "W801": "print([name for name, p in model.named_parameters() if p.grad is None])  "
-        "# after loss.backward(): {parameter}",
-        "W802": "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
-    }
-)
-
-
 class TorchBackend:
     """PyTorch."""
 
     name = "torch"
-    remedies = _REMEDIES
+    remedies: Mapping[str, str] = MappingProxyType(
+        {
+            "W403": "scaler = torch.amp.GradScaler()  # scaler.scale(loss).backward(); scaler.step(optimizer); "
+            "scaler.update()",
+            "W801": "print([name for name, p in model.named_parameters() if p.grad is None])  "
+            "# after loss.backward(): {parameter}",
+            "W802": "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
+        }
+    )
 
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         return parameters_of(check_model(model))[0]
@@ -91,8 +90,7 @@ class TorchBackend:
             if tensor is None or tensor.is_meta or not tensor.is_floating_point():
                 continue
             local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-            flat = local.reshape(-1)
-            samples[name] = flat[:: max(1, flat.numel() // _MOST)].double().cpu().numpy(), tensor.numel()
+            samples[name] = TensorHandle(local).entries(_MOST).astype(np.float64), tensor.numel()
         return samples
 
     # ------------------------------------------------------------------ files and texts

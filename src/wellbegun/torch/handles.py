@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from wellbegun._typing import Array
-from wellbegun.backend import Handle
+from wellbegun.backend import Handle, hosted
 
 _PIECE = 1 << 18  # entries whose squares are summed at once, in single precision
 _HALF = (torch.bfloat16, torch.float16)
@@ -79,8 +79,7 @@ def numpy(tensor: torch.Tensor) -> Array:
 
 def along(vector: Array, tensor: torch.Tensor, axis: int) -> torch.Tensor:
     """One number for each place along an axis, shaped to be added to a tensor."""
-    behind = -1 - axis if axis < 0 else tensor.ndim - 1 - axis
-    return torch.from_numpy(vector).to(tensor.device, tensor.dtype).reshape(-1, *[1] * behind)
+    return torch.from_numpy(hosted.along(vector, tensor.ndim, axis)).to(tensor.device, tensor.dtype)
 
 
 def norm(tensor: torch.Tensor) -> float:

@@ -7,42 +7,39 @@ from torch.nn.parameter import is_lazy
 
 from wellbegun._arguments import told
 from wellbegun.errors import TraceError
-from wellbegun.torch.batch import Batch, call_of, place
+from wellbegun.torch.batch import Batch, call_of
 from wellbegun.torch.compat import module_tables
 from wellbegun.torch.sandbox import preserved
 
 
-def materialize(model: torch.nn.Module, batch: Batch = None) -> bool:
-    """Give every lazy parameter its shape, by one forward pass without gradients; whether there was one.
+def materialize(model: torch.nn.Module, batch: Batch = None) -> None:
+    """Give every lazy parameter its shape, by one forward pass without gradients.
 
     Everything else about the model stays as it was. If the pass fails, the lazy parameters are lazy again.
 
     Raises:
         TraceError: the forward pass failed, or left a parameter lazy.
     """
-    lazy = [module for module in model.modules() if _is_lazy(module)]
+    lazy = [module for module in model.modules() if _waiting(module)]
     if not lazy:
-        return False
-    call = place(call_of(batch, model), model)
+        return
+    call = call_of(batch, model)
     before = [_Lazy(module) for module in lazy]
-    done = False
     try:
         with preserved(model):
             _run(model, call)
             after = [dict(vars(module)) for module in lazy]
         for module, attributes in zip(lazy, after, strict=True):
             _settle(module, attributes)
-        done = True
-    finally:
-        if not done:
-            for saved in before:
-                saved.restore()
-    return True
+    except BaseException:  # of any kind: raised again
+        for saved in before:
+            saved.restore()
+        raise
 
 
 def _settle(module: Any, attributes: dict[str, Any]) -> None:
     """The sizes a module found for itself, and no more waiting for a first batch."""
-    if _is_lazy(module):
+    if _waiting(module):
         name = type(module).__name__
         raise TraceError(f"initialize: a {name} is still lazy after the forward pass, which did not call it.")
     vars(module).update(attributes)
@@ -59,8 +56,7 @@ class _Lazy:
 
     def __init__(self, module: Any) -> None:
         self.module, self.kind = module, type(module)
-        lazy = [tensor for tensor in _held(module) if is_lazy(tensor)]
-        self.tensors = [(tensor, type(tensor), tensor.device, tensor.dtype) for tensor in lazy]
+        self.tensors = [(tensor, type(tensor), tensor.device, tensor.dtype) for tensor in _waiting(module)]
 
     def restore(self) -> None:
         self.module.__class__ = self.kind
@@ -70,13 +66,10 @@ class _Lazy:
                 tensor.__class__ = kind
 
 
-def _is_lazy(module: torch.nn.Module) -> bool:
-    return any(is_lazy(tensor) for tensor in _held(module))
-
-
-def _held(module: torch.nn.Module) -> list[torch.Tensor]:
-    found = (value for table in ("parameters", "buffers") for value in module_tables(module, table).values())
-    return [tensor for tensor in found if tensor is not None]
+def _waiting(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Its own parameters and buffers that have no shape yet."""
+    held = (value for table in ("parameters", "buffers") for value in module_tables(module, table).values())
+    return [tensor for tensor in held if tensor is not None and is_lazy(tensor)]
 
 
 def _run(model: torch.nn.Module, call: Any) -> None:

@@ -1,8 +1,18 @@
-"""Gradients of made-up losses at a model's output, in the memory of one copy."""
+"""Losses of the user's, checked; gradients of made-up ones at a model's output, in the memory of one copy."""
 
 import torch
 
+from wellbegun._arguments import message
 from wellbegun.backend import CrossEntropy, SquaredError
+from wellbegun.errors import ArgumentTypeError
+
+
+def scalar(owner: str, value: object, arguments: str) -> torch.Tensor:
+    """What a loss of the user's gave, if it is a scalar; `arguments`: what it is a function of."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        return value
+    got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+    raise ArgumentTypeError(message(owner, "loss", f"a function of {arguments} that gives a scalar tensor", got))
 
 
 def gradient_of(loss: CrossEntropy | SquaredError, output: torch.Tensor) -> tuple[float, torch.Tensor]:

@@ -15,12 +15,13 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from wellbegun.materialize import change
 from wellbegun.torch import compat
 from wellbegun.torch.compat import module_tables
+from wellbegun.torch.handles import numpy
 
 _ITERATIONS = 15  # of the power method after a new weight, as many as torch does for a first one
 _SAME_SHAPE = (compat.WeightNormStep, compat.SpectralNormStep, compat.OrthogonalStep)
-_SAME = 1e-3  # relative difference up to which a computed tensor counts as the assigned one
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Computed:
     originals: tuple[str, ...]  # dotted paths of the parameters
     source: Any  # ParametrizationList, WeightNorm or SpectralNorm
 
-    def targets(self) -> list[torch.Tensor]:
+    def targets(self) -> list[torch.nn.Parameter]:
         """The tensors it is computed from."""
         head = self.name.removesuffix(self.attribute)
-        return [_get(self.module, path.removeprefix(head)) for path in self.originals]
+        return [self.module.get_parameter(path.removeprefix(head)) for path in self.originals]
 
     def value(self) -> torch.Tensor:
         """The tensor as it is now."""
@@ -57,12 +58,6 @@ class Computed:
         """The tensor as it is now, without a trace of having looked."""
         with torch.no_grad(), _still(self):
             return self.value()
-
-
-def _get(module: Any, path: str) -> Any:
-    for part in path.split("."):
-        module = getattr(module, part)
-    return module
 
 
 def computed_of(model: torch.nn.Module) -> list[Computed]:
@@ -114,7 +109,7 @@ def _still(computed: Computed) -> Iterator[None]:
             table.clear()
             table.update(saved)
         for tensor, saved_value in values:
-            tensor.copy_(saved_value)
+            tensor.data.copy_(saved_value)  # unseen by autograd, which may have kept the tensor for a backward pass
 
 
 # ---------------------------------------------------------------------- assignment
@@ -132,7 +127,7 @@ def assign(computed: Computed, values: torch.Tensor, seed: int) -> str:
         _settle(computed, values)
         if not isinstance(computed.source, torch.nn.Module):
             setattr(computed.module, computed.attribute, computed.value())
-        return _remark(computed.now(), values)
+        return change(numpy(computed.now()), numpy(values))
 
 
 def _inverted(computed: Computed, values: torch.Tensor) -> list[torch.Tensor]:
@@ -155,7 +150,7 @@ def _settle(computed: Computed, values: torch.Tensor) -> None:
         return
     for step in getattr(computed.source, "children", list)():
         if isinstance(step, compat.SpectralNormStep) and values.ndim > 1:
-            _power(compat.spectral_matrix(step, values), *compat.power_vectors(step))
+            _power(*compat.spectral(step, values))
 
 
 def _power(matrix: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> None:
@@ -163,18 +158,3 @@ def _power(matrix: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> None:
     for _ in range(_ITERATIONS):
         u.copy_(torch.nn.functional.normalize(matrix @ v, dim=0))
         v.copy_(torch.nn.functional.normalize(matrix.mH @ u, dim=0))
-
-
-def _remark(found: torch.Tensor, values: torch.Tensor) -> str:
-    """What the parametrization made of the values: nothing to say if they are the same up to a positive factor."""
-    wide = torch.complex128 if values.is_complex() else torch.float64
-    one, two = found.to(wide).flatten(), values.to(wide).flatten()
-    norms = float(torch.linalg.vector_norm(one) * torch.linalg.vector_norm(two))
-    if norms == 0 or float((one - two).abs().max()) <= _SAME * float(two.abs().max()):
-        return ""
-    cosine = float(torch.vdot(two, one).real) / norms
-    if cosine < 1 - _SAME:
-        return f"the parametrization made other values of them (cosine {cosine:.3f})"
-    return (
-        f"the parametrization scaled them by {float(torch.linalg.vector_norm(one) / torch.linalg.vector_norm(two)):.4g}"
-    )

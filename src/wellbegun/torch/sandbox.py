@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -31,7 +31,9 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     _active.append(backups)
     cache = dict(parametrize_cache)
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
-    with host_randomness(), torch.random.fork_rng(devices=devices), _uncompiled():
+    # Where the compiler has not been loaded (a second), nothing is compiled.
+    uncompiled = torch.compiler.set_stance("force_eager") if compiler_loaded() else nullcontext()
+    with host_randomness(), torch.random.fork_rng(devices=devices), uncompiled:
         parametrize_cache.clear()
         try:
             yield
@@ -46,11 +48,6 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
                     _restore(tensor, alias, gradient, trained)
                 for buffer, value in values:
                     buffer.copy_(value)
-
-
-def _uncompiled() -> AbstractContextManager[Any]:
-    """Compiled code runs as it was written. Where the compiler has not been loaded (a second), there is none."""
-    return torch.compiler.set_stance("force_eager") if compiler_loaded() else nullcontext()
 
 
 class _Backups:

@@ -1,6 +1,5 @@
 """One model with one batch: run under the recorder, effects carried out in place, gradients sent back."""
 
-import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
@@ -8,34 +7,20 @@ from typing import Any
 
 import torch
 
-from wellbegun._arguments import message
+from wellbegun import backend
+from wellbegun._arguments import message, nearest
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import (
-    Alignment,
-    Attended,
-    CrossEntropy,
-    Effect,
-    Handle,
-    Judged,
-    Loss,
-    Observer,
-    Receive,
-    Shift,
-    Signal,
-    SquaredError,
-    Start,
-)
-from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.errors import ArgumentError, UnknownNameError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.inputs import Call
 from wellbegun.torch import compat
-from wellbegun.torch.batch import Batch, Call, call_of, main_output, outputs_of, place
+from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
-from wellbegun.torch.losses import gradient_of
+from wellbegun.torch.losses import gradient_of, scalar
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import gathered
-from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.recording import check_model, record
 from wellbegun.torch.trace.tensors import storage_of
 
@@ -51,13 +36,13 @@ def session(
     module = check_model(model)
     with gathered(module):
         parameters_of(module)  # what is wrong with the model is said before anything about the batch
-        call = place(call_of(batch, module), module)
+        call = call_of(batch, module)
         if any(tensor.is_meta for tensor in module.parameters()):
             raise ArgumentError(
                 f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
             )
         with torch.inference_mode(False), torch.enable_grad():
-            call = call.map(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
+            call = call.map(torch.Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
             opened = TorchSession(module, call, graph)
             try:
                 yield opened
@@ -77,12 +62,12 @@ class TorchSession:
         self._result: object = None
         self._edges: dict[int, Any] = {}
         self._pending: list[tuple[int, torch.Tensor]] = []
-        self._attended: aten.Attended | None = None
+        self.attended: backend.Attended | None = None  # while an attention is shown
         self._judged: tuple[torch.Tensor, torch.Tensor | None] | None = None
 
     def _forget(self) -> None:
         """Let go of the last pass."""
-        self._result, self._judged, self._attended = None, None, None
+        self._result, self._judged, self.attended = None, None, None
         self._edges.clear()
         self._pending.clear()
         self.__dict__.pop("_visible", None)
@@ -98,8 +83,8 @@ class TorchSession:
         assert self._graph is not None, "without a graph, there is one after the first pass"
         return self._graph
 
-    def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
-        alignment = None if self._given is None else Alignment(self._given)
+    def forward(self, observer: backend.Observer, *, progress: Progress | None = None) -> None:
+        alignment = None if self._given is None else backend.Alignment(self._given)
         watcher = _Watcher(self, observer, alignment)
         recorded, self._result = self._run(watcher, progress)
         self._settle()
@@ -115,7 +100,7 @@ class TorchSession:
         self._pass.enter_context(preserved(self.model))
         return record(self.model, self.call, *parameters_of(self.model), watcher, progress=progress)
 
-    def show(self, operation: Operation, inputs: Tensors, outputs: Tensors, observer: Observer) -> None:
+    def show(self, operation: Operation, inputs: Tensors, outputs: Tensors, observer: backend.Observer) -> None:
         """Let an observer see an operation, and do what it says."""
         self._settle()
         output = outputs[0]
@@ -124,7 +109,7 @@ class TorchSession:
         given, made = ([TensorHandle(tensor) for tensor in tensors] for tensors in (inputs, outputs))
         for effect in observer(operation, given, made):
             self._carry_out(effect)
-        self._attended = None
+        self.attended = None
 
     def _settle(self) -> None:
         """Autograd attaches its node after the dispatcher returns, so it is looked up at the next operation."""
@@ -133,24 +118,11 @@ class TorchSession:
                 self._edges[index] = torch.autograd.graph.get_gradient_edge(output)
         self._pending.clear()
 
-    @property
-    def attended(self) -> Attended | None:
-        if self._attended is None:
-            return None
-        query, key, mask, causal, scale = self._attended
-        return Attended(
-            TensorHandle(query), TensorHandle(key), None if mask is None else TensorHandle(mask), causal, scale
-        )
-
-    def attend(self, call: aten.Attended | None) -> None:
-        """Told before an attention is shown."""
-        self._attended = call
-
     # ------------------------------------------------------------------ effects
-    def _carry_out(self, effect: Effect) -> None:
+    def _carry_out(self, effect: backend.Effect) -> None:
         """In place, without the graph of gradients noticing: what autograd keeps for its backward pass is then that of
         the changed model."""
-        if isinstance(effect, Shift):
+        if isinstance(effect, backend.Shift):
             return self._shift(effect)
         for name in effect.parameters:
             self.named[name].data.mul_(effect.factor)
@@ -168,7 +140,7 @@ class TorchSession:
             done.add(storage_of(value))
         return None
 
-    def _shift(self, effect: Shift) -> None:
+    def _shift(self, effect: backend.Shift) -> None:
         if effect.value is not None:
             value = _tensor(effect.value)
             value.sub_(along(effect.mean, value, effect.axis))
@@ -184,21 +156,28 @@ class TorchSession:
     def _tensor_of(self, name: str) -> torch.Tensor:
         return self.named[name] if name in self.named else self._visible[name]
 
-    def parameter(self, name: str) -> Handle:
+    def parameter(self, name: str) -> backend.Handle:
         return TensorHandle(self._tensor_of(name))
 
     def read(self, name: str) -> Array:
         return numpy(self._tensor_of(name))
 
     def write(self, name: str, values: Array) -> None:
-        self.named[name].data.copy_(torch.from_numpy(values))
+        if name not in self.named:
+            allowed = "one of the model's"
+            raise UnknownNameError(message("session.write", "name", allowed, name, nearest(name, self.named)))
+        parameter = self.named[name]
+        if tuple(values.shape) != tuple(parameter.shape):
+            allowed = f"an array of shape {tuple(parameter.shape)}"
+            raise ArgumentError(message("session.write", name, allowed, tuple(values.shape)))
+        parameter.data.copy_(torch.from_numpy(values))
 
     @property
     def _main(self) -> torch.Tensor:
         return main_output(self._result)
 
     @property
-    def output(self) -> Handle:
+    def output(self) -> backend.Handle:
         return TensorHandle(self._main)
 
     @property
@@ -235,27 +214,22 @@ class TorchSession:
         }
 
     # ------------------------------------------------------------------ backward
-    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
-        """A loss of the output."""
-        if not isinstance(loss, (CrossEntropy, SquaredError)):
-            value = loss(self._result)
-            if not isinstance(value, torch.Tensor) or value.numel() != 1:
-                got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-                allowed = "a function of the output that gives a scalar tensor"
-                raise ArgumentTypeError(message("check", "loss", allowed, got))
+    def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
+        if not isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
+            value = scalar("check", loss(self._result), "the output")
             self._judged = value, None
-            return Judged(float(value.detach()), None)
+            return backend.Judged(float(value.detach()), None)
         output = self._main
         number, sent = gradient_of(loss, output)
         self._judged = output, sent
-        return Judged(number, TensorHandle(sent))
+        return backend.Judged(number, TensorHandle(sent))
 
     def backward(
         self,
-        start: Start,
-        receive: Receive,
+        start: backend.Start,
+        receive: backend.Receive,
         *,
-        signal: Signal | None = None,
+        signal: backend.Signal | None = None,
         until: int | None = None,
         again: bool = False,
     ) -> None:
@@ -270,7 +244,7 @@ class TorchSession:
                 parameters = list(self._trained.values())
                 torch.autograd.grad([end], parameters, [sent], retain_graph=again, allow_unused=True)
 
-    def _start(self, start: Start, signal: Signal | None) -> tuple[Any, torch.Tensor | None]:
+    def _start(self, start: backend.Start, signal: backend.Signal | None) -> tuple[Any, torch.Tensor | None]:
         """Where the pass back begins, and what is sent."""
         if start == "loss":
             assert self._judged is not None, "a loss is judged before it is sent back"
@@ -282,7 +256,7 @@ class TorchSession:
         return edge, _spread(signal, compat.metadata_of(edge))
 
     @contextmanager
-    def _received(self, receive: Receive) -> Iterator[None]:
+    def _received(self, receive: backend.Receive) -> Iterator[None]:
         """Each gradient is handed on when it arrives; of a parameter, its memory is free afterwards."""
         handles: list[Any] = []
         try:
@@ -298,35 +272,29 @@ class TorchSession:
 class _Watcher:
     """What the recorder tells of each operation."""
 
-    def __init__(self, session: TorchSession, observer: Observer, alignment: Alignment | None) -> None:
+    def __init__(self, session: TorchSession, observer: backend.Observer, alignment: backend.Alignment | None) -> None:
         self.session, self.observer, self.alignment = session, observer, alignment
 
     def __call__(self, operation: Operation, inputs: Tensors, outputs: Tensors) -> None:
         known = operation if self.alignment is None else self.alignment(operation)
         self.session.show(known, inputs, outputs, self.observer)
 
-    def attended(self, call: aten.Attended | None) -> None:
+    def attended(self, call: backend.Attended | None) -> None:
         """Told before an attention is shown."""
-        self.session.attend(call)
+        self.session.attended = call
 
 
-def _tensor(handle: Handle) -> torch.Tensor:
+def _tensor(handle: backend.Handle) -> torch.Tensor:
     assert isinstance(handle, TensorHandle)
     return handle.tensor
 
 
-def _spread(signal: Signal, like: Any) -> torch.Tensor:
-    """A signal in the shape of a value, zeros between its rows."""
-    rows = torch.from_numpy(signal.rows).to(like.device, like.dtype)
-    if signal.every == 1:
-        return rows.reshape(like.shape)
-    last = like.shape[-1] if like.shape else 1
-    sent = torch.zeros((math.prod(like.shape) // max(last, 1), last), dtype=like.dtype, device=like.device)
-    sent[:: signal.every] = rows
-    return sent.reshape(like.shape)
+def _spread(signal: backend.Signal, like: Any) -> torch.Tensor:
+    """A signal for a value."""
+    return torch.from_numpy(signal.spread(tuple(like.shape))).to(like.device, like.dtype)
 
 
-def _arriving(receive: Receive, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:
+def _arriving(receive: backend.Receive, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:
     def arrive(gradients: Sequence[torch.Tensor | None]) -> None:
         gradient = gradients[position]
         if gradient is not None:
@@ -335,7 +303,7 @@ def _arriving(receive: Receive, index: int, position: int) -> Callable[[tuple[An
     return arrive
 
 
-def _taking(receive: Receive, name: str) -> Callable[[torch.Tensor], torch.Tensor | None]:
+def _taking(receive: backend.Receive, name: str) -> Callable[[torch.Tensor], torch.Tensor | None]:
     def take(gradient: torch.Tensor) -> torch.Tensor | None:
         sparse = gradient.layout != torch.strided  # of a table, where the user asked for it
         receive(name, TensorHandle(gradient.to_dense() if sparse else gradient))

@@ -78,7 +78,6 @@ class _Parametrized:
         self._values: torch.Tensor | None = None  # while it is filled
 
     def draw(self, law: Law, job: Job, axes: tuple[int, ...]) -> bool:
-        """Draw all of it."""
         self._values = torch.empty_like(self._computed.like(), requires_grad=False)
         target = target_of(self._values, self._computed.name)
         if target.problem is not None:

@@ -12,27 +12,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from wellbegun import backend
 from wellbegun._arguments import message
 from wellbegun._typing import Array
-from wellbegun.backend import (
-    Batch,
-    Course,
-    Inputs,
-    Metric,
-    Model,
-    Optimizer,
-    Output,
-    batches,
-    classes_of,
-    host_randomness,
-    samples_at,
-    score,
-    trained,
-)
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.inputs import mapped
-from wellbegun.torch.batch import call_of, main_output, place
+from wellbegun.torch.batch import call_of, main_output
 from wellbegun.torch.handles import numpy
+from wellbegun.torch.losses import scalar
 from wellbegun.torch.trace.recording import check_model
 
 _CHUNK = 1024  # samples evaluated at once
@@ -53,7 +40,7 @@ class TorchTrainer:
     def seeded(self, seed: int) -> Iterator[None]:
         """One thread for torch: a sum over threads would depend on how many there are."""
         threads, devices = torch.get_num_threads(), list(range(torch.cuda.device_count()))
-        with host_randomness(), torch.random.fork_rng(devices=devices):
+        with backend.host_randomness(), torch.random.fork_rng(devices=devices):
             torch.set_num_threads(1)
             _restart(seed)
             try:
@@ -61,7 +48,7 @@ class TorchTrainer:
             finally:
                 torch.set_num_threads(threads)
 
-    def build(self, make: Callable[[], Model], seed: int) -> Model:
+    def build(self, make: Callable[[], backend.Model], seed: int) -> backend.Model:
         _restart(seed)
         model = make()
         if not isinstance(model, torch.nn.Module):
@@ -70,38 +57,33 @@ class TorchTrainer:
         return model
 
     def order(self, samples: int, size: int, seed: int) -> Iterator[Array]:
-        """By a generator of torch's.
-
-        >>> [sorted(places.tolist()) for places, _ in zip(TorchTrainer().order(4, 4, 0), range(2))]
-        [[0, 1, 2, 3], [0, 1, 2, 3]]
-        """
         generator = torch.Generator().manual_seed(seed)
-        return batches((torch.randperm(samples, generator=generator).numpy() for _ in count()), min(size, samples))
+        return backend.batches(
+            (torch.randperm(samples, generator=generator).numpy() for _ in count()), min(size, samples)
+        )
 
-    def batch(self, inputs: Inputs) -> Batch:
+    def batch(self, inputs: backend.Inputs) -> backend.Batch:
         return mapped(inputs, np.ndarray, lambda part: torch.from_numpy(np.array(part)))
 
-    def loss(self, course: Course, output: Output, places: Array) -> torch.Tensor:
+    def loss(self, course: backend.Course, output: backend.Output, places: Array) -> torch.Tensor:
         wanted = _targets(course.targets[places], main_output(output))
         value = _default_loss(output, wanted) if course.loss is None else course.loss(output, wanted)
-        if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            allowed = "a function of output and targets that gives a scalar tensor"
-            raise ArgumentTypeError(message("race", "loss", allowed, got))
-        return value
+        return scalar("race", value, "output and targets")
 
-    def attempt(self, model: Model, course: Course, places: Array, optimizers: Iterable[Optimizer]) -> None:
+    def attempt(
+        self, model: backend.Model, course: backend.Course, places: Array, optimizers: Iterable[backend.Optimizer]
+    ) -> None:
         module = check_model(model)
-        if not self.loss(course, _forward(module, samples_at(course.inputs, places)), places).requires_grad:
+        if not self.loss(course, _forward(module, backend.samples_at(course.inputs, places)), places).requires_grad:
             raise ArgumentError("race: loss must depend on the model's parameters; it does not.")
         for kind in optimizers:
             _optimizer(kind, module, 1e-3)
 
     def train(
         self,
-        model: Model,
-        course: Course,
-        optimizer: Optimizer,
+        model: backend.Model,
+        course: backend.Course,
+        optimizer: backend.Optimizer,
         rate: float,
         seed: int,
         between: Callable[[], None] = lambda: None,
@@ -113,7 +95,7 @@ class TorchTrainer:
 
         def step(places: Array) -> tuple[float, Callable[[], None]]:
             between()
-            loss = self.loss(course, _forward(module, samples_at(course.inputs, places)), places)
+            loss = self.loss(course, _forward(module, backend.samples_at(course.inputs, places)), places)
 
             def update() -> None:
                 steps.zero_grad()
@@ -122,9 +104,11 @@ class TorchTrainer:
 
             return float(loss.detach()), update
 
-        return trained(course, self.order(len(course.targets), course.batch_size, seed), step)
+        return backend.trained(course, self.order(len(course.targets), course.batch_size, seed), step)
 
-    def evaluate(self, model: Model, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
+    def evaluate(
+        self, model: backend.Model, inputs: backend.Inputs, targets: Array, metric: backend.Metric | None
+    ) -> float:
         """In eval mode; the module's own mode comes back."""
         module = check_model(model)
         training, chunks = module.training, math.ceil(len(targets) / _CHUNK)
@@ -132,14 +116,14 @@ class TorchTrainer:
         try:
             with torch.no_grad():
                 parts = [
-                    main_output(_forward(module, samples_at(inputs, places))).detach()
+                    main_output(_forward(module, backend.samples_at(inputs, places))).detach()
                     for places in np.array_split(np.arange(len(targets)), chunks)
                 ]
         finally:
             module.train(training)
         output = torch.cat(parts)
         if metric is None:
-            return score(numpy(output), targets)
+            return backend.score(numpy(output), targets)
         found: Any = metric(output, _targets(targets, output))
         return float(found)
 
@@ -157,9 +141,9 @@ def _targets(targets: Array, like: torch.Tensor) -> torch.Tensor:
     return found.to(like.device, like.dtype if found.is_floating_point() else torch.int64)
 
 
-def _forward(model: torch.nn.Module, inputs: Inputs) -> Any:
+def _forward(model: torch.nn.Module, inputs: backend.Inputs) -> Any:
     """What the model returns for these samples."""
-    call = place(call_of(inputs, model), model)
+    call = call_of(inputs, model)
     return model(*call.args, **call.kwargs)
 
 
@@ -181,5 +165,5 @@ def _default_loss(result: Any, targets: torch.Tensor) -> torch.Tensor:
     output = main_output(result)
     if targets.is_floating_point():
         return functional.mse_loss(output.reshape(targets.shape), targets)
-    classes, axis = classes_of(tuple(output.shape))
+    classes, axis = backend.classes_of(tuple(output.shape))
     return functional.cross_entropy(output.movedim(axis, -1).reshape(-1, classes), targets.reshape(-1))

@@ -5,45 +5,25 @@ can be short. What is not listed and not tagged elementwise by torch itself is o
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
+from wellbegun import backend
 from wellbegun.graph.facts import Combines
 from wellbegun.graph.model import Arithmetic, Mode, Over, Reduction, Selection
 from wellbegun.torch.compat import schema_of
+from wellbegun.torch.handles import TensorHandle
 
-IGNORED = frozenset(
-    {
-        "device",
-        "sym_size",
-        "sym_stride",
-        "sym_numel",
-        "is_same_size",
-        "_assert_async",
-        "_assert_scalar",
-        "_has_same_storage_numel",
-    }
-)
+IGNORED = frozenset({"device", "sym_size", "sym_stride", "sym_numel", "is_same_size", "_assert_async", "_assert_scalar",
+                     "_has_same_storage_numel"})  # fmt: skip
 
 # (first operand, second operand, additive bias or None): positions of the arguments of a product
 PRODUCTS: dict[str, tuple[int, int, int | None]] = {
-    "mm": (0, 1, None),
-    "bmm": (0, 1, None),
-    "matmul": (0, 1, None),
-    "mv": (0, 1, None),
-    "dot": (0, 1, None),
-    "addmm": (1, 2, 0),
-    "addmv": (1, 2, 0),
-    "baddbmm": (1, 2, 0),
-    "addbmm": (1, 2, 0),
-    "_addmm_activation": (1, 2, 0),
-    "_sparse_mm": (0, 1, None),
-    "_sparse_addmm": (1, 2, 0),
-    "_grouped_mm": (0, 1, 3),
-    "grouped_mm_fallback": (0, 1, None),
+    **dict.fromkeys(("mm", "bmm", "matmul", "mv", "dot", "_sparse_mm", "grouped_mm_fallback"), (0, 1, None)),
+    **dict.fromkeys(("addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation", "_sparse_addmm"), (1, 2, 0)),
+    "_grouped_mm": (0, 1, 3),  # rows (N, in) sorted by expert, weights (E, in, out)
 }
-GROUPED = frozenset({"_grouped_mm", "grouped_mm_fallback"})  # rows (N, in) sorted by expert, weights (E, in, out)
 CONVOLUTIONS = frozenset({"convolution", "_convolution", "convolution_overrideable"})
 # arguments that scale and shift, what it runs over, whether it takes the mean away
 NORMS: dict[str, tuple[int | None, int | None, Over, bool]] = {
@@ -57,11 +37,7 @@ NORMS: dict[str, tuple[int | None, int | None, Over, bool]] = {
     "_fused_rms_norm": (2, None, "units", False),
     "rms_norm": (2, None, "units", False),
 }  # fmt: skip
-LOOKUPS: dict[str, tuple[int, int | None]] = {
-    "embedding": (0, 2),
-    "_embedding_bag": (0, 8),
-    "_embedding_bag_forward_only": (0, 8),
-}
+LOOKUPS = {"embedding": 2, "_embedding_bag": 8, "_embedding_bag_forward_only": 8}  # position of the row that stays zero
 SOFTMAX = frozenset({"_softmax", "_log_softmax", "_safe_softmax", "_masked_softmax"})
 ATTENTIONS = ("_scaled_dot_product", "_flash_attention", "_efficient_attention")
 POOLS = (
@@ -187,17 +163,7 @@ def written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
     return found
 
 
-class Attended(NamedTuple):
-    """What a built-in attention is asked to compute."""
-
-    query: torch.Tensor
-    key: torch.Tensor
-    mask: torch.Tensor | None
-    causal: bool
-    scale: float | None
-
-
-def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
+def attended(func: Any, args: Any, kwargs: Any) -> backend.Attended | None:
     """The arguments of a built-in attention by their names in torch's schema; None if it has others."""
     names = (argument.name for argument in schema_of(func).arguments)
     given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -205,4 +171,7 @@ def attended(func: Any, args: Any, kwargs: Any) -> Attended | None:
     if not (isinstance(query, torch.Tensor) and isinstance(key, torch.Tensor) and query.ndim == key.ndim):
         return None
     mask = given.get("attn_mask", given.get("attn_bias"))
-    return Attended(query, key, mask, bool(given.get("is_causal")), given.get("scale"))
+    seen = None if mask is None else TensorHandle(mask)
+    return backend.Attended(
+        TensorHandle(query), TensorHandle(key), seen, bool(given.get("is_causal")), given.get("scale")
+    )

@@ -12,6 +12,7 @@ import torch
 
 from wellbegun.graph.formulas import FORMULAS, Given, clamp, scaled
 from wellbegun.graph.function import Call, Function, Number, Root, call
+from wellbegun.torch.trace.tensors import tensors_in
 
 _KINDS = {torch.bool: "boolean"}
 
@@ -138,46 +139,23 @@ def _root(position: int) -> Root:
 # ---------------------------------------------------------------------- asked of torch
 def asked(func: Any, args: Any, kwargs: Any, output: int = 0) -> Call:
     """A node that torch evaluates, in float64; what it draws, like dropout, is the same each time."""
-    slots: list[Any] = []
-    template = _slotted(args, slots), {key: _slotted(v, slots) for key, v in kwargs.items() if key not in _PLACES}
-    options = (("call", repr(template)), ("output", output))
-    nodes = tuple(Root(str(position)) for position in range(len(slots)))
-    return Call(f"torch {func}", nodes, options, partial(_run, func, template, output))
+    given, named = arguments_of(args, kwargs)
+    options = (("call", repr((given, named))), ("output", output))
+    nodes = tuple(_root(position) for position in range(len(tensors_in((args, list(kwargs.values()))))))
+    return Call(f"torch {func}", nodes, options, partial(_run, func, given, named, output))
 
 
-class _Slot:
-    """The place of a tensor among the arguments."""
-
-    def __init__(self, position: int) -> None:
-        self.position = position
-
-    def __repr__(self) -> str:
-        return f"<{self.position}>"
-
-
-def _slotted(node: Any, slots: list[Any]) -> Any:
-    if isinstance(node, torch.Tensor):
-        slots.append(node)
-        return _Slot(len(slots) - 1)
-    if isinstance(node, (list, tuple)):
-        return type(node)(_slotted(item, slots) for item in node)
-    return node
-
-
-def _run(func: Any, template: tuple[Any, dict[str, Any]], output: int, values: Sequence[Any]) -> Any:
+def _run(func: Any, given: Any, named: Any, output: int, values: Sequence[Any]) -> Any:
     tensors = [torch.from_numpy(np.array(value)) for value in values]  # copies: some operations write
-    arguments = _filled(template[0], tensors)
-    options = {key: _filled(value, tensors) for key, value in template[1].items() if key != "dtype"}
+    options = {key: _filled(value, tensors) for key, value in named if key != "dtype"}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        found = func(*arguments, **options)
+        found = func(*_filled(given, tensors), **options)
     one = found[output] if isinstance(found, (tuple, list)) else found
     return (one.to(torch.float64) if one.is_floating_point() else one).contiguous().numpy()
 
 
 def _filled(node: Any, tensors: list[torch.Tensor]) -> Any:
-    if isinstance(node, _Slot):
-        return tensors[node.position]
-    if isinstance(node, (list, tuple)):
-        return type(node)(_filled(item, tensors) for item in node)
-    return node
+    if isinstance(node, Root):
+        return tensors[int(node.name)]
+    return [_filled(item, tensors) for item in node] if isinstance(node, tuple) else node

@@ -10,7 +10,8 @@ from wellbegun._typing import Progress, phase
 from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.graph.axes import Derived
-from wellbegun.torch.batch import Batch, Call, call_of, outputs_of, place
+from wellbegun.inputs import Call
+from wellbegun.torch.batch import Batch, call_of, outputs_of
 from wellbegun.torch.compat import (
     FAKE_LOGGER,
     DataDependentOutputException,
@@ -24,7 +25,6 @@ from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
 
-__all__ = ["check_model", "parameters_of", "preserved", "record", "trace"]
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
 
@@ -43,7 +43,7 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
     """
     check_model(model)
     parameters, known = parameters_of(model)
-    call = place(call_of(batch, model), model)
+    call = call_of(batch, model)
     meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
     try:
         with preserved(model):
@@ -75,7 +75,7 @@ def _fake(
     progress: Progress | None,
 ) -> ModelGraph:
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    fake = call.map(mode.from_tensor)
+    fake = call.map(torch.Tensor, mode.from_tensor)
     log = logging.getLogger(FAKE_LOGGER)
     level = log.level
     log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
@@ -97,7 +97,7 @@ def record(
 ) -> tuple[ModelGraph, Any]:
     """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
     recorder = Recorder(known, parameters, observer)
-    for tensor in call.tensors():
+    for tensor in call.arrays(torch.Tensor):
         recorder.signal(tensor)
     try:
         with (
@@ -127,7 +127,7 @@ def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
     scope = f"module {recorder.failed_in!r}" if recorder.failed_in else "the model itself"
     where = f" at the operation {recorder.failed_at!r}" if recorder.failed_at else ""
     after = f", after {recorder.operations[-1].place}" if recorder.operations else ""
-    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.tensors())
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.arrays(torch.Tensor))
     return (
         f"trace: the forward pass failed in {scope}{where}{after}, on inputs of shape {shapes}: {told(error)} "
         "Check that the batch is what the model takes (shape, dtype, order of arguments); the model was not changed."

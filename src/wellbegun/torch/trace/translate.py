@@ -7,24 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from wellbegun.graph.facts import (
-    Attention,
-    Concat,
-    Contraction,
-    Convolution,
-    Elementwise,
-    Fact,
-    Gather,
-    Move,
-    Norm,
-    Opaque,
-    Pool,
-    Recurrent,
-    Reduce,
-    Scatter,
-    Softmax,
-    Split,
-)  # fmt: skip
+from wellbegun.graph import facts
 from wellbegun.graph.function import Function, Number, Root, Scalar, call
 from wellbegun.graph.model import Entries, Slot
 from wellbegun.torch.compat import FakeTensor, beneath_modes
@@ -35,7 +18,7 @@ from wellbegun.torch.trace.tensors import number_of, tensors_in
 Tensors = Sequence[torch.Tensor]
 
 
-def fact_of(func: Any, args: Any, kwargs: Any, tensors: Tensors) -> Fact:
+def fact_of(func: Any, args: Any, kwargs: Any, tensors: Tensors) -> facts.Fact:
     """What a call does. `tensors` are its operands, in order."""
     name = aten.name_of(func)
     if aten.is_pointwise(func) or name == "copy_":
@@ -45,46 +28,48 @@ def fact_of(func: Any, args: Any, kwargs: Any, tensors: Tensors) -> Fact:
     if name in aten.CONVOLUTIONS:
         return _convolution(args)
     if name == "_trilinear":
-        return Contraction(("ni", "oij", "nj"), "no")  # nn.Bilinear: x1' W x2 sums over both inputs
+        return facts.Contraction(("ni", "oij", "nj"), "no")  # nn.Bilinear: x1' W x2 sums over both inputs
     if name in aten.LOOKUPS or name in aten.PICKS:
         return _gather(name, args)
     if name in aten.NORMS:
         weight, bias, over, centred = aten.NORMS[name]
         axis = args[0].ndim - 1 if over == "units" else 1
-        return Norm(over, centred, axis, _place(args, weight, tensors), _place(args, bias, tensors))
+        return facts.Norm(over, centred, axis, _place(args, weight, tensors), _place(args, bias, tensors))
     if name in aten.SOFTMAX:
         axis = args[2] if name == "_masked_softmax" else args[1]
-        return Softmax(args[0].ndim - 1 if axis is None else int(axis) % max(args[0].ndim, 1), name == "_log_softmax")
+        return facts.Softmax(
+            args[0].ndim - 1 if axis is None else int(axis) % max(args[0].ndim, 1), name == "_log_softmax"
+        )
     if name.startswith(aten.ATTENTIONS):
         width, scale = int(args[0].shape[-1]), kwargs.get("scale")
-        return Attention(width, float(width**-0.5 if scale is None else scale) if width else 1.0)
+        return facts.Attention(width, float(width**-0.5 if scale is None else scale) if width else 1.0)
     if name in ("transpose", "t", "permute") and args[0].ndim:
         return _permuted(name, args)
     return _constant(func)
 
 
 @cache
-def _constant(func: Any) -> Fact:
+def _constant(func: Any) -> facts.Fact:
     """Of an operation whose arguments do not matter."""
     name = aten.name_of(func)
     reduction, selects = aten.REDUCTIONS.get(name, ""), aten.SELECTIONS.get(name, "")
     if name in aten.SCATTERED_SUMS:
-        return Scatter()
+        return facts.Scatter()
     if name in aten.STATISTICS:
-        return Reduce(reduction, selects=selects)
+        return facts.Reduce(reduction, selects=selects)
     if name in aten.SCANS | aten.LOSSES | aten.DISTANCES:
-        return Reduce(reduction, statistic=False, centre=name in aten.DISTANCES)
+        return facts.Reduce(reduction, statistic=False, centre=name in aten.DISTANCES)
     if name in aten.CONCATS:
-        return Concat()
+        return facts.Concat()
     if name in aten.SPLITS:
-        return Split(aten.is_view(func))
+        return facts.Split(aten.is_view(func))
     if name.startswith(aten.POOLS):
-        return Pool()
+        return facts.Pool()
     if aten.moves(func):
         entries = cast(Entries, aten.ENTRIES.get(name, "picked"))
         pairs = name == "view_as_complex"
-        return Move(entries, aten.is_view(func), selects=selects, reshapes=name in aten.RESHAPES, pairs=pairs)
-    return Opaque(reduction, selects)
+        return facts.Move(entries, aten.is_view(func), selects=selects, reshapes=name in aten.RESHAPES, pairs=pairs)
+    return facts.Opaque(reduction, selects)
 
 
 def _place(args: Any, position: int | None, tensors: Tensors) -> int | None:
@@ -93,7 +78,7 @@ def _place(args: Any, position: int | None, tensors: Tensors) -> int | None:
     return next((place for place, tensor in enumerate(tensors) if tensor is given), None)
 
 
-def _elementwise(func: Any, args: Any, kwargs: Any) -> Elementwise:
+def _elementwise(func: Any, args: Any, kwargs: Any) -> facts.Elementwise:
     arguments = arguments_of(args, kwargs)
     try:
         fact = _listed(func, arguments)
@@ -107,20 +92,20 @@ def _elementwise(func: Any, args: Any, kwargs: Any) -> Elementwise:
 
 
 @lru_cache(4096)
-def _listed(func: Any, arguments: Arguments) -> Elementwise | None:
+def _listed(func: Any, arguments: Arguments) -> facts.Elementwise | None:
     """Layers repeat: the same call is the same fact."""
     function = Root("0") if aten.name_of(func) == "copy_" else tree_of(aten.name_of(func), arguments)
     return None if function is None else _combined(func, function, arguments)
 
 
-def _combined(func: Any, function: Function, arguments: Arguments) -> Elementwise:
+def _combined(func: Any, function: Function, arguments: Arguments) -> facts.Elementwise:
     name, given = aten.name_of(func), arguments[0]
     mask = _operand(given[aten.MASKED[name]]) if name in aten.MASKED else None
     added = _operand(given[0]) if name.startswith(("addcmul", "addcdiv")) else None
     slope = _operand(given[1]) if name == "_prelu_kernel" else None
     entries = cast(Entries, aten.ENTRIES.get(name, ""))
     combines, arithmetic = aten.COMBINES.get(name, ""), aten.ARITHMETIC.get(name, "")
-    return Elementwise(function, combines, arithmetic, mask, added, slope, entries)
+    return facts.Elementwise(function, combines, arithmetic, mask, added, slope, entries)
 
 
 def _operand(node: Any) -> int | None:
@@ -135,54 +120,43 @@ def _slope(weight: torch.Tensor) -> float:
         return float(weight.detach().double().mean())
 
 
-def _product(name: str, args: Any, tensors: Tensors) -> Contraction:
+def _product(name: str, args: Any, tensors: Tensors) -> facts.Contraction:
     first, second, added = aten.PRODUCTS[name]
     left, right = args[first], args[second]
     places = (_place(args, first, tensors) or 0, _place(args, second, tensors) or 0)
-    labels, output = _letters(left.ndim, right.ndim)
-    return Contraction(labels, output, places, _place(args, added, tensors))
+    labels, output = facts.letters(left.ndim, right.ndim)
+    return facts.Contraction(labels, output, places, _place(args, added, tensors))
 
 
-@cache
-def _letters(left: int, right: int) -> tuple[tuple[str, str], str]:
-    """Letters of two factors by their numbers of axes, and of the product."""
-    batch = "bcdefgh"[: max(left, right, 2) - 2]
-    if left <= 2 < right:  # rows sorted by expert
-        return ("mk"[-left:], batch[-(right - 2) :] + "kn"), "mn"[-left:]
-    one = batch[len(batch) - max(left - 2, 0) :] + "mk"[-min(left, 2) :]
-    two = batch[len(batch) - max(right - 2, 0) :] + "kn"[: min(right, 2)]
-    return (one, two), batch + "m" * (left > 1) + "n" * (right > 1)
-
-
-def _convolution(args: Any) -> Convolution:
+def _convolution(args: Any) -> facts.Convolution:
     stride, transposed, groups = args[3], bool(args[6]), int(args[8])
     window = args[1].ndim - 2
     strides = tuple(stride) if len(stride) == window else tuple(stride) * window
-    return Convolution(("io" if transposed else "oi") + "k" * window, 1, strides, groups, transposed)
+    return facts.Convolution(("io" if transposed else "oi") + "k" * window, 1, strides, groups, transposed)
 
 
-def _gather(name: str, args: Any) -> Gather:
+def _gather(name: str, args: Any) -> facts.Gather:
     if name in aten.LOOKUPS:
-        padding = aten.LOOKUPS[name][1]
-        row = args[padding] if padding is not None and len(args) > padding else -1
-        return Gather((0,), args[1].ndim if name == "embedding" else None, layer=True, padding=int(row))
+        padding = aten.LOOKUPS[name]
+        row = args[padding] if len(args) > padding else -1
+        return facts.Gather((0,), args[1].ndim if name == "embedding" else None, layer=True, padding=int(row))
     if name == "index_select":
-        return Gather((args[1] % max(args[0].ndim, 1),), args[2].ndim)
+        return facts.Gather((args[1] % max(args[0].ndim, 1),), args[2].ndim)
     along = tuple(axis for axis, index in enumerate(args[1]) if index is not None)
     index = args[1][along[0]] if len(along) == 1 else None
     if index is None or index.dtype in (torch.bool, torch.uint8):
-        return Gather(along)
-    return Gather(along, index.ndim)
+        return facts.Gather(along)
+    return facts.Gather(along, index.ndim)
 
 
-def _permuted(name: str, args: Any) -> Move:
+def _permuted(name: str, args: Any) -> facts.Move:
     order = list(range(args[0].ndim))
     if name == "permute":
         order = [axis % len(order) for axis in args[1]]
     else:
         one, two = (args[1], args[2]) if name == "transpose" else (0, -1)
         order[one], order[two] = order[two], order[one]
-    return Move("same", view=True, axes=tuple((axis,) for axis in order))
+    return facts.Move("same", view=True, axes=tuple((axis,) for axis in order))
 
 
 # ---------------------------------------------------------------------- parameters and constants
@@ -232,7 +206,7 @@ _BIASES: list[Slot] = ["recurrent_bias_input", "recurrent_bias_hidden"]
 _PROJECTION: Slot = "recurrent_projection"
 
 
-def recurrent(name: str, args: Any) -> tuple[Recurrent, list[torch.Tensor]]:
+def recurrent(name: str, args: Any) -> tuple[facts.Recurrent, list[torch.Tensor]]:
     """A recurrent layer or cell, whose argument order is fixed by torch, and its operands."""
     slots: dict[int, Slot] = {}
     if name.endswith("_cell"):
@@ -245,7 +219,7 @@ def recurrent(name: str, args: Any) -> tuple[Recurrent, list[torch.Tensor]]:
     slots.update((id(state), "token") for state in tensors_in(states))  # a first state may be learned
     tensors = tensors_in(args)
     mode, gates = aten.RECURRENT[name]
-    return Recurrent(mode, gates, tuple(slots.get(id(tensor)) for tensor in tensors)), tensors
+    return facts.Recurrent(mode, gates, tuple(slots.get(id(tensor)) for tensor in tensors)), tensors
 
 
 def _layers(args: Any, position: int) -> list[tuple[int, Slot]]:
