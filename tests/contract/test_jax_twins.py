@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 from flax import nnx
@@ -135,3 +136,48 @@ def test_a_first_state_of_zeros() -> None:
 
     assert {entry.role for entry in wb.plan(Cell(), (4, 2, 6), seed=0).entries} >= {"hidden", "readout", "bias"}
     assert wb.check(Cell(), normal(8, 2, 6)).statistics is not None
+
+
+# ---------------------------------------------------------------------- variables in unusual places
+@pytest.mark.parametrize("wrapper", [nnx.WeightNorm, nnx.SpectralNorm])
+def test_layers_that_keep_state_in_plain_dicts(wrapper: Any) -> None:
+    class Wrapped(nnx.Module):
+        def __init__(self) -> None:
+            self.first, self.last = wrapper(nnx.Linear(8, 8, rngs=rngs()), rngs=rngs()), nnx.Linear(8, 3, rngs=rngs())
+
+        def __call__(self, x: Any) -> Any:
+            return self.last(nnx.relu(self.first(x)))
+
+    plan = wb.plan(Wrapped(), (16, 8), seed=0)
+    assert [entry.name for entry in plan.entries] == [
+        "first.layer_instance.weight", "first.layer_instance.bias", "last.weight", "last.bias",
+    ]  # fmt: skip
+    assert plan["first.layer_instance.weight"].role == "hidden"
+    assert wb.initialize(Wrapped(), normal(32, 8), seed=0).ledger.counts()["filled"] == 4
+
+
+def test_parameters_in_plain_containers() -> None:
+    class Held(nnx.Module):
+        def __init__(self) -> None:
+            self.layers = nnx.data([nnx.Linear(8, 8, rngs=rngs()), {"last": nnx.Param(jnp.ones((8, 3)))}])
+            self.table, self.sizes = jnp.ones(8), [1, {"two": (3, None)}]
+
+        def __call__(self, x: Any) -> Any:
+            return nnx.relu(self.layers[0](x * self.table)) @ self.layers[1]["last"].get_value()
+
+    model = Held()
+    result = wb.initialize(model, normal(32, 8), seed=0)
+    assert [entry.name for entry in result.plan.entries] == ["layers.0.weight", "layers.0.bias", "layers.1.last"]
+    assert np.std(model.layers[1]["last"].get_value()) > 0
+
+
+def test_integer_parameters_are_not_trained() -> None:
+    class Counts(nnx.Module):
+        def __init__(self) -> None:
+            self.first, self.shift = nnx.Linear(8, 3, rngs=rngs()), nnx.Param(jnp.arange(3))
+
+        def __call__(self, x: Any) -> Any:
+            return self.first(x) + self.shift.get_value()
+
+    assert wb.check(Counts(), normal(32, 8)).statistics is not None
+    assert wb.initialize(Counts(), normal(32, 8), exclude=["shift"], seed=0).ledger["shift"].outcome == "kept"

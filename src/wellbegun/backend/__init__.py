@@ -13,7 +13,20 @@ from wellbegun.backend.functional import FunctionalSession
 from wellbegun.backend.hosted import HostedHandle
 from wellbegun.backend.knowledge import Knowledge
 from wellbegun.backend.memory import View, holders
-from wellbegun.backend.program import Equation, Operand, Program, Shown, Step, Traced, Value, read, recorded, values_in
+from wellbegun.backend.program import (
+    Equation,
+    Operand,
+    Program,
+    Shown,
+    Step,
+    Traced,
+    Value,
+    nodes_of,
+    number_of,
+    read,
+    recorded,
+    values_in,
+)
 from wellbegun.backend.session import (
     CrossEntropy,
     Judged,
@@ -96,6 +109,8 @@ __all__ = [
     "host_randomness",
     "main_of",
     "named",
+    "nodes_of",
+    "number_of",
     "read",
     "recorded",
     "samples_at",

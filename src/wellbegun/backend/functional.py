@@ -140,7 +140,9 @@ class FunctionalSession:
 
     def reached(self, leading: Collection[int]) -> dict[str, int]:
         """Parameters among these values, with their numbers."""
-        return {name: value.number for name, value in self.traced.parameters.items() if value.number in leading}
+        return {
+            name: value.number for name in self.trained if (value := self.traced.parameters[name]).number in leading
+        }
 
     @property
     def places(self) -> Collection[int]:
@@ -151,11 +153,11 @@ class FunctionalSession:
 
     @property
     def scalable(self) -> Collection[str]:
-        return list(self.traced.parameters)
+        return self.trained
 
     @property
     def trained(self) -> Collection[str]:
-        return list(self.traced.parameters)
+        return [name for name, value in self.traced.parameters.items() if value.array.numbers != "integer"]
 
     def parameter(self, name: str) -> Handle:
         return HostedHandle(lambda: self.read(name))

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from wellbegun.graph import ModelGraph
 from wellbegun.graph.build import Builder
 from wellbegun.graph.facts import Array, Fact
+from wellbegun.graph.function import Function, Number, Root, Scalar
 from wellbegun.graph.provenance import Known as Provenance
 from wellbegun.graph.provenance import Operand as Provided
 from wellbegun.graph.provenance import Reader
@@ -96,6 +99,18 @@ def read(known: Known, operand: Operand) -> Any:
 def values_in(operands: Sequence[Operand]) -> Iterator[Value]:
     """The values among operands."""
     return (operand for operand in operands if isinstance(operand, Value))
+
+
+def nodes_of(inputs: Sequence[Operand]) -> list[Function]:
+    """A root for each value, counted from 0, and numbers for literals."""
+    roots = (Root(str(place)) for place in range(len(inputs)))
+    return [next(roots) if isinstance(operand, Value) else Number(number_of(operand)) for operand in inputs]
+
+
+def number_of(literal: Any) -> Scalar:
+    """What a literal is."""
+    found: Scalar = np.asarray(literal).item()
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from wellbegun.backend import Equation, Operand, Step, Value
+from wellbegun.backend import Equation, Step, Value, nodes_of, number_of
 from wellbegun.graph import facts
-from wellbegun.graph.function import Call, Function, Number, Root, Scalar, call
+from wellbegun.graph.function import Call, Function, Scalar, call
 from wellbegun.graph.model import Arithmetic, Entries
 from wellbegun.jax.steps import MOVES
 
@@ -77,20 +77,8 @@ def _elementwise(equation: Equation) -> facts.Elementwise:
     return facts.Elementwise(_tree(equation), combines, arithmetic, mask=0 if chooses else None, entries=entries)
 
 
-def _nodes(inputs: Sequence[Operand]) -> list[Function]:
-    """A root for each value, counted from 0, and numbers for literals."""
-    roots = (Root(str(place)) for place in range(len(inputs)))
-    return [next(roots) if isinstance(operand, Value) else Number(number_of(operand)) for operand in inputs]
-
-
-def number_of(literal: Any) -> Scalar:
-    """What a literal is."""
-    found: Scalar = np.asarray(literal).item()
-    return found
-
-
 def _tree(equation: Equation) -> Function:
-    name, nodes, output = equation.name, _nodes(equation.inputs), equation.outputs[0]
+    name, nodes, output = equation.name, nodes_of(equation.inputs), equation.outputs[0]
     if name == "integer_pow":
         return call("power", nodes[0], int(equation.params["y"]))
     if name == "select_n" and len(nodes) == 3:
@@ -112,7 +100,7 @@ def computed(equation: Equation) -> Function:
         return np.asarray(equation.compute([jnp.asarray(x, kind) for x, kind in zip(given, kinds, strict=True)])[0])
 
     told = sorted((key, str(value)) for key, value in equation.params.items())
-    return Call(f"{equation.name} {told}", tuple(_nodes(equation.inputs)), (), ask)
+    return Call(f"{equation.name} {told}", tuple(nodes_of(equation.inputs)), (), ask)
 
 
 # ---------------------------------------------------------------------- products and tables

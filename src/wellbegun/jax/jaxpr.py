@@ -128,10 +128,6 @@ def program_of(closed: Any, batch: int) -> Program:
     inputs = tuple(made.value(variable.aval.shape, variable.aval.dtype) for variable in closed.jaxpr.invars)
     made.signals.update(value.number for value in inputs[batch:])
     outputs = made.open(closed, inputs, ())
-    stops = frozenset(equation.index for equation in made.equations if _stops(equation))
+    integers = (e for e in made.equations if all(value.array.numbers == "integer" for value in values_in(e.outputs)))
+    stops = frozenset(e.index for e in (*integers, *(e for e in made.equations if e.name == "stop_gradient")))
     return Program(tuple(made.equations), made.calls, inputs, outputs, made.constants, frozenset(made.signals), stops)
-
-
-def _stops(equation: Equation) -> bool:
-    integers = all(value.array.numbers == "integer" for value in values_in(equation.outputs))
-    return integers or equation.name == "stop_gradient"

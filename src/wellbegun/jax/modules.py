@@ -14,14 +14,15 @@ from wellbegun.graph import Parameter
 from wellbegun.inputs import arguments_of
 
 _WEIGHTS = frozenset({"kernel", "embedding", "scale", "weight"})  # what Flax calls the weight of a layer
+_PLAIN = (dict, list, tuple)
 
 
 class Slot(NamedTuple):
-    """A variable at one place in a model; a shared one has several."""
+    """A variable, or an array that none holds, at one place in a model; a shared one has several."""
 
     path: tuple[Any, ...]
     name: str
-    variable: Any  # nnx.Variable
+    variable: Any  # nnx.Variable, or an array
     owner: Any  # the node that holds it
 
 
@@ -29,7 +30,7 @@ def slots_of(model: Any, path: tuple[Any, ...] = (), above: frozenset[int] = fro
     """Every variable at every place: those of a module before those of the modules in it, and each in the order in
     which they were made its attributes."""
     order = {key: position for position, key in enumerate(getattr(model, "__dict__", ()))}
-    children = sorted(nnx.iter_children(model), key=lambda child: order.get(str(child[0]), len(order)))
+    children = sorted(_children(model), key=lambda child: order.get(str(child[0]), len(order)))
     own = [(key, child) for key, child in children if isinstance(child, nnx.Variable)]
     weights = [key for key, _ in own if key in _WEIGHTS]
     for key, variable in own:
@@ -38,6 +39,16 @@ def slots_of(model: Any, path: tuple[Any, ...] = (), above: frozenset[int] = fro
     for key, child in children:
         if not isinstance(child, nnx.Variable) and id(child) not in above:
             yield from slots_of(child, (*path, key), above | {id(model)})
+
+
+def _children(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Variables and nodes in a node, and the plain containers that it holds them in."""
+    plain = type(node) in _PLAIN
+    if not plain:
+        yield from nnx.iter_children(node)
+    held = enumerate(node) if isinstance(node, (list, tuple)) else dict(node if plain else vars(node)).items()
+    kinds = (nnx.Variable, nnx.Module) if plain else ()
+    yield from ((key, child) for key, child in held if type(child) in _PLAIN or isinstance(child, kinds))
 
 
 def parameters_of(model: Any) -> dict[str, Parameter]:
@@ -95,7 +106,9 @@ def pure(model: Any, batch: object) -> Pure:
     flat = list(nnx.to_flat_state(state))
 
     def function(values: tuple[Any, ...], arrays: tuple[Any, ...]) -> Any:
-        filled = [(path, variable.replace(value)) for (path, variable), value in zip(flat, values, strict=True)]
+        filled = [
+            (p, v.replace(x) if isinstance(v, nnx.Variable) else x) for (p, v), x in zip(flat, values, strict=True)
+        ]
         merged, rest = nnx.merge(definition, nnx.from_flat_state(filled)), iter(arrays)
         _give_scopes(merged)
         called = [next(rest) if isinstance(leaf, jax.Array) else leaf for leaf in leaves]
@@ -103,7 +116,12 @@ def pure(model: Any, batch: object) -> Pure:
         return merged(*args, **kwargs)
 
     arrays = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
-    return Pure(function, tuple(places[p] for p, _ in flat), tuple(v.get_value() for _, v in flat), arrays)
+    slots = tuple(places.get(p) or Slot(p, ".".join(map(str, p)), v, None) for p, v in flat)
+    if hidden := next((slot.name for slot in slots if slot.owner is None and isinstance(slot.variable, nnx.Param)), ""):
+        raise ModelError(
+            f"model: parameter {hidden!r} is in a container that is no module, list or dict; use nnx's own."
+        )
+    return Pure(function, slots, tuple(v.get_value() if isinstance(v, nnx.Variable) else v for _, v in flat), arrays)
 
 
 def _array(array: Any, dtype: str | None, real: Any) -> jax.Array:

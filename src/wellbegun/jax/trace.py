@@ -10,11 +10,11 @@ import numpy as np
 from flax import nnx
 
 from wellbegun._arguments import told
-from wellbegun.backend import Program, Traced, Value, main_of, read, recorded, values_in
+from wellbegun.backend import Program, Traced, Value, main_of, number_of, read, recorded, values_in
 from wellbegun.errors import TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
-from wellbegun.jax.facts import Reader, fact_of, number_of
+from wellbegun.jax.facts import Reader, fact_of
 from wellbegun.jax.jaxpr import program_of
 from wellbegun.jax.modules import Pure, parameters_of, pure
 from wellbegun.jax.steps import steps_of
