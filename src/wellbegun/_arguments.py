@@ -73,6 +73,23 @@ def _power(limit: int) -> str:
     return f"2**{limit.bit_length() - 1}" if limit & (limit - 1) == 0 and limit > 2**16 else str(limit)
 
 
+def positive(owner: str, given: object, arguments: Iterable[str]) -> None:
+    """Attributes that have to be finite numbers above 0."""
+    for argument in arguments:
+        real(owner, argument, getattr(given, argument), minimum=0.0, exclusive=True)
+
+
+def function(owner: str, argument: str, value: object, allowed: str) -> None:
+    """Something to call, or None."""
+    if value is not None and not callable(value):
+        raise ArgumentTypeError(message(owner, argument, f"{allowed}, or None", value))
+
+
+def progress_of(owner: str, value: object) -> None:
+    """What is told of the steps of something long, or None."""
+    function(owner, "progress", value, "a function of (done, all, what)")
+
+
 def choice(owner: str, argument: str, value: object, allowed: Sequence[str]) -> str:
     """One of a few names."""
     if isinstance(value, str) and value in allowed:

@@ -6,13 +6,13 @@
     │   ├── UnknownNameError            no scheme, recipe or activation has this name
     │   └── RuleError                   a rule matches nothing, or a parameter has no rule
     ├── ArgumentTypeError (TypeError)   an argument has a wrong type
-    ├── TraceError (RuntimeError)       the model could not be run to find its graph
+    ├── TraceError (RuntimeError)       the model, or a loss, could not be run
     ├── UnhealthyError (AssertionError)  assert_healthy found what must not be
     ├── ModelError                      a file or name that should give a model or a batch does not
     └── MissingDependencyError (ImportError)   an optional package is needed; the message names it
 
 Every message says who complains, which argument, what is allowed, what was given and what to do next.
-A call that raises has changed nothing.
+A call that raises because of its arguments has changed nothing. `initialize` says what holds where a model fails later.
 """
 
 
@@ -41,7 +41,7 @@ class ArgumentTypeError(WellbegunError, TypeError):
 
 
 class TraceError(WellbegunError, RuntimeError):
-    """The model could not be run to find its graph; the cause is chained."""
+    """The model, or a loss of its output, could not be run; the cause is chained."""
 
 
 class UnhealthyError(WellbegunError, AssertionError):

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 import wellbegun as wb
+from wellbegun.errors import TraceError
 
 X = torch.randn(32, 12, 64, generator=torch.Generator().manual_seed(0))
 
@@ -188,7 +189,7 @@ def test_a_failing_loss_leaves_the_values_of_the_first_plan(name: str) -> None:
         raise KeyError("no label")
 
     model = MODELS[name]()
-    with pytest.raises(KeyError):
+    with pytest.raises(TraceError, match="the loss failed on the model.s output: .no label"):
         wb.initialize(model, 5 * X, seed=0, loss=fail)
     found = [parameter.detach().clone() for parameter in model.parameters()]
     plan = wb.initialize(model, 5 * X, seed=0, calibrate=False).plan

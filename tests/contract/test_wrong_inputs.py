@@ -1,10 +1,13 @@
 """Batches, losses and methods that are not what they should be: said in one sentence, or reported as what they are."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import wellbegun as wb
+from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError, TraceError
+from wellbegun.planning import Choice, recipe_of
 
 
 def net() -> nn.Module:
@@ -37,3 +40,115 @@ def test_orthogonal_layers_are_measured(way):
     batch = torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
     assert wb.check(model, batch).healthy
     assert wb.initialize(model, batch, seed=0).health.healthy
+
+
+# ---------------------------------------------------------------------- arguments
+@pytest.mark.parametrize("argument", ["loss", "progress", "chance", "calibrate"])
+def test_arguments_are_refused_before_anything_runs(argument):
+    given = {argument: "none of them"}
+    model = net()
+    before = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises(ArgumentTypeError, match=f"initialize: {argument} must be"):
+        wb.initialize(model, (4, 8), **given)
+    assert all(torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True))
+    if argument != "calibrate":
+        with pytest.raises(ArgumentTypeError, match=f"check: {argument} must be"):
+            wb.check(model, (4, 8), **given)
+
+
+@pytest.mark.parametrize(
+    "call", [wb.plan, lambda model, batch, progress: wb.apply(model, wb.plan(model, batch), progress=progress)]
+)
+def test_progress_is_a_function(call):
+    with pytest.raises(ArgumentTypeError, match="progress must be a function"):
+        call(net(), (4, 8), progress=3)
+
+
+@pytest.mark.parametrize("name", [None, 3])
+def test_parameters_have_names(name):
+    plan = wb.plan(net(), (4, 8), seed=0)
+    for call in (plan.__getitem__, lambda given: wb.explain(plan, given)):
+        with pytest.raises(ArgumentTypeError, match="parameter must be the name of one"):
+            call(name)
+
+
+def test_a_loss_that_fails():
+    with pytest.raises(TraceError, match="the loss failed") as error:
+        wb.check(net(), torch.randn(4, 8), loss=lambda output: 1 / 0)
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
+
+
+# ---------------------------------------------------------------------- methods of one's own
+class Own:
+    """classic@1, but for one choice or what a refinement does."""
+
+    full_name = "own@1"
+
+    def __init__(self, change=None, refine=None):
+        self.change = change
+        if refine is not None:
+            self.refine = refine
+
+    def choose(self, graph, roles, decided):
+        choices = dict(recipe_of("classic").choose(graph, roles, decided))
+        return choices if self.change is None else self.change(choices)
+
+    def notes(self, roles):
+        return ()
+
+
+def _with(**more):
+    return lambda choices: {**choices, "0.weight": Choice("orthogonal", "own", **more)}
+
+
+def test_a_choice_reads_the_text_of_a_scheme():
+    assert wb.plan(net(), (4, 8), recipe=Own(_with()), seed=0)["0.weight"].scheme == "orthogonal()"
+    with pytest.raises(ArgumentError, match="no_such"):
+        Choice("no_such", "own")
+    with pytest.raises(ArgumentTypeError, match="Choice: scheme must be"):
+        Choice(3, "own")
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("argument", ["learning_rate", "multiplier", "target"])
+def test_numbers_of_a_choice(argument, value):
+    with pytest.raises(ArgumentError, match=f"Choice: {argument} must be a finite number > 0"):
+        Choice("orthogonal", "own", **{argument: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        (lambda choices: None, ArgumentTypeError, "what choose returns must be a mapping"),
+        (lambda choices: {**choices, "0.weight": "zeros"}, RuleError, "what choose returns must be a mapping"),
+        (lambda choices: {**choices, "0.wieght": choices["0.weight"]}, RuleError, "Did you mean '0.weight'"),
+        (lambda choices: {**choices, 3: choices["0.weight"]}, RuleError, "one of the model's; got 3"),
+    ],
+)
+def test_what_choose_returns(change, error, text):
+    with pytest.raises(error, match=text):
+        wb.plan(net(), (4, 8), recipe=Own(change), seed=0)
+
+
+def _writes(session, plan):
+    session.write("0.weight", np.zeros((3, 8), np.float32))
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("refine", "error", "text"),
+    [
+        (lambda session, plan: None, ArgumentTypeError, "what refine returns must be a Plan"),
+        (lambda session, plan: plan.scaled({"0.wieght": 2.0}), RuleError, "Did you mean '0.weight'"),
+        (lambda session, plan: plan.scaled({"0.weight": np.nan}), ArgumentError, "a finite number > 0"),
+        (lambda session, plan: plan.scaled({"0.weight": 0.0}), ArgumentError, "a finite number > 0"),
+        (_writes, ArgumentError, r"0.weight must be an array of shape \(16, 8\); got \(3, 8\)"),
+    ],
+)
+def test_what_refine_does(refine, error, text):
+    """Whatever fails there, the model is left as planned before it."""
+    model, method = net(), Own(refine=refine)
+    with pytest.raises(error, match=text):
+        wb.initialize(model, torch.randn(4, 8), recipe=method, seed=0)
+    planned = wb.apply(net(), wb.plan(net(), (4, 8), recipe=Own(), seed=0)).model
+    assert all(torch.equal(one, two) for one, two in zip(model.parameters(), planned.parameters(), strict=True))

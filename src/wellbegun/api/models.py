@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 from wellbegun import measure
-from wellbegun._arguments import message
+from wellbegun._arguments import function, message, progress_of, real
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
@@ -92,6 +92,7 @@ def plan(
     >>> found["0.weight"].scheme, found["2.weight"].scheme
     ('xavier_normal()', 'lecun_normal()')
     """
+    progress_of("plan", progress)
     asked = overrides_of(_rules(rules), exclude, only)
     return _decide(find(model), model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
 
@@ -141,7 +142,8 @@ def initialize(
     Returns:
         A `Result` with `model`, `plan`, `ledger` and `health`.
     Raises:
-        As `plan` and `check`. If it raises before the fill, nothing has changed.
+        As `plan` and `check`. If it raises before or in the trace, nothing has changed; if only the measurement fails,
+        because of a loss or because the model returns no floating-point tensor, the model is filled as planned.
     Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
         batch.
 
@@ -149,6 +151,9 @@ def initialize(
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
     2
     """
+    judged = _judged("initialize", loss, chance, progress)
+    if not isinstance(calibrate, bool):
+        raise ArgumentTypeError(message("initialize", "calibrate", "True or False", calibrate))
     asked, backend = overrides_of(_rules(rules), exclude, only), find(model)
     backend.prepare(model, batch)
     seed = backend.agree(model, fresh_seed() if seed is None else seed)
@@ -163,7 +168,6 @@ def initialize(
         return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
 
     model, ledger = write(model, decided, progress=phase(progress, "fill"))
-    judged: dict[str, Any] = {"loss": loss, "chance": chance, "progress": progress}
     refine = getattr(method, "refine", None)
     if not calibrate:
         return Result(model, decided, ledger, check(model, batch, **judged))
@@ -172,6 +176,15 @@ def initialize(
             backend, model, graph, decided, batch, write, refine=refine, **judged
         )
     return Result(model, decided, ledger, examine(found, backend.remedies))
+
+
+def _judged(owner: str, loss: object, chance: float | None, progress: object) -> dict[str, Any]:
+    """The arguments of `check`, which are checked before a model is run or filled."""
+    function(owner, "loss", loss, "a function of the model's output")
+    if chance is not None:
+        real(owner, "chance", chance)
+    progress_of(owner, progress)
+    return {"loss": loss, "chance": chance, "progress": progress}
 
 
 def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
@@ -210,6 +223,7 @@ def apply(
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
+    progress_of("apply", progress)
     return Applied(*_fill(find(model), model, plan, threads=threads, progress=progress))
 
 
@@ -238,7 +252,7 @@ def check(
         `.codes`, `.remarks`, `.notes`, `.statistics`, `.scalars()` and `.assert_healthy()` for tests. Remarks are
         findings that stop no training; they make no model unhealthy.
     Raises:
-        TraceError: the model failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
+        TraceError: the model or the loss failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
     Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute.
     Source: each finding names its own; `wellbegun.health.CATALOGUE` lists all codes.
 
@@ -249,8 +263,8 @@ def check(
     >>> found.code, found.title, found.remedy
     ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
-    backend = find(model)
-    return examine(measure.probe(backend, model, batch, loss, chance=chance, progress=progress), backend.remedies)
+    judged, backend = _judged("check", loss, chance, progress), find(model)
+    return examine(measure.probe(backend, model, batch, **judged), backend.remedies)
 
 
 @uncollected()

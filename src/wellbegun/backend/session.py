@@ -175,4 +175,8 @@ class Session(Protocol):
         """All values of a parameter; not to be written into."""
 
     def write(self, name: str, values: Array) -> None:
-        """Give one of the `scalable` parameters other values from the next pass on, until the plan is written again."""
+        """Give one of the `scalable` parameters other values from the next pass on, until the plan is written again.
+
+        Raises:
+            UnknownNameError: the model has no such parameter. ArgumentError: it has another shape.
+        """

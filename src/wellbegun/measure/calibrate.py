@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from wellbegun._arguments import message
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
-from wellbegun.errors import TraceError
+from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph
 from wellbegun.health import Statistics
 from wellbegun.inputs import holds_data
@@ -88,6 +89,8 @@ def _refined(
                 write(model, plan, None)
                 session.retrace()
                 final = refine(session, plan)
+        if not isinstance(final, Plan):
+            raise ArgumentTypeError(message("initialize", "what refine returns", "a Plan", type(final).__name__))
         final = backend.agree(model, final.consistent())
         model, ledger = write(model, final, None)
         return model, final, ledger

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from wellbegun._arguments import told
 from wellbegun._typing import Progress, phase
-from wellbegun.backend import Backend, Batch, Handle, Loss, Model, Place, Session
+from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place, Session
+from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
 from wellbegun.health import LossStats, Statistics
 from wellbegun.measure.forward import ForwardStatistics
@@ -101,7 +103,7 @@ class _Back:
         may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
         session = self.session
         given: MadeUp | None = made_up(session.output, last=session.channels_last) if loss is None else None
-        value, sent = session.judge(given.loss if given is not None else loss)  # type: ignore[arg-type]
+        value, sent = _judged(session, loss) if given is None else session.judge(given.loss)
         lost = LossStats(value, chance, "the given loss") if given is None else given.stats(value)
         if self.silent:
             session.backward("loss", self.receive, again=True)
@@ -136,6 +138,17 @@ class _Back:
         self.session.backward(start, receive, signal=signal)
         self.gradients[start] = length_of(signal)
         return True
+
+
+def _judged(session: Session, loss: Loss | None) -> Judged:
+    """A loss of the user's."""
+    assert loss is not None, "without one, a loss is made up"
+    try:
+        return session.judge(loss)
+    except WellbegunError:
+        raise
+    except Exception as error:  # whatever a function of the user's raises
+        raise TraceError(f"check: the loss failed on the model's output: {told(error)}") from error
 
 
 def _may_be_silent(graph: ModelGraph, roles: Mapping[str, Role], handles: Mapping[str, Handle]) -> bool:

@@ -1,17 +1,28 @@
 """How a whole model is initialized: choices from its graph and, where a method measures, a refinement on a batch."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
 
+from wellbegun._arguments import message, positive, real
+from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import ModelGraph, Role
 from wellbegun.planning.plan import Plan
-from wellbegun.schemes import Scheme
+from wellbegun.schemes import Scheme, parse_scheme
 
 KEEP = "keep"
 
 
-class Choice(NamedTuple):
-    """What a method chose for one parameter; `scheme` may be "keep"."""
+@dataclass(frozen=True)
+class Choice:
+    """What a method chose for one parameter: a scheme, its text ("he_normal(mode='fan_out')"), or "keep".
+
+    Raises:
+        ArgumentError, ArgumentTypeError: a scheme that cannot be read, or a number that is not finite and above 0.
+
+    >>> Choice("he_normal", "it feeds a relu").scheme, Choice(KEEP, "loaded").scheme
+    (he_normal(), 'keep')
+    """
 
     scheme: Scheme | str
     reason: str
@@ -20,6 +31,16 @@ class Choice(NamedTuple):
     relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
     learning_rate: float = 1.0  # multiplier of the learning rate
     multiplier: float = 1.0  # of the parameter, in the forward pass
+
+    def __post_init__(self) -> None:
+        scheme = self.scheme
+        if isinstance(scheme, str) and scheme != KEEP:
+            object.__setattr__(self, "scheme", parse_scheme(scheme))
+        elif not isinstance(scheme, (Scheme, str)):
+            raise ArgumentTypeError(message("Choice", "scheme", "a scheme, its text, or 'keep'", scheme))
+        positive("Choice", self, ("learning_rate", "multiplier"))
+        if self.target is not None:
+            real("Choice", "target", self.target, minimum=0.0, exclusive=True)
 
 
 S = TypeVar("S")

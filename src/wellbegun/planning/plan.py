@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from wellbegun._arguments import message, nearest
+from wellbegun._arguments import message, nearest, positive, real
 from wellbegun._display import Displayed
-from wellbegun.errors import ArgumentError, RuleError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError
 from wellbegun.laws import Dependent, Law, Moments, law_from_dict
 from wellbegun.layout import Layout
 from wellbegun.streams import STREAM_VERSION
@@ -43,6 +43,9 @@ class Entry:
     factor: float = 1.0  # what the measured correction multiplied the recipe's law with
     learning_rate: float = 1.0  # multiplier of the learning rate that the initialization asks for, as in muP
     multiplier: float = 1.0  # what the forward pass has to multiply this parameter with: the model's author sees to it
+
+    def __post_init__(self) -> None:
+        positive("plan", self, ("learning_rate", "multiplier"))
 
     def moments(self) -> Moments | None:
         """Exact moments of one value; None for parameters that are not filled or have no values."""
@@ -83,6 +86,8 @@ class Plan(Displayed):
     stream_version: int = STREAM_VERSION
 
     def __getitem__(self, name: str) -> Entry:
+        if not isinstance(name, str):
+            raise ArgumentTypeError(message("plan", "parameter", "the name of one", name))
         for entry in self.entries:
             if entry.name == name:
                 return entry
@@ -105,7 +110,11 @@ class Plan(Displayed):
         Args:
             factors: Above 0, by names of parameters; only those that are filled change.
             why: What else the reasons say of a factor.
+        Raises:
+            RuleError: the plan has no such parameter. ArgumentError: a factor that is not finite and above 0.
         """
+        for name in factors:
+            real("plan.scaled", f"the factor of {self[name].name}", factors[name], minimum=0.0, exclusive=True)
         entries = []
         for entry in self.entries:
             factor = factors.get(entry.name, 1.0)

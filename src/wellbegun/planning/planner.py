@@ -1,10 +1,11 @@
 """Roles + recipe + rules -> plan. Names, shapes and operations only; no tensor comes here."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import DTYPES, choice, seed_of
-from wellbegun.errors import LayoutError, RuleError, WellbegunError
+from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of
+from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
@@ -18,6 +19,7 @@ from wellbegun.schemes import Scheme
 from wellbegun.streams import fresh_seed
 
 FROZEN = ("keep", "fill")
+_CHOICES = "a mapping from names of parameters to Choice"
 
 
 def make_plan(
@@ -38,7 +40,7 @@ def make_plan(
     roles = roles_of(graph)
     selected = select(graph, roles, asked, frozen)
     taken = frozenset(name for name, selection in selected.items() if selection.by)
-    choices = chosen.choose(graph, roles, taken)
+    choices = _choices(chosen, graph, roles, taken)
     entries: list[Entry] = []
     problems: list[str] = []
     for name, parameter in graph.parameters.items():
@@ -53,6 +55,21 @@ def make_plan(
         raise RuleError(_listed(problems))
     notes = (*graph.notes, *chosen.notes(roles), *_kept_notes(entries, graph, chosen.full_name))
     return Plan(tuple(entries), chosen.full_name, number, notes).consistent()
+
+
+def _choices(
+    method: Method, graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]
+) -> Mapping[str, Choice]:
+    """What a method chooses, which may be one of the user's own."""
+    found: object = method.choose(graph, roles, taken)
+    if not isinstance(found, Mapping):
+        raise ArgumentTypeError(message(method.full_name, "what choose returns", _CHOICES, type(found).__name__))
+    names = roles.keys() | graph.parameters.keys()
+    for name in found:
+        if name not in names:
+            remedy = nearest(name, names) if isinstance(name, str) else ""
+            raise RuleError(message(method.full_name, "a name that choose returns", "one of the model's", name, remedy))
+    return found
 
 
 def _kept_notes(entries: Iterable[Entry], graph: ModelGraph, recipe: str) -> Iterator[str]:
@@ -99,7 +116,11 @@ def _pick(name: str, role: Role, selection: Selection, recipe: str, choices: Map
     if selection.by:
         return Choice(KEEP, selection.reason)
     if name in choices:
-        return choices[name]
+        found: object = choices[name]
+        if not isinstance(found, Choice):
+            remedy = "Choice(scheme, reason) makes one."
+            raise ArgumentTypeError(message(recipe, "what choose returns", _CHOICES, found, remedy))
+        return found
     if role.role == "unused":
         raise RuleError(
             "is not used in the forward pass of this batch, so it has no role. "
@@ -132,7 +153,7 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: str, choices:
     scheme = picked.scheme
     if role.computed is not None and selection.rule is None:
         law, layout, scheme, reason, leads = share_of(role, picked, p.shape)
-        picked = picked._replace(reason=reason, target=picked.target if leads else None)
+        picked = replace(picked, reason=reason, target=picked.target if leads else None)
     else:
         layout = layout or _default_layout(p)
         law = scheme.law(p.shape, layout=layout)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -113,7 +114,7 @@ def multiplier(role: Role) -> Choice:
 def _unsaid(name: str) -> Chooser:
     def choose(role: Role) -> Choice:
         found = CLASSIC.choices[name](role)
-        return found._replace(reason=f"the recipe does not speak of it, so as {CLASSIC.full_name}: {found.reason}")
+        return replace(found, reason=f"the recipe does not speak of it, so as {CLASSIC.full_name}: {found.reason}")
 
     return choose
 

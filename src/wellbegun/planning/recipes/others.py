@@ -1,6 +1,7 @@
 """Coordinate nets and policies: siren@1 and ppo@1."""
 
 import math
+from dataclasses import replace
 
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
@@ -23,7 +24,7 @@ def _siren_weight(role: Role) -> Choice:
         bound = math.sqrt(6 / inputs) / sine
         return Choice(uniform(-bound, bound), f"sine of frequency {sine:g}: +-sqrt(6/{inputs}) / {sine:g}", _SIREN)
     found = torch_weight(role)
-    return found._replace(reason=f"no sine comes before or after it, so as torch@1: {found.reason}")
+    return replace(found, reason=f"no sine comes before or after it, so as torch@1: {found.reason}")
 
 
 def _frequency(role: Role) -> float | None:
