@@ -79,6 +79,10 @@ def behind(graph: ModelGraph):
         lambda x: x * (x > 0), lambda x: torch.where(x > 1, x, x.exp() * 0),
         lambda x: x.trunc() + 0.5 * x, torch.special.bessel_j0, lambda x: torch.erfinv(torch.tanh(x)),
         lambda x: x.clone().mul_(2),
+        functional.hardswish, functional.hardsigmoid, functional.hardtanh, functional.relu6, functional.softsign,
+        lambda x: functional.hardswish(x.clone(), inplace=True), lambda x: functional.mish(x.clone(), inplace=True),
+        lambda x: x.clone().abs_(), lambda x: functional.threshold(x.clone(), 0.1, 0.0, inplace=True),
+        lambda x: x.floor_divide(2.0) + 0.1 * x, torch.special.ndtr,
         nn.PReLU(init=0.3), lambda x: torch.polygamma(1, x.abs() + 1), lambda x: torch.special.erfcx(x),
     ],
 )  # fmt: skip

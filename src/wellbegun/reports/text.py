@@ -49,7 +49,7 @@ def plan_table(plan: Plan) -> list["RenderableType"]:
         first = entries[0]
         name = first.name if len(entries) == 1 else f"{masked(first.name)} ({len(entries)})"
         shape = "×".join(map(str, first.shape)) or "scalar"
-        table.add_row(*map(safe, (name, shape, first.role, _done(first), law_text(first.law), first.reason)))
+        table.add_row(*map(safe, (name, shape, first.role, done(first), law_text(first.law), first.reason)))
     return [table, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
 
 
@@ -68,7 +68,8 @@ def masked(text: str) -> str:
     return re.sub(r"\d+", "*", text)
 
 
-def _done(entry: Entry) -> str:
+def done(entry: Entry) -> str:
+    """What the plan does with a parameter, in a word or a scheme."""
     return {"fill": entry.scheme, "keep": "keep", "tie": f"tied to {entry.tied_to}"}[entry.action]
 
 

@@ -99,8 +99,4 @@ def _length(tensor: torch.Tensor) -> float:
     if not plain or line.device.type != "cpu":  # elsewhere each product would be waited for
         return float(torch.linalg.vector_norm(tensor, dtype=torch.float32))
     flat = line.view(-1)
-    return math.sqrt(math.fsum(_square(flat[at : at + _PIECE]) for at in range(0, len(flat), _PIECE)))
-
-
-def _square(line: torch.Tensor) -> float:
-    return float(torch.dot(line, line))
+    return math.sqrt(math.fsum(float(torch.dot(piece, piece)) for piece in torch.split(flat, _PIECE)))

@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.schemes import Scheme, constant, normal, ones, zeros
+from wellbegun.schemes import Scheme, constant, normal, ones, orthogonal, zeros
 
 _RBF = "Broomhead, Lowe 1988"
+_HE = "He et al. 2015, arXiv:1502.01852"
+_NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
+_SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 
 # a role a recipe does not mention is treated as a more general one
 GENERAL: Mapping[str, str] = MappingProxyType(
@@ -128,6 +131,31 @@ def distance_scale(role: Role) -> Choice:
     """What multiplies distances."""
     reason = f"multiplies distances: {role.unit:.4g} makes those between standardized inputs and centres 1 in size"
     return Choice(constant(role.unit), reason, _RBF)
+
+
+def recurrent(_: Role) -> Choice:
+    """Weights that a state goes through at every step."""
+    return Choice(orthogonal(), "recurrent weights, each gate orthogonal: powers keep their length", _SAXE)
+
+
+def zero(role: Role) -> Choice:
+    """Whatever is added."""
+    return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
+
+
+def norm_scale(role: Role) -> Choice:
+    """Scales of normalizations."""
+    return Choice(unit_scale(role), scale_reason(role), _NORM)
+
+
+def slope(_: Role) -> Choice:
+    """Slopes below zero that are learned."""
+    return Choice(constant(0.25), "slope of a PReLU", _HE)
+
+
+def multiplier(role: Role) -> Choice:
+    """What multiplies a signal and is no scale of a normalization."""
+    return Choice(KEEP, f"multiplies a signal outside a norm ({role.place}): kept as constructed")
 
 
 def _time_step_bias(role: Role) -> Choice:

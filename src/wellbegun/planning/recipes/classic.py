@@ -4,17 +4,24 @@ import functools
 
 from wellbegun.errors import ArgumentError
 from wellbegun.graph import Meeting, Role
-from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import centre, distance_scale, recipe, scale_reason, unit_scale
+from wellbegun.planning.method import Choice
+from wellbegun.planning.recipes.base import (
+    centre,
+    distance_scale,
+    multiplier,
+    norm_scale,
+    recipe,
+    recurrent,
+    slope,
+    zero,
+)
 from wellbegun.schemes import (
     Scheme,
     by_section,
-    constant,
     he_normal,
     lecun_normal,
     normal,
     ones,
-    orthogonal,
     variance_scaling,
     xavier_normal,
     zeros,
@@ -25,9 +32,7 @@ _GLOROT = "Glorot, Bengio 2010"
 _HE = "He et al. 2015, arXiv:1502.01852"
 _LECUN = "LeCun et al. 1998, Efficient BackProp"
 _SELU = "Klambauer et al. 2017, arXiv:1706.02515"
-_SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 _BERT = "Devlin et al. 2019, arXiv:1810.04805"
-_NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
 
 
 def _weight(role: Role) -> Choice:
@@ -102,29 +107,13 @@ def _recurrent_input(role: Role) -> Choice:
     return Choice(xavier_normal(), "input weights of a recurrent layer, each gate a matrix of its own", _GLOROT)
 
 
-def _recurrent(role: Role) -> Choice:
-    return Choice(orthogonal(), "recurrent weights, each gate orthogonal: powers keep their length", _SAXE)
-
-
 def _recurrent_bias(role: Role) -> Choice:
     if role.mode == "lstm":
         scheme = by_section(zeros(), ones(), zeros(), zeros())
         return Choice(
             scheme, "gates i, f, g, o: forget bias 1 keeps the memory open", "Gers et al. 2000; Jozefowicz et al. 2015"
         )
-    return _zero(role)
-
-
-def _zero(role: Role) -> Choice:
-    return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
-
-
-def _norm_scale(role: Role) -> Choice:
-    return Choice(unit_scale(role), scale_reason(role), _NORM)
-
-
-def _slope(role: Role) -> Choice:
-    return Choice(constant(0.25), "slope of a PReLU", _HE)
+    return zero(role)
 
 
 def _positional(role: Role) -> Choice:
@@ -133,10 +122,6 @@ def _positional(role: Role) -> Choice:
 
 def _token(role: Role) -> Choice:
     return Choice(normal(std=0.02), "stands among the entries of a signal, like a class token: small", _BERT)
-
-
-def _multiplier(role: Role) -> Choice:
-    return Choice(KEEP, f"multiplies a signal outside a norm ({role.place}): kept as constructed")
 
 
 CLASSIC = recipe(
@@ -151,13 +136,13 @@ CLASSIC = recipe(
         "centre": centre,
         "distance_scale": distance_scale,
         "recurrent_input": _recurrent_input,
-        "recurrent": _recurrent,
+        "recurrent": recurrent,
         "recurrent_bias_input": _recurrent_bias,
-        "recurrent_bias": _zero,
-        "bias": _zero,
-        "norm_scale": _norm_scale,
-        "norm_shift": _zero,
-        "negative_slope": _slope,
-        "multiplier": _multiplier,
+        "recurrent_bias": zero,
+        "bias": zero,
+        "norm_scale": norm_scale,
+        "norm_shift": zero,
+        "negative_slope": slope,
+        "multiplier": multiplier,
     },
 )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from wellbegun.graph import Role
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import GENERAL, Chooser, scale_reason, unit_scale
+from wellbegun.planning.recipes.base import GENERAL, Chooser, scale_reason, unit_scale, zero
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.schemes import (
     Scheme,
@@ -18,7 +18,6 @@ from wellbegun.schemes import (
     uniform,
     xavier_normal,
     xavier_uniform,
-    zeros,
 )
 
 ATTENTION = frozenset({"query", "key", "value", "query_key", "key_value", "query_key_value", "attention_out"})
@@ -102,11 +101,6 @@ def within_two(std: float) -> Scheme:
 
 
 # ---------------------------------------------------------------------- roles
-def zero(role: Role) -> Choice:
-    """Zeros."""
-    return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
-
-
 def one(role: Role) -> Choice:
     """Ones for the scale of a normalization, or what stands for them where it is computed."""
     return Choice(unit_scale(role), scale_reason(role))

@@ -10,8 +10,8 @@ import math
 
 from wellbegun.graph import Role
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import recipe
-from wellbegun.planning.recipes.common import linear_default, multiplier, one, sizes, table, xavier, zero
+from wellbegun.planning.recipes.base import recipe, zero
+from wellbegun.planning.recipes.common import linear_default, multiplier, one, sizes, table, xavier
 from wellbegun.schemes import constant, normal, uniform
 
 _SOURCE = "torch 2.13, reset_parameters"

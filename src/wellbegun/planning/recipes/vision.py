@@ -4,8 +4,8 @@ import math
 
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
-from wellbegun.planning.recipes.base import Chooser, recipe
-from wellbegun.planning.recipes.common import ATTENTION, always, one, sizes, table, within_two, xavier, zero
+from wellbegun.planning.recipes.base import Chooser, recipe, zero
+from wellbegun.planning.recipes.common import ATTENTION, always, one, sizes, table, within_two, xavier
 from wellbegun.schemes import constant, normal, uniform, variance_scaling, zeros
 
 # ---------------------------------------------------------------------- vit

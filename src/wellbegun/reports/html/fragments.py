@@ -11,10 +11,10 @@ from wellbegun.racing.results import Race
 from wellbegun.reports.html.findings import measured
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import plural, shown
-from wellbegun.reports.html.plans import done, groups, outcome_text, totals
+from wellbegun.reports.html.plans import groups, outcome_text, totals
 from wellbegun.reports.html.verdict import Verdict, health_verdict, propagation_verdict, race_verdict
 from wellbegun.reports.plans import diff_rows, explained
-from wellbegun.reports.text import law_text, masked
+from wellbegun.reports.text import done, law_text, masked
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -7,7 +7,7 @@ from wellbegun.planning import Entry, Plan
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import Section, plural
 from wellbegun.reports.html.tables import Column, table_block, table_data
-from wellbegun.reports.text import law_text, masked
+from wellbegun.reports.text import done, law_text, masked
 
 
 def plan_section(plan: Plan, ledger: Ledger | None = None) -> Section:
@@ -54,11 +54,6 @@ def plan_columns(entries: tuple[Entry, ...]) -> list[Column]:
         Column("source", [entry.source for entry in entries]),
         Column("decided by", [entry.decided_by for entry in entries]),
     ]
-
-
-def done(entry: Entry) -> str:
-    """What the plan does with a parameter, in a word or a scheme."""
-    return {"fill": entry.scheme, "keep": "keep", "tie": f"tied to {entry.tied_to}"}[entry.action]
 
 
 def groups(plan: Plan) -> list[list[int]] | None:

@@ -128,10 +128,21 @@ def name_of(func: Any) -> str:
     return name[:-1] if name.endswith("_") and name[:-1] in PRODUCTS else name
 
 
+_UNTAGGED = frozenset(
+    {"_prelu_kernel", "log_sigmoid_forward", "where", "hardswish", "floor_divide", "true_divide", "special_ndtr"}
+)
+
+
 @cache
 def is_pointwise(func: Any) -> bool:
-    """Elementwise by torch's own tag, or one of the few it does not tag."""
-    return torch.Tag.pointwise in func.tags or name_of(func) in {"_prelu_kernel", "log_sigmoid_forward", "where"}
+    """Elementwise by torch's own tag, or by that of the operation it carries out in place (`mish_`: `mish`), or one of
+    the few that torch does not tag."""
+    name = name_of(func)
+    plain = name.removesuffix("_")
+    if torch.Tag.pointwise in func.tags or plain in _UNTAGGED:
+        return True
+    packet = None if plain == name or name in ENTRIES else getattr(torch.ops.aten, plain, None)
+    return packet is not None and any(torch.Tag.pointwise in getattr(packet, o).tags for o in packet.overloads())
 
 
 @cache

@@ -46,11 +46,6 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         self.paused = False
         self._known = Knowledge[torch.Tensor](known, self._mixed, storage_of, number_of)
 
-    @property
-    def operations(self) -> list[Operation]:
-        """What has been recorded so far."""
-        return self.builder.operations
-
     # ------------------------------------------------------------------ what a tensor is
     def signal(self, tensor: torch.Tensor) -> None:
         """Declare a tensor as a new value that depends on the batch."""

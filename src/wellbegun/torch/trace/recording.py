@@ -126,7 +126,8 @@ def _called(model: torch.nn.Module, call: Call, recorder: Recorder) -> Any:
 def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
     scope = f"module {recorder.failed_in!r}" if recorder.failed_in else "the model itself"
     where = f" at the operation {recorder.failed_at!r}" if recorder.failed_at else ""
-    after = f", after {recorder.operations[-1].place}" if recorder.operations else ""
+    operations = recorder.builder.operations
+    after = f", after {operations[-1].place}" if operations else ""
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.arrays(torch.Tensor))
     return (
         f"trace: the forward pass failed in {scope}{where}{after}, on inputs of shape {shapes}: {told(error)} "

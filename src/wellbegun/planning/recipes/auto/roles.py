@@ -6,14 +6,21 @@ from types import MappingProxyType
 
 from wellbegun.graph import Role
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import Chooser, centre, distance_scale, scale_reason, unit_scale
-from wellbegun.schemes import constant, normal, orthogonal, zeros
+from wellbegun.planning.recipes.base import (
+    Chooser,
+    centre,
+    distance_scale,
+    multiplier,
+    norm_scale,
+    recurrent,
+    slope,
+    zero,
+)
+from wellbegun.schemes import normal, orthogonal, zeros
 
 _GPT2 = "Radford et al. 2019; measured for this recipe"
 _MEASURED = "measured for this recipe on digits by rows and on text"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
-_HE = "He et al. 2015, arXiv:1502.01852"
-_NORM = "Ioffe, Szegedy 2015, arXiv:1502.03167"
 _INPUT_GAIN = {"lstm": 2.0, "gru": 1.4, "rnn_tanh": 1.0, "rnn_relu": 1.0}
 
 
@@ -57,35 +64,15 @@ def _recurrent_input(role: Role) -> Choice:
     )
 
 
-def _recurrent(role: Role) -> Choice:
-    return Choice(orthogonal(), "recurrent weights, each gate orthogonal: powers keep their length", _SAXE)
-
-
 def _recurrent_bias(role: Role) -> Choice:
     more = "; learns faster than a forget bias of 1, which is for memories over hundreds of steps"
     return Choice(zeros(), f"biases of a recurrent layer start at 0{more if role.mode == 'lstm' else ''}", _MEASURED)
 
 
-def _zero(role: Role) -> Choice:
-    return Choice(zeros(), f"{role.role.replace('_', ' ')} starts at 0")
-
-
 def _bias(role: Role) -> Choice:
     if role.timed:
         return Choice(KEEP, f"part of a state-space layer ({role.place}): kept as constructed")
-    return _zero(role)
-
-
-def _norm_scale(role: Role) -> Choice:
-    return Choice(unit_scale(role), scale_reason(role), _NORM)
-
-
-def _slope(role: Role) -> Choice:
-    return Choice(constant(0.25), "slope of a PReLU", _HE)
-
-
-def _multiplier(role: Role) -> Choice:
-    return Choice(KEEP, f"multiplies a signal outside a norm ({role.place}): kept as constructed")
+    return zero(role)
 
 
 CHOICES: Mapping[str, Chooser] = MappingProxyType(
@@ -96,14 +83,14 @@ CHOICES: Mapping[str, Chooser] = MappingProxyType(
         "centre": centre,
         "distance_scale": distance_scale,
         "recurrent_input": _recurrent_input,
-        "recurrent": _recurrent,
+        "recurrent": recurrent,
         "recurrent_projection": lambda _: Choice(orthogonal(), "linear projection of a recurrent state", _SAXE),
         "recurrent_bias_input": _recurrent_bias,
-        "recurrent_bias": _zero,
+        "recurrent_bias": zero,
         "bias": _bias,
-        "norm_scale": _norm_scale,
-        "norm_shift": _zero,
-        "negative_slope": _slope,
-        "multiplier": _multiplier,
+        "norm_scale": norm_scale,
+        "norm_shift": zero,
+        "negative_slope": slope,
+        "multiplier": multiplier,
     }
 )
