@@ -119,7 +119,17 @@ def test_layers_whose_input_depends_on_no_batch() -> None:
         def __call__(self, x: Any) -> Any:
             return self.last(nnx.relu(self.enter(x) + self.place(jnp.linspace(-1, 1, x.shape[1])[:, None])))
 
-    assert wb.initialize(Other(), normal(16, 6, 6), seed=0).ledger.counts()["filled"] == 6
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.place, self.enter, self.last = nn.Linear(1, 8), nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.last(F.relu(self.enter(x) + self.place(torch.linspace(-1, 1, x.shape[1])[:, None])))
+
+    found, expected = wb.initialize(Other(), normal(16, 6, 6), seed=0), wb.initialize(Twin(), normal(16, 6, 6), seed=0)
+    assert laws(found.plan) == laws(expected.plan)
+    assert found.ledger.counts()["filled"] == 6
 
 
 def test_a_first_state_of_zeros() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 
 from wellbegun.graph import ModelGraph
 from wellbegun.graph.build import Builder
-from wellbegun.graph.facts import Array, Fact
+from wellbegun.graph.facts import Array, Contraction, Convolution, Fact
 from wellbegun.graph.function import Function, Number, Root, Scalar
 from wellbegun.graph.provenance import Known as Provenance
 from wellbegun.graph.provenance import Operand as Provided
-from wellbegun.graph.provenance import Reader
+from wellbegun.graph.provenance import Reader, Signal
 
 
 class Value(NamedTuple):
@@ -115,7 +115,8 @@ def number_of(literal: Any) -> Scalar:
 
 @dataclass(frozen=True)
 class Step:
-    """One or several equations that do one thing. `fact`: where it is not for the first equation to tell."""
+    """One or several equations that do one thing. `fact`: where it is not for the first equation to tell. `layer`:
+    whether they are a layer of the framework's, whose first input is what comes in, and whose second its weight."""
 
     name: str
     scope: str
@@ -123,6 +124,7 @@ class Step:
     inputs: tuple[Operand, ...]
     outputs: tuple[Value, ...]
     fact: Fact | None = None
+    layer: bool = False
 
     @property
     def last(self) -> int:
@@ -147,6 +149,9 @@ def recorded(
     for step, fact, reader in steps:
         builder.scope, values = step.scope, tuple(values_in(step.inputs))
         operands = [Provided(known[value.number], value.array) for value in values]
+        if step.layer and isinstance(fact, (Contraction, Convolution)) and not isinstance(operands[0].known, Signal):
+            signal = builder.stand_in(operands[0].known, operands[0].array)  # learned queries, a grid
+            operands[0] = operands[0]._replace(known=signal)
         made = [value.array for value in step.outputs]
         record = builder.record(fact, operands, made, name=step.name, reader=reader)
         known.update((value.number, found) for value, found in zip(step.outputs, record.known, strict=True))

@@ -31,8 +31,9 @@ def steps_of(program: Program, modules: Modules, attributes: Mapping[int, str]) 
     for equation in program.equations:
         whole = together.get(equation.index)
         if whole is None:
-            outputs = tuple(values_in(equation.outputs))
-            yield Step(equation.name, _scope(equation, modules), (equation,), equation.inputs, outputs)
+            scope, outputs = _scope(equation, modules), tuple(values_in(equation.outputs))
+            layer = isinstance(modules.get(scope), _BIASED)
+            yield Step(equation.name, scope, (equation,), equation.inputs, outputs, layer=layer)
         elif whole.last == equation.index:
             yield whole
 
@@ -104,7 +105,7 @@ def _biased(program: Program, path: str, equations: list[Equation], readers: Map
         bias = [v for v in values_in(equation.inputs) if v != product.outputs[0] and v.number not in program.signals]
         if equation.name == "add" and alone and bias:
             inputs, outputs = (*product.inputs, bias[0]), tuple(values_in(equation.outputs))
-            yield Step(product.name, path, (product, equation), inputs, outputs)
+            yield Step(product.name, path, (product, equation), inputs, outputs, layer=True)
 
 
 # ---------------------------------------------------------------------- softmax

@@ -29,6 +29,7 @@ class Sink(Protocol):
 
     def put(self, region: Region, values: Array) -> None:
         """Take values that were drawn on the host: a region of what lies here, in stored axes, counted from 0."""
+        del region, values  # never given to a sink that draws everything itself, which may do without this
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import gathered
+from wellbegun.torch.trace.dispatch import Observer
 from wellbegun.torch.trace.recording import check_model, record
 from wellbegun.torch.trace.tensors import storage_of
 
@@ -85,8 +86,11 @@ class TorchSession:
 
     def forward(self, observer: backend.Observer, *, progress: Progress | None = None) -> None:
         alignment = None if self._given is None else backend.Alignment(self._given)
-        watcher = _Watcher(self, observer, alignment)
-        recorded, self._result = self._run(watcher, progress)
+
+        def watch(operation: Operation, inputs: Tensors, outputs: Tensors) -> None:
+            self._show(operation if alignment is None else alignment(operation), inputs, outputs, observer)
+
+        recorded, self._result = self._run(watch, progress)
         self._settle()
         self._graph = recorded if alignment is None else alignment.renumbered(recorded)
 
@@ -94,13 +98,17 @@ class TorchSession:
         self._given = self._graph = self._run(None, progress)[0]
         return self._graph
 
-    def _run(self, watcher: "_Watcher | None", progress: Progress | None) -> tuple[ModelGraph, object]:
+    def _run(self, watch: Observer | None, progress: Progress | None) -> tuple[ModelGraph, object]:
         self._forget()
         self._pass.close()
         self._pass.enter_context(preserved(self.model))
-        return record(self.model, self.call, *parameters_of(self.model), watcher, progress=progress)
+        known = parameters_of(self.model)
+        return record(self.model, self.call, *known, watch, self._attend, progress=progress)
 
-    def show(self, operation: Operation, inputs: Tensors, outputs: Tensors, observer: backend.Observer) -> None:
+    def _attend(self, call: backend.Attended | None) -> None:
+        self.attended = call
+
+    def _show(self, operation: Operation, inputs: Tensors, outputs: Tensors, observer: backend.Observer) -> None:
         """Let an observer see an operation, and do what it says."""
         self._settle()
         output = outputs[0]
@@ -267,21 +275,6 @@ class TorchSession:
         finally:
             for handle in handles:
                 handle.remove()
-
-
-class _Watcher:
-    """What the recorder tells of each operation."""
-
-    def __init__(self, session: TorchSession, observer: backend.Observer, alignment: backend.Alignment | None) -> None:
-        self.session, self.observer, self.alignment = session, observer, alignment
-
-    def __call__(self, operation: Operation, inputs: Tensors, outputs: Tensors) -> None:
-        known = operation if self.alignment is None else self.alignment(operation)
-        self.session.show(known, inputs, outputs, self.observer)
-
-    def attended(self, call: backend.Attended | None) -> None:
-        """Told before an attention is shown."""
-        self.session.attended = call
 
 
 def _tensor(handle: backend.Handle) -> torch.Tensor:

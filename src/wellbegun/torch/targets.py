@@ -7,7 +7,6 @@ import torch
 from wellbegun._arguments import DTYPES
 from wellbegun._typing import Array
 from wellbegun.engine import Job
-from wellbegun.engine.regions import Region
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target, draw_region
@@ -70,8 +69,8 @@ def _changed(local: torch.Tensor, _: int) -> str:
     return ""
 
 
-class _Parametrized:
-    """Memory for a tensor that a module computes: once it is filled, what it is computed from is set."""
+class _Parametrized(Sink):
+    """Memory for a tensor that a module computes: `draw` does it all, then what it is computed from is set."""
 
     def __init__(self, computed: Computed) -> None:
         self._computed = computed
@@ -86,10 +85,6 @@ class _Parametrized:
         assert target.region is not None
         draw_region(target.memory, target.region, law, axes, job)
         return True
-
-    def put(self, region: Region, values: Array) -> None:
-        """Never: `draw` does it all."""
-        raise NotImplementedError  # pragma: no cover
 
     def close(self, seed: int) -> str:
         """Set the parameters; a remark where the tensor then holds other values."""

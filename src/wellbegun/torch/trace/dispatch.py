@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from wellbegun.backend import Knowledge
+from wellbegun.backend import Attended, Knowledge
 from wellbegun.graph import ModelGraph, Operation, Parameter
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.build import Builder, Record
@@ -23,6 +23,7 @@ from wellbegun.torch.trace.tensors import array_of, exists, number_of, storage_o
 from wellbegun.torch.trace.translate import Call, created, fact_of, recurrent
 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
+Attend = Callable[[Attended | None], None]  # told what an attention is asked to compute, before it is shown
 
 
 def _shared(tensors: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
@@ -35,10 +36,14 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     """Records operations on what it is told about: parameters by identity, and the batch."""
 
     def __init__(
-        self, known: dict[int, Derived], parameters: dict[str, Parameter], observer: Observer | None = None
+        self,
+        known: dict[int, Derived],
+        parameters: dict[str, Parameter],
+        observer: Observer | None = None,
+        attend: Attend | None = None,
     ) -> None:
         super().__init__()
-        self.parameters, self.observer = parameters, observer
+        self.parameters, self.observer, self.attend = parameters, observer, attend
         self.builder = Builder(parameters)
         self.scopes: list[str] = [""]
         self.failed_in = ""  # innermost module whose forward raised
@@ -130,8 +135,8 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
             over = 0 if not aten.is_view(func) and _shared(tensors, outputs) else None
             reader = Call(func, args, kwargs, outputs)
         fact = fact_of(func, args, kwargs, tensors)
-        if isinstance(fact, Attention) and (tell := getattr(self.observer, "attended", None)) is not None:
-            tell(aten.attended(func, args, kwargs))
+        if isinstance(fact, Attention) and self.attend is not None:
+            self.attend(aten.attended(func, args, kwargs))
         self.builder.scope, arrays = self.scopes[-1], [array_of(output) for output in outputs]
         record = self.builder.record(fact, operands, arrays, name=name, reader=reader, overwrites=over)
         self._keep(record, tensors, outputs)
@@ -162,7 +167,7 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     def close(self) -> None:
         """Let go of the tensors, and of who has seen them."""
         self._known.close()
-        self.observer = None
+        self.observer = self.attend = None
 
     def graph(self, outputs: Iterable[torch.Tensor]) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""

@@ -22,7 +22,7 @@ from wellbegun.torch.compat import (
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import pretended, sharded
-from wellbegun.torch.trace.dispatch import Observer, Recorder
+from wellbegun.torch.trace.dispatch import Attend, Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
 
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
@@ -86,27 +86,23 @@ def _fake(
         log.setLevel(level)
 
 
+@torch.enable_grad()
 def record(
     model: torch.nn.Module,
     call: Call,
     parameters: dict[str, Parameter],
     known: dict[int, Derived],
     observer: Observer | None = None,
+    attend: Attend | None = None,
     *,
     progress: Progress | None = None,
 ) -> tuple[ModelGraph, Any]:
     """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
-    recorder = Recorder(known, parameters, observer)
+    recorder = Recorder(known, parameters, observer, attend)
     for tensor in call.arrays(torch.Tensor):
         recorder.signal(tensor)
     try:
-        with (
-            torch.enable_grad(),
-            unchecked_distributions(),
-            scopes(model, recorder, progress),
-            recorder,
-            Layers(recorder),
-        ):
+        with unchecked_distributions(), scopes(model, recorder, progress), recorder, Layers(recorder):
             result = _called(model, call, recorder)
             recorder.paused = True
         return recorder.graph(outputs_of(result)), result
