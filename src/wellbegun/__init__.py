@@ -12,9 +12,6 @@ from wellbegun.engine import fill as fill
 from wellbegun.layout import Fans as Fans
 from wellbegun.layout import Layout as Layout
 from wellbegun.schemes.catalogue import *  # noqa: F403
-from wellbegun.theory import edge_of_chaos as edge_of_chaos
-from wellbegun.theory import gain as gain
-from wellbegun.theory import moments as moments
 
 if typing.TYPE_CHECKING:
     from wellbegun.api import Applied as Applied
@@ -36,12 +33,16 @@ if typing.TYPE_CHECKING:
     from wellbegun.racing.results import Race as Race
     from wellbegun.storage import load_plan as load_plan
     from wellbegun.storage import save_plan as save_plan
+    from wellbegun.theory import edge_of_chaos as edge_of_chaos
+    from wellbegun.theory import gain as gain
+    from wellbegun.theory import moments as moments
 
 # imported when first used: planning costs more to import than schemes, laws and fill together
 _LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
 _LATER |= dict.fromkeys(("report", "show", "signal_propagation"), "wellbegun.api")
 _LATER |= dict.fromkeys(("Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
+_LATER |= dict.fromkeys(("edge_of_chaos", "gain", "moments"), "wellbegun.theory")
 _LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health"}
 _LATER |= {"Ledger": "wellbegun.materialize"}
 

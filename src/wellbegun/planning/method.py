@@ -11,6 +11,7 @@ from wellbegun.planning.plan import Plan
 from wellbegun.schemes import Scheme, parse_scheme
 
 KEEP = "keep"
+"""In place of a scheme: the parameter stays as it is."""
 
 
 @dataclass(frozen=True)
