@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import wellbegun as wb
+from wellbegun import backend as backends
 from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError, TraceError
 from wellbegun.planning import Choice, recipe_of
 
@@ -152,3 +153,13 @@ def test_what_refine_does(refine, error, text):
         wb.initialize(model, torch.randn(4, 8), recipe=method, seed=0)
     planned = wb.apply(net(), wb.plan(net(), (4, 8), recipe=Own(), seed=0)).model
     assert all(torch.equal(one, two) for one, two in zip(model.parameters(), planned.parameters(), strict=True))
+
+
+def test_a_session_of_jax_refuses_what_one_of_torch_refuses() -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    for model in (torch.nn.Linear(4, 3), nnx.Linear(4, 3, rngs=nnx.Rngs(0))):
+        with backends.find(model).session(model, (2, 4)) as session:
+            with pytest.raises(wb.errors.UnknownNameError, match="Did you mean 'weight'"):
+                session.write("weigth", np.zeros((4, 3), np.float32))
+            with pytest.raises(wb.errors.ArgumentError, match=r"an array of shape \(3,\); got \(2,\)"):
+                session.write("bias", np.zeros(2, np.float32))

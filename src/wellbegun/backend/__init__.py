@@ -39,8 +39,10 @@ from wellbegun.backend.session import (
     Signal,
     SquaredError,
     Start,
+    check_write,
     classes_of,
     main_of,
+    no_scalar,
 )
 from wellbegun.backend.training import (
     Batch,
@@ -102,6 +104,7 @@ __all__ = [
     "View",
     "batches",
     "belongs",
+    "check_write",
     "classes_of",
     "default",
     "find",
@@ -109,6 +112,7 @@ __all__ = [
     "host_randomness",
     "main_of",
     "named",
+    "no_scalar",
     "nodes_of",
     "number_of",
     "read",

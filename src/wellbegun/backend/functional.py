@@ -14,6 +14,7 @@ from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
 from wellbegun.backend.program import Shown, Traced, Value, values_in
+from wellbegun.backend.session import check_write
 from wellbegun.backend.values import Effect, Handle, Observer, Scale
 from wellbegun.errors import TraceError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
@@ -166,6 +167,7 @@ class FunctionalSession:
         return np.asarray(self._parameter(name))
 
     def write(self, name: str, values: Array) -> None:
+        check_write(name, values, {each: value.shape for each, value in self.traced.parameters.items()})
         number = self.traced.parameters[name].number
         self.start[number] = values.astype(self.start[number].dtype)
 

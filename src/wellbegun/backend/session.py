@@ -7,14 +7,30 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from wellbegun._arguments import message, nearest
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.values import Attended, Handle, Observer
+from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from wellbegun.graph import ModelGraph
 
 Output: TypeAlias = object  # whatever a model returns
 Scalar: TypeAlias = object  # what a loss of the user's gives
 T = TypeVar("T")
 Loss: TypeAlias = Callable[[Output], Scalar]  # of the model's output, in the framework's own arithmetic
+
+
+def check_write(name: str, values: Array, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """What every session looks at before it gives a parameter other values."""
+    if name not in shapes:
+        raise UnknownNameError(message("session.write", "name", "one of the model's", name, nearest(name, shapes)))
+    if tuple(values.shape) != shapes[name]:
+        raise ArgumentError(message("session.write", name, f"an array of shape {shapes[name]}", tuple(values.shape)))
+
+
+def no_scalar(owner: str, value: object, arguments: str, array: str) -> ArgumentTypeError:
+    """The error for a loss of the user's that gives no single number. `arguments`: what it is a function of."""
+    got = tuple(value.shape) if hasattr(value, "shape") else type(value).__name__
+    return ArgumentTypeError(message(owner, "loss", f"a function of {arguments} that gives a scalar {array}", got))
 
 
 # ---------------------------------------------------------------------- losses and signals

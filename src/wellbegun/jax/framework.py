@@ -15,14 +15,13 @@ import numpy as np
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import Batch, Loss, Model, Session, Trainer
 from wellbegun.engine import Job, write
-from wellbegun.engine.regions import Region
 from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.jax.modules import parameters_of, slots_of
 from wellbegun.jax.session import JaxSession
 from wellbegun.jax.trace import traced
 from wellbegun.laws import Law
-from wellbegun.materialize import Target
+from wellbegun.materialize import Sink, Target
 from wellbegun.materialize.target import storage_of
 from wellbegun.planning import Plan
 
@@ -110,7 +109,7 @@ class JaxBackend:
         raise ArgumentError("race: races train PyTorch models; a Flax module can be planned, initialized and checked.")
 
 
-class _Variable:
+class _Variable(Sink):
     """Arrays are never written into: a variable gets another one, on the devices where its old one is."""
 
     def __init__(self, variable: Any) -> None:
@@ -122,7 +121,3 @@ class _Variable:
         write(law, host.transpose(axes), job)
         self._variable.set_value(jax.device_put(host.view(old.dtype), old.sharding))
         return True
-
-    def put(self, region: Region, values: Array) -> None:
-        """Never: `draw` does it all."""
-        raise NotImplementedError  # pragma: no cover

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from wellbegun import backend
-from wellbegun._arguments import message
-from wellbegun.errors import ArgumentTypeError
 
 
 class JaxSession(backend.FunctionalSession):
@@ -30,9 +28,7 @@ class JaxSession(backend.FunctionalSession):
             return backend.Judged(float(value), _handle(gradient))
         found = loss(self.traced.returned(self.known))
         if not isinstance(found, jax.Array) or found.size != 1:
-            got = str(tuple(found.shape)) if isinstance(found, jax.Array) else type(found).__name__
-            allowed = "a function of the output that gives a scalar array"
-            raise ArgumentTypeError(message("check", "loss", allowed, got))
+            raise backend.no_scalar("check", found, "the output", "array")
         self._loss = loss
         return backend.Judged(float(found.reshape(())), None)
 

@@ -2,17 +2,14 @@
 
 import torch
 
-from wellbegun._arguments import message
-from wellbegun.backend import CrossEntropy, SquaredError
-from wellbegun.errors import ArgumentTypeError
+from wellbegun.backend import CrossEntropy, SquaredError, no_scalar
 
 
 def scalar(owner: str, value: object, arguments: str) -> torch.Tensor:
     """What a loss of the user's gave, if it is a scalar; `arguments`: what it is a function of."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         return value
-    got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-    raise ArgumentTypeError(message(owner, "loss", f"a function of {arguments} that gives a scalar tensor", got))
+    raise no_scalar(owner, value, arguments, "tensor")
 
 
 def gradient_of(loss: CrossEntropy | SquaredError, output: torch.Tensor) -> tuple[float, torch.Tensor]:

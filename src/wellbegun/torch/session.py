@@ -8,9 +8,8 @@ from typing import Any
 import torch
 
 from wellbegun import backend
-from wellbegun._arguments import message, nearest
 from wellbegun._typing import Array, Progress
-from wellbegun.errors import ArgumentError, UnknownNameError
+from wellbegun.errors import ArgumentError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.inputs import Call
 from wellbegun.torch import compat
@@ -171,14 +170,8 @@ class TorchSession:
         return numpy(self._tensor_of(name))
 
     def write(self, name: str, values: Array) -> None:
-        if name not in self.named:
-            allowed = "one of the model's"
-            raise UnknownNameError(message("session.write", "name", allowed, name, nearest(name, self.named)))
-        parameter = self.named[name]
-        if tuple(values.shape) != tuple(parameter.shape):
-            allowed = f"an array of shape {tuple(parameter.shape)}"
-            raise ArgumentError(message("session.write", name, allowed, tuple(values.shape)))
-        parameter.data.copy_(torch.from_numpy(values))
+        backend.check_write(name, values, {each: tuple(tensor.shape) for each, tensor in self.named.items()})
+        self.named[name].data.copy_(torch.from_numpy(values))
 
     @property
     def _main(self) -> torch.Tensor:
