@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import resource
 import subprocess
 import sys
 import tomllib
@@ -165,17 +164,13 @@ def test_import_is_light() -> None:
     assert not (heavy | {"jinja2", "joblib"}) & set(loaded)
 
 
-def test_import_takes_at_most_a_seventh_of_a_second() -> None:
-    """Over a bare `import numpy`, in processor time and at its best of several: machines are shared."""
-
-    def spent(code: str) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        run(code)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    pairs = [(spent("import wellbegun"), spent("import numpy")) for _ in range(7)]
-    assert min(ours for ours, _ in pairs) - min(bare for _, bare in pairs) <= 0.15
+def test_import_adds_little_to_numpy() -> None:
+    """What an import costs, counted in modules: seconds stand in `benchmarks/import_time.py`, since machines are busy."""
+    ours = set(run("import sys, wellbegun; print(*sys.modules)").split())
+    bare = set(run("import sys, numpy; print(*sys.modules)").split())
+    own = {name for name in ours if name.partition(".")[0] == "wellbegun"}
+    assert len(own) <= 40
+    assert len(ours - own - bare) <= 25
 
 
 def test_metadata() -> None:
