@@ -165,7 +165,7 @@ def test_import_is_light() -> None:
 
 
 def test_import_adds_little_to_numpy() -> None:
-    """What an import costs, counted in modules: seconds stand in `benchmarks/import_time.py`, since machines are busy."""
+    """What an import costs, counted in modules: machines are busy, seconds stand in benchmarks."""
     ours = set(run("import sys, wellbegun; print(*sys.modules)").split())
     bare = set(run("import sys, numpy; print(*sys.modules)").split())
     own = {name for name in ours if name.partition(".")[0] == "wellbegun"}
