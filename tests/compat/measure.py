@@ -1,0 +1,213 @@
+"""What is measured of one model: by forward hooks, gradients and copies of its values, with no code of the library."""
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import registry
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
+
+RANGE = 1e-3, 1e3
+"""Of the RMS behind every layer, and of a weight's gradient over the median of all weights."""
+STEPS = 40
+
+
+class Signals(NamedTuple):
+    """RMS behind each layer, and norm of the gradient of each parameter (None where the loss does not reach it)."""
+
+    layers: dict[str, float]
+    gradients: dict[str, float | None]
+
+
+def call(model: nn.Module, batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return model(**batch)
+    return model(*batch) if isinstance(batch, tuple) else model(batch)
+
+
+def tensors(found: Any) -> list[torch.Tensor]:
+    """Every tensor of floating point in an output."""
+    if isinstance(found, torch.Tensor):
+        return [found] if found.is_floating_point() else [found.real, found.imag] if found.is_complex() else []
+    if isinstance(found, torch.distributions.Distribution):
+        return tensors(found.mean)
+    if isinstance(found, Mapping):
+        found = list(found.values())
+    elif hasattr(found, "__dict__") and not isinstance(found, (list, tuple)):
+        found = list(vars(found).values())
+    return [one for item in found for one in tensors(item)] if isinstance(found, (list, tuple)) else []
+
+
+def loss_of(found: Any) -> torch.Tensor:
+    """The loss that the model gives, or the distance of what it gives from fixed random numbers."""
+    own = getattr(found, "loss", None)
+    if isinstance(own, torch.Tensor) and own.ndim == 0 and own.requires_grad:
+        return own
+    outputs = [one for one in tensors(found) if one.requires_grad]
+    random = torch.Generator().manual_seed(7)
+    parts = [
+        one if one.ndim == 0 else (one - torch.randn(one.shape, generator=random)).square().mean() for one in outputs
+    ]
+    return torch.stack([part.float() for part in parts]).sum()
+
+
+def signals(model: nn.Module, batch: Any) -> Signals:
+    layers: dict[str, float] = {}
+    hooks = []
+    for name, module in model.named_modules():
+        if next(module.children(), None) is None:
+
+            def note(module: nn.Module, _: Any, found: Any, name: str = name) -> None:
+                for one in tensors(found)[:1]:
+                    if one.numel() > 1:
+                        layers[name] = one.detach().double().square().mean().sqrt().item()
+
+            hooks.append(module.register_forward_hook(note))
+    torch.manual_seed(11)
+    found = call(model, batch)
+    for hook in hooks:
+        hook.remove()
+    named = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    grads = torch.autograd.grad(loss_of(found), list(named.values()), allow_unused=True)
+    pairs = zip(named, grads, strict=True)
+    return Signals(layers, {name: None if one is None else one.double().norm().item() for name, one in pairs})
+
+
+def unhealthy(model: nn.Module, found: Signals, before: Signals) -> list[str]:
+    """Places out of range; what is zero by construction, or no layer of weights and as before, is none."""
+    told = []
+    weights = dict(model.named_parameters())
+    for name, size in found.layers.items():
+        was = before.layers.get(name)
+        plain = not list(model.get_submodule(name).parameters(recurse=False))
+        same = was is not None and plain and abs(size - was) <= 1e-3 * abs(was)
+        if not same and not (size == 0 and was == 0) and not RANGE[0] <= size <= RANGE[1]:
+            told.append(f"rms {size:.1e} behind {name}")
+    sizes = [one for name, one in found.gradients.items() if one and weights[name].ndim > 1]
+    middle = sorted(sizes)[len(sizes) // 2] if sizes else 1.0
+    for name, size in found.gradients.items():
+        silent = not size and not before.gradients.get(name)
+        if weights[name].ndim > 1 and not silent and not RANGE[0] <= (size or 0.0) / middle <= RANGE[1]:
+            told.append(f"gradient {(size or 0.0) / middle:.1e} of {name}")
+    return told
+
+
+def values(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: one.detach().clone() for name, one in model.named_parameters()}
+
+
+def special(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Parameters that somebody gave values on purpose, found from two constructions with different seeds."""
+    found = {}
+    for name, one in first.items():
+        other = second[name]
+        if not one.numel() or not one.is_floating_point():
+            continue
+        if torch.equal(one, other):
+            if bool((one == 0).all()):
+                found |= {name: "zero weight"} if one.ndim > 1 and name.endswith("weight") else {}
+            elif not bool((one == 1).all()):
+                found[name] = "constant" if bool((one == one.flatten()[0]).all()) else "pattern"
+        elif one.numel() >= 4 and one.double().mean().abs() > 3 * one.double().std():
+            found[name] = "far from zero"
+    return found
+
+
+def kept(one: torch.Tensor, was: torch.Tensor) -> bool:
+    return torch.allclose(one, was, rtol=1e-5, atol=1e-8)
+
+
+def training(model: nn.Module, batch: Any) -> tuple[float, float, float]:
+    """Seconds of a step, and the first and the last loss of a few steps of Adam on the batch."""
+    optimizer = torch.optim.Adam([one for one in model.parameters() if one.requires_grad], 1e-3)
+    times, losses = [], []
+    for _ in range(STEPS):
+        began = time.perf_counter()
+        optimizer.zero_grad()
+        loss = loss_of(call(model, batch))
+        loss.backward()
+        optimizer.step()
+        times.append(time.perf_counter() - began)
+        losses.append(loss.item())
+    return sorted(times)[len(times) // 2], losses[0], min(losses[-5:])
+
+
+def codes(health: Any) -> list[str]:
+    return [] if health.healthy else list(health.codes)
+
+
+def raw(name: str) -> nn.Module | None:
+    """The model with memory that nobody wrote: made without memory and given some, full of nan; its buffers as made."""
+    made, _ = registry.build(name)
+    try:
+        with torch.device("meta"):
+            model = registry.build(name)[0].to_empty(device="cpu")
+    except Exception:
+        return None  # the model computes with its own values while it is made
+    buffers = dict(made.named_buffers())
+    with torch.no_grad():
+        for one in model.parameters():
+            one.fill_(torch.nan)
+        for key, one in model.named_buffers():
+            one.copy_(buffers[key])
+    return model if buffers.keys() == dict(model.named_buffers()).keys() else None
+
+
+def measured(name: str) -> Iterator[dict[str, Any]]:
+    """Facts of one model, each group as soon as it is known."""
+    import wellbegun as wb
+
+    made, batch = registry.build(name)
+    first, second = values(made), values(registry.build(name, 1)[0])
+    purpose = special(first, second)
+    yield {"parameters": sum(one.numel() for one in first.values()), "special": purpose}
+    model = copy.deepcopy(made) if made is not None else made
+    try:
+        result = wb.initialize(model, batch, seed=0)
+    except Exception as error:
+        yield {"error": f"{type(error).__name__}: {str(error)[:400]}"}
+        return
+    after = values(model)
+    recorded = {record.name for record in result.ledger.records}
+    yield {
+        "missing": sorted(name for name, _ in model.named_parameters() if name not in recorded)[:5],
+        "infinite": sorted(name for name, one in after.items() if not one.isfinite().all())[:5],
+        "lost": [name for name, why in purpose.items() if why != "zero weight" and not kept(after[name], first[name])],
+        "opened": [name for name, why in purpose.items() if why == "zero weight" and bool(after[name].any())],
+        "alarms": codes(result.health),
+        "findings": [str(finding)[:200] for finding in result.health.findings][:6] if not result.health.healthy else [],
+    }
+    before = signals(made, batch)
+    fakes = any(isinstance(one, FakeTensor) for one in tensors(call(model, batch)))
+    yield {"fake": fakes, "unhealthy": unhealthy(model, signals(model, batch), before)[:6]}
+    yield {"unhealthy_constructed": unhealthy(made, before, before)[:6]}
+    health = wb.check(copy.deepcopy(made), batch)
+    yield {
+        "alarms_constructed": codes(health),
+        "findings_constructed": [] if health.healthy else [str(finding)[:200] for finding in health.findings][:6],
+    }
+    fresh, _ = registry.build(name)
+    began = time.perf_counter()
+    wb.initialize(fresh, batch, seed=0)
+    seconds = time.perf_counter() - began
+    step, start, end = training(made, batch)
+    yield {"seconds": seconds, "step": step, "ratio": seconds / step, "loss": [start, end]}
+    yield from from_raw_memory(name, batch)
+
+
+def from_raw_memory(name: str, batch: Any) -> Iterator[dict[str, Any]]:
+    import wellbegun as wb
+
+    model = raw(name)
+    yield {"raw": model is not None}
+    if model is None:
+        return
+    try:
+        wb.initialize(model, batch, seed=0)
+    except Exception as error:
+        yield {"raw_error": f"{type(error).__name__}: {str(error)[:400]}"}
+        return
+    yield {"raw_infinite": sorted(name for name, one in values(model).items() if not one.isfinite().all())[:5]}
