@@ -1,6 +1,7 @@
 """torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from wellbegun.torch.compat import (
     FakeTensorMode,
     unchecked_distributions,
 )
-from wellbegun.torch.parameters import parameters_of
+from wellbegun.torch.parameters import buffer_notes, parameters_of
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Attend, Observer, Recorder
@@ -42,6 +43,11 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
         ArgumentTypeError, ArgumentError: no module, or no batch. TraceError: the forward pass failed.
     """
     check_model(model)
+    graph, bare = _traced(model, batch, progress), buffer_notes(model)
+    return replace(graph, notes=(*graph.notes, *bare)) if bare else graph
+
+
+def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> ModelGraph:
     parameters, known = parameters_of(model)
     call = call_of(batch, model)
     meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
@@ -64,7 +70,7 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
         note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
     with preserved(model):
         graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
-    return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
+    return replace(graph, notes=(*graph.notes, note))
 
 
 def _fake(
