@@ -17,7 +17,7 @@ from wellbegun.torch.compat import (
     FAKE_LOGGER,
     DataDependentOutputException,
     DynamicOutputShapeException,
-    FakeTensorMode,
+    uncached_casts,
     unchecked_distributions,
 )
 from wellbegun.torch.parameters import buffer_notes, parameters_of
@@ -25,6 +25,7 @@ from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Attend, Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
+from wellbegun.torch.trace.leftovers import none_left
 
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
@@ -80,14 +81,12 @@ def _fake(
     known: dict[int, Derived],
     progress: Progress | None,
 ) -> ModelGraph:
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    fake = call.map(torch.Tensor, mode.from_tensor)
     log = logging.getLogger(FAKE_LOGGER)
     level = log.level
     log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
     try:
-        with mode, pretended(model, known) as seen:
-            return record(model, fake, parameters, seen, progress=progress)[0]
+        with none_left(model) as mode, mode, pretended(model, known) as seen:
+            return record(model, call.map(torch.Tensor, mode.from_tensor), parameters, seen, progress=progress)[0]
     finally:
         log.setLevel(level)
 
@@ -108,7 +107,7 @@ def record(
     for tensor in call.arrays(torch.Tensor):
         recorder.signal(tensor)
     try:
-        with unchecked_distributions(), scopes(model, recorder, progress), recorder, Layers(recorder):
+        with unchecked_distributions(), uncached_casts(), scopes(model, recorder, progress), recorder, Layers(recorder):
             result = _called(model, call, recorder)
             recorder.paused = True
         return recorder.graph(outputs_of(result)), result
