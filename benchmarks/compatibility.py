@@ -23,10 +23,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests" / "compat"))
 
-import torch  # noqa: E402
-
 import measure  # noqa: E402
 import registry  # noqa: E402
+import torch  # noqa: E402
 from rows import ROWS, torchvision_operators  # noqa: E402
 
 LIMIT = 150  # seconds for one model
@@ -89,7 +88,9 @@ def work(name: str, writer: Connection) -> None:
 
 def verdict(row: dict[str, Any]) -> str:
     found = row.get("error") or row.get("raw_error") or ""
-    texts = [f"{key}: {' '.join(row[key])}" for key in ("lost", "unhealthy", "alarms", "alarms_constructed") if row.get(key)]
+    texts = [
+        f"{key}: {' '.join(row[key])}" for key in ("lost", "unhealthy", "alarms", "alarms_constructed") if row.get(key)
+    ]
     return f"{found or 'runs'}; {'; '.join(texts)}; {row.get('ratio', 0):.1f} steps"
 
 

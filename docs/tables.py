@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import compatibility
 from wellbegun.health import CATALOGUE
 from wellbegun.schemes import cards
 from wellbegun.theory import moments
@@ -218,6 +219,11 @@ def health_table() -> str:
 
 
 TABLES = {
+    "docs/compatibility.md": {
+        "criteria": compatibility.criteria_table,
+        "packages": compatibility.packages_table,
+        "faults": compatibility.faults_table,
+    },
     "docs/health.md": {"codes": codes_table, "health": health_table},
     "docs/auto.md": {"backward": backward_table, "recipes": recipes_table, "cost": cost_table},
     "docs/comparison.md": {

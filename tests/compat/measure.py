@@ -76,23 +76,36 @@ def signals(model: nn.Module, batch: Any) -> Signals:
     return Signals(layers, {name: None if one is None else one.double().norm().item() for name, one in pairs})
 
 
-def unhealthy(model: nn.Module, found: Signals, before: Signals) -> list[str]:
-    """Places out of range; what is zero by construction, or no layer of weights and as before, is none."""
-    told = []
+def outside(model: nn.Module, found: Signals, before: Signals, first: bool = False) -> dict[str, float]:
+    """Places out of range; none where nothing arrives by construction, or without weights and as before.
+
+    `first`: it is the constructed start itself.
+    """
+    told = {}
     weights = dict(model.named_parameters())
     for name, size in found.layers.items():
         was = before.layers.get(name)
         plain = not list(model.get_submodule(name).parameters(recurse=False))
-        same = was is not None and plain and abs(size - was) <= 1e-3 * abs(was)
+        same = not first and was is not None and plain and abs(size - was) <= 1e-3 * abs(was)
         if not same and not (size == 0 and was == 0) and not RANGE[0] <= size <= RANGE[1]:
-            told.append(f"rms {size:.1e} behind {name}")
+            told[f"signal behind {name}"] = size
     sizes = [one for name, one in found.gradients.items() if one and weights[name].ndim > 1]
     middle = sorted(sizes)[len(sizes) // 2] if sizes else 1.0
     for name, size in found.gradients.items():
         silent = not size and not before.gradients.get(name)
         if weights[name].ndim > 1 and not silent and not RANGE[0] <= (size or 0.0) / middle <= RANGE[1]:
-            told.append(f"gradient {(size or 0.0) / middle:.1e} of {name}")
+            told[f"gradient of {name}"] = (size or 0.0) / middle
     return told
+
+
+def worse(found: dict[str, float], before: dict[str, float], gated: bool) -> dict[str, float]:
+    """What stays of `found` where branches are small by design (`gated`): places that were not as far out before."""
+
+    def as_before(place: str, size: float) -> bool:
+        was = before.get(place)
+        return was is not None and (was < size * 10 if size < 1 else was > size / 10)
+
+    return {place: size for place, size in found.items() if not (gated and as_before(place, size))}
 
 
 def values(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -120,11 +133,20 @@ def kept(one: torch.Tensor, was: torch.Tensor) -> bool:
     return torch.allclose(one, was, rtol=1e-5, atol=1e-8)
 
 
-def training(model: nn.Module, batch: Any) -> tuple[float, float, float]:
-    """Seconds of a step, and the first and the last loss of a few steps of Adam on the batch."""
+Values = dict[str, torch.Tensor]
+
+
+def gated(purpose: dict[str, str], first: Values, after: Values) -> bool:
+    """Whether small constants or zero weights that were put there, as LayerScale, are still there."""
+    names = [name for name, why in purpose.items() if why in ("constant", "zero weight") and first[name].max() < 0.05]
+    return any(kept(after[name], first[name]) for name in names)
+
+
+def training(model: nn.Module, batch: Any, steps: int) -> tuple[float, float, float]:
+    """Seconds of a step, and the first and the last loss of some steps of Adam on the batch."""
     optimizer = torch.optim.Adam([one for one in model.parameters() if one.requires_grad], 1e-3)
     times, losses = [], []
-    for _ in range(STEPS):
+    for _ in range(steps):
         began = time.perf_counter()
         optimizer.zero_grad()
         loss = loss_of(call(model, batch))
@@ -164,7 +186,7 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
     first, second = values(made), values(registry.build(name, 1)[0])
     purpose = special(first, second)
     yield {"parameters": sum(one.numel() for one in first.values()), "special": purpose}
-    model = copy.deepcopy(made) if made is not None else made
+    model = copy.deepcopy(made)
     try:
         result = wb.initialize(model, batch, seed=0)
     except Exception as error:
@@ -178,24 +200,33 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
         "lost": [name for name, why in purpose.items() if why != "zero weight" and not kept(after[name], first[name])],
         "opened": [name for name, why in purpose.items() if why == "zero weight" and bool(after[name].any())],
         "alarms": codes(result.health),
-        "findings": [str(finding)[:200] for finding in result.health.findings][:6] if not result.health.healthy else [],
+        "findings": texts(result.health),
     }
-    before = signals(made, batch)
-    fakes = any(isinstance(one, FakeTensor) for one in tensors(call(model, batch)))
-    yield {"fake": fakes, "unhealthy": unhealthy(model, signals(model, batch), before)[:6]}
-    yield {"unhealthy_constructed": unhealthy(made, before, before)[:6]}
-    health = wb.check(copy.deepcopy(made), batch)
+    before, now = signals(made, batch), signals(model, batch)
+    here, there = outside(model, now, before), outside(made, before, before, first=True)
     yield {
-        "alarms_constructed": codes(health),
-        "findings_constructed": [] if health.healthy else [str(finding)[:200] for finding in health.findings][:6],
+        "fake": any(isinstance(one, FakeTensor) for one in tensors(call(model, batch))),
+        "unhealthy": some(worse(here, there, gated(purpose, first, after))),
+        "unhealthy_constructed": some(there),
     }
+    health = wb.check(copy.deepcopy(made), batch)
+    yield {"alarms_constructed": codes(health), "findings_constructed": texts(health)}
     fresh, _ = registry.build(name)
     began = time.perf_counter()
     wb.initialize(fresh, batch, seed=0)
     seconds = time.perf_counter() - began
-    step, start, end = training(made, batch)
+    step, start, end = training(made, batch, STEPS if codes(health) else 7)
     yield {"seconds": seconds, "step": step, "ratio": seconds / step, "loss": [start, end]}
     yield from from_raw_memory(name, batch)
+
+
+def some(places: dict[str, float]) -> list[str]:
+    return [f"{place} {size:.1e}" for place, size in list(places.items())[:4]]
+
+
+def texts(health: Any) -> list[str]:
+    found = [one for one in health.findings if one.severity != "remark"]
+    return [f"{one.code} {one.place}: {one.value:.3g} ({one.bound:.3g})" for one in found[:3]]
 
 
 def from_raw_memory(name: str, batch: Any) -> Iterator[dict[str, Any]]:
