@@ -255,7 +255,7 @@ def test_compiled_models_keep_their_names() -> None:
 
     compiled = torch.compile(build(), backend="eager")
     plan = classic_plan(compiled, (2, 8), seed=0)
-    assert plan["_orig_mod.0.weight"].scheme == "he_normal()"
+    assert plan["0.weight"].scheme == "he_normal()"
     wb.apply(compiled, plan)
     assert wb.check(compiled, (2, 8)).healthy
     inside = build()
