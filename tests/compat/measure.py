@@ -129,6 +129,11 @@ def special(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> 
     return found
 
 
+def judged(purpose: dict[str, str]) -> list[str]:
+    """Those that are to be kept; whether weights of zeros learn better as they are is another question."""
+    return [name for name, why in purpose.items() if why != "zero weight"]
+
+
 def kept(one: torch.Tensor, was: torch.Tensor) -> bool:
     return torch.allclose(one, was, rtol=1e-5, atol=1e-8)
 
@@ -169,6 +174,9 @@ def raw(name: str) -> nn.Module | None:
             model = registry.build(name)[0].to_empty(device="cpu")
     except Exception:
         return None  # the model computes with its own values while it is made
+    attributes = (one for module in model.modules() for one in vars(module).values())
+    if any(isinstance(one, torch.Tensor) and one.is_meta for one in attributes):
+        return None  # it holds tensors that are neither parameters nor buffers
     buffers = dict(made.named_buffers())
     with torch.no_grad():
         for one in model.parameters():
@@ -197,7 +205,7 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
     yield {
         "missing": sorted(name for name, _ in model.named_parameters() if name not in recorded)[:5],
         "infinite": sorted(name for name, one in after.items() if not one.isfinite().all())[:5],
-        "lost": [name for name, why in purpose.items() if why != "zero weight" and not kept(after[name], first[name])],
+        "lost": [name for name in judged(purpose) if not kept(after[name], first[name])],
         "opened": [name for name, why in purpose.items() if why == "zero weight" and bool(after[name].any())],
         "alarms": codes(result.health),
         "findings": texts(result.health),

@@ -1,40 +1,55 @@
 """A fixed sample of the compatibility suite: models of transformers, each planned, filled, checked and measured."""
 
-from zlib import crc32
-
 import measure
 import pytest
 import registry
-from rows import ROWS
 
 import wellbegun as wb
 
-SAMPLE = sorted(
-    sorted((name for name in ROWS if name.startswith("transformers: ")), key=lambda name: crc32(name.encode() + b"ci"))[
-        :60
-    ]
-)
-KNOWN: dict[str, set[str]] = {}
-"""What does not hold yet, by model."""
+SAMPLE = (
+    "resnet", "hiera", "dinov2_with_registers", "beit", "ijepa", "convnextv2", "textnet", "poolformer", "vitdet",
+    "vit_msn", "regnet", "data2vec-vision", "swin", "bloom", "qwen2", "gpt2", "qwen3", "xglm", "biogpt",
+    "starcoder2", "llama", "decision_transformer", "patchtsmixer", "siglip, two towers", "helium", "olmo2",
+    "univnet", "doge", "timesformer", "audio-spectrogram-transformer", "exaone4", "mixtral", "gptj", "opt",
+    "gemma2", "apertus", "blip", "smollm3", "diffllama", "maskformer", "arcee", "phimoe", "distilbert", "pvt_v2",
+    "perceiver", "speech_to_text", "mamba", "roberta-prelayernorm", "xlm-roberta-xl", "dac", "mobilevit", "dinov2",
+    "electra", "gpt_oss", "roberta", "vit", "modernbert", "mobilenet_v2", "nomic_bert", "layoutlm",
+)  # fmt: skip
+KNOWN = {
+    "hiera": {"lost"},  # every bias is 0.02
+    "poolformer": {"range"},
+    "phimoe": {"range"},
+    "mamba": {"range"},
+    "mobilevit": {"range"},
+    "regnet": {"false alarm"},
+    "timesformer": {"false alarm"},
+    "mobilenet_v2": {"false alarm", "own alarm"},
+    "siglip, two towers": {"own alarm"},
+    "blip": {"own alarm"},
+    "doge": {"own alarm", "false alarm"},
+}
+"""What need not hold yet, by model."""
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", SAMPLE)
-def test_model(name: str) -> None:
+@pytest.mark.parametrize("kind", SAMPLE)
+def test_model(kind: str) -> None:
+    name = f"transformers: {kind}"
     made, batch = registry.build(name)
     first = measure.values(made)
     purpose = measure.special(first, measure.values(registry.build(name, 1)[0]))
     before = measure.signals(made, batch)
-    failed = {"alarms_constructed"} if not wb.check(made, batch).healthy else set()
+    there = measure.outside(made, before, before, first=True)
     model = registry.build(name)[0]
     result = wb.initialize(model, batch, seed=0)
     after = measure.values(model)
     assert {record.name for record in result.ledger.records} >= after.keys()
     assert all(one.isfinite().all() for one in after.values())
-    lost = {key for key, why in purpose.items() if why != "zero weight" and not measure.kept(after[key], first[key])}
-    failed |= {"lost"} if lost else set()
-    failed |= set() if result.health.healthy else {"alarms"}
-    now = measure.outside(model, measure.signals(model, batch), before)
-    there = measure.outside(made, before, before, first=True)
-    failed |= {"unhealthy"} if measure.worse(now, there, measure.gated(purpose, first, after)) else set()
-    assert failed <= KNOWN.get(name, set()), (failed, lost, now)
+    found = measure.outside(model, measure.signals(model, batch), before)
+    facts = {
+        "lost": [one for one in measure.judged(purpose) if not measure.kept(after[one], first[one])],
+        "range": measure.worse(found, there, measure.gated(purpose, first, after)),
+        "own alarm": [] if result.health.healthy else result.health.codes,
+        "false alarm": [] if there or (seen := wb.check(made, batch)).healthy else seen.codes,
+    }
+    assert {fact for fact, told in facts.items() if told} <= KNOWN.get(kind, set()), facts

@@ -64,12 +64,22 @@ def _numbered(found: list[Branch], previous: Mapping[int, int]) -> tuple[Branch,
 # ---------------------------------------------------------------------- one sum
 def _split(graph: Analysis, operation: Operation) -> tuple[int, int, set[int]] | None:
     """(stream value, branch value, operations of the branch) of a sum; None if it is not residual."""
-    if len(operation.inputs) != 2:
+    if len(operation.inputs) != 2 or _scored(graph, operation):
         return None
     first, second = sorted(operation.inputs, key=lambda value: graph.made(graph.plain(value)))
     if (interior := _between(graph, first, second)) is not None:
         return (first, second, interior) if _weighted(graph, interior) else None
     return _projected(graph, first, second)
+
+
+def _scored(graph: Analysis, total: Operation) -> bool:
+    """Whether all that reads a sum is a softmax: scores and what is added to them, which earlier layers may share."""
+
+    def passes(reader: Operation) -> bool:
+        return reader.kind in ("scale", "shift", "move", "add", "pointwise")
+
+    ends = [reader for reader in forward(graph, total.outputs, passes) if not passes(reader)]
+    return bool(ends) and all(reader.kind == "softmax" for reader in ends)
 
 
 def _projected(graph: Analysis, first: int, second: int) -> tuple[int, int, set[int]] | None:
