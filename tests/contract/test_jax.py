@@ -435,7 +435,7 @@ def test_loops_are_told_as_what_nobody_knows() -> None:
             return self.last(jax.lax.fori_loop(0, 3, lambda _, x: jnp.tanh(x @ kernel), self.first(x)))
 
     with pytest.raises(wb.errors.RuleError, match="inner"):
-        wb.plan(Loop(), (2, 4))
+        wb.plan(Loop(), (2, 4), strict=True)
     plan = wb.plan(Loop(), (2, 4), exclude=["inner"], seed=0)
     assert any("'scan' is not known" in note for note in plan.notes)
     assert (

@@ -259,10 +259,11 @@ def test_unknown_operations_between_weights_are_named_with_their_place() -> None
     assert not trace(indices, (2, 8)).notes  # integers carry no signal
 
 
-def test_weights_that_are_made_of_parameters_in_a_way_nobody_understands_need_a_rule() -> None:
+def test_weights_that_are_made_of_parameters_in_a_way_nobody_understands_keep_their_values() -> None:
     positive = Of(lambda m, x: x @ (m.a.exp() @ m.b.exp()), a=(4, 2), b=(2, 5))
-    with pytest.raises(RuleError, match="2 parameters cannot be planned"):
-        classic_plan(positive, (3, 4), seed=0)
+    with pytest.raises(RuleError, match="of 2 parameters nothing can be said"):
+        classic_plan(positive, (3, 4), seed=0, strict=True)
+    assert {entry.action for entry in classic_plan(positive, (3, 4), seed=0).entries} == {"keep"}
     plan = classic_plan(positive, (3, 4), rules=[("a", "he_normal"), ("b", "zeros")], seed=0)
     assert plan["b"].scheme == "zeros()"
 

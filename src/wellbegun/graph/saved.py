@@ -25,7 +25,7 @@ def graph_to_dict(graph: ModelGraph) -> Saved:
     return {
         "format": FORMAT,
         "functions": saved,
-        "parameters": [_fields(parameter) for parameter in graph.parameters.values()],
+        "parameters": [_parameter(parameter, place) for parameter in graph.parameters.values()],
         "operations": [_operation(operation, place) for operation in graph.operations],
         "outputs": list(graph.outputs),
         "notes": list(graph.notes),
@@ -43,7 +43,7 @@ def graph_from_dict(data: Mapping[str, Any]) -> ModelGraph:
         raise ArgumentError(message("graph", "format", f"{FORMAT}", got))
     try:
         functions = from_list(data["functions"])
-        named = [Parameter(**_tuples(parameter)) for parameter in data["parameters"]]
+        named = [_read_parameter(parameter, functions) for parameter in data["parameters"]]
         operations = tuple(_read(operation, functions) for operation in data["operations"])
         parameters = {parameter.name: parameter for parameter in named}
         return ModelGraph(operations, parameters, tuple(data["outputs"]), tuple(data["notes"]))
@@ -63,6 +63,13 @@ def _fields(item: Any) -> Saved:
     given = {field.name: getattr(item, field.name) for field in fields(item)}
     defaults = {field.name: field.default for field in fields(item)}
     return {name: value for name, value in given.items() if value is not defaults[name] and value != defaults[name]}
+
+
+def _parameter(parameter: Parameter, place: Callable[[Function | None], int | None]) -> Saved:
+    found = _fields(parameter)
+    if parameter.own is not None:
+        found["own"] = _use(parameter.own, place)
+    return found
 
 
 def _operation(operation: Operation, place: Callable[[Function | None], int | None]) -> Saved:
@@ -86,6 +93,13 @@ def _use(use: Use, place: Callable[[Function | None], int | None]) -> Saved:
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+
+
+def _read_parameter(data: Mapping[str, Any], functions: list[Function]) -> Parameter:
+    found = _tuples(data)
+    if "own" in data:
+        found["own"] = _read_use(data["own"], functions)
+    return Parameter(**found)
 
 
 def _read(data: Mapping[str, Any], functions: list[Function]) -> Operation:
