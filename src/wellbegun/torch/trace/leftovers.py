@@ -19,7 +19,6 @@ import torch
 from wellbegun.torch.compat import FakeTensor, FakeTensorMode, forget_twins
 
 _CACHE = type(functools.lru_cache(len))
-_PARTS = (dict, list, tuple, set, frozenset)
 _NO_PARTS = (type, ModuleType, FunctionType, MethodType, FrameType, torch.nn.Module, torch.Tensor)
 _DEEP = 6  # containers inside each other
 _Names = list[tuple[Any, dict[str, Any]]]  # classes and modules, and what was in them
@@ -62,52 +61,66 @@ def _names(model: torch.nn.Module) -> _Names:
 
 
 def _search(mode: FakeTensorMode, before: _Names) -> None:
-    for place, held in before:
+    left = _left(mode)
+    above = _above(left) if left else {}  # else what refers to the mode is no tensor
+    for place, held in before if left else ():
         for name, value in list(vars(place).items()):
-            if value is held.get(name) or not _holds(value, mode):
+            if id(value) not in above or value is held.get(name):
                 continue
             if name in held:
                 setattr(place, name, held[name])
             else:
                 delattr(place, name)
-    for found in gc.get_objects():
-        if type(found) is _CACHE and any(_holds(part, mode) for part in gc.get_referents(found)):
+    for found in above.values():
+        if type(found) is _CACHE:
             found.cache_clear()
-    left = [found for found in gc.get_objects() if _is_left(found, mode)]
-    while left:
-        _take_away(left.pop(), _DEEP)
+    above.clear()
+    left.clear()
+    if left := _left(mode):
+        _take_away(left, _DEEP)
 
 
-def _is_left(found: object, mode: FakeTensorMode) -> bool:
-    return type(found) is FakeTensor and found.fake_mode is mode
+def _left(mode: FakeTensorMode) -> list[Any]:
+    return [found for found in gc.get_objects() if type(found) is FakeTensor and found.fake_mode is mode]
 
 
-def _holds(found: Any, mode: FakeTensorMode, depth: int = _DEEP) -> bool:
-    """Whether a fake tensor is in a container, an object with attributes, or an entry of a cache."""
-    if _is_left(found, mode):
-        return True
-    if depth == 0 or isinstance(found, _NO_PARTS):
-        return False
-    opened = isinstance(found, _PARTS) or hasattr(found, "__dict__") or type(found).__module__ == "functools"
-    return opened and any(_holds(part, mode, depth - 1) for part in gc.get_referents(found))
+def _above(left: list[Any]) -> dict[int, Any]:
+    """The fake tensors and all that holds them: containers, objects with attributes, caches. By identity.
+
+    Looked for upwards, a level at a time: each costs one pass over the process, whatever there is to search.
+    """
+    above, level = {id(found): found for found in left}, left
+    for _ in range(_DEEP):
+        holders = [found for found in gc.get_referrers(*level) if found is not level and id(found) not in above]
+        level = [found for found in holders if found is not above and not isinstance(found, _NO_PARTS)]
+        del holders
+        if not level:
+            break
+        above |= {id(found): found for found in level}
+    return above
 
 
-def _take_away(found: object, depth: int) -> None:
-    """Out of whatever was given it to keep."""
-    for holder in gc.get_referrers(found):
+def _take_away(left: list[Any], depth: int) -> None:
+    """Out of whatever was given them to keep."""
+    gone, tuples = {id(found) for found in left}, []
+    for holder in gc.get_referrers(*left):
+        if holder is left:
+            continue
         if isinstance(holder, (dict, list, set)):
-            _without(holder, found)
+            _without(holder, gone)
         elif isinstance(holder, CellType):
             holder.cell_contents = None
-        elif depth and isinstance(holder, tuple):
-            _take_away(holder, depth - 1)
+        elif isinstance(holder, tuple):
+            tuples.append(holder)
+    if tuples and depth:
+        _take_away(tuples, depth - 1)
 
 
-def _without(holder: Any, found: object) -> None:
+def _without(holder: Any, gone: set[int]) -> None:
     if isinstance(holder, dict):
-        for key in [key for key, value in holder.items() if value is found]:
+        for key in [key for key, value in holder.items() if id(value) in gone]:
             del holder[key]
     elif isinstance(holder, list):
-        holder[:] = [item for item in holder if item is not found]
+        holder[:] = [item for item in holder if id(item) not in gone]
     else:
-        holder.discard(found)
+        holder.difference_update([item for item in holder if id(item) in gone])
