@@ -46,7 +46,9 @@ def none_left(model: torch.nn.Module) -> Iterator[FakeTensorMode]:
 
 def _forget(error: BaseException | None) -> None:
     """The frames of an error hold tensors of the trace as long as anybody holds the error."""
-    while error is not None:
+    seen = set[int]()  # causes may go in circles
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
