@@ -4,6 +4,7 @@ import ast
 import difflib
 import math
 import operator
+import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -11,22 +12,48 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError,
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "complex128")
 SEED_LIMIT = 2**64
+_LONG = 300  # characters of a value in a message
+_short = reprlib.Repr()
+_short.maxtuple = _short.maxlist = _short.maxset = _short.maxdict = 24
+_short.maxstring = _short.maxother = _short.maxlong = _LONG
 
 
 def message(owner: str, argument: str, allowed: str, got: object, remedy: str = "") -> str:
     """One sentence in the pattern every wellbegun message follows."""
-    return f"{owner}: {argument} must be {allowed}; got {got!r}.{' ' + remedy if remedy else ''}"
+    return f"{owner}: {argument} must be {allowed}; got {cut(got)}.{' ' + remedy if remedy else ''}"
+
+
+def cut(value: object) -> str:
+    """A value as Python writes it, on one line and in a few hundred characters; what cannot be written, by its type."""
+    if isinstance(value, (str, bytes)):
+        value = value[:_LONG]
+    try:
+        text = " ".join(_short.repr(value).split()) if not isinstance(value, str) else repr(value)
+    except Exception:  # whatever an object's own __repr__ raises, or a number of thousands of digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+
+
+def shown(text: str) -> str:
+    """A text with control characters, such as the escapes of terminals, written out.
+
+    >>> shown(chr(27) + "[1m")
+    '\\\\x1b[1m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def told(error: BaseException) -> str:
     """The first line of somebody else's error as a sentence, or the error's name."""
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    first = shown((str(error).strip() or type(error).__name__).splitlines()[0])
     return first if first.endswith((".", "!", "?")) else f"{first}."
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """'Did you mean ...?' or an empty string."""
-    close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:_LONG].lower(), list(names), n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else ""
 
 
@@ -47,6 +74,8 @@ def real(
         raise ArgumentTypeError(message(owner, argument, allowed, value, remedy))
     try:
         number = float(value)
+    except OverflowError:  # an integer beyond every float
+        number = math.nan
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(message(owner, argument, allowed, value, remedy)) from error
     bad = math.isnan(number) or (math.isinf(number) and not infinite)
@@ -94,6 +123,13 @@ def truth(owner: str, argument: str, value: object) -> None:
 def progress_of(owner: str, value: object) -> None:
     """What is told of the steps of something long, or None."""
     function(owner, "progress", value, "a function of (done, all, what)")
+
+
+def text_of(owner: str, argument: str, value: object) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise ArgumentTypeError(message(owner, argument, "a text", value))
+    return value
 
 
 def choice(owner: str, argument: str, value: object, allowed: Sequence[str]) -> str:

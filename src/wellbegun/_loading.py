@@ -2,12 +2,14 @@
 
 import importlib
 import importlib.util
+import os
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wellbegun._arguments import nearest
+from wellbegun._arguments import nearest, told
 from wellbegun.backend import FILES, MODELS, belongs, find, named
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
 from wellbegun.inputs import InputSpec
@@ -51,8 +53,8 @@ def _from_package(name: str, what: str) -> ModuleType:
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ModelError(f"{what}: cannot import {name!r}: {error}. Give {_FORM}.") from error
+    except Exception as error:  # no such module, no name of one, or whatever the user's module raises
+        raise ModelError(f"{what}: cannot import {name!r}: {told(error)} Give {_FORM}.") from error
     finally:
         sys.path.pop(0)
 
@@ -103,15 +105,37 @@ def load_batch(texts: list[str]) -> tuple[Any, Any]:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise ModelError(f"input: there is no file {str(path)!r}.")
+    if path.suffix == ".npz":
+        return read_arrays(path, "input")
     try:
-        if path.suffix == ".npz":
-            import numpy as np
-
-            with np.load(path) as archive:
-                return {key: archive[key] for key in archive.files}
         return named(FILES[path.suffix]).read_batch(path)
     except Exception as error:  # readers raise many kinds; all mean the file is not what its name says
         raise ModelError(f"input: cannot read {str(path)!r} as {path.suffix}: {error}") from error
+
+
+def read_arrays(path: str | Path, what: str) -> dict[str, Any]:
+    """The arrays of an .npz file by their names, unless they would not fit into the memory of this machine."""
+    import numpy as np
+
+    try:
+        if not Path(path).is_file():
+            raise ModelError(f"{what}: there is no file {str(path)!r}.")
+        with zipfile.ZipFile(path) as packed:
+            size = sum(part.file_size for part in packed.infolist())
+        if size > _memory():
+            raise ModelError(f"{what}: {str(path)!r} unpacks to {size:,} bytes, more than this machine has.")
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except ModelError:
+        raise
+    except Exception as error:  # readers raise many kinds; all mean the file is not what its name says
+        raise ModelError(f"{what}: cannot read {str(path)!r} as .npz: {told(error)}") from error
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine, where that can be told."""
+    names = getattr(os, "sysconf_names", {})
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in names else 1 << 40
 
 
 _INPUTS, _TARGETS = ("x", "input", "inputs"), ("y", "target", "targets", "labels")

@@ -14,3 +14,25 @@ def phase(progress: Progress | None, name: str) -> Progress | None:
     if progress is None:
         return None
     return lambda done, total, what: progress(done, total, f"{name} {what}".rstrip())
+
+
+class Passed(BaseException):
+    """Carries an error of a progress callback through code of a model, which may catch errors of its own."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def passing(progress: Progress | None) -> Progress | None:
+    """The same progress, whose errors leave as `Passed`."""
+    if progress is None:
+        return None
+
+    def tell(done: int, total: int, what: str) -> None:
+        try:
+            progress(done, total, what)
+        except Exception as error:  # whatever the user's function raises is theirs, and none of the model's
+            raise Passed(error) from error
+
+    return tell

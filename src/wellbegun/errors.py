@@ -9,6 +9,7 @@
     ├── TraceError (RuntimeError)       the model, or a loss, could not be run
     ├── UnhealthyError (AssertionError)  assert_healthy found what must not be
     ├── ModelError                      a file or name that should give a model or a batch does not
+    ├── FileError (OSError)             a file cannot be written
     └── MissingDependencyError (ImportError)   an optional package is needed; the message names it
 
 Every message says who complains, which argument, what is allowed, what was given and what to do next.
@@ -50,6 +51,10 @@ class UnhealthyError(WellbegunError, AssertionError):
 
 class ModelError(WellbegunError):
     """A file or an import path that should give a model or a batch does not."""
+
+
+class FileError(WellbegunError, OSError):
+    """A file cannot be written; what was there before is there still."""
 
 
 class MissingDependencyError(WellbegunError, ImportError):

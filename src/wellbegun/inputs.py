@@ -1,5 +1,6 @@
 """What a batch means: arrays, containers of them, and inputs that are made up from a shape, the same everywhere."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from copy import copy
@@ -17,6 +18,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.laws import Normal, Uniform
 
 REAL = ("float16", "bfloat16", "float32", "float64")
+MOST = 1 << 36  # numbers of one made-up input
 OTHERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
 
 
@@ -47,14 +49,24 @@ class InputSpec:
         if (dtype not in REAL) != (high is not None):
             remedy = f"Write {parts.group(1)}:{dtype}<N, with N the number of different values."
             raise ArgumentError(message("input", "spec", "a bound for integers, and only for them", text, remedy))
-        shape = tuple(int(size) for size in parts.group(1).split(","))
-        return InputSpec(shape, dtype, None if high is None else int(high))
+        shape = tuple(map(_size, parts.group(1).split(",")))
+        bound = None if high is None else _size(high)
+        if math.prod(shape) > MOST or (bound or 0) > MOST:
+            raise ArgumentError(
+                message("input", "spec", f"of at most {MOST:,} numbers, and integers up to there", text)
+            )
+        return InputSpec(shape, dtype, bound)
 
     def draw(self, name: str) -> Array:
         """The same numbers every time, from the stream (0, name), as float32: to be converted to `dtype`."""
         law = Normal(0, 1) if self.high is None else Uniform(0, self.high)
         drawn = fill(law, self.shape, seed=0, name=name)
         return drawn if self.high is None else np.minimum(np.floor(drawn), self.high - 1)
+
+
+def _size(text: str) -> int:
+    """A number; one of more digits than any size has counts as too large."""
+    return int(text.strip()) if len(text.strip()) < 30 else MOST + 1
 
 
 def holds_data(batch: object) -> bool:

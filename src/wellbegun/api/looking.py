@@ -51,7 +51,7 @@ def report(
         The path of the file, or its text if no path was given.
     Raises:
         ArgumentTypeError: something that cannot be shown. ArgumentError: two of a kind, nothing, or a model without its
-        plan. OSError: the file cannot be written.
+        plan. FileError: the file cannot be written.
     Cost: 0.6 MB of text, some 100 bytes for each parameter, and a second at most.
 
     >>> import wellbegun as wb

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
+import numpy as np
+
 from wellbegun import measure
 from wellbegun._arguments import function, message, progress_of, real, truth
 from wellbegun._collection import uncollected
@@ -42,6 +44,7 @@ class Result(Displayed):
     health: Health
 
 
+@np.errstate(all="ignore")
 def plan(
     model: Any,
     batch: Any = None,
@@ -119,6 +122,7 @@ def _rules(rules: Any) -> Any:
     return rules
 
 
+@np.errstate(all="ignore")
 def initialize(
     model: Any,
     batch: Any = None,
@@ -150,10 +154,9 @@ def initialize(
     Returns:
         A `Result` with `model`, `plan`, `ledger` and `health`.
     Raises:
-        As `plan` and `check`. If it raises before or in the trace, nothing has changed; if only the measurement fails,
-        because of a loss or because the model returns no floating-point tensor, the model is filled as planned.
+        As `plan` and `check`. Whatever it raises, and if it is interrupted, the model is what it was.
     Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
-        batch.
+        batch; a copy of the values from before, until it is done (none in JAX, whose arrays are never written into).
 
     >>> from torch import nn
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
@@ -174,15 +177,16 @@ def initialize(
     ) -> tuple[Any, Ledger]:
         return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
 
-    model, ledger = write(model, decided, progress=phase(progress, "fill"))
     refine = getattr(method, "refine", None)
-    if not calibrate:
-        return Result(model, decided, ledger, check(model, batch, **judged))
-    with uncollected():
-        model, decided, ledger, found = measure.calibrate(
-            backend, model, graph, decided, batch, write, refine=refine, **judged
-        )
-    return Result(model, decided, ledger, examine(found, backend.remedies))
+    with backend.undone(model), uncollected():
+        model, ledger = write(model, decided, progress=phase(progress, "fill"))
+        if calibrate:
+            model, decided, ledger, found = measure.calibrate(
+                backend, model, graph, decided, batch, write, refine=refine, **judged
+            )
+        else:
+            found = measure.probe(backend, model, batch, **judged)
+        return Result(model, decided, ledger, examine(found, backend.remedies))
 
 
 def _judged(owner: str, loss: object, chance: float | None, progress: object) -> dict[str, Any]:
@@ -201,6 +205,7 @@ def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any
     return backend.rebuild(model, targets), ledger
 
 
+@np.errstate(all="ignore")
 def apply(
     model: Any,
     plan: Plan,
@@ -230,11 +235,15 @@ def apply(
     """
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
+    plan.check()
     progress_of("apply", progress)
-    return Applied(*_fill(find(model), model, plan, threads=threads, progress=progress))
+    backend = find(model)
+    with backend.undone(model):
+        return Applied(*_fill(backend, model, plan, threads=threads, progress=progress))
 
 
 @uncollected()
+@np.errstate(all="ignore")
 def check(
     model: Any,
     batch: Any = None,
@@ -275,6 +284,7 @@ def check(
 
 
 @uncollected()
+@np.errstate(all="ignore")
 def signal_propagation(model: Any, plan: Plan, batch: Any = None) -> SignalPropagation:
     """What theory says about every operation of a model filled by this plan, beside what is measured on the batch.
 

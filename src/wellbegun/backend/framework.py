@@ -79,6 +79,9 @@ class Backend(Protocol):
     def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
         """The model with what was written: the same object where targets are its own memory, else a new one."""
 
+    def undone(self, model: Model) -> AbstractContextManager[None]:
+        """If the body raises, of whatever kind, the model holds again what it held: values, and their versions."""
+
     def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
         """Some values of each of these parameters, evenly spaced, and how many the parameter has.
 

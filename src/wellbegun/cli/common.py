@@ -1,6 +1,8 @@
 """What all commands share: the application, options, messages, progress."""
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +11,7 @@ import typer
 from rich.console import Console
 
 from wellbegun import __version__, api
+from wellbegun._arguments import shown
 from wellbegun.backend import find
 from wellbegun.errors import ModelError, WellbegunError
 from wellbegun.planning import Overrides
@@ -22,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 console = Console(highlight=False)
+debugging: set[str] = set()  # what the command line was asked for
 Format = Literal["table", "json"]
 
 ModelText = Annotated[
@@ -63,8 +67,16 @@ def messages() -> Iterator[None]:
     try:
         yield
     except WellbegunError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", style="red", markup=False)
+        if "--debug" in debugging:
+            raise
+        complain(f"Error: {error}")
         raise typer.Exit(2) from error
+
+
+def complain(text: str) -> None:
+    """One message on the error stream; what a terminal would obey is written out."""
+    text = "\n".join(map(shown, text.split("\n")))
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="red", markup=False)
 
 
 def asked_rules(
@@ -100,7 +112,7 @@ def working(all_of_it: str = "") -> Iterator[Callable[[int, int, str], None]]:
         task = bar.add_task("start", total=None, place="")
 
         def progress(done: int, total: int, what: str) -> None:
-            phase, _, place = (all_of_it, "", what) if all_of_it else what.partition(" ")
+            phase, _, place = (all_of_it, "", what) if all_of_it else shown(what).partition(" ")
             bar.update(task, completed=done, total=total, description=phase, place=place)
 
         yield progress
@@ -114,24 +126,42 @@ def loss_of(model: object, targets: object) -> dict[str, Any]:
     return {"loss": loss} if chance is None else {"loss": loss, "chance": chance}
 
 
-def write(save: Callable[[Any, Path], object], what: Any, path: Path) -> None:
-    """Save something; what the system refuses is a message."""
+def outputs(command: str, read: Iterable[str | Path | None], **written: Path | None) -> None:
+    """Files that are to be written, before the work is done that they are to hold: there is a folder for each, and none
+    is another one or one that is read."""
+    taken = {place: f"the input {str(path)!r}" for path in read if path is not None and (place := _place(path))}
+    for option, path in written.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            raise ModelError(f"{command}: --{option} must be a file; got the folder {str(path)!r}.")
+        if not path.parent.is_dir():
+            raise ModelError(f"{command}: there is no folder {str(path.parent)!r} for --{option}.")
+        place = _place(path)
+        if place in taken:
+            raise ModelError(f"{command}: --{option} would overwrite {taken[place]}. Name another file.")
+        if place:
+            taken[place] = f"what --{option} writes"
+
+
+def _place(path: str | Path) -> Any:
+    """What tells a file from others, whatever its name; nothing for pipes and devices, which keep nothing."""
     try:
-        save(what, path)
-    except OSError as error:
-        raise ModelError(f"out: cannot write {str(path)!r}: {error.strerror or error}.") from error
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return os.path.realpath(path) if "\0" not in str(path) else None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
-def folder_of(option: str, path: Path | None) -> None:
-    """Whether there is a folder for a file, before the work is done that it is to hold."""
-    if path is not None and not path.parent.is_dir():
-        raise ModelError(f"{option}: there is no folder {str(path.parent)!r}.")
+def source_of(model: str) -> str:
+    """The file that a model's text names, if it names one."""
+    return model.removeprefix("hf:") if model.startswith("hf:") else model.rpartition(":")[0]
 
 
 def write_report(path: Path | None, *found: Any, **options: Any) -> None:
     """What --html asks for."""
     if path is not None:
-        write(lambda items, target: api.report(*items, path=target, **options), found, path)
+        api.report(*found, path=path, **options)
 
 
 def written(what: str, path: Path | None, format: str) -> None:
@@ -141,7 +171,11 @@ def written(what: str, path: Path | None, format: str) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error; works anywhere.")] = False,
+) -> None:
+    del debug  # taken out of the arguments before
     if version:
         print(__version__)
         raise typer.Exit(0)

@@ -25,12 +25,12 @@ from wellbegun.cli.common import (
     Strict,
     app,
     asked_rules,
-    folder_of,
     loss_of,
     messages,
+    outputs,
     show,
+    source_of,
     working,
-    write,
     write_report,
     written,
 )
@@ -72,7 +72,7 @@ def plan_command(
     with messages():
         if explain is not None and diff is not None:
             raise ModelError("plan: give --explain or --diff, not both.")
-        folder_of("plan: --html", html)
+        outputs("plan", [source_of(model), rules, diff, *(input or [])], out=out, html=html)
         other = None if diff is None else _recipe_or_plan(diff)
         asked = asked_rules(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
@@ -90,7 +90,7 @@ def plan_command(
         if other is not None:
             shown = diff_plans(found, other if isinstance(other, Plan) else decide(other, found.seed))
         if out is not None:
-            write(save_plan, found, out)
+            save_plan(found, out)
         write_report(html, found, title=f"Plan for {model}")
     if format == "json":
         print(to_json(shown.to_dict()))
@@ -132,11 +132,9 @@ def init_command(
     with messages():
         if plan is not None and (rule or rules or exclude or only or seed is not None):
             raise ModelError("init: --plan says everything; leave out --rule, --rules, --exclude, --only and --seed.")
+        outputs("init", [source_of(model), rules, plan, *(input or [])], out=out, html=html)
         asked = asked_rules(rules, rule, exclude, only)
         batch, targets = load_batch(input or [])
-        if not out.parent.is_dir():
-            raise ModelError(f"init: there is no folder {str(out.parent)!r} for --out.")
-        folder_of("init: --html", html)
         built = load_model(model, batch)
         known = None if plan is None else load_plan(plan)
         before = None if html is None else api.check(built, batch, **loss_of(built, targets))
@@ -149,7 +147,7 @@ def init_command(
             else:
                 decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill")).ledger
                 health = api.check(built, batch, progress=progress, **loss_of(built, targets))
-        write(lambda found, path: find(built).save(built, found, path), decided, out)
+        find(built).save(built, decided, out)
         write_report(html, decided, ledger, health, before=before, model=built, title=f"How {model} begins")
     if format == "json":
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
@@ -178,7 +176,7 @@ def check_command(
     """
     with messages():
         known_codes(allow or ())
-        folder_of("check: --html", html)
+        outputs("check", [source_of(model), *(input or [])], html=html)
         batch, targets = load_batch(input or [])
         with working() as progress:
             built = load_model(model, batch)

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from wellbegun import api
-from wellbegun._loading import load_object
-from wellbegun.cli.common import Formats, Html, app, console, folder_of, messages, show, write, write_report, written
+from wellbegun._loading import load_object, read_arrays
+from wellbegun.cli.common import Formats, Html, app, console, messages, outputs, show, source_of, write_report, written
 from wellbegun.errors import ModelError
 from wellbegun.racing.files import check_path
-from wellbegun.racing.results import Race
 from wellbegun.reports import tables, to_json
 
 CANDIDATES = ("default", "classic", "auto", "he=he_normal", "xavier=xavier_normal", "orthogonal")
@@ -72,7 +71,9 @@ def race_command(
     Ctrl-C shows what is done, keeps it where --resume or --out say, and exits with status 130.
     """
     with messages():
-        folder_of("race: --html", html)
+        outputs(
+            "race", [source_of(build), source_of(data) or data, resume if resume != out else None], out=out, html=html
+        )
         if out is not None:
             check_path(out, "out")
         found = api.race(
@@ -89,7 +90,7 @@ def race_command(
             resume=resume,
         )
         if out is not None:
-            write(Race.save, found, out)
+            found.save(out)
         write_report(html, found, title=f"Race of {build}")
     if format == "json":
         print(to_json(found.to_dict()))
@@ -128,13 +129,7 @@ def _candidates(texts: Any) -> dict[str, Any]:
 
 def _data(text: str) -> Any:
     if text.endswith(".npz"):
-        import numpy as np
-
-        try:
-            with np.load(text) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError) as error:
-            raise ModelError(f"data: cannot read {text!r}: {error}.") from error
+        return read_arrays(text, "data")
     return load_object(text, "data") if ":" in text else text
 
 

@@ -18,6 +18,7 @@ from wellbegun.streams import fresh_seed, stream_key
 __all__ = ["Job", "Matrices", "fill", "write"]
 
 
+@np.errstate(all="ignore")
 def fill(
     law: Law,
     shape: Iterable[SupportsIndex] | SupportsIndex,

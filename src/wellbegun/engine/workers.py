@@ -8,7 +8,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,30 +105,60 @@ def draw(
 
 
 def parallel(task: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
-    """Run `task` on every item with `threads` workers; the caller is one of them. Errors surface here."""
-    pending = deque(items)
+    """Run `task` on every item with `threads` workers; the caller is one of them. Errors surface here, once nobody
+    works on anything any more. Where no thread can be started, as at the end of a process, the caller does it all."""
+    pending, idle = deque(items), threading.Condition()
+    busy, errors = [0], list[BaseException]()
 
-    def work() -> None:
-        while pending:
-            try:
+    def work(helper: bool) -> None:
+        while True:
+            with idle:
+                if not pending:
+                    return
                 item = pending.popleft()
-            except IndexError:  # another worker took the last one
-                return
+                busy[0] += helper
             try:
                 task(item)
-            except BaseException:  # of any kind, an interrupt too: nobody starts anything new
+            except BaseException as error:  # of any kind, an interrupt too: nobody starts anything new
                 pending.clear()
-                raise
+                if not helper:
+                    raise
+                errors.append(error)
+            finally:
+                with idle:
+                    busy[0] -= helper
+                    idle.notify_all()
 
     helpers = min(threads, len(items)) - 1
-    pool = _process.executor(helpers) if helpers > 0 else None
-    started = [pool.submit(copy_context().run, work) for _ in range(helpers)] if pool is not None else []
     try:
-        work()
+        if helpers > 0:
+            _start(copy_context, work, helpers)
+        work(False)
     finally:
         pending.clear()  # after an error or an interrupt nobody starts anything new
-        for future in started:
-            future.result()
+        _wait(idle, busy)
+    if errors:
+        raise errors[0]
+
+
+def _start(context: Callable[[], Context], work: Callable[[bool], None], helpers: int) -> None:
+    with suppress(RuntimeError):  # the interpreter ends, and starts no more threads
+        pool = _process.executor(helpers)
+        for _ in range(helpers):
+            pool.submit(context().run, work, True)
+
+
+def _wait(idle: threading.Condition, busy: list[int]) -> None:
+    """Until no helper writes; an interrupt meanwhile is raised afterwards."""
+    interrupt: BaseException | None = None
+    while busy[0]:
+        try:
+            with idle:
+                idle.wait_for(lambda: not busy[0])
+        except BaseException as error:  # an interrupt of any kind
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def _reference(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str) -> Callable[[Rows], None]:

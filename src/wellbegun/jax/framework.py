@@ -69,6 +69,20 @@ class JaxBackend:
         """The same: its variables are set."""
         return model
 
+    @contextmanager
+    def undone(self, model: Model) -> Iterator[None]:
+        kept = [
+            (slot.variable, slot.variable.get_value())
+            for slot in slots_of(model)
+            if hasattr(slot.variable, "get_value")
+        ]
+        try:
+            yield
+        except BaseException:  # of any kind, an interrupt too
+            for variable, value in kept:
+                variable.set_value(value)
+            raise
+
     def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
         values = {slot.name: slot.variable.get_value() for slot in slots_of(model)}
         known = ((name, values.get(name)) for name in names)
@@ -87,11 +101,11 @@ class JaxBackend:
         """Every variable of real numbers under its canonical name, with Flax's order of axes."""
         from safetensors.numpy import save_file
 
-        from wellbegun.storage import metadata_of, replacing
+        from wellbegun.storage import metadata_of, replacing, saving
 
         values = {slot.name: slot.variable.get_value() for slot in slots_of(model)}
         arrays = {n: np.asarray(a) for n, a in values.items() if jnp.issubdtype(a.dtype, jnp.floating)}
-        with replacing(path) as new:
+        with replacing(path) as new, saving(path):
             save_file(arrays, str(new), metadata=metadata_of(plan))
         return Path(path)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from wellbegun._arguments import known, message, real
 from wellbegun._typing import Array
-from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.laws.precision import LARGEST, REAL_OF
 
 Shares = Callable[[Array], Array]
@@ -181,13 +181,17 @@ def law_from_dict(data: Mapping[str, Any]) -> Law:
     >>> law_from_dict(ZeroRows(Normal(0, 1), (0,)).to_dict())
     ZeroRows(law=Normal(mean=0.0, std=1.0), rows=(0,))
     """
+    if not isinstance(data, Mapping):
+        raise ArgumentTypeError(message("law_from_dict", "law", "a JSON object", data))
     classes = {law.__name__: law for law in law_classes()}
     name = known("law_from_dict", "law", data.get("law"), classes)
     names = {key: field for field, key in _KEYS.items()}
     arguments = {names.get(key, key): _read(value) for key, value in data.items() if key != "law"}
     try:
         return classes[name](**arguments)
-    except TypeError as error:
+    except WellbegunError:
+        raise
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ArgumentTypeError(f"law_from_dict: {name} does not take {sorted(arguments)}.") from error
 
 

@@ -53,7 +53,7 @@ def calibrate(
     """The model with laws scaled so that every target is met on the batch, this plan, and what the probe says of it.
 
     The model is filled as planned already. Made-up inputs are not measured: the plan then depends on the model and the
-    seed alone. If anything fails the model is left as planned. `refine`: what a method does instead.
+    seed alone. Whoever calls undoes what was written if anything fails. `refine`: what a method does instead.
     """
     if refine is not None and holds_data(batch):
         model, plan, ledger = _refined(backend, model, graph, plan, batch, write, refine)
@@ -63,18 +63,14 @@ def calibrate(
         model, ledger = write(model, plan, plan)
         return model, plan, ledger, probe(backend, model, batch, loss, chance=chance, progress=progress)
     run = _Run(plan, targets, partial(write, model), progress)
-    try:
-        with backend.session(model, batch, graph) as session:
-            passed, measured = run(session), None
-            if passed is not None:
-                measured = statistics(session, passed, loss, chance=chance, progress=progress)
-        final = backend.agree(model, run.plan())
-        model, ledger = write(model, final, plan, phase(progress, "fill"))
-        if measured is None:
-            measured = probe(backend, model, batch, loss, chance=chance, progress=progress)
-    except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
-        write(model, plan, run.plan())
-        raise
+    with backend.session(model, batch, graph) as session:
+        passed, measured = run(session), None
+        if passed is not None:
+            measured = statistics(session, passed, loss, chance=chance, progress=progress)
+    final = backend.agree(model, run.plan())
+    model, ledger = write(model, final, plan, phase(progress, "fill"))
+    if measured is None:
+        measured = probe(backend, model, batch, loss, chance=chance, progress=progress)
     return model, final, ledger, measured
 
 
@@ -96,11 +92,7 @@ def _refined(
         model, ledger = write(model, final, None)
         return model, final, ledger
     except Strayed as strayed:
-        write(model, plan, None)
         raise TraceError(f"initialize: the model takes another path in each pass, at {strayed}.") from None
-    except BaseException:  # of any kind, an interrupt too: the values of the first plan come back
-        write(model, plan, None)
-        raise
 
 
 class _Run:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from wellbegun._arguments import message, nearest, positive, real
+from wellbegun._arguments import choice, message, nearest, positive, real, seed_of, shape_of, shown, text_of, told
 from wellbegun._display import Displayed
-from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError, WellbegunError
 from wellbegun.laws import Dependent, Law, Moments, law_from_dict
 from wellbegun.layout import Layout
 from wellbegun.streams import STREAM_VERSION
@@ -161,9 +161,29 @@ class Plan(Displayed):
             raise ArgumentError(message("plan", "stream_version", f"{STREAM_VERSION}", data.get("stream_version")))
         try:
             entries = tuple(Entry.from_dict(entry) for entry in data["entries"])
-            return Plan(entries, data["recipe"], data["seed"], tuple(data["notes"]))
-        except (KeyError, TypeError) as error:
-            raise ArgumentError(f"plan: an entry is incomplete or has an unknown field ({error}).") from error
+            plan = Plan(entries, data["recipe"], seed_of("plan", data["seed"]), tuple(data["notes"]))
+        except WellbegunError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            text = f"plan: an entry is incomplete, has an unknown field or a value of a wrong type ({told(error)})"
+            raise ArgumentError(text) from error
+        plan.check()
+        return plan
+
+    def check(self) -> None:
+        """Raise ArgumentError where an entry says what no entry can: a plan may come from a file or be made by hand."""
+        for name in ("recipe",):
+            text_of("plan", name, getattr(self, name))
+        for entry in self.entries:
+            owner = f"plan: {shown(str(entry.name))[:80]}"
+            for name in ("name", "dtype", "role", "scheme", "stream", "reason"):
+                text_of(owner, name, getattr(entry, name))
+            choice(owner, "action", entry.action, ACTIONS)
+            shape_of(owner, entry.shape)
+            if not isinstance(entry.law, Law | None):
+                raise ArgumentTypeError(message(owner, "law", "a law, or None", entry.law))
+            if not isinstance(entry.layout, Layout | None):
+                raise ArgumentTypeError(message(owner, "layout", "a layout, or None", entry.layout))
 
 
 def _dependent(entry: Entry, own: Dependent, law: Law | None) -> Entry:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 from wellbegun.errors import MissingDependencyError, ModelError
 from wellbegun.racing.records import Trial
-from wellbegun.storage import replacing
+from wellbegun.storage import read_bytes, replacing
 
 FORMAT = 1
 NAMES = tuple(item.name for item in fields(Trial))
 _MARK = "# wellbegun race "  # first line of a CSV file, before the settings as JSON
 SUFFIXES = (".parquet", ".csv")
+_fields = threading.Lock()
 
 
 def check_path(path: Path, what: str) -> None:
@@ -46,25 +48,19 @@ def write(trials: Sequence[Trial], head: dict[str, Any], path: Path) -> Path:
     check_path(path, "race")
     head = {"format": FORMAT, **head}
     content = _parquet(trials, head) if path.suffix == ".parquet" else _csv(trials, head).encode()
-    try:
-        with replacing(path) as new:
-            new.write_bytes(content)
-    except OSError as error:
-        raise ModelError(f"race: cannot write {str(path)!r}: {error.strerror or error}.") from error
+    with replacing(path) as new:
+        new.write_bytes(content)
     return path
 
 
 def read(path: Path) -> tuple[tuple[Trial, ...], dict[str, Any]]:
     """Trials and what stands beside them."""
     check_path(path, "race")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"race: cannot read {str(path)!r}: {error.strerror or error}.") from error
+    content = read_bytes("race", path)
     try:
         rows, head = _from_parquet(content) if path.suffix == ".parquet" else _from_csv(content.decode())
         trials = tuple(Trial(**row) for row in rows)
-    except (ValueError, TypeError, KeyError) as error:  # pyarrow's errors are ValueErrors
+    except (ValueError, TypeError, KeyError, csv.Error) as error:  # pyarrow's errors are ValueErrors
         raise ModelError(f"race: {str(path)!r} holds no race ({type(error).__name__}: {error}).") from error
     if head.get("format") != FORMAT:
         raise ModelError(f"race: {str(path)!r} has format {head.get('format')!r}; this version reads {FORMAT}.")
@@ -117,7 +113,13 @@ def _from_csv(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     first, _, rest = text.partition("\n")
     if not first.startswith(_MARK):
         raise ValueError("the first line is not that of a race")
-    return [_row(row) for row in csv.DictReader(io.StringIO(rest, newline=""))], json.loads(first[len(_MARK) :])
+    with _fields:  # the csv module has one limit for the length of a field, for the whole process
+        before = csv.field_size_limit(max(len(rest), csv.field_size_limit()))
+        try:
+            rows = list(csv.DictReader(io.StringIO(rest, newline="")))
+        finally:
+            csv.field_size_limit(before)
+    return [_row(row) for row in rows], json.loads(first[len(_MARK) :])
 
 
 def _row(row: dict[str, str]) -> dict[str, Any]:

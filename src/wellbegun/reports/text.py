@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from wellbegun.laws import (
-    Law,
-)
+from wellbegun._arguments import shown
+from wellbegun.laws import Law
 from wellbegun.materialize import Ledger
 from wellbegun.planning import Entry, Plan
 from wellbegun.schemes import Card
@@ -34,10 +33,10 @@ def new_table(title: str, columns: Iterable[Column]) -> "Table":
 
 
 def safe(text: str) -> "RenderableType":
-    """Text in which brackets mean nothing."""
+    """Text in which brackets mean nothing, and what a terminal would obey is written out; line breaks of ours stay."""
     from rich.text import Text
 
-    return Text(text)
+    return Text("\n".join(map(shown, text.split("\n"))))
 
 
 # ---------------------------------------------------------------------- plans

@@ -2,12 +2,12 @@
 
 import os
 import tomllib
-from pathlib import Path
 from typing import Any
 
 from wellbegun._arguments import choice, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
 from wellbegun.planning import Overrides, Rule, rule_from_table
+from wellbegun.storage.files import read_text
 
 KEYS = ("rule", "exclude", "only")
 
@@ -34,10 +34,8 @@ def load_rules(path: str | os.PathLike[str]) -> Overrides:
         message names the file and the rule.
     """
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"rules: cannot read {str(path)!r}: {error.strerror}.") from error
-    except ValueError as error:  # no TOML, or no text at all
+        data = tomllib.loads(read_text("rules", path, "TOML"))
+    except (RecursionError, ValueError) as error:  # no TOML, or nested too deeply
         raise ModelError(f"rules: {str(path)!r} is not TOML: {error}.") from error
     owner = str(path)
     for key in data:

@@ -3,14 +3,15 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from wellbegun._arguments import message
+from wellbegun._arguments import message, told
 from wellbegun._typing import Array, Progress
-from wellbegun.errors import ArgumentError
+from wellbegun.errors import ArgumentError, FileError
 from wellbegun.materialize import Ledger, Target, fill_targets
 from wellbegun.materialize.target import storage_of
 from wellbegun.planning import Entry, Plan
@@ -23,6 +24,17 @@ _CODES = {"float64": "F64", "complex64": "C64", "float32": "F32", "bfloat16": "B
 def metadata_of(plan: Plan) -> dict[str, str]:
     """What stands beside weights that a plan filled: the plan as JSON and the seed as a decimal number."""
     return {"format": "pt", "wellbegun.seed": str(plan.seed), "wellbegun.plan": plan_to_json(plan, indent=None)}
+
+
+@contextmanager
+def saving(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What safetensors cannot write is an error of ours: it has a class of its own for a full disk."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise FileError(f"out: cannot write {str(path)!r}: {told(error)}") from error
 
 
 def fill_file(
@@ -39,7 +51,7 @@ def fill_file(
         path: The file.
         threads, progress: As for `wellbegun.apply`.
     Raises:
-        ArgumentError: a dtype that such files do not hold (complex128). OSError: the file cannot be written.
+        ArgumentError: a dtype that such files do not hold (complex128). FileError: the file cannot be written.
 
     >>> import tempfile
     >>> from wellbegun.planning import Entry, Plan
@@ -60,6 +72,8 @@ def fill_file(
         with new.open("wb") as file:
             file.write(head)
             file.truncate(len(head) + size)
+            if size and hasattr(os, "posix_fallocate"):  # a disk that fills up under mapped memory ends the process
+                os.posix_fallocate(file.fileno(), 0, len(head) + size)
         return _fill(plan, new, len(head), offsets, threads, progress)
 
 

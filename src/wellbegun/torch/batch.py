@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch.distributions import Distribution
 
+from wellbegun._arguments import message
 from wellbegun.backend import main_of
-from wellbegun.errors import ArgumentError, ModelError, TraceError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, TraceError
 from wellbegun.huggingface import inputs_of
 from wellbegun.inputs import Call, InputSpec, arguments_of, arrays_in, holds_data, parts_of
 from wellbegun.torch.names import inner
@@ -49,7 +50,11 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
 def _tensor(array: Any, dtype: str | None) -> torch.Tensor:
     if isinstance(array, torch.Tensor):
         return array.detach()
-    found = torch.from_numpy(np.array(array))
+    try:
+        found = torch.from_numpy(np.array(array))
+    except (TypeError, ValueError) as error:
+        allowed = "of numbers or booleans that torch has, in the byte order of this machine"
+        raise ArgumentTypeError(message("batch", "array", allowed, str(array.dtype))) from error
     return found if dtype is None else found.to(getattr(torch, dtype))
 
 

@@ -55,8 +55,8 @@ __all__ = [
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "fake_mode", "fake_twin", "forget_twins", "gradient_hooks",
     "held_by", "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of", "module_tables",
-    "no_dispatch", "parametrize_cache", "schema_of", "shard_of", "spectral", "uncached_casts",
-    "unchecked_distributions",
+    "no_dispatch", "parametrize_cache", "schema_of", "set_version", "shard_of", "spectral", "uncached_casts",
+    "unchecked_distributions", "version_of",
 ]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
 beneath_modes = _disable_current_modes
@@ -84,9 +84,19 @@ def is_transformed(tensor: torch.Tensor) -> bool:
     return bool(_is_transformed(tensor))
 
 
+def version_of(tensor: torch.Tensor) -> int:
+    """How often autograd has seen a tensor written into."""
+    return int(tensor._version)
+
+
+def set_version(tensor: torch.Tensor, version: int) -> None:
+    """As if it had been written into so often."""
+    _set_version((tensor,), (version,))
+
+
 def bump_version(tensor: torch.Tensor) -> None:
     """Autograd notices that values have changed which NumPy has written."""
-    _set_version((tensor,), (tensor._version + 1,))
+    set_version(tensor, version_of(tensor) + 1)
 
 
 def fake_mode() -> Any:

@@ -13,18 +13,20 @@ import torch
 from torch.nn import functional
 
 from wellbegun import huggingface
+from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import Batch, Loss, Model, Session, Trainer
-from wellbegun.errors import TraceError
+from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.materialize import Target
 from wellbegun.planning import Plan
-from wellbegun.storage import metadata_of, replacing
+from wellbegun.storage import metadata_of, replacing, saving
 from wellbegun.torch import lazy, shards
 from wellbegun.torch.handles import TensorHandle
 from wellbegun.torch.names import inner
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
+from wellbegun.torch.sandbox import undone
 from wellbegun.torch.session import session
 from wellbegun.torch.targets import targets
 from wellbegun.torch.trace.recording import check_model, trace
@@ -83,6 +85,9 @@ class TorchBackend:
         torch.clear_autocast_cache()  # it may hold casts of values before
         return model  # whose own memory they are
 
+    def undone(self, model: Model) -> AbstractContextManager[None]:
+        return undone(check_model(model))
+
     def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
         """Of what this process holds."""
         tensors = visible(check_model(model))
@@ -107,13 +112,15 @@ class TorchBackend:
         """Tied tensors are stored once; `safetensors.torch.load_model(model, path)` reads the weights back."""
         from safetensors.torch import save_model
 
-        with replacing(path) as new:
+        with replacing(path) as new, saving(path):
             save_model(inner(check_model(model)), str(new), metadata=metadata_of(plan))
         return Path(path)
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         """Of whatever `torch.as_tensor` takes."""
         labels: Any = torch.as_tensor(targets)
+        if labels.numel() == 0:
+            raise ArgumentError(message("loss", "targets", "one for each sample", tuple(labels.shape)))
         if labels.dtype.is_floating_point:
             return (lambda output: functional.mse_loss(output.float(), labels.to(output.device).float())), None
         classes = int(labels.max()) + 1

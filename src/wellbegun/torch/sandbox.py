@@ -1,15 +1,24 @@
 """Whatever a forward pass changes about a model comes back."""
 
+import random
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import Parameter, is_lazy
 
 from wellbegun.backend import host_randomness
-from wellbegun.torch.compat import beneath_modes, compiler_loaded, memory_of, parametrize_cache
+from wellbegun.torch.compat import (
+    beneath_modes,
+    compiler_loaded,
+    memory_of,
+    parametrize_cache,
+    set_version,
+    version_of,
+)
 from wellbegun.torch.trace.tensors import storage_of
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict})
@@ -24,9 +33,10 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     """
     attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
     held = [(found, found.copy()) for _, saved in attributes for found in saved.values() if type(found) in _CONTAINERS]
+    everything = [value for table, _ in [*attributes, *held] for value in _values(table)]
+    generators = [(found, found.get_state()) for found in everything if isinstance(found, torch.Generator)]
     tensors = _tensors(model)
-    buffers = [buffer for buffer in model.buffers() if not (buffer.is_meta or is_lazy(buffer))]
-    values = [(buffer, buffer.detach(), buffer.detach().clone()) for buffer in buffers]
+    values = [_Kept(tensor) for tensor in _written_into(everything)]
     backups = _Backups(model)
     _active.append(backups)
     cache = dict(parametrize_cache)
@@ -35,6 +45,7 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     uncompiled = torch.compiler.set_stance("force_eager") if compiler_loaded() else nullcontext()
     with host_randomness(), torch.random.fork_rng(devices=devices), uncompiled:
         parametrize_cache.clear()
+        _restart(devices)
         try:
             yield
         finally:
@@ -46,11 +57,62 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
                 backups.restore()
                 for tensor, alias, gradient, trained in tensors:
                     _restore(tensor, alias, gradient, trained)
-                for buffer, alias, value in values:
-                    same = buffer.shape == alias.shape and storage_of(buffer) == storage_of(alias)
-                    if buffer.layout == torch.strided and not same:
-                        buffer.data = alias  # moved or resized, before what it holds comes back
-                    buffer.copy_(value)
+                for kept_value in values:
+                    kept_value.restore()
+            for generator, state in generators:
+                generator.set_state(state)
+
+
+def _restart(devices: list[int]) -> None:
+    """The same random states in each pass: what is measured depends on the model, the batch and the seed alone."""
+    torch.default_generator.manual_seed(0)
+    random.seed(0)
+    np.random.seed(0)
+    for device in devices:
+        torch.cuda.default_generators[device].manual_seed(0)
+
+
+def _values(table: Any) -> Iterable[Any]:
+    return table.values() if isinstance(table, dict) else table
+
+
+def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
+    """Buffers, and tensors that are plain attributes: all that a pass may write into but parameters, each once."""
+    tensors = (value for value in values if isinstance(value, torch.Tensor) and not isinstance(value, Parameter))
+    found = {id(tensor): tensor for tensor in tensors if not (tensor.is_meta or is_lazy(tensor))}
+    return [tensor for tensor in found.values() if type(tensor) is torch.Tensor or not hasattr(tensor, "fake_mode")]
+
+
+class _Kept:
+    """A tensor that is put back: its values, the memory it lies in, and its version, by which autograd tells whether
+    what a graph has kept of it was written into since."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor, self.alias = tensor, tensor.detach()
+        self.values = self.alias.clone()
+        self.version = None if tensor.is_inference() else version_of(tensor)
+
+    def restore(self) -> None:
+        tensor, alias = self.tensor, self.alias
+        if tensor.layout == torch.strided and (memory_of(tensor), tensor.shape) != (memory_of(alias), alias.shape):
+            tensor.data = alias
+        tensor.data.copy_(self.values)  # beneath a recorder, not every write is counted
+        if self.version is not None:
+            set_version(tensor, self.version)
+
+
+@contextmanager
+def undone(model: torch.nn.Module) -> Iterator[None]:
+    """As in `wellbegun.backend.Backend`: costs one copy of what a fill may write to, until it is done."""
+    held = {storage_of(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
+    kept = [_Kept(_here(tensor)) for tensor in held.values() if not (tensor.is_meta or is_lazy(tensor))]
+    try:
+        yield
+    except BaseException:  # of any kind, an interrupt too
+        with torch.no_grad():
+            for each in kept:
+                each.restore()
+        raise
 
 
 class _Backups:
@@ -86,12 +148,23 @@ def about_to_write(tensors: Iterable[torch.Tensor]) -> None:
                     backups.save(tensor)
 
 
+def _here(tensor: Any) -> Any:
+    """What this process holds of a tensor."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
 def _put_back(table: Any, kept: Any) -> None:
-    table.clear()
+    """Only what differs is touched: another thread may be reading."""
     if isinstance(table, list):
-        table.extend(kept)
-    else:
+        table[:] = kept
+    elif isinstance(table, set):
+        table.intersection_update(kept)
         table.update(kept)
+    else:
+        for key in [key for key in table if key not in kept]:
+            del table[key]
+        if any(key not in table or table[key] is not value for key, value in kept.items()):
+            table.update(kept)
 
 
 def _tensors(model: torch.nn.Module) -> list[tuple[torch.Tensor, torch.Tensor, Any, bool]]:

@@ -1,5 +1,6 @@
 """What the dispatcher cannot see: layers taken whole, module paths, tensors that modules compute from parameters."""
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -95,7 +96,11 @@ def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None
     computed = [found for found in computed_of(model) if found.name in recorder.parameters]
     lists = {id(found.source): found for found in computed}
 
+    here = threading.get_ident()  # these hooks are called for the modules of all threads
+
     def enter(module: torch.nn.Module, args: Any) -> None:
+        if threading.get_ident() != here:
+            return
         recorder.scopes.append(paths.get(id(module), recorder.scopes[-1]))
         if progress is not None and id(module) in paths and id(module) not in seen:
             progress(len(seen), len(paths), paths[id(module)])
@@ -104,6 +109,8 @@ def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None
             recorder.paused = True
 
     def leave(module: torch.nn.Module, args: Any, result: Any) -> None:
+        if threading.get_ident() != here:
+            return
         left = recorder.scopes.pop()
         if id(module) in lists:
             recorder.paused = False

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from wellbegun._arguments import message, told
-from wellbegun._typing import Progress, phase
+from wellbegun._typing import Passed, Progress, passing, phase
 from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.graph.axes import Derived
@@ -103,7 +103,7 @@ def record(
     progress: Progress | None = None,
 ) -> tuple[ModelGraph, Any]:
     """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
-    recorder = Recorder(known, parameters, observer, attend)
+    recorder, progress = Recorder(known, parameters, observer, attend), passing(progress)
     for tensor in call.arrays(torch.Tensor):
         recorder.signal(tensor)
     try:
@@ -112,6 +112,8 @@ def record(
             recorder.paused = True
         graph = recorder.graph(outputs_of(result))
         return replace(graph, notes=(*call.notes, *graph.notes)) if call.notes else graph, result
+    except Passed as passed:
+        raise passed.error from None
     finally:
         recorder.close()
 
