@@ -1,4 +1,4 @@
-"""auto@1 on real models and data: forward, backward and first loss, measured without the tracer."""
+"""auto@2 on real models and data: forward, backward and first loss, measured without the tracer."""
 
 import json
 import math

@@ -14,6 +14,7 @@ from wellbegun.materialize import Target
 from wellbegun.planning import Plan
 
 T = TypeVar("T")
+MOST = 1 << 19  # values that are taken of one parameter
 
 
 class Backend(Protocol):
@@ -79,8 +80,10 @@ class Backend(Protocol):
     def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
         """The model with what was written: the same object where targets are its own memory, else a new one."""
 
-    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
-        """Some values of each of these parameters, evenly spaced, and how many the parameter has.
+    def parameter_samples(
+        self, model: Model, names: Iterable[str], *, most: int = MOST
+    ) -> Mapping[str, tuple[Array, int]]:
+        """Some values of each of these parameters, about `most`, evenly spaced, and how many the parameter has.
 
         Left out: names the model does not have, complex parameters and those without memory.
         """

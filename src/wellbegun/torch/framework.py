@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from wellbegun import huggingface
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import Batch, Loss, Model, Session, Trainer
+from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer
 from wellbegun.errors import TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.materialize import Target
@@ -31,7 +31,6 @@ from wellbegun.torch.training import TorchTrainer
 
 T = TypeVar("T")
 LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
-_MOST = 1 << 19  # values that are taken of one parameter
 
 
 class TorchBackend:
@@ -82,7 +81,9 @@ class TorchBackend:
         torch.clear_autocast_cache()  # it may hold casts of values before
         return model  # whose own memory they are
 
-    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+    def parameter_samples(
+        self, model: Model, names: Iterable[str], *, most: int = MOST
+    ) -> Mapping[str, tuple[Array, int]]:
         """Of what this process holds."""
         tensors = visible(check_model(model))
         samples: dict[str, tuple[Array, int]] = {}
@@ -91,7 +92,7 @@ class TorchBackend:
             if tensor is None or tensor.is_meta or not tensor.is_floating_point():
                 continue
             local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-            samples[name] = TensorHandle(local).entries(_MOST).astype(np.float64), tensor.numel()
+            samples[name] = TensorHandle(local).entries(most).astype(np.float64), tensor.numel()
         return samples
 
     # ------------------------------------------------------------------ files and texts
