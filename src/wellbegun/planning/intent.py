@@ -147,7 +147,7 @@ class Evidence:
         if role.role in _SCALES or slot == "norm_scale":
             usual = held.what == "random" or abs(held.mean - role.unit) < 1e-6
             return "" if usual else f"where {role.unit:g} leaves a signal as it is"
-        if held.what == "zero" and role.role in _ADDED:
+        if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
             return ""
         if held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
             return self._smaller(role, held)
