@@ -26,6 +26,7 @@ _SMALL, _LARGE = 128, 256  # reflections in a panel, below and from this many co
 _COLUMNS = 512  # that one thread multiplies at once; the same for any number of threads, and so are the bits
 _ROOM = 1 << 20  # bytes of a product that a thread keeps room for
 _own = threading.local()
+_DRAWN = 1 << 12  # numbers that are drawn at once for small blocks: a channel's window has nine
 _LEAF = 16  # size of blocks that are inverted as they are
 
 
@@ -44,20 +45,23 @@ def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any,
     blocks, rows, columns = law.matrices(shape)
     long, short = max(rows, columns), min(rows, columns)
 
-    def matrix_of(block: int) -> Array:
-        normals = draw(block * long * short, long * short).reshape(short, long)
+    def matrix_of(normals: Array) -> Array:
         matrix = haar(normals, inline if blocks > 1 else run) if short else normals.T
         return matrix if rows >= columns else matrix.T
 
     with single_threaded():
         if blocks == 1:
-            return matrix_of(0).reshape(shape)
+            return matrix_of(draw(0, long * short).reshape(short, long)).reshape(shape)
         stacked = np.empty((blocks, rows, columns), dtype)
+        together = max(_DRAWN // max(long * short, 1), 1)
 
-        def make(block: int) -> None:
-            stacked[block] = matrix_of(block)
+        def make(first: int) -> None:
+            count = min(together, blocks - first)
+            drawn = draw(first * long * short, count * long * short).reshape(count, short, long)
+            for place, normals in enumerate(drawn):
+                stacked[first + place] = matrix_of(normals)
 
-        run(make, range(blocks))
+        run(make, range(0, blocks, together))
     return stacked.reshape(shape)
 
 

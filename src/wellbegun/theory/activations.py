@@ -100,10 +100,10 @@ _GRID = np.concatenate([np.linspace(-8, 8, 161), [-0.5, 1e-3, -1e-3, 0.77]])
 
 
 @functools.cache
-def _references() -> Mapping[str, Array]:
-    """Values of the named activations."""
+def _references() -> tuple[list[str], Array]:
+    """Named activations, and the values of each in a row."""
     with np.errstate(all="ignore"):
-        return {name: known(_GRID) for name, known in ACTIVATIONS.items()}
+        return list(ACTIVATIONS), np.stack([known(_GRID) for known in ACTIVATIONS.values()])
 
 
 def identify(function: Function) -> tuple[str, float] | None:
@@ -120,12 +120,17 @@ def identify(function: Function) -> tuple[str, float] | None:
     if values.shape != _GRID.shape or not np.isfinite(values).all():
         return None
     up, down = float(values[160] / 8), float(values[0] / -8)
-    if np.allclose(values, np.where(_GRID > 0, up * _GRID, down * _GRID), rtol=1e-5, atol=1e-6):
+    if _close(values, np.where(_GRID > 0, up * _GRID, down * _GRID), 1e-6).all():
         return _homogeneous(up, down)
-    for name, reference in _references().items():
-        if np.allclose(values, reference, rtol=1e-5, atol=1e-5):
-            return name, 0.0
-    return None
+    names, references = _references()
+    same = _close(values, references, 1e-5).all(axis=1)
+    return (names[int(same.argmax())], 0.0) if same.any() else None
+
+
+def _close(values: Array, references: Array, tolerance: float) -> Array:
+    """Where finite values are equal, but for single precision; `np.isclose` takes ten times as long on a few."""
+    close: Array = np.abs(values - references) <= tolerance + 1e-5 * np.abs(references)
+    return close
 
 
 def frequency(function: Function) -> float | None:
