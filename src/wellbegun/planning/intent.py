@@ -132,12 +132,14 @@ class Evidence:
 
         `every`: all stays; else what would leave units equal, or a layer silent, does not.
         """
-        for name, held in self.held.items():
-            role = self.roles[name]
-            told = "" if self.doubt else self._deviation(role, held)
-            if told:
-                fault = "" if every else self._fault(role, held)
-                yield name, f"{held} {told}{fault and f', but {fault}'}", not fault
+        told = {} if self.doubt else {name: self._deviation(self.roles[name], held) for name, held in self.held.items()}
+        faults = {name: "" if every else self._fault(self.roles[name], self.held[name]) for name in told if told[name]}
+        unset = {_module(name) for name, fault in faults.items() if fault and self.held[name].what == "zero"}
+        for name, fault in faults.items():
+            held = self.held[name]
+            if not fault and not every and held.what == "zero" and _module(name) in unset:
+                fault = "other weights beside it were never set"
+            yield name, f"{held} {told[name]}{fault and f', but {fault}'}", not fault
 
     def _deviation(self, role: Role, held: Held) -> str:
         """How a parameter differs from what is usual; "" if it does not."""
@@ -220,6 +222,11 @@ def _keeps_zero(operation: Operation) -> bool:
     if operation.kind == "pointwise" and operation.function is not None:
         return bool(np.asarray(operation.function(np.zeros(1))).ravel()[0] == 0)
     return operation.kind in ("move", "scale", "gate", "norm", "pool", "mean", "split")
+
+
+def _module(name: str) -> str:
+    """Path of the module that holds a parameter."""
+    return name.rpartition(".")[0]
 
 
 def _slot(p: Parameter) -> str:
