@@ -324,7 +324,7 @@ def test_resuming_another_race_tells_what_differs(tmp_path: Path) -> None:
     race({"a": "auto"}, mlp, "digits", resume=path, steps=2)
     before = path.read_bytes()
     cases: list[tuple[Any, Any, Any, dict[str, Any], str]] = [
-        ({"a": "classic"}, mlp, "digits", {}, r"candidates: a \('recipe auto@1' there, 'recipe classic@1' now\)"),
+        ({"a": "classic"}, mlp, "digits", {}, r"candidates: a \('recipe auto@2' there, 'recipe classic@1' now\)"),
         ({"a": "auto"}, mlp, "digits", {"steps": 3}, "steps: 2 there, 3 now"),
         ({"a": "auto"}, mlp, "digits", {"rates": [1e-3]}, r"rates: \[0.003, 0.01\] there, \[0.001\] now"),
         ({"a": "auto"}, deep, "digits", {}, "model: 'Sequential with 2,410 parameters"),

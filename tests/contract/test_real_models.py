@@ -326,7 +326,7 @@ LOUD = {"clip"}
 
 
 def started(model: nn.Module, batch: Any, **options: Any) -> None:
-    """auto@1: every parameter accounted for, healthy forward and backward, first loss near chance."""
+    """auto@2: every parameter accounted for, healthy forward and backward, first loss near chance."""
     result = wb.initialize(model, batch, seed=0, **options)
     assert set(dict(model.named_parameters(remove_duplicate=False))) <= {entry.name for entry in result.plan.entries}
     assert all(torch.isfinite(tensor).all() for tensor in model.parameters())

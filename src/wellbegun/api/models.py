@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -18,7 +19,7 @@ from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import Analysis, ModelGraph
 from wellbegun.health import Health, examine
 from wellbegun.materialize import Ledger, fill_targets
-from wellbegun.planning import Method, Plan, SignalPropagation, make_plan, overrides_of, propagation, recipe_of
+from wellbegun.planning import SAMPLE, Method, Plan, SignalPropagation, make_plan, overrides_of, propagation, recipe_of
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
 
@@ -56,6 +57,7 @@ def plan(
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
     strict: bool = False,
+    intent: str = "auto",
     progress: Progress | None = None,
 ) -> Plan:
     """Decide what every parameter of a model gets, before anything is written.
@@ -68,7 +70,7 @@ def plan(
         batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
             as (32, 3, 32, 32). May be left out if the first layer tells the shape.
         recipe: Name of a recipe: "auto" (orthogonal at an operating point found from the graph), "classic" (the
-            textbook scheme for each nonlinearity), or a published one such as "gpt2"; "auto@1" names the version. Or a
+            textbook scheme for each nonlinearity), or a published one such as "gpt2"; "auto@2" names the version. Or a
             `wellbegun.planning.Method` of your own.
         rules: What is to differ from the recipe: a list of (pattern, scheme) pairs, `Rule`s or dicts with the arguments
             of `Rule`; or a dict pattern -> scheme; or the path of a .toml file with [[rule]] tables. The pattern is a
@@ -83,6 +85,11 @@ def plan(
             so does one that is used in a way that is not understood; notes of the plan name them. What was to stay and
             holds nothing (the meta device, or nan after `to_empty`) is filled: factors with 1, vectors with 0, all else
             with N(0, 0.02).
+        intent: What becomes of values that were put there on purpose, as a comparison with the constructor's law of the
+            layer shows (constants, patterns, zeros where a layer starts random, sizes far from all others): "keep"
+            leaves them, "overwrite" does not look; "auto" leaves them, under the recipe "auto", unless they would make
+            units equal or silence a layer. The plan says of each what was there. Parameters that a rule decides, or
+            that `only` names in full, are filled.
         progress: Called as progress(done, all, what) before each module of the traced run.
     Returns:
         A `Plan`: for each parameter its scheme, law, role, reason and source. `wb.explain(plan, name)` tells everything
@@ -104,6 +111,7 @@ def plan(
     progress_of("plan", progress)
     asked = overrides_of(_rules(rules), exclude, only)
     told: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
+    told["intent"] = intent
     return _decide(find(model), model, batch, progress, **told)[1]
 
 
@@ -113,7 +121,8 @@ def _decide(
 ) -> tuple[ModelGraph, Plan]:
     """Trace and plan. The rules are checked already: a bad one is told before the model is run."""
     graph = Analysis.of(backend.trace(model, batch, gather=gather, progress=progress))
-    return graph, backend.agree(model, make_plan(graph, **asked))
+    samples = partial(backend.parameter_samples, model, most=SAMPLE)
+    return graph, backend.agree(model, make_plan(graph, samples=samples, **asked))
 
 
 def _rules(rules: Any) -> Any:
@@ -134,6 +143,7 @@ def initialize(
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
     strict: bool = False,
+    intent: str = "auto",
     calibrate: bool = True,
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
@@ -143,7 +153,7 @@ def initialize(
     """Plan, fill and probe: every parameter gets its value exactly once, and the result says how healthy the model is.
 
     Args:
-        model, batch, recipe, rules, exclude, only, frozen, seed, strict: As for `plan`.
+        model, batch, recipe, rules, exclude, only, frozen, seed, strict, intent: As for `plan`.
         calibrate: Whether methods that measure do so on the batch, if it is data and not a shape: recipes that state
             targets, such as "auto", are corrected. What comes of it is in the plan, which needs no batch to be carried
             out again.
@@ -170,6 +180,7 @@ def initialize(
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
     method = recipe_of(recipe)
     told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
+    told["intent"] = intent
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
 
     def write(

@@ -8,7 +8,7 @@ them out, in place or by substituting values.
 
 from wellbegun.backend.align import Alignment
 from wellbegun.backend.find import FILES, KNOWN, MODELS, belongs, default, find, named
-from wellbegun.backend.framework import Backend
+from wellbegun.backend.framework import MOST, Backend
 from wellbegun.backend.functional import FunctionalSession
 from wellbegun.backend.hosted import HostedHandle
 from wellbegun.backend.knowledge import Knowledge
@@ -64,6 +64,7 @@ __all__ = [
     "FILES",
     "KNOWN",
     "MODELS",
+    "MOST",
     "Alignment",
     "Attended",
     "Backend",

@@ -14,6 +14,7 @@ from wellbegun.materialize import Target
 from wellbegun.planning import Plan
 
 T = TypeVar("T")
+MOST = 1 << 19  # values that are taken of one parameter
 
 
 class Backend(Protocol):
@@ -82,8 +83,10 @@ class Backend(Protocol):
     def undone(self, model: Model) -> AbstractContextManager[None]:
         """If the body raises, of whatever kind, the model holds again what it held: values, and their versions."""
 
-    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
-        """Some values of each of these parameters, evenly spaced, and how many the parameter has.
+    def parameter_samples(
+        self, model: Model, names: Iterable[str], *, most: int = MOST
+    ) -> Mapping[str, tuple[Array, int]]:
+        """Some values of each of these parameters, about `most`, evenly spaced, and how many the parameter has.
 
         Left out: names the model does not have, complex parameters and those without memory.
         """

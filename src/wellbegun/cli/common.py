@@ -51,6 +51,10 @@ RuleFile = Annotated[
 Only = Annotated[list[str] | None, typer.Option("--only", help="Glob of parameters to plan; all others are left.")]
 Excludes = Annotated[list[str] | None, typer.Option("--exclude", "-x", help="Glob of parameters to leave as they are.")]
 Frozen = Annotated[Literal["keep", "fill"], typer.Option("--frozen", help="What to do with frozen parameters.")]
+Intent = Annotated[
+    Literal["auto", "keep", "overwrite"],
+    typer.Option("--intent", help="What becomes of values that were constructed on purpose."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="What nothing can be said of is an error, and not a note.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")

@@ -16,6 +16,7 @@ from wellbegun.cli.common import (
     Frozen,
     Html,
     Inputs,
+    Intent,
     ModelText,
     Only,
     RecipeName,
@@ -55,6 +56,7 @@ def plan_command(
     frozen: Frozen = "keep",
     seed: Seed = None,
     strict: Strict = False,
+    intent: Intent = "auto",
     explain: Annotated[
         str | None, typer.Option("--explain", metavar="NAME", help="Show everything about this parameter instead.")
     ] = None,
@@ -81,7 +83,7 @@ def plan_command(
         def decide(name: str, number: int | None) -> Plan:
             with working() as progress:
                 options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": number}
-                return api.plan(built, batch, progress=progress, strict=strict, **options)
+                return api.plan(built, batch, progress=progress, strict=strict, intent=intent, **options)
 
         found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
         shown: Plan | PlanDiff | Explanation = found
@@ -122,6 +124,7 @@ def init_command(
     frozen: Frozen = "keep",
     seed: Seed = None,
     strict: Strict = False,
+    intent: Intent = "auto",
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
     ] = None,
@@ -142,7 +145,7 @@ def init_command(
             if known is None:
                 options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
                 options |= loss_of(built, targets)
-                found = api.initialize(built, batch, progress=progress, strict=strict, **options)
+                found = api.initialize(built, batch, progress=progress, strict=strict, intent=intent, **options)
                 decided, ledger, health = found.plan, found.ledger, found.health
             else:
                 decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill")).ledger

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import Batch, Loss, Model, Session, Trainer
+from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer
 from wellbegun.engine import Job, write
 from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.graph import ModelGraph, Parameter
@@ -26,7 +26,6 @@ from wellbegun.materialize.target import storage_of
 from wellbegun.planning import Plan
 
 T = TypeVar("T")
-_MOST = 1 << 19  # values that are taken of one parameter
 
 
 class JaxBackend:
@@ -83,12 +82,14 @@ class JaxBackend:
                 variable.set_value(value)
             raise
 
-    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+    def parameter_samples(
+        self, model: Model, names: Iterable[str], *, most: int = MOST
+    ) -> Mapping[str, tuple[Array, int]]:
         values = {slot.name: slot.variable.get_value() for slot in slots_of(model)}
         known = ((name, values.get(name)) for name in names)
         real = ((n, a) for n, a in known if isinstance(a, jax.Array) and jnp.issubdtype(a.dtype, jnp.floating))
         flat = ((name, np.asarray(array).reshape(-1)) for name, array in real)
-        return {name: (a[:: max(1, a.size // _MOST)].astype(np.float64), a.size) for name, a in flat}
+        return {name: (a[:: max(1, a.size // most)].astype(np.float64), a.size) for name, a in flat}
 
     # ------------------------------------------------------------------ files and texts
     def read_batch(self, path: Path) -> object:

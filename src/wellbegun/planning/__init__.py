@@ -2,6 +2,7 @@
 
 from wellbegun.planning.difference import Change, PlanDiff, diff
 from wellbegun.planning.explanation import Explanation, explain
+from wellbegun.planning.intent import SAMPLE
 from wellbegun.planning.method import KEEP, Choice, Method, Refine
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
@@ -12,6 +13,7 @@ from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_ta
 __all__ = [
     "KEEP",
     "RECIPES",
+    "SAMPLE",
     "Change",
     "Choice",
     "Entry",

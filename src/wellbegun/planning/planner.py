@@ -1,6 +1,6 @@
 """Roles + recipe + rules -> plan. Names, shapes and operations only; no tensor comes here."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
@@ -9,11 +9,12 @@ from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, Wellbegu
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
+from wellbegun.planning.intent import INTENTS, Evidence, Samples
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import recipe_of
 from wellbegun.planning.reparametrized import share_of
-from wellbegun.planning.rules import overrides_of
+from wellbegun.planning.rules import Overrides, overrides_of
 from wellbegun.planning.selection import Selection, select
 from wellbegun.planning.unsaid import Unsaid
 from wellbegun.schemes import Scheme
@@ -33,15 +34,20 @@ def make_plan(
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
     strict: bool = False,
+    intent: str = "auto",
+    samples: Callable[[Iterable[str]], Samples] | None = None,
 ) -> Plan:
-    """Decide for every parameter; see `wellbegun.plan` for the arguments."""
+    """Decide for every parameter; see `wellbegun.plan` for the arguments. `samples` tells what parameters hold."""
     truth("plan", "strict", strict)
     chosen, asked = recipe_of(recipe), overrides_of(rules, exclude, only)
     number = fresh_seed() if seed is None else seed_of("plan", seed)
     choice("plan", "frozen", frozen, FROZEN)
+    choice("plan", "intent", intent, INTENTS)
     graph = Analysis.of(graph)
     roles = roles_of(graph)
     selected = select(graph, roles, asked, frozen)
+    mind = intent == "keep" or (intent == "auto" and getattr(chosen, "minds", False))
+    noted, meant = _intended(graph, roles, selected, asked, samples, intent) if mind and samples else ((), {})
     taken = frozenset(name for name, selection in selected.items() if selection.by)
     choices = _choices(chosen, graph, roles, taken)
     entries: list[Entry] = []
@@ -52,15 +58,42 @@ def make_plan(
             continue
         role, selection = roles[name], selected[name]
         try:
-            entries.append(_decided(parameter, role, selection, chosen.full_name, choices, unsaid))
+            entry = _decided(parameter, role, selection, chosen.full_name, choices, unsaid)
+            entries.append(replace(entry, reason=entry.reason + meant.get(name, "")))
         except WellbegunError as error:
             problems.append(f"{name}: {error}")
     if problems:
         raise RuleError(_listed(problems))
     if strict and unsaid:
         raise RuleError(unsaid.refused())
-    notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *_kept_notes(entries, graph, chosen.full_name))
+    kept = _kept_notes(entries, graph, chosen.full_name)
+    notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *noted, *kept)
     return Plan(tuple(entries), chosen.full_name, number, notes).consistent()
+
+
+def _intended(
+    graph: Analysis,
+    roles: Mapping[str, Role],
+    selected: dict[str, Selection],
+    asked: Overrides,
+    samples: Callable[[Iterable[str]], Samples],
+    intent: str,
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Let what was constructed on purpose stay, unless the user decides; notes, and what else reasons say of a name."""
+    evidence = Evidence(graph, roles, samples(roles))
+    if evidence.doubt:
+        return (f"Nothing that the model holds counts as put there on purpose: {evidence.doubt}.",), {}
+    meant = dict[str, str]()
+    for name, what, stays in evidence.purposes(every=intent == "keep"):
+        if selected[name].by or name in (asked.only or ()):  # what is named in full is asked for
+            continue
+        if stays:
+            selected[name] = Selection("intent", f"holds {what}: kept")
+        else:
+            meant[name] = f"; held {what}: not kept"
+    kept = [name for name, selection in selected.items() if selection.by == "intent"]
+    more = "intent='overwrite' fills them too"
+    return (f"Kept, because their values were put there on purpose ({more}): {_few(kept)}.",) if kept else (), meant
 
 
 def _decided(

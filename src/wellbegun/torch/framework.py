@@ -15,7 +15,7 @@ from torch.nn import functional
 from wellbegun import huggingface
 from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import Batch, Loss, Model, Session, Trainer
+from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.materialize import Target
@@ -34,7 +34,6 @@ from wellbegun.torch.training import TorchTrainer
 
 T = TypeVar("T")
 LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
-_MOST = 1 << 19  # values that are taken of one parameter
 
 
 class TorchBackend:
@@ -88,7 +87,9 @@ class TorchBackend:
     def undone(self, model: Model) -> AbstractContextManager[None]:
         return undone(check_model(model))
 
-    def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
+    def parameter_samples(
+        self, model: Model, names: Iterable[str], *, most: int = MOST
+    ) -> Mapping[str, tuple[Array, int]]:
         """Of what this process holds."""
         tensors = visible(check_model(model))
         samples: dict[str, tuple[Array, int]] = {}
@@ -97,7 +98,7 @@ class TorchBackend:
             if tensor is None or tensor.is_meta or not tensor.is_floating_point():
                 continue
             local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-            samples[name] = TensorHandle(local).entries(_MOST).astype(np.float64), tensor.numel()
+            samples[name] = TensorHandle(local).entries(most).astype(np.float64), tensor.numel()
         return samples
 
     # ------------------------------------------------------------------ files and texts

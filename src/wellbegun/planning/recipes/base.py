@@ -51,6 +51,7 @@ class Recipe(NamedTuple):
     needs: tuple[str, ...] = ()  # roles without which the recipe is not what its name says
     # choices that depend on the whole model, given the parameters somebody else decides; they go before those by role
     solve: Solver | None = None
+    minds: bool = False  # whether what was constructed on purpose stays unless the user says otherwise
 
     @property
     def full_name(self) -> str:

@@ -45,8 +45,8 @@ def fragment(item: Any) -> str:
     """HTML of a plan, health, ledger, signal propagation, explanation, difference, race or result.
 
     >>> from wellbegun.planning import Plan
-    >>> found = fragment(Plan((), "auto@1", 0))
-    >>> "auto@1" in found, "<script" in found
+    >>> found = fragment(Plan((), "auto@2", 0))
+    >>> "auto@2" in found, "<script" in found
     (True, False)
     """
     render = _RENDERERS.get(type(item))

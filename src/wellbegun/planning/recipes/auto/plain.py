@@ -1,4 +1,4 @@
-"""auto@1 for layers in series: which see an odd function of the one before, and how large their signals may be."""
+"""auto@2 for layers in series: which see an odd function of the one before, and how large their signals may be."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""auto@1 for parameters that are no weights of a product: tables, biases, norms, recurrent layers."""
+"""auto@2 for parameters that are no weights of a product: tables, biases, norms, recurrent layers."""
 
 import math
 from collections.abc import Mapping

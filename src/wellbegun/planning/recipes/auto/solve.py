@@ -1,4 +1,4 @@
-"""auto@1 for weights: from what comes in and what should go out to the gain of an orthogonal matrix."""
+"""auto@2 for weights: from what comes in and what should go out to the gain of an orthogonal matrix."""
 
 import math
 from collections.abc import Mapping

@@ -1,0 +1,234 @@
+"""What was constructed on purpose: values that are not what their layer, or the model as a whole, starts with.
+
+A sample of each parameter is compared with the constructor's law of its layer type, never its name with a list. Values
+that are all alike, follow a pattern, lie off centre or are far from the usual size were put there by somebody. Where
+most of a model looks like memory that nothing was written to, or like trained weights, nothing is evidence.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from wellbegun._typing import Array
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Parameter, Role
+from wellbegun.schemes import Scheme, fan_in_uniform, normal, ones, zeros
+
+INTENTS = ("auto", "keep", "overwrite")
+SAMPLE = 4096  # values that are looked at of each parameter
+FAR = 8.0  # ratio of sizes from which a random tensor was scaled on purpose
+FLAT = 1e-3  # change of a function over 4 units that is none
+_OFF = 2.0  # means beyond so many standard deviations are no accident
+_SMOOTH = 0.5  # correlation of neighbours from which values follow a pattern
+_LEAST = 8  # values from which chance does not make a pattern
+
+Samples = Mapping[str, tuple[Array, int]]
+What = Literal["nothing", "zero", "constant", "pattern", "smooth", "off centre", "random"]
+
+# what layers start with, by what they use a parameter for: the constructor's law
+CONSTRUCTED: Mapping[str, Scheme] = MappingProxyType(
+    {"weight": fan_in_uniform(), "table": normal(std=1.0), "norm_scale": ones(), "norm_shift": zeros()}
+)
+_SCALES = frozenset({"norm_scale", "multiplier", "residual_scale", "distance_scale"})
+_ADDED = frozenset({"bias", "norm_shift", "recurrent_bias", "recurrent_bias_input", "time_step_bias"})  # 0, or near it
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a parameter holds, told from a sample."""
+
+    what: What
+    size: float  # RMS
+    mean: float
+
+    def __str__(self) -> str:
+        if self.what in ("zero", "nothing"):
+            return self.what
+        number = self.mean if self.what in ("constant", "off centre") else self.size
+        return {
+            "constant": f"the constant {number:.4g}",
+            "pattern": f"a pattern of RMS {number:.2g}",
+            "smooth": f"a pattern of RMS {number:.2g}",
+            "off centre": f"values around {number:.2g}",
+            "random": f"random values of RMS {number:.2g}",
+        }[self.what]
+
+
+def held_of(values: Array) -> Held:
+    """What a sample shows.
+
+    >>> str(held_of(np.full(4, -4.5))), str(held_of(np.linspace(3, 6, 12)))
+    ('the constant -4.5', 'a pattern of RMS 4.6')
+    >>> held_of(np.random.default_rng(0).uniform(-1, 1, 99)).what
+    'random'
+    """
+    if not values.size or not np.isfinite(values).all():
+        return Held("nothing", 0.0, 0.0)
+    mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
+    return Held(_what(values, mean, size), size, mean)
+
+
+def _what(values: Array, mean: float, size: float) -> What:
+    if size == 0:
+        return "zero"
+    if np.ptp(values) == 0:
+        return "constant"
+    spread = float(values.std())
+    few = len(values) < _LEAST
+    if not few and (pattern := _pattern(values, spread)):
+        return pattern
+    return "off centre" if abs(mean) > (10 if few else _OFF) * spread else "random"
+
+
+def _pattern(values: Array, spread: float) -> Literal["", "pattern", "smooth"]:
+    """Whether there are few numbers, or one of them often, or each is near the one before."""
+    numbers, counts = np.unique(values, return_counts=True)
+    if len(numbers) <= len(values) / 4 or counts.max() >= max(len(values) / 8, 3):
+        return "pattern"
+    centred = (values - values.mean()) / spread
+    smooth = float((centred[1:] * centred[:-1]).mean()) > max(_SMOOTH, 3 / math.sqrt(len(values)))
+    return "smooth" if smooth else ""
+
+
+# ---------------------------------------------------------------------- across the model
+class Evidence:
+    """What all parameters of a model hold, and what is usual there."""
+
+    def __init__(self, graph: Analysis, roles: Mapping[str, Role], samples: Samples) -> None:
+        self.graph, self.roles = graph, roles
+        self.held = {name: held_of(values) for name, (values, _) in samples.items() if name in roles}
+        self.doubt = self._doubt()
+        self._usual: dict[str, list[tuple[float, float]]] = {}  # use in a layer -> sizes, and in units of its law
+        for name, held in self.held.items():
+            if held.what == "random" and (law := self._law_size(roles[name].parameter)):
+                self._usual.setdefault(_slot(roles[name].parameter), []).append((held.size, held.size / law))
+
+    def _doubt(self) -> str:
+        """Why nothing in this model is evidence; "" where it is."""
+        drawn = [held for name, held in self.held.items() if _slot(self.roles[name].parameter) in ("weight", "table")]
+        scales = [held for name, held in self.held.items() if _slot(self.roles[name].parameter) == "norm_scale"]
+        empty = [held for held in drawn if held.what != "random" or not 1e-12 < held.size < 1e6]
+        if len(drawn) > 1 and len(empty) > len(drawn) / 2:
+            return "most of its layers hold what no constructor writes, as memory does that nothing was written to"
+        if scales and sum(held.what in ("random", "off centre", "nothing") for held in scales) > len(scales) / 2:
+            return "its normalizations are not as constructed: it was trained, or its memory is used a second time"
+        return ""
+
+    def _law_size(self, p: Parameter) -> float:
+        """RMS of the constructor's law; 0 if it is not known."""
+        if p.own is None or p.own.layout is None or p.own.slot not in ("weight", "table"):
+            return 0.0
+        moments = (
+            CONSTRUCTED[p.own.slot].law(p.shape, layout=p.own.layout).moments(p.own.layout.canonical_shape(p.shape))
+        )
+        return math.sqrt(moments.variance)
+
+    def purposes(self, *, every: bool) -> Iterator[tuple[str, str, bool]]:
+        """(name, what was there and what is usual, whether it stays) for all that was constructed on purpose.
+
+        `every`: all stays; else what would leave units equal, or a layer silent, does not.
+        """
+        told = {} if self.doubt else {name: self._deviation(self.roles[name], held) for name, held in self.held.items()}
+        faults = {name: "" if every else self._fault(self.roles[name], self.held[name]) for name in told if told[name]}
+        unset = {_module(name) for name, fault in faults.items() if fault and self.held[name].what == "zero"}
+        for name, fault in faults.items():
+            held = self.held[name]
+            if not fault and not every and held.what == "zero" and _module(name) in unset:
+                fault = "other weights beside it were never set"
+            yield name, f"{held} {told[name]}{fault and f', but {fault}'}", not fault
+
+    def _deviation(self, role: Role, held: Held) -> str:
+        """How a parameter differs from what is usual; "" if it does not."""
+        slot, layer = _slot(role.parameter), role.parameter.owner
+        if held.what == "nothing" or role.role in ("unused", "unknown"):
+            return ""
+        if role.role in _SCALES or slot == "norm_scale":
+            usual = held.what == "random" or abs(held.mean - role.unit) < 1e-6
+            return "" if usual else f"where {role.unit:g} leaves a signal as it is"
+        if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
+            return ""
+        if held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
+            return self._smaller(role, held)
+        return f"where a {layer} starts otherwise" if slot else "that nobody but its author chose"
+
+    def _drawn(self, role: Role, held: Held) -> bool:
+        """Whether one number, or a few near each other, may have been drawn at random."""
+        if role.role not in _ADDED:
+            single = held.what == "constant" and math.prod(role.parameter.shape) == 1
+            return single and role.layout is not None and role.is_weight and role.met is not None
+        beside = role.beside
+        if _slot(role.parameter) != "bias" or beside is None or beside.layout is None:
+            return False
+        single = held.what == "off centre" or (held.what == "constant" and math.prod(role.parameter.shape) == 1)
+        fan_in = beside.layout.fans(beside.parameter.shape).fan_in
+        return single and abs(held.mean) <= 1.001 / math.sqrt(max(fan_in, 1))
+
+    def _smaller(self, role: Role, held: Held) -> str:
+        """Random values far below the size of their law, and what is usual for their kind here, in a layer that ends
+        the model or a branch; in others, and above, a size like that is a fault."""
+        slot, law = _slot(role.parameter), self._law_size(role.parameter)
+        sizes = self._usual.get(slot, ())
+        if not law or not sizes or not (role.role == "readout" or role.ends_branch):
+            return ""
+        expected = (law, median(size for size, _ in sizes), law * median(gain for _, gain in sizes))
+        small = all(held.size * FAR < one for one in expected)
+        return f"where those of a {role.parameter.owner} are of order {expected[2]:.2g} here" if small else ""
+
+    def _fault(self, role: Role, held: Held) -> str:
+        """Why values cannot be meant; "" if they can."""
+        if role.role == "bias" and held.what in ("constant", "off centre") and self._flat(role, held.mean):
+            return "what follows does not respond there"
+        if role.operation < 0 or role.layout is None or role.role in _ADDED | _SCALES:
+            return ""
+        if held.what == "constant" and _slot(role.parameter) == "weight":
+            return "units that are all alike learn alike"
+        operation = self.graph.operations[role.operation]
+        if held.what != "zero" or operation.kind not in (*WEIGHTED, "lookup"):
+            return ""
+        first = bool(operation.inputs) and self.graph.made(self.graph.plain(operation.inputs[0])) < 0
+        if (first and role.role != "readout") or self._silences(operation.outputs[0]):
+            return "nothing of the signal would be left behind it"
+        return ""
+
+    def _flat(self, role: Role, value: float) -> bool:
+        """Whether the activation that a bias is before hardly changes around a value."""
+        met = role.beside.met if role.beside is not None else None
+        if met is None or met.function is None:
+            return False
+        low, high = np.asarray(met.function(np.array([value - 2, value + 2])), np.float64)
+        return bool(abs(high - low) < FLAT)
+
+    def _silences(self, value: int) -> bool:
+        """Whether another weight reads nothing but a value that is 0."""
+        found, waiting = set[int](), [value]
+        while waiting:
+            for reader in self.graph.consumers.get(waiting.pop(), ()):
+                if reader.kind in WEIGHTED:
+                    return True
+                if reader.index not in found and _keeps_zero(reader):
+                    found.add(reader.index)
+                    waiting.extend(reader.outputs)
+        return False
+
+
+def _keeps_zero(operation: Operation) -> bool:
+    """Whether what an operation gives says nothing of the signal where one of its inputs is 0."""
+    if operation.kind == "shift":
+        return bool(operation.uses)
+    if operation.kind == "pointwise" and operation.function is not None:
+        return bool(np.asarray(operation.function(np.zeros(1))).ravel()[0] == 0)
+    return operation.kind in ("move", "scale", "gate", "norm", "pool", "mean", "split")
+
+
+def _module(name: str) -> str:
+    """Path of the module that holds a parameter."""
+    return name.rpartition(".")[0]
+
+
+def _slot(p: Parameter) -> str:
+    """What a layer of the framework's own uses a parameter for; "" for parameters of the user's own."""
+    return p.own.slot if p.own is not None else ""
