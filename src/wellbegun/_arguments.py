@@ -85,6 +85,12 @@ def function(owner: str, argument: str, value: object, allowed: str) -> None:
         raise ArgumentTypeError(message(owner, argument, f"{allowed}, or None", value))
 
 
+def truth(owner: str, argument: str, value: object) -> None:
+    """Raise unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(message(owner, argument, "True or False", value))
+
+
 def progress_of(owner: str, value: object) -> None:
     """What is told of the steps of something long, or None."""
     function(owner, "progress", value, "a function of (done, all, what)")

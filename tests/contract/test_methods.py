@@ -155,7 +155,7 @@ def test_a_refinement_that_fails_leaves_the_model_as_planned(error: type[BaseExc
     assert equal(expected, model)
 
 
-def test_a_parameter_that_a_method_leaves_out_needs_a_rule() -> None:
+def test_a_parameter_that_a_method_leaves_out_is_kept() -> None:
     class Half(Own):
         def choose(self, graph: Any, roles: Any, decided: Any) -> Any:
             chosen = super().choose(graph, roles, decided)
@@ -163,7 +163,8 @@ def test_a_parameter_that_a_method_leaves_out_needs_a_rule() -> None:
             return chosen
 
     with pytest.raises(wb.errors.RuleError, match=r"0.bias: is used in a way own@3 has no rule"):
-        wb.plan(mlp(), (2, 24), recipe=Half(None), seed=0)
+        wb.plan(mlp(), (2, 24), recipe=Half(None), seed=0, strict=True)
+    assert wb.plan(mlp(), (2, 24), recipe=Half(None), seed=0)["0.bias"].action == "keep"
     assert wb.plan(mlp(), (2, 24), recipe=Half(None), rules=[("0.bias", "zeros")], seed=0)["0.bias"].scheme == "zeros()"
     with pytest.raises(wb.errors.ArgumentTypeError, match="plan: recipe must be a name"):
         wb.plan(mlp(), (2, 24), recipe=3, seed=0)  # type: ignore[arg-type]

@@ -183,19 +183,24 @@ UNTOLD: dict[str, tuple[Weight, dict[str, tuple[int, ...]]]] = {
 
 
 @pytest.mark.parametrize("name", UNTOLD)
-def test_what_cannot_be_told_asks_for_a_rule(name: str) -> None:
+def test_what_cannot_be_told_gets_a_safe_law_where_nothing_is_held(name: str) -> None:
     weight, shapes = UNTOLD[name]
     model = Layer(weight, **shapes)
-    with pytest.raises(RuleError, match=r"Give it a rule \('[wv]', scheme\)"):
-        wb.plan(model, (4, N), seed=0)
+    with pytest.raises(RuleError, match="nothing can be said") as caught:
+        wb.plan(model, (4, N), seed=0, strict=True)
+    plan = wb.plan(model, (4, N), seed=0)
+    assert "w" in str(caught.value)
+    assert any("safe value" in plan[key].reason for key in shapes or ("w",))  # nothing is there to be kept
     rules = [(key, "normal(std=0.1)") for key in shapes or ("w",)]
     assert wb.plan(model, (4, N), seed=0, rules=rules)["w"].law.std == 0.1
 
 
-def test_a_mask_on_meta_has_no_values_and_asks_for_a_rule() -> None:
+def test_a_mask_on_meta_has_no_values_so_a_safe_law_fills() -> None:
     model = Layer(COMPUTED["masked by a buffer"][0]).to("meta")
-    with pytest.raises(RuleError, match="Give it a rule"):
-        wb.plan(model, (4, N), seed=0)
+    with pytest.raises(RuleError, match="Give them rules"):
+        wb.plan(model, (4, N), seed=0, strict=True)
+    plan = wb.plan(model, (4, N), seed=0)
+    assert "safe value" in plan["w"].reason
 
 
 def test_rules_and_exclusions_speak_of_the_parameters() -> None:

@@ -272,8 +272,11 @@ def test_paths_that_depend_on_values_are_run_with_values() -> None:
     plan = classic_plan(Branching(), torch.ones(2, 4), rules=[("b.*", "keep")], seed=0)
     assert plan["a.weight"].scheme == HE
     assert "depends on values" in plan.notes[0]
-    with pytest.raises(RuleError, match=r"b.weight: is not used in the forward pass of this batch"):
-        classic_plan(Branching(), torch.ones(2, 4), seed=0)
+    with pytest.raises(RuleError, match=r"b.weight, b.bias: is not used in the forward pass of this batch"):
+        classic_plan(Branching(), torch.ones(2, 4), seed=0, strict=True)
+    plan = classic_plan(Branching(), torch.ones(2, 4), seed=0)
+    assert plan["b.weight"].action == plan["b.bias"].action == "fill"  # a Linear, as its own layer says
+    assert "not used by this batch" in plan["b.weight"].reason
 
 
 class Stateful(nn.Module):

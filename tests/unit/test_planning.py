@@ -92,14 +92,17 @@ def test_bad_options(options: dict, error: type[Exception], match: str) -> None:
         make_plan(model(), **{"seed": 0, **options})
 
 
-def test_a_parameter_without_a_rule_is_an_error() -> None:
+def test_what_nothing_can_be_said_of_is_kept_and_named_at_once_and_strict_refuses_it() -> None:
     extra = {
         "aux.weight": Parameter("aux.weight", (3, 3, 3), "float32"),
         "aux.bias": Parameter("aux.bias", (3,), "float32"),
     }
-    with pytest.raises(RuleError, match=r"2 parameters cannot be planned; nothing was changed") as caught:
-        make_plan(model(extra), seed=0)
-    assert "aux.weight: is not used in the forward pass of this batch" in str(caught.value)
+    with pytest.raises(RuleError, match=r"of 2 parameters nothing can be said; nothing was changed") as caught:
+        make_plan(model(extra), seed=0, strict=True)
+    assert "aux.weight, aux.bias: is not used in the forward pass of this batch" in str(caught.value)
+    plan = make_plan(model(extra), seed=0)
+    assert plan["aux.weight"].action == plan["aux.bias"].action == "keep"
+    assert [note for note in plan.notes if "aux.weight, aux.bias" in note]
     with pytest.raises(RuleError, match="the graph does not tell their roles"):
         make_plan(model(extra), rules=[("aux.*", "lecun_normal")], seed=0)
     plan = make_plan(model(extra), rules=[Rule("aux.weight", he_normal(), "kio"), ("aux.bias", "ones")], seed=0)

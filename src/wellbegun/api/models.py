@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 from wellbegun import measure
-from wellbegun._arguments import function, message, progress_of, real
+from wellbegun._arguments import function, message, progress_of, real, truth
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
@@ -52,6 +52,7 @@ def plan(
     only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
+    strict: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
     """Decide what every parameter of a model gets, before anything is written.
@@ -74,14 +75,19 @@ def plan(
         only: Globs; everything they do not match is left as it is.
         frozen: "keep" leaves parameters without requires_grad as they are, "fill" fills them too.
         seed: Integer in [0, 2**64); None draws one, which the plan records.
+        strict: Whether parameters that nothing can be said of are an error. Otherwise one that the batch does not use
+            is planned as its own layer uses it (a Linear on a path that was not taken), or stays as constructed, and
+            so does one that is used in a way that is not understood; notes of the plan name them. What was to stay and
+            holds nothing (the meta device, or nan after `to_empty`) is filled: factors with 1, vectors with 0, all else
+            with N(0, 0.02).
         progress: Called as progress(done, all, what) before each module of the traced run.
     Returns:
         A `Plan`: for each parameter its scheme, law, role, reason and source. `wb.explain(plan, name)` tells everything
         about one parameter, `wb.diff(plan, other)` where another plan decides otherwise.
     Raises:
-        RuleError: a rule or pattern that decides nothing, or parameters without a rule. ModelError: a rules file that
-        cannot be read. TraceError: the model failed on the
-        batch. ArgumentError, ArgumentTypeError: a bad argument.
+        RuleError: a rule or pattern that decides nothing, or `strict` and parameters that nothing can be said of.
+        ModelError: a rules file that cannot be read. TraceError: the model failed on the batch. ArgumentError,
+        ArgumentTypeError: a bad argument.
     Cost: one forward pass without arithmetic; the first call in a process takes about a second, in which torch loads.
 
     >>> from torch import nn
@@ -94,7 +100,8 @@ def plan(
     """
     progress_of("plan", progress)
     asked = overrides_of(_rules(rules), exclude, only)
-    return _decide(find(model), model, batch, progress, recipe=recipe, rules=asked, frozen=frozen, seed=seed)[1]
+    told: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
+    return _decide(find(model), model, batch, progress, **told)[1]
 
 
 @uncollected()
@@ -122,6 +129,7 @@ def initialize(
     only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
+    strict: bool = False,
     calibrate: bool = True,
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
@@ -131,7 +139,7 @@ def initialize(
     """Plan, fill and probe: every parameter gets its value exactly once, and the result says how healthy the model is.
 
     Args:
-        model, batch, recipe, rules, exclude, only, frozen, seed: As for `plan`.
+        model, batch, recipe, rules, exclude, only, frozen, seed, strict: As for `plan`.
         calibrate: Whether methods that measure do so on the batch, if it is data and not a shape: recipes that state
             targets, such as "auto", are corrected. What comes of it is in the plan, which needs no batch to be carried
             out again.
@@ -152,14 +160,13 @@ def initialize(
     2
     """
     judged = _judged("initialize", loss, chance, progress)
-    if not isinstance(calibrate, bool):
-        raise ArgumentTypeError(message("initialize", "calibrate", "True or False", calibrate))
+    truth("initialize", "calibrate", calibrate)
     asked, backend = overrides_of(_rules(rules), exclude, only), find(model)
     backend.prepare(model, batch)
     seed = backend.agree(model, fresh_seed() if seed is None else seed)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
     method = recipe_of(recipe)
-    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "seed": seed}
+    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
 
     def write(

@@ -47,6 +47,7 @@ RuleFile = Annotated[
 Only = Annotated[list[str] | None, typer.Option("--only", help="Glob of parameters to plan; all others are left.")]
 Excludes = Annotated[list[str] | None, typer.Option("--exclude", "-x", help="Glob of parameters to leave as they are.")]
 Frozen = Annotated[Literal["keep", "fill"], typer.Option("--frozen", help="What to do with frozen parameters.")]
+Strict = Annotated[bool, typer.Option("--strict", help="What nothing can be said of is an error, and not a note.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")
 ]

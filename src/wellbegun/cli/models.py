@@ -22,6 +22,7 @@ from wellbegun.cli.common import (
     RuleFile,
     RuleTexts,
     Seed,
+    Strict,
     app,
     asked_rules,
     folder_of,
@@ -53,6 +54,7 @@ def plan_command(
     only: Only = None,
     frozen: Frozen = "keep",
     seed: Seed = None,
+    strict: Strict = False,
     explain: Annotated[
         str | None, typer.Option("--explain", metavar="NAME", help="Show everything about this parameter instead.")
     ] = None,
@@ -79,7 +81,7 @@ def plan_command(
         def decide(name: str, number: int | None) -> Plan:
             with working() as progress:
                 options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": number}
-                return api.plan(built, batch, progress=progress, **options)
+                return api.plan(built, batch, progress=progress, strict=strict, **options)
 
         found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
         shown: Plan | PlanDiff | Explanation = found
@@ -119,6 +121,7 @@ def init_command(
     only: Only = None,
     frozen: Frozen = "keep",
     seed: Seed = None,
+    strict: Strict = False,
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
     ] = None,
@@ -140,7 +143,8 @@ def init_command(
         with working() as progress:
             if known is None:
                 options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
-                found = api.initialize(built, batch, progress=progress, **options, **loss_of(built, targets))
+                options |= loss_of(built, targets)
+                found = api.initialize(built, batch, progress=progress, strict=strict, **options)
                 decided, ledger, health = found.plan, found.ledger, found.health
             else:
                 decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill")).ledger

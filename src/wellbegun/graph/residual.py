@@ -161,8 +161,8 @@ def _sum_before(graph: Analysis, stream: int, sums: set[int]) -> int | None:
             return producer.index
         if producer.kind not in TRANSPARENT | {"pointwise"} or producer.kind in ("add", "concat"):
             return None
-        oldest = min(producer.inputs, key=graph.made)  # of a norm by hand, the signal
-        producer = graph.producers.get(oldest)
+        oldest = min(producer.inputs, key=graph.made, default=None)  # of a norm by hand, the signal
+        producer = None if oldest is None else graph.producers.get(oldest)
     return None
 
 

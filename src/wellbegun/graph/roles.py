@@ -173,6 +173,8 @@ class _Facts:
 
     def weight_beside(self, role: Role) -> str | None:
         """The weight whose output a bias is added to, in the same operation or right before."""
+        if role.operation < 0:
+            return None
         operation = self.graph.operations[role.operation]
         made = self.graph.source(operation) if operation.kind == "shift" else operation
         if made is None or made.kind not in WEIGHTED:
@@ -191,7 +193,7 @@ class _Facts:
 
 def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use], ...]) -> Role:
     if not uses:
-        return Role(parameter, "unused")
+        return _unused(parameter)
     weights = [(operation, use) for operation, use in uses if use.slot in _WEIGHTS]
     tables = [(operation, use) for operation, use in uses if use.slot == "table"]
     operation, use = min(
@@ -239,6 +241,15 @@ def _weight(facts: _Facts, parameter: Parameter, operation: Operation, use: Use)
         name = "readout"
     layout = _in_sections(facts.graph, operation, name, parameter, use.layout)
     return Role(parameter, name, layout, operation.place, first, tuple(activations))
+
+
+def _unused(parameter: Parameter) -> Role:
+    """By its own layer, if that says what it is: a layer on a path that was not taken."""
+    own = parameter.own
+    if own is None:
+        return Role(parameter, "unused")
+    role = {"weight": "hidden", "table": "embedding"}.get(own.slot) or _DIRECT[own.slot]
+    return Role(parameter, role, own.layout or _plain(parameter), zero_rows=own.zero_rows)
 
 
 _FUSED = {"query_key_value": 3, "key_value": 2, "query_key": 2, "gate_up": 2}

@@ -66,7 +66,7 @@ class Method(Protocol):
         """name@version, which plans record."""
 
     def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
-        """A choice for each parameter, by name. One that is left out needs a rule of the user's.
+        """A choice for each parameter, by name. One that is left out is kept, and said.
 
         Args:
             graph: The model.

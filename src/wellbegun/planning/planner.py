@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of
+from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, truth
 from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
@@ -15,6 +15,7 @@ from wellbegun.planning.recipes import recipe_of
 from wellbegun.planning.reparametrized import share_of
 from wellbegun.planning.rules import overrides_of
 from wellbegun.planning.selection import Selection, select
+from wellbegun.planning.unsaid import Unsaid
 from wellbegun.schemes import Scheme
 from wellbegun.streams import fresh_seed
 
@@ -31,8 +32,10 @@ def make_plan(
     only: Iterable[str] | None = None,
     frozen: str = "keep",
     seed: SupportsIndex | None = None,
+    strict: bool = False,
 ) -> Plan:
     """Decide for every parameter; see `wellbegun.plan` for the arguments."""
+    truth("plan", "strict", strict)
     chosen, asked = recipe_of(recipe), overrides_of(rules, exclude, only)
     number = fresh_seed() if seed is None else seed_of("plan", seed)
     choice("plan", "frozen", frozen, FROZEN)
@@ -42,19 +45,49 @@ def make_plan(
     taken = frozenset(name for name, selection in selected.items() if selection.by)
     choices = _choices(chosen, graph, roles, taken)
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems, unsaid = list[str](), Unsaid()
     for name, parameter in graph.parameters.items():
         if parameter.tied_to is not None:
             entries.append(_tied(name, graph))
             continue
+        role, selection = roles[name], selected[name]
         try:
-            entries.append(_entry(parameter, roles[name], selected[name], chosen.full_name, choices))
+            entries.append(_decided(parameter, role, selection, chosen.full_name, choices, unsaid))
         except WellbegunError as error:
             problems.append(f"{name}: {error}")
     if problems:
         raise RuleError(_listed(problems))
-    notes = (*graph.notes, *chosen.notes(roles), *_kept_notes(entries, graph, chosen.full_name))
+    if strict and unsaid:
+        raise RuleError(unsaid.refused())
+    notes = (*graph.notes, *chosen.notes(roles), *unsaid.notes(), *_kept_notes(entries, graph, chosen.full_name))
     return Plan(tuple(entries), chosen.full_name, number, notes).consistent()
+
+
+def _decided(
+    p: Parameter, role: Role, selection: Selection, recipe: str, choices: Mapping[str, Choice], unsaid: Unsaid
+) -> Entry:
+    """The entry of one parameter. What the user decides is carried out or refused; where nothing can be said of one, it
+    is kept, or gets a safe law if nothing is held there."""
+    picked = _pick(p.name, selection, recipe, choices)
+    if selection.by and picked is not None:
+        return _entry(p, role, selection, recipe, picked)
+    reason, decided = "", f"recipe {recipe}"
+    if picked is not None and picked.scheme != KEEP:
+        try:
+            entry = _entry(p, role, selection, recipe, picked)
+        except WellbegunError as error:
+            reason, decided = unsaid.kept(role, recipe, str(error).rstrip(".")), "nobody"
+        else:
+            alone = role.operation < 0
+            return replace(entry, reason=f"{entry.reason}; {unsaid.layer(p)}") if alone else entry
+    elif picked is None:
+        reason, decided = unsaid.kept(role, recipe), "nobody"
+    else:
+        reason = picked.reason
+    if not p.held and p.dtype in DTYPES:
+        safe, picked = unsaid.safe(p, role)
+        return _entry(p, safe, selection, recipe, picked)
+    return replace(_entry(p, role, selection, recipe, Choice(KEEP, reason)), decided_by=decided)
 
 
 def _choices(
@@ -110,32 +143,22 @@ def _tied(name: str, graph: ModelGraph) -> Entry:
     return Entry(name, p.shape, p.dtype, "tie", "tied", None, "", None, "", reason, **known)
 
 
-def _pick(name: str, role: Role, selection: Selection, recipe: str, choices: Mapping[str, Choice]) -> Choice:
+def _pick(name: str, selection: Selection, recipe: str, choices: Mapping[str, Choice]) -> Choice | None:
+    """What the user or the recipe says; None if neither says anything."""
     if selection.rule is not None:
         return Choice(selection.rule.scheme, selection.reason, "the user's rule")
     if selection.by:
         return Choice(KEEP, selection.reason)
-    if name in choices:
-        found: object = choices[name]
-        if not isinstance(found, Choice):
-            remedy = "Choice(scheme, reason) makes one."
-            raise ArgumentTypeError(message(recipe, "what choose returns", _CHOICES, found, remedy))
-        return found
-    if role.role == "unused":
-        raise RuleError(
-            "is not used in the forward pass of this batch, so it has no role. "
-            f"Give it a rule ({role.parameter.name!r}, scheme), exclude it, or give a batch that uses it "
-            "(and if layers are dropped at random in training, plan in the mode of evaluation)."
-        )
-    where = f" ({role.place})" if role.place else ""
-    raise RuleError(
-        f"is used in a way {recipe} has no rule for{where}. "
-        f"Give it a rule ({role.parameter.name!r}, scheme) or exclude it."
-    )
+    if name not in choices:
+        return None
+    found: object = choices[name]
+    if not isinstance(found, Choice):
+        remedy = "Choice(scheme, reason) makes one."
+        raise ArgumentTypeError(message(recipe, "what choose returns", _CHOICES, found, remedy))
+    return found
 
 
-def _entry(p: Parameter, role: Role, selection: Selection, recipe: str, choices: Mapping[str, Choice]) -> Entry:
-    picked = _pick(p.name, role, selection, recipe, choices)
+def _entry(p: Parameter, role: Role, selection: Selection, recipe: str, picked: Choice) -> Entry:
     given = selection.rule.layout if selection.rule is not None else None
     own = role.layout if p.shape == role.parameter.shape else None  # it may speak of what is computed
     layout = Layout(given) if isinstance(given, str) else given or own

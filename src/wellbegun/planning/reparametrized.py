@@ -83,5 +83,5 @@ def _untold(role: Role) -> RuleError:
     beside = f" and {', '.join(others)}" if others else ""
     return RuleError(
         f"is what a weight is computed from{beside} ({role.place}), in a way that does not tell which values make it a "
-        f"good weight. Give it a rule ({name!r}, scheme) or exclude it."
+        "good weight"
     )

@@ -53,9 +53,9 @@ except (ImportError, AttributeError) as error:
 __all__ = [
     "FAKE_LOGGER", "HOUSEHOLDER", "DataDependentOutputException", "DispatchMode", "DynamicOutputShapeException",
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep", "beneath_modes",
-    "bump_version", "compiled", "compiler_loaded", "fake_mode", "fake_twin", "gradient_hooks",
+    "bump_version", "compiled", "compiler_loaded", "fake_mode", "fake_twin", "forget_twins", "gradient_hooks",
     "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of", "module_tables", "no_dispatch",
-    "parametrize_cache", "schema_of", "shard_of", "spectral", "unchecked_distributions",
+    "parametrize_cache", "schema_of", "shard_of", "spectral", "uncached_casts", "unchecked_distributions",
 ]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
 beneath_modes = _disable_current_modes
@@ -98,9 +98,26 @@ def fake_twin(mode: Any, tensor: torch.Tensor) -> Any:
     return mode.fake_tensor_converter._get_memo(tensor)
 
 
+def forget_twins(mode: Any) -> None:
+    """The fake tensors that stand for real ones, and refer to the mode that keeps them."""
+    mode.fake_tensor_converter = FakeTensorConverter()
+
+
 def schema_of(operation: Any) -> Any:
     """Names of an operation's arguments and what it writes to."""
     return operation._schema
+
+
+@contextmanager
+def uncached_casts() -> Iterator[None]:
+    """Autocast keeps no casts of weights, fake ones or some of values that change; those it had are made again."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
+        torch.clear_autocast_cache()
 
 
 # ---------------------------------------------------------------------- gradients

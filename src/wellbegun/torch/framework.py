@@ -78,8 +78,9 @@ class TorchBackend:
     def targets(self, model: Model) -> Mapping[str, Target]:
         return targets(check_model(model))
 
-    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:  # they are its own memory
-        return model
+    def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
+        torch.clear_autocast_cache()  # it may hold casts of values before
+        return model  # whose own memory they are
 
     def parameter_samples(self, model: Model, names: Iterable[str]) -> Mapping[str, tuple[Array, int]]:
         """Of what this process holds."""

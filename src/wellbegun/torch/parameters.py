@@ -1,16 +1,22 @@
 """Parameters of a model by name: which names are the same memory, and which tensors are computed from others."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
+from torch import nn
 
 from wellbegun.backend import View, holders
 from wellbegun.errors import TraceError
-from wellbegun.graph import Parameter, axes
+from wellbegun.graph import Parameter, Use, axes
+from wellbegun.graph.model import Slot
+from wellbegun.layout import Layout
 from wellbegun.torch.parametrize import Computed, computed_of
 from wellbegun.torch.trace.tensors import array_of, storage_of
 
-_Owners = dict[str, tuple[tuple[str, ...], str]]  # path of a module -> its classes, and the framework layer it is
+_Owners = dict[str, tuple[torch.nn.Module, tuple[str, ...], str]]  # path -> module, its classes, the layer it is
 
 
 def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
@@ -22,7 +28,8 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
             raise TraceError(f"model: parameter {name!r} is lazy and has no shape yet. {remedy}")
     tensors = dict(named)
     canonical = holders({name: _view(tensor) for name, tensor in named})
-    owners = {path: (_classes(module), _layer(module)) for path, module in model.named_modules(remove_duplicate=False)}
+    modules = model.named_modules(remove_duplicate=False)
+    owners = {path: (module, _classes(module), _layer(module)) for path, module in modules}
     computed = {name: found for found in computed_of(model) for name in found.originals}
     found: dict[str, Parameter] = {}
     known: dict[int, axes.Derived] = {}
@@ -42,10 +49,11 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
 
 def _parameter(name: str, tensor: torch.Tensor, owners: _Owners) -> Parameter:
     dtype = str(tensor.dtype).removeprefix("torch.")
-    path = name.rpartition(".")[0]
-    classes, layer = owners.get(path, ((), ""))
-    shape, held = tuple(tensor.shape), not tensor.is_meta
-    return Parameter(name, shape, dtype, tensor.requires_grad, None, classes, held=held, layer=layer)
+    path, _, attribute = name.rpartition(".")
+    module, classes, layer = owners.get(path, (None, (), ""))
+    shape, held = tuple(tensor.shape), not is_bare(tensor)
+    own = None if module is None else _own(module, attribute, tensor)
+    return Parameter(name, shape, dtype, tensor.requires_grad, None, classes, held=held, layer=layer, own=own)
 
 
 def _visible(computed: Computed, owners: _Owners) -> Parameter:
@@ -64,6 +72,113 @@ def _layer(module: torch.nn.Module) -> str:
     """The framework's own class that a module is; "" for modules of the user's own."""
     kinds = [kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules.")]
     return kinds[0].__name__ if kinds and kinds[0] is not torch.nn.Module else ""
+
+
+def is_bare(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds nothing: none of its memory is there, or some of what a sample of it shows is nan."""
+    if tensor.is_meta or not tensor.numel():
+        return tensor.is_meta
+    plain = type(tensor.data) is torch.Tensor and tensor.layout == torch.strided and tensor.is_floating_point()
+    if not plain:
+        return False
+    line = tensor.detach().view(-1) if tensor.is_contiguous() else tensor.detach()[(0,) * (tensor.ndim - 1)]
+    return bool(torch.isnan(line[:: max(1, len(line) // 64)]).any())
+
+
+def buffer_notes(model: torch.nn.Module) -> tuple[str, ...]:
+    """A note that names the buffers which hold nothing: only parameters are filled."""
+    names = [name for name, buffer in model.named_buffers() if is_bare(buffer)]
+    if not names:
+        return ()
+    remedy = "set them as the constructors of their modules do, or load them."
+    return (
+        f"Buffers are not filled, and these hold nothing that was constructed: {', '.join(names)}. Where the "
+        f"model is given memory, {remedy}",
+    )
+
+
+# ---------------------------------------------------------------------- what layers say of their parameters
+def _own(module: nn.Module, attribute: str, tensor: torch.Tensor) -> Use | None:
+    """How a layer of torch's own uses a parameter, whether a pass shows it or not."""
+    found = next((uses for kinds, uses in _OWN.items() if isinstance(module, kinds)), None)
+    use = None if found is None else found(module, attribute)
+    fits = use is None or use.layout is None or len(use.layout.axes) == tensor.ndim
+    return use if fits else None
+
+
+def _dense(module: Any, attribute: str) -> Use | None:
+    return Use("", "weight", Layout("oi")) if attribute == "weight" else _bias(module, attribute)
+
+
+def _bias(_: Any, attribute: str) -> Use | None:
+    return Use("", "bias") if attribute == "bias" else None
+
+
+def _convolution(module: Any, attribute: str) -> Use | None:
+    if attribute != "weight":
+        return _bias(module, attribute)
+    window, way = "k" * len(module.kernel_size), bool(module.transposed)
+    options = {"groups": module.groups, "stride": module.stride, "transposed": way}
+    return Use("", "weight", Layout(("io" if way else "oi") + window, **options))
+
+
+def _table(module: Any, attribute: str) -> Use | None:
+    rows = () if module.padding_idx is None else (module.padding_idx,)
+    return Use("", "table", Layout("lo"), zero_rows=rows) if attribute == "weight" else None
+
+
+def _normalized(_: Any, attribute: str) -> Use | None:
+    return Use("", "norm_scale") if attribute == "weight" else Use("", "norm_shift") if attribute == "bias" else None
+
+
+def _packed(_: Any, attribute: str) -> Use | None:
+    sections = 3 if attribute == "in_proj_weight" else None
+    if attribute.endswith("_proj_weight"):
+        return Use("", "weight", Layout("oi", sections=sections))
+    return Use("", "bias") if attribute == "in_proj_bias" else None
+
+
+_SLOTS: Mapping[str, Slot] = MappingProxyType(
+    {
+        "weight_ih": "recurrent_input",
+        "weight_hh": "recurrent_hidden",
+        "weight_hr": "recurrent_projection",
+        "bias_ih": "recurrent_bias_input",
+        "bias_hh": "recurrent_bias_hidden",
+    }
+)
+
+
+def _recurrent(module: Any, attribute: str) -> Use | None:
+    slot = _SLOTS.get("_".join(attribute.split("_")[:2]))
+    if slot is None:
+        return None
+    gates = {nn.LSTM: 4, nn.LSTMCell: 4, nn.GRU: 3, nn.GRUCell: 3}.get(type(module), 1)
+    axes = "oi" if attribute.startswith("weight") else "o"
+    return Use("", slot, Layout(axes, sections=None if slot == "recurrent_projection" else gates), gates)
+
+
+_OWN: Mapping[Any, Callable[[Any, str], Use | None]] = MappingProxyType(
+    {
+        nn.Linear: _dense,
+        (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d): _convolution,
+        (nn.Embedding, nn.EmbeddingBag): _table,
+        (
+            nn.LayerNorm,
+            nn.RMSNorm,
+            nn.GroupNorm,
+            nn.BatchNorm1d,
+            nn.BatchNorm2d,
+            nn.BatchNorm3d,
+            nn.SyncBatchNorm,
+            nn.InstanceNorm1d,
+            nn.InstanceNorm2d,
+            nn.InstanceNorm3d,
+        ): _normalized,
+        nn.MultiheadAttention: _packed,
+        (nn.RNNBase, nn.RNNCellBase): _recurrent,
+    }
+)
 
 
 def _view(tensor: torch.Tensor) -> View:

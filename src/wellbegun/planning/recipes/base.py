@@ -43,7 +43,7 @@ Solver = Callable[[Analysis, Mapping[str, Role], frozenset[str]], Mapping[str, C
 
 
 class Recipe(NamedTuple):
-    """A named, versioned set of role -> choice functions. A role without an entry has no rule, which is an error."""
+    """A named, versioned set of role -> choice functions. What no role chooses for is kept, and said."""
 
     name: str
     version: int

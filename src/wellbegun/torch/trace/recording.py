@@ -1,6 +1,7 @@
 """torch.nn.Module + batch -> ModelGraph, by running the model once with fake tensors: no arithmetic, no memory."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,14 +17,15 @@ from wellbegun.torch.compat import (
     FAKE_LOGGER,
     DataDependentOutputException,
     DynamicOutputShapeException,
-    FakeTensorMode,
+    uncached_casts,
     unchecked_distributions,
 )
-from wellbegun.torch.parameters import parameters_of
+from wellbegun.torch.parameters import buffer_notes, parameters_of
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Attend, Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
+from wellbegun.torch.trace.leftovers import none_left
 
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
@@ -42,6 +44,11 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
         ArgumentTypeError, ArgumentError: no module, or no batch. TraceError: the forward pass failed.
     """
     check_model(model)
+    graph, bare = _traced(model, batch, progress), buffer_notes(model)
+    return replace(graph, notes=(*graph.notes, *bare)) if bare else graph
+
+
+def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> ModelGraph:
     parameters, known = parameters_of(model)
     call = call_of(batch, model)
     meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
@@ -64,7 +71,7 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
         note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
     with preserved(model):
         graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
-    return ModelGraph(graph.operations, graph.parameters, graph.outputs, (*graph.notes, note))
+    return replace(graph, notes=(*graph.notes, note))
 
 
 def _fake(
@@ -74,14 +81,12 @@ def _fake(
     known: dict[int, Derived],
     progress: Progress | None,
 ) -> ModelGraph:
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    fake = call.map(torch.Tensor, mode.from_tensor)
     log = logging.getLogger(FAKE_LOGGER)
     level = log.level
     log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
     try:
-        with mode, pretended(model, known) as seen:
-            return record(model, fake, parameters, seen, progress=progress)[0]
+        with none_left(model) as mode, mode, pretended(model, known) as seen:
+            return record(model, call.map(torch.Tensor, mode.from_tensor), parameters, seen, progress=progress)[0]
     finally:
         log.setLevel(level)
 
@@ -102,7 +107,7 @@ def record(
     for tensor in call.arrays(torch.Tensor):
         recorder.signal(tensor)
     try:
-        with unchecked_distributions(), scopes(model, recorder, progress), recorder, Layers(recorder):
+        with unchecked_distributions(), uncached_casts(), scopes(model, recorder, progress), recorder, Layers(recorder):
             result = _called(model, call, recorder)
             recorder.paused = True
         return recorder.graph(outputs_of(result)), result

@@ -5,9 +5,9 @@ damped by how many share their stream, readouts start near chance. A measured co
 """
 
 from wellbegun.planning.recipes.auto.roles import CHOICES
-from wellbegun.planning.recipes.auto.solve import solve
+from wellbegun.planning.recipes.auto.solve import alone, solve
 from wellbegun.planning.recipes.base import recipe
 
-AUTO = recipe("auto", 1, CHOICES, solve=solve)
+AUTO = recipe("auto", 1, {**CHOICES, "hidden": alone}, solve=solve)
 
 __all__ = ["AUTO"]

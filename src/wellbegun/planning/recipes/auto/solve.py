@@ -74,6 +74,11 @@ def _weight(
     return Choice(scheme, reason, source, corrected, relative)
 
 
+def alone(role: Role) -> Choice:
+    """A weight of a layer that nothing is known around."""
+    return Choice(_scheme(role, 1.0, False, ()), _plain_reason(role), _SAXE)
+
+
 def _has_other_use(graph: Analysis, name: str) -> bool:
     """Whether a weight is also a table or something added, like the frequencies of Fourier features in SAM."""
     return any(use.slot != "weight" for _, use in graph.uses_of(name))

@@ -1,0 +1,215 @@
+"""Whole trainings: constructed, classic and auto, at each start's best rate and at the constructed start's.
+
+Usage: python benchmarks/trainings.py [--only NAMES] [--part development|held-out] [--json docs/figures/trainings.json]
+
+AdamW, a short warm-up and a cosine to zero; three seeds (of values and of the order of data); every start at every rate
+sees the same batches. All copies of a network that differ in seed, rate and start are trained as one, side by side.
+Two measures: the mean training loss over all steps, and the loss on data held out at the end. The rate of a start is
+that with the least loss held out. An interval is 95 % of a difference: seeds are paired, and what is left of the
+spread is pooled over the starts.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+from torch import Tensor, nn
+
+import training_tasks
+import wellbegun as wb
+from training_tasks import Task
+
+STARTS = ("constructed", "classic", "auto")
+SEEDS, WARM, DECAY, BETAS, EPSILON = 3, 0.05, 0.01, (0.9, 0.999), 1e-8
+
+
+# ---------------------------------------------------------------------- copies of a network, trained as one
+class Copies:
+    """Copies of a network with their own values: all parameters of all copies are one matrix, a row for each."""
+
+    def __init__(self, task: Task, models: Sequence[nn.Module]) -> None:
+        self.task, self.model = task, models[0]
+        named = [dict(model.named_parameters()) for model in models]
+        self.shapes = {name: p.shape for name, p in named[0].items()}
+        rows = [torch.cat([p.detach().reshape(-1) for p in found.values()]) for found in named]
+        self.values = torch.stack(rows).requires_grad_()
+        self.buffers = {
+            name: torch.stack([dict(model.named_buffers())[name] for model in models])
+            for name, _ in models[0].named_buffers()
+        }
+        self.mean, self.square, self.step = torch.zeros_like(self.values), torch.zeros_like(self.values), 0
+
+    def losses(self, inputs: tuple[Tensor, ...], target: Tensor) -> Tensor:
+        """The loss of each copy on its own batch."""
+
+        def one(row: Tensor, buffers: dict[str, Tensor], x: tuple[Tensor, ...], y: Tensor) -> Tensor:
+            parts = row.split([shape.numel() for shape in self.shapes.values()])
+            values = {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+            return self.task.loss(torch.func.functional_call(self.model, (values, buffers), x), y)
+
+        if self.task.stacked:
+            return torch.vmap(one, randomness="same")(self.values, self.buffers, inputs, target)
+        copies = enumerate(self.values.unbind())
+        return torch.stack(
+            [one(row, {n: b[i] for n, b in self.buffers.items()}, tuple(x[i] for x in inputs), target[i])
+             for i, row in copies]
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def update(self, rates: Tensor) -> None:
+        """AdamW, with a rate for each copy."""
+        gradient, self.step = self.values.grad, self.step + 1
+        assert gradient is not None
+        self.mean.lerp_(gradient, 1 - BETAS[0])
+        self.square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        size = self.square.sqrt().div_(math.sqrt(1 - BETAS[1] ** self.step)).add_(EPSILON)
+        step = (self.mean / size).mul_(rates[:, None] / (1 - BETAS[0] ** self.step))
+        self.values.mul_(1 - DECAY * rates[:, None]).sub_(step)
+        self.values.grad = None
+
+
+def scheduled(step: int, steps: int) -> float:
+    """A linear warm-up and a cosine to zero."""
+    warm = max(1, round(WARM * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+
+
+def started(task: Task, start: str, seed: int, inputs: tuple[Tensor, ...]) -> nn.Module:
+    """A network as it is constructed, or by a recipe."""
+    torch.manual_seed(seed)
+    model = task.build()
+    if start != "constructed":
+        wb.initialize(model, inputs, recipe=start, seed=seed)
+    return model
+
+
+def trained(task: Task, starts: Sequence[str], steps: int) -> dict[str, Any]:
+    """Both measures of all copies: start -> rate -> (mean of training, held out) for each seed."""
+    (inputs, target), held = task.data()
+    order = [np.random.default_rng(seed).integers(0, len(target), (steps, task.rows)) for seed in range(SEEDS)]
+    kinds = [(start, rate, seed) for start in starts for seed in range(SEEDS) for rate in task.rates]
+    first = {seed: tuple(x[order[seed][0]] for x in inputs) for seed in range(SEEDS)}
+    models = {(start, seed): started(task, start, seed, first[seed]) for start, _, seed in kinds}
+    copies = Copies(task, [models[start, seed] for start, _, seed in kinds])
+    rates, seeds = torch.tensor([rate for _, rate, _ in kinds]), torch.tensor([seed for _, _, seed in kinds])
+    history = []
+    for step in range(steps):
+        rows = torch.tensor(np.stack([found[step] for found in order]))[seeds]
+        losses = copies.losses(tuple(x[rows] for x in inputs), target[rows])
+        losses.sum().backward()
+        copies.update(rates * scheduled(step, steps))
+        history.append(losses.detach())
+    copies.model.eval()
+    found, losses = torch.stack(history), _held_out(copies, held)
+    worst = 2 * float(found[0].nanmean().abs()) + 1
+    mean, end = (torch.nan_to_num(x, worst, worst, worst).clamp(max=worst) for x in (found, losses))
+    result: dict[str, Any] = {start: {f"{rate:g}": [] for rate in task.rates} for start in starts}
+    for i, (start, rate, _) in enumerate(kinds):
+        result[start][f"{rate:g}"].append([float(mean[:, i].double().mean()), float(end[i])])
+    return result
+
+
+@torch.no_grad()
+def _held_out(copies: Copies, held: Any) -> Tensor:
+    """The loss on what is held out, in pieces."""
+    inputs, target = held
+    many, size = len(copies.values), max(copies.task.rows, 32)
+    pieces = [
+        copies.losses(
+            tuple(x[i : i + size].expand(many, *x[i : i + size].shape) for x in inputs),
+            target[i : i + size].expand(many, *target[i : i + size].shape),
+        )
+        for i in range(0, len(target) - size + 1, size)
+    ]
+    return torch.stack(pieces).mean(0)
+
+
+# ---------------------------------------------------------------------- what is compared
+def best_rate(found: dict[str, Any]) -> str:
+    """The rate with the least mean loss held out."""
+    return min(found, key=lambda rate: float(np.mean([end for _, end in found[rate]])))
+
+
+def compared(row: dict[str, Any], start: str, at: str, measure: int) -> dict[str, float | str]:
+    """A start minus the constructed one, and 95 % of that: at its own best rate ("own") or at the constructed
+    start's ("old")."""
+    found, old = row["losses"], best_rate(row["losses"]["constructed"])
+    rates = {each: old if at == "old" else best_rate(found[each]) for each in found}
+    values = np.array([[seed[measure] for seed in found[each][rates[each]]] for each in found])
+    left = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    free = (values.shape[0] - 1) * (values.shape[1] - 1)
+    spread = math.sqrt((left**2).sum() / free * 2 / values.shape[1])
+    names = list(found)
+    difference = float(values[names.index(start)].mean() - values[names.index("constructed")].mean())
+    interval = float(stats.t.ppf(0.975, free)) * spread
+    verdict = "tie" if abs(difference) <= interval else "win" if difference < 0 else "loss"
+    return {"difference": difference, "interval": interval, "verdict": verdict}
+
+
+def counts(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Wins, ties and losses of each start for both measures and rates."""
+    result = {}
+    for start in STARTS[1:]:
+        for at in ("own", "old"):
+            for measure, name in enumerate(("mean", "held out")):
+                found = [compared(row, start, at, measure)["verdict"] for row in rows]
+                result[f"{start}, {at} rate, {name}"] = "/".join(str(found.count(v)) for v in ("win", "tie", "loss"))
+    return result
+
+
+def shown(rows: Sequence[dict[str, Any]]) -> Table:
+    """A line for each training."""
+    table = Table("network", *STARTS, "rates", "own: mean", "held out", "old: mean", "held out", "s", box=None)
+    for row in rows:
+        found = row["losses"]
+        rates = {start: best_rate(found[start]) for start in found}
+        ends = [f"{np.mean([s[1] for s in found[start][rates[start]]]):.4g}" for start in found]
+        cells = []
+        for at in ("own", "old"):
+            for measure in (0, 1):
+                each = compared(row, "auto", at, measure)
+                sign = {"win": "+", "tie": "=", "loss": "-"}[str(each["verdict"])]
+                cells.append(f"{sign} {each['difference']:.3g} ± {each['interval']:.2g}")
+        table.add_row(row["network"], *ends, " ".join(rates.values()), *cells, f"{row['seconds']:.0f}")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", help="parts of the names of networks")
+    parser.add_argument("--part", choices=("development", "held-out"))
+    parser.add_argument("--steps", type=int, help="instead of each task's own")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    parts = {"development": training_tasks.DEVELOPMENT, "held-out": training_tasks.HELD_OUT}
+    tasks = parts.get(options.part, training_tasks.TASKS)
+    chosen = {n: t for n, t in tasks.items() if not options.only or any(part in n for part in options.only)}
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    rows: list[dict[str, Any]] = []
+    for name, task in chosen.items():
+        begin = time.perf_counter()
+        steps = options.steps or task.steps
+        losses = trained(task, STARTS, steps)
+        seconds = round(time.perf_counter() - begin, 1)
+        part = "development" if name in training_tasks.DEVELOPMENT else "held out"
+        rows.append({"network": name, "part": part, "steps": steps, "seconds": seconds, "losses": losses})
+        Console(stderr=True).print(f"{name}: {seconds} s")
+        if options.json:
+            options.json.write_text(json.dumps({"counts": counts(rows), "rows": rows}) + "\n")
+    Console(width=200).print(shown(rows), counts(rows))
+
+
+if __name__ == "__main__":
+    main()

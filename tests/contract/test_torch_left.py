@@ -1,0 +1,172 @@
+"""Nothing fake outlives a trace, wherever a model keeps what it computes once."""
+
+import functools
+import gc
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import wellbegun as wb
+
+X = torch.randn(8, 4)
+KEPT: dict[Any, Any] = {}
+TABLE: Any = None
+
+
+def make() -> torch.Tensor:
+    return torch.arange(4).float() / 4
+
+
+@functools.lru_cache(maxsize=4)
+def cached(size: int) -> torch.Tensor:
+    return torch.arange(size).float() / size
+
+
+@functools.cache
+def nested(size: int) -> tuple[dict[str, list[torch.Tensor]], int]:
+    return {"table": [torch.arange(size).float() / size]}, size
+
+
+def in_global(_: nn.Module) -> torch.Tensor:
+    global TABLE  # noqa: PLW0603 - what a file keeps
+    if TABLE is None:
+        TABLE = make()
+    return TABLE
+
+
+def in_dict(_: nn.Module) -> torch.Tensor:
+    if "table" not in KEPT:
+        KEPT["table"] = (make(), 4)
+    return KEPT["table"][0]
+
+
+def on_function(_: nn.Module) -> torch.Tensor:
+    if not hasattr(on_function, "table"):
+        on_function.table = make()  # type: ignore[attr-defined]
+    return on_function.table  # type: ignore[attr-defined]
+
+
+def closed() -> Callable[[nn.Module], torch.Tensor]:
+    table = None
+
+    def find(_: nn.Module) -> torch.Tensor:
+        nonlocal table
+        if table is None:
+            table = make()
+        return table
+
+    return find
+
+
+class Helper:
+    def __init__(self) -> None:
+        self.found: Any = defaultdict(list)
+        self.order: Any = OrderedDict()
+
+
+def on_helper(model: Any) -> torch.Tensor:
+    if not model.helper.found["table"]:
+        model.helper.found["table"].append(make())
+        model.helper.order[4] = make()
+    return model.helper.found["table"][0] + 0 * model.helper.order[4]
+
+
+def on_class(model: Any) -> torch.Tensor:
+    if type(model).table is None:
+        type(model).table = make()
+    return type(model).table
+
+
+class Model(nn.Module):
+    table: Any = None
+
+    def __init__(self, find: Callable[[Any], torch.Tensor]) -> None:
+        super().__init__()
+        self.find, self.helper = find, Helper()
+        self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.relu(self.a(x + self.find(self))))
+
+    @functools.lru_cache  # noqa: B019 - as libraries have it
+    def method(self, size: int) -> torch.Tensor:
+        return torch.arange(size).float() / size
+
+
+PLACES: dict[str, Callable[[Any], torch.Tensor]] = {
+    "cached function": lambda _: cached(4),
+    "cached containers": lambda _: nested(4)[0]["table"][0],
+    "cached method": lambda model: model.method(4),
+    "global name": in_global,
+    "global dict": in_dict,
+    "function": on_function,
+    "closure": closed(),
+    "object": on_helper,
+    "class": on_class,
+}
+AROUND: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "nothing": nullcontext,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "inference mode": torch.inference_mode,
+    "default device": lambda: torch.device("cpu"),
+}
+
+
+def fakes() -> int:
+    gc.collect()
+    return sum(type(found).__name__ == "FakeTensor" for found in gc.get_objects())
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    global TABLE  # of the file
+    yield
+    TABLE, Model.table = None, None
+    KEPT.clear()
+    vars(on_function).pop("table", None)
+    for found in (cached, nested, Model.method):
+        found.cache_clear()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_fake_is_left_and_the_model_computes_what_it_did(place: str, around: str) -> None:
+    model = Model(PLACES[place])
+    assert not fakes()
+    with AROUND[around]():
+        wb.plan(model, X, seed=0)
+        assert not fakes()
+        found = model(X)
+        assert type(found) is torch.Tensor
+        wb.check(model, X)
+        assert not fakes()
+        assert torch.equal(model(X), found)
+
+
+class Failing(Model):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        super().forward(x)
+        raise KeyError("no such thing")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_trace_that_fails_leaves_nothing_even_while_its_error_is_held(place: str) -> None:
+    with pytest.raises(wb.errors.TraceError) as caught:
+        wb.plan(Failing(PLACES[place]), X, seed=0)
+    assert not fakes()
+    assert "no such thing" in str(caught.value)
+
+
+def test_casts_that_autocast_keeps_are_those_of_the_new_values() -> None:
+    model = Model(lambda _: torch.zeros(4))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(X)
+        wb.initialize(model, X, seed=0)
+        inside = model(X)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model(X), inside)
