@@ -1,9 +1,12 @@
 """What a batch means: arrays, containers of them, and inputs that are made up from a shape, the same everywhere."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from copy import copy
+from dataclasses import dataclass, is_dataclass
+from inspect import Parameter, signature
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -60,14 +63,18 @@ def holds_data(batch: object) -> bool:
         return any(holds_data(value) for value in batch.values())
     if isinstance(batch, (tuple, list)):
         return any(holds_data(item) for item in batch)
-    return hasattr(batch, "shape") and not isinstance(batch, (InputSpec, np.generic))
+    if hasattr(batch, "shape"):
+        return not isinstance(batch, (InputSpec, np.generic))
+    return any(hasattr(value, "shape") or holds_data(value) for value in _attributes(batch).values())
 
 
 # ---------------------------------------------------------------------- containers
 T = TypeVar("T")
 
 
-def arrays_in(node: object, kind: type[T], parts: Callable[[Any], Iterable[object]] = lambda _: ()) -> list[T]:
+def arrays_in(
+    node: object, kind: type[T], parts: Callable[[Any], Iterable[object]] = lambda _: (), depth: int = 8
+) -> list[T]:
     """Every array of this kind in nested tuples, lists, dicts and dataclasses, in order; `parts`: of anything else."""
     if isinstance(node, kind):
         return [node]
@@ -76,20 +83,44 @@ def arrays_in(node: object, kind: type[T], parts: Callable[[Any], Iterable[objec
         inside = node
     elif isinstance(node, Mapping):
         inside = node.values()
-    elif hasattr(node, "__dataclass_fields__"):
-        inside = (getattr(node, key) for key in node.__dataclass_fields__)
-    return [array for item in inside for array in arrays_in(item, kind, parts)]
+    elif is_dataclass(node):
+        inside = _attributes(node).values()
+    return [array for item in inside for array in arrays_in(item, kind, parts, depth - 1)] if depth else []
 
 
-def mapped(node: Any, kind: type[T], function: Callable[[T], object]) -> Any:
-    """The same tuples, lists and dicts with a function of every array of this kind."""
+def parts_of(node: object) -> Iterable[object]:
+    """What an object of any class holds, as far as its attributes tell."""
+    return _attributes(node).values()
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    if isinstance(node, (type, FunctionType, MethodType, ModuleType, InputSpec, np.generic)) or callable(node):
+        return {}
+    slots = (name for name in getattr(type(node), "__dataclass_fields__", ()) if hasattr(node, name))
+    return dict(vars(node)) if hasattr(node, "__dict__") else {name: getattr(node, name) for name in slots}
+
+
+def mapped(node: Any, kind: type[T], function: Callable[[T], object], depth: int = 8) -> Any:
+    """The same containers and objects with a function of every array of this kind; nothing is written into them."""
     if isinstance(node, kind):
         return function(node)
+    if depth == 0:
+        return node
     if isinstance(node, (tuple, list)):
-        return _like(node, [mapped(item, kind, function) for item in node])
+        return _like(node, [mapped(item, kind, function, depth - 1) for item in node])
     if isinstance(node, Mapping):
-        return {key: mapped(item, kind, function) for key, item in node.items()}
-    return node
+        found = {key: mapped(item, kind, function, depth - 1) for key, item in node.items()}
+        if type(node) is dict or not isinstance(node, MutableMapping):
+            return found
+        other = copy(node)
+        other.update(found)
+        return other
+    if not arrays_in(node, kind, parts_of, depth):
+        return node
+    other = copy(node)
+    for name, value in _attributes(other).items():
+        object.__setattr__(other, name, mapped(value, kind, function, depth - 1))
+    return other
 
 
 def _like(node: Any, items: list[Any]) -> Any:
@@ -104,34 +135,100 @@ class Call:
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    notes: tuple[str, ...] = ()  # how the batch was understood, where that is not plain
 
     def arrays(self, kind: type[T]) -> list[T]:
         """Every array in it, in order."""
-        return arrays_in((self.args, self.kwargs), kind)
+        return arrays_in((self.args, self.kwargs), kind, parts_of)
 
     def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
         """The same call with a function of every array."""
-        return Call(*mapped((self.args, self.kwargs), kind, function))
+        args, kwargs = mapped((self.args, self.kwargs), kind, function)
+        return Call(args, kwargs, self.notes)
 
 
 Convert = Callable[[Any, str | None], Any]  # an array and the dtype it is to have; None: its own
 
 
-def arguments_of(batch: object, arrays: type, convert: Convert) -> Call:
-    """Arguments of a model's call: a dict is keyword arguments, a tuple or list positional ones.
+def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable[..., object] | None = None) -> Call:
+    """Arguments of a model's call: a dict is keyword arguments, a tuple or list positional ones, anything else one.
+
+    What the signature of the model does not take is left out, and said: targets that a loader gives beside the inputs.
 
     Args:
-        batch: Arrays, shapes of arrays to be made up, or containers of them.
+        batch: Arrays, shapes of arrays to be made up, or containers and objects that hold them.
         arrays: The framework's own class of arrays; those of NumPy are arrays everywhere.
         convert: Makes an array of the framework.
+        called: The model's own function, whose signature tells what it takes; None: it takes everything.
     Raises:
         ArgumentTypeError: something that is no batch.
     """
+    named, listed, notes = _understood(batch, None if called is None else _taken(called))
+    kwargs = {str(key): _argument(value, str(key), arrays, convert) for key, value in named.items()}
+    args = tuple(_argument(item, f"input{i}", arrays, convert) for i, item in enumerate(listed))
+    return Call(args, kwargs, notes)
+
+
+class _Taken(NamedTuple):
+    """What a function takes."""
+
+    names: tuple[str, ...]  # by name or place
+    needed: int  # places without a default
+    places: int | None  # None: any number
+    any_name: bool
+
+
+def _taken(called: Callable[..., object]) -> _Taken | None:
+    try:
+        parameters = list(signature(called).parameters.values())
+    except (TypeError, ValueError):  # no Python function
+        return None
+    placed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    kinds = {p.kind for p in parameters}
+    places = None if Parameter.VAR_POSITIONAL in kinds else len(placed)
+    return _Taken(names, sum(p.default is p.empty for p in placed), places, Parameter.VAR_KEYWORD in kinds)
+
+
+Understood = tuple[Mapping[Any, object], Sequence[object], tuple[str, ...]]  # by name, by place, what is to be said
+
+
+def _understood(batch: object, taken: _Taken | None) -> Understood:
     if isinstance(batch, Mapping):
-        return Call((), {str(key): _argument(value, str(key), arrays, convert) for key, value in batch.items()})
-    if isinstance(batch, (tuple, list)) and not _is_shape(batch):
-        return Call(tuple(_argument(item, f"input{i}", arrays, convert) for i, item in enumerate(batch)), {})
-    return Call((_argument(batch, "input0", arrays, convert),), {})
+        return _by_name(batch, taken)
+    if not isinstance(batch, (tuple, list)) or _is_shape(batch):
+        return {}, (batch,), ()
+    if taken is None or taken.places is None:
+        return {}, batch, ()
+    if fields := getattr(batch, "_fields", ()):
+        if set(fields) <= set(taken.names):
+            return dict(zip(fields, batch, strict=True)), (), ()
+        if taken.places < len(batch):
+            return {}, (batch,), ()
+    first = batch[0] if batch else None
+    if isinstance(first, Mapping) and len(batch) > 1 and set(first) <= set(taken.names):
+        return first, (), (f"The batch has {len(batch)} items: the first one is taken as inputs, {_REST}",)
+    if len(batch) <= taken.places or not taken.places:
+        return {}, batch, ()
+    count = max(taken.needed, 1)
+    names = ", ".join(taken.names[:count])
+    said = f"The batch has {len(batch)} items and the model takes {names}: inputs are the first {count}, {_REST}"
+    return {}, batch[:count], (said,)
+
+
+_REST = "the rest is taken for targets, which only a loss needs."
+
+
+def _by_name(batch: Mapping[Any, object], taken: _Taken | None) -> Understood:
+    if taken is None or taken.any_name or set(batch) <= set(taken.names):
+        return batch, (), ()
+    known = {key: value for key, value in batch.items() if key in taken.names}
+    if not known and taken.needed <= 1 and taken.places != 0:
+        return {}, (batch,), ()
+    left = ", ".join(str(key) for key in batch if key not in known)
+    if not known:
+        return batch, (), ()
+    return known, (), (f"Of the batch, the model takes {', '.join(map(str, known))}; left out: {left}.",)
 
 
 def _is_shape(value: Any) -> bool:
@@ -149,9 +246,12 @@ def _argument(value: Any, name: str, arrays: type, convert: Convert) -> Any:
         return convert(value.draw(name), value.dtype)
     if isinstance(value, (tuple, list)):
         return _like(value, [_argument(item, f"{name}.{i}", arrays, convert) for i, item in enumerate(value)])
-    if isinstance(value, Mapping):
+    if type(value) is dict:
         return {key: _argument(item, f"{name}.{key}", arrays, convert) for key, item in value.items()}
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if arrays_in(value, arrays, parts_of) or arrays_in(value, np.ndarray, parts_of):
+        kinds: Any = (arrays, np.ndarray)
+        return mapped(value, kinds, lambda array: convert(array, None))
     allowed = "a tensor, an array, a shape, a tuple of these or a dict of keyword arguments"
     raise ArgumentTypeError(message("batch", "value", allowed, type(value).__name__))

@@ -8,6 +8,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.graph.function import Function, Values
+from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.graph.model import ModelGraph, Operation
 from wellbegun.theory import identify
 
@@ -36,6 +37,16 @@ class Analysis(ModelGraph):
         return cast(T, self._facts[fact])
 
     @cached_property
+    def doubts(self) -> dict[str, str]:
+        """What could not be told, and why."""
+        return {}
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Notes of the graph, and of what could not be told of it so far."""
+        return (*self.notes, *doubt_notes(self.doubts))
+
+    @cached_property
     def _facts(self) -> dict[Any, Any]:
         return {}
 
@@ -56,6 +67,7 @@ class Analysis(ModelGraph):
         return {}
 
     # ------------------------------------------------------------------ functions of one value
+    @inferred("the name of a function", lambda *_: None)
     def named(self, step: Operation) -> tuple[str, float] | None:
         """Name and slope of the function of a pointwise step; None if it is none that has a name."""
         assert step.function is not None  # pointwise operations have one
@@ -63,6 +75,7 @@ class Analysis(ModelGraph):
             self._names[step.function] = _recognized(partial(self._values, step.function))
         return self._names[step.function]
 
+    @inferred("whether a function is linear", lambda *_: False)
     def is_linear(self, step: Operation) -> bool:
         """Whether a pointwise step is a multiple of its value, up to a constant."""
         assert step.function is not None

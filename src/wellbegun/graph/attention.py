@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wellbegun.graph.analysis import Analysis
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.residual import weights_before
@@ -50,6 +51,7 @@ def joined(names: Iterable[str]) -> str | None:
     return _NAMES.get(frozenset().union(*parts)) if all(parts) else None
 
 
+@inferred("what weights do in attentions, gates and routers", lambda *_: {})
 def parts_of(graph: Analysis) -> Mapping[int, str]:
     """Weighted operation -> its part, for those that have one."""
     feeds: dict[int, set[str]] = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.function import Function
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Operation
 from wellbegun.graph.residual import Branch, weights_before
 from wellbegun.graph.walk import TRANSPARENT, ancestors, backward, depths
@@ -34,6 +35,11 @@ class Places:
     heads: Mapping[int, int]  # weights of queries, keys and values -> width of a head
 
 
+def _nowhere(graph: Analysis, _: tuple[Branch, ...]) -> Places:
+    return Places(dict.fromkeys(range(len(graph.operations)), 0), {}, {}, {}, {})
+
+
+@inferred("in which block operations are", _nowhere)
 def places_of(graph: Analysis, branches: tuple[Branch, ...]) -> Places:
     """Find them all."""
     inside = innermost(branches)
@@ -125,6 +131,7 @@ def _width(graph: Analysis, branches: tuple[Branch, ...], stream: int) -> int:
 
 
 # ---------------------------------------------------------------------- what is next to an operation
+@inferred("which function feeds a weight", lambda *_: None)
 def feeding(graph: Analysis, operation: Operation) -> Function | None:
     """The nonlinearity that the input of a weight comes from, if there is one before the next weight."""
 

@@ -45,6 +45,7 @@ from wellbegun.graph.facts import (
 )  # fmt: skip
 from wellbegun.graph.function import EVERYTHING, ROOT, Call, Function, Number, Root
 from wellbegun.graph.guards import answered, finite_notes
+from wellbegun.graph.inference import doubt_notes
 from wellbegun.graph.meaning import bounds, fields_of, kind_of, unit_axis, usual_axis
 from wellbegun.graph.model import Kind, ModelGraph, Operation, Parameter, Slot, Use
 from wellbegun.graph.notes import opaque_notes
@@ -102,6 +103,7 @@ class Builder:
         self._functions: dict[Any, Function] = {}  # made before, of the same parts
         self._asked: list[Operation] = []  # where a path depends on whether values are finite
         self._values = 0
+        self.doubts: dict[str, str] = {}  # what could not be told, and why
 
     # ------------------------------------------------------------------ what comes in
     def batch(self, array: Array) -> Signal:
@@ -177,7 +179,7 @@ class Builder:
     def graph(self, outputs: Iterable[Known]) -> ModelGraph:
         """What has been recorded, given what the model returned."""
         values = tuple(known.value for known in outputs if isinstance(known, Signal))
-        notes = (*opaque_notes(self.operations, self._integers), *finite_notes(self._asked))
+        notes = (*opaque_notes(self.operations, self._integers), *finite_notes(self._asked), *doubt_notes(self.doubts))
         return ModelGraph(tuple(self.operations), self.parameters, values, notes)
 
     # ------------------------------------------------------------------ operations on the batch's values

@@ -9,6 +9,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.graph.function import Function
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import escapes
 from wellbegun.graph.model import ModelGraph, Operation, Use
 
@@ -16,6 +17,7 @@ _GRID = np.linspace(0.1, 4.0, 24)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 
 
+@inferred("what is a distance", lambda *_: False)
 def is_distance(graph: ModelGraph, shift: Operation) -> bool:
     """Whether everything that reads a shifted signal sees its size only, not its sign."""
     steps = escapes(graph, shift.outputs[0])
@@ -33,6 +35,7 @@ def _even(function: Function) -> bool:
     return bool(np.allclose(plus, minus, rtol=1e-6) and np.ptp(plus) > 0)
 
 
+@inferred("the unit of a distance", lambda *_: None)
 def unit_of(graph: ModelGraph, operation: Operation, use: Use) -> float | None:
     """What makes a multiplied distance 1 in size: the value of the multiplier; None if no distance is multiplied."""
     size = _size(graph, operation.inputs[0]) if operation.inputs else None

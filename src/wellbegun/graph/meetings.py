@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import Function
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import ModelGraph, Operation
 from wellbegun.graph.walk import TRANSPARENT
 
@@ -22,6 +23,7 @@ class Meeting:
     function: Function | None = None
 
 
+@inferred("what the output of a weight meets", lambda *_: ())
 def meetings(graph: Analysis, value: int) -> tuple[Meeting, ...]:
     """Everything met from `value`, nearest first. Normalization, pooling, sums and reshapes are passed through."""
     found: list[Meeting] = []

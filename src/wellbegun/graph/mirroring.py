@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import Function
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import escapes
 from wellbegun.graph.model import ModelGraph, Operation
 from wellbegun.graph.residual import Branch
@@ -32,6 +33,7 @@ class Layer:
     averaged: frozenset[str] = frozenset()  # readers that see means over positions only
 
 
+@inferred("which layers feed which through one function", lambda *_: {})
 def layers_of(graph: Analysis) -> Mapping[str, Layer]:
     """Weights followed by exactly one nonlinearity, whose result only weights read."""
     found = {}
@@ -50,6 +52,7 @@ def layers_of(graph: Analysis) -> Mapping[str, Layer]:
     return found
 
 
+@inferred("which layers can be mirrored", lambda *_: False)
 def can_mirror(graph: ModelGraph, layer: Layer) -> bool:
     """Whether the sizes fit: an even number of units, and readers whose inputs are those units in order."""
     units = size_of(graph, layer.name, "o")
@@ -145,6 +148,7 @@ class Bundle:
     bends: list[Function] = field(default_factory=list)  # functions that the stream itself passes between its sums
 
 
+@inferred("which streams can be mirrored", lambda *_: ())
 def bundles_of(graph: Analysis, branches: tuple[Branch, ...]) -> tuple[Bundle, ...]:
     """Every stream that fits: sizes are even, weights are plain ones used once, and nothing else writes or reads it."""
     used, found, seen = used_once(graph), [], set()

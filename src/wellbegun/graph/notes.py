@@ -14,8 +14,12 @@ def opaque_notes(operations: Iterable[Operation], integers: Collection[int]) -> 
     """
     carried: set[int] = set()
     places: dict[str, list[str]] = {}
+    inside: dict[str, list[str]] = {}
     for operation in operations:
-        starts = operation.kind in WEIGHTED or operation.kind == "lookup"
+        opaque = operation.kind == "opaque"
+        if opaque and operation.uses:
+            inside.setdefault(operation.name, []).extend(use.parameter for use in operation.uses)
+        starts = operation.kind in WEIGHTED or operation.kind == "lookup" or (opaque and bool(operation.uses))
         if not starts and not carried.intersection(operation.inputs):
             continue
         if operation.kind == "opaque" and operation.index not in integers:
@@ -24,7 +28,12 @@ def opaque_notes(operations: Iterable[Operation], integers: Collection[int]) -> 
             listed += [where] if where not in listed else []
         if operation.index not in integers:
             carried.update(operation.outputs)
-    return tuple(
+    held = tuple(
+        f"The operation {name!r} is not known, and what it does with these parameters was not looked at: "
+        f"{', '.join(dict.fromkeys(names))}."
+        for name, names in inside.items()
+    )
+    return held + tuple(
         f"The operation {name!r} is not known and a weight's signal passes through it, in {some_of(found)}: "
         "what lies behind it was not taken into account."
         for name, found in places.items()

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from wellbegun.graph.analysis import Analysis
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import ModelGraph, Operation
 from wellbegun.graph.walk import backward
 
 _PROPORTIONAL = frozenset({"move", "split", "concat", "scale", "add"})
 
 
+@inferred("what lies between a branch and its sum", lambda *_: None)
 def way(graph: Analysis, ends: Iterable[int], value: int) -> tuple[int, ...] | None:
     """Operations from weighted ones (`ends`, included) to the one that makes a value, in order of execution.
 

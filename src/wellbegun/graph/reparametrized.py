@@ -16,6 +16,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.graph.function import UNKNOWN, Function
+from wellbegun.graph.inference import inferred
 
 Values = Mapping[str, Array]
 Changes = Mapping[str, Array | float]  # values of parameters, or numbers to multiply the usual ones with
@@ -48,6 +49,7 @@ class Reparametrization:
         sizes = [math.prod(shape) for shape in (*self.shapes.values(), self.shape)]
         return min(sizes) > 0 and max(sizes) <= LARGEST
 
+    @inferred("where a computed weight has a value", lambda *_: None)
     def where(self, value: float) -> float | None:
         """The number at which one parameter, all of whose entries are equal, makes every entry `value`; None if there
         is none. Of several, 1 and 0 come first, then positive ones."""
@@ -107,6 +109,7 @@ class _Trial:
         return _rms(self.run(changes))
 
     # ------------------------------------------------------------------ what the parameters are for
+    @inferred("what a computed weight is made of", lambda _: {})
     def parts(self) -> dict[str, Part]:
         """See `Reparametrization.parts`."""
         base = self.size({})

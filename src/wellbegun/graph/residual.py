@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
 from wellbegun.graph.analysis import Analysis
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.walk import TRANSPARENT, backward, forward, in_series
 
@@ -26,6 +27,7 @@ class Branch:
     interior: frozenset[int]  # operations inside
 
 
+@inferred("which sums are residual", lambda *_: ())
 def branches_of(graph: Analysis) -> tuple[Branch, ...]:
     """Every residual branch, in order of execution."""
     found: list[Branch] = []
@@ -136,6 +138,7 @@ def _weighted(graph: Analysis, indexes: Iterable[int]) -> bool:
     return any(graph.operations[index].kind in WEIGHTED for index in indexes)
 
 
+@inferred("how many layers are in series", lambda *_: 1)
 def layers_in_series(graph: ModelGraph) -> int:
     """Weighted operations on the longest way through the model."""
     return in_series(graph)

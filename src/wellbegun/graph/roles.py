@@ -11,6 +11,7 @@ from wellbegun.graph.attention import QKV, joined, parts_of
 from wellbegun.graph.blocks import Stack, feeding, innermost, places_of
 from wellbegun.graph.distances import is_distance, unit_of
 from wellbegun.graph.function import Function
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.reparametrized import Reparametrization
@@ -102,7 +103,7 @@ def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
 def _roles(graph: Analysis) -> dict[str, Role]:
     facts = _Facts(graph)
     found = {
-        name: facts.complete(_role(facts, parameter, graph.uses_of(name)))
+        name: _completed(graph, facts, parameter)
         for name, parameter in graph.parameters.items()
         if parameter.tied_to is None
     }
@@ -110,6 +111,11 @@ def _roles(graph: Analysis) -> dict[str, Role]:
         if role.role == "bias" and (beside := found.get(facts.weight_beside(role) or "")) is not None:
             found[name] = replace(role, beside=beside)
     return found
+
+
+@inferred("the role of a parameter", lambda _, __, parameter: Role(parameter, "unknown"))
+def _completed(graph: Analysis, facts: "_Facts", parameter: Parameter) -> Role:
+    return facts.complete(_role(facts, parameter, graph.uses_of(parameter.name)))
 
 
 class _Facts:

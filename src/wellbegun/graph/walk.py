@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 
 TRANSPARENT = frozenset({"norm", "scale", "shift", "pool", "mean", "concat", "split", "move", "add"})
@@ -74,6 +75,7 @@ def in_series(graph: ModelGraph, within: Collection[int] | None = None) -> int:
     return max((depth + (graph.operations[index].kind in WEIGHTED) for index, depth in found.items()), default=0)
 
 
+@inferred("what leads to a weight", lambda graph, _: frozenset(range(len(graph.operations))))
 def leading_to(graph: ModelGraph, kinds: Collection[str]) -> frozenset[int]:
     """Operations from which a way leads to one of some kinds."""
     found: set[int] = set()

@@ -17,6 +17,7 @@ from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
 from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph
+from wellbegun.graph.inference import doubt_notes
 from wellbegun.health import Statistics
 from wellbegun.inputs import holds_data
 from wellbegun.laws import Given
@@ -138,6 +139,7 @@ class _Run:
             return self.first
         plan = _centred(self.first, self.correction.means())
         plan = plan.scaled(self.correction.factors, self.correction.because)
+        plan = replace(plan, notes=(*plan.notes, *doubt_notes(self.correction.doubts)))
         if not self.ended:
             return plan
         note = f"The measured correction ends before {self.ended}, where the run on the batch left the traced way."

@@ -15,6 +15,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Observer, Scale, Session, Shift
 from wellbegun.graph import WEIGHTED, Analysis, Branch, Operation, roles_of, way
+from wellbegun.graph.inference import doubt, inferred
 from wellbegun.laws import Constant, Copied, Dependent, RowSums
 from wellbegun.measure.logits import Delay, Pair, Step, pairs_of
 from wellbegun.measure.samples import rms, size_of, unit_axis
@@ -43,6 +44,7 @@ class Correction:
 
     def __init__(self, session: Session, plan: Plan, targets: Mapping[str, Entry], behind: Observer) -> None:
         self.graph, self.read, self.targets, self.behind = Analysis.of(session.graph), session.read, targets, behind
+        self.doubts: dict[str, str] = {}  # what could not be told, and why
         self.factors: dict[str, float] = {}
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
         self.centred: dict[str, tuple[str, Array]] = {}  # weight -> its bias, and the mean it cancels
@@ -66,6 +68,7 @@ class Correction:
     def _delay(self, *delays: Delay) -> None:
         self.delays.update({index: delay for delay in delays for index in delay.way})
 
+    @inferred("which branches are corrected", lambda _: {})
     def _sums(self) -> dict[int, Sum]:
         """Branches with targets by the index of their sum."""
         roles, sums = roles_of(self.graph), dict[int, Sum]()
@@ -87,11 +90,13 @@ class Correction:
         shifted = any(self._biased(self.graph.operations[index]) for index in branch.ends)
         return () if path is None or overwritten or shifted else path
 
+    @inferred("which weights are free to be corrected", lambda _: [])
     def _free(self) -> list[str]:
         """Weights with a target of their own that all they give is proportional to."""
         shifted = {use.parameter for o in self.graph.operations if self._biased(o) for use in o.uses}
         return [name for name, entry in self.targets.items() if not entry.relative and name not in shifted]
 
+    @inferred("which weights can be corrected in one pass", lambda *_: False)
     def _reachable(self, session: Session) -> bool:
         """Whether every weight with a target is read from its own memory wherever it is used, and used as a weight."""
         scalable = session.scalable
@@ -104,6 +109,17 @@ class Correction:
     # ------------------------------------------------------------------ the pass
     def __call__(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> Iterator[Effect]:
         """One operation of the pass: corrected, delayed, or shown as it is."""
+        try:
+            yield from self._seen(operation, inputs, outputs)
+        except Exception as error:  # of any kind: what is corrected so far stands, and the pass goes on without
+            doubt(self, "how to correct weights by measurement", error)
+            waiting = {id(delay): delay for delay in self.delays.values()}
+            self.delays, self.pairs, self.sums, self.targets = {}, {}, {}, {}
+            for delay in waiting.values():
+                yield from self._release(delay)
+            yield from self._show(Step(operation, tuple(inputs), tuple(outputs)))
+
+    def _seen(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> Iterator[Effect]:
         if operation.kind in WEIGHTED:
             yield from self._weight(operation, outputs[0])
         elif operation.index in self.sums:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Session
 from wellbegun.graph import WEIGHTED, Operation
+from wellbegun.graph.inference import inferred
 from wellbegun.health import InputStats
 from wellbegun.measure.attention import Scores, scores_of_attention, scores_of_softmax
 from wellbegun.measure.inputs import came
@@ -41,6 +42,7 @@ class ForwardStatistics:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.doubts: dict[str, str] = {}  # what could not be told, and why
         self.weighted: dict[int, Weighted] = {}
         self.sums: dict[int, Sum] = {}
         self.tables: dict[int, float] = {}  # lookup -> RMS of what it gave
@@ -50,6 +52,7 @@ class ForwardStatistics:
         self.samples: dict[int, Array] = {}  # value -> (samples, positions, units)
         self.scores: dict[int, Scores] = {}  # softmax or attention -> its logits in numbers
 
+    @inferred("the numbers of an operation", lambda *_: ())
     def __call__(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> tuple[Effect, ...]:
         """One operation of the forward pass."""
         output, kind = outputs[0], operation.kind

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from wellbegun.backend import Handle
 from wellbegun.graph import WEIGHTED, Analysis, Operation, attentions_of, way
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import weights_before
 
 _SAMPLES, _QUERIES = 16, 64  # of which logits are looked at
@@ -73,8 +74,13 @@ class Pair:
         return query.spread(key, self.scale) if key.shape[-2] > 1 else None
 
 
-def pairs_of(graph: Analysis, free: Collection[str]) -> Iterator[Pair]:
+@inferred("which logits are brought to unit order", lambda *_: ())
+def pairs_of(graph: Analysis, free: Collection[str]) -> tuple[Pair, ...]:
     """Attentions whose queries and keys each come straight from one weight of its own, one of them free at least."""
+    return tuple(_pairs(graph, free))
+
+
+def _pairs(graph: Analysis, free: Collection[str]) -> Iterator[Pair]:
     for attention in attentions_of(graph):
         if attention.scale is None or attention.query is None or attention.key is None:
             continue

@@ -9,6 +9,7 @@ import numpy as np
 
 from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, Role
 from wellbegun.graph.attention import attentions_of
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import weights_before
 from wellbegun.graph.walk import around, depths, forward, leading_to
 from wellbegun.health import AttentionStats, OperationStats, StreamStats
@@ -53,6 +54,7 @@ def weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operatio
     return found
 
 
+@inferred("how large signals and gradients are", lambda *_: ())
 def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tuple[OperationStats, ...]:
     """One for each weighted operation, in order."""
     shares, facts = (
@@ -162,7 +164,8 @@ def _starts(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
 
 
 # ---------------------------------------------------------------------- residual sums
-def stream_stats(graph: ModelGraph, roles: Mapping[str, Role], seen: Seen) -> tuple[StreamStats, ...]:
+@inferred("how residual streams grow", lambda *_: ())
+def stream_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tuple[StreamStats, ...]:
     """One for each sum x + f(x), in order."""
     branches: dict[int, Branch] = {}
     for role in roles.values():
@@ -201,8 +204,13 @@ def _stream(
 
 
 # ---------------------------------------------------------------------- attentions
-def attention_stats(graph: Analysis, seen: Seen) -> Iterator[AttentionStats]:
+@inferred("how sharp attentions are", lambda *_: ())
+def attention_stats(graph: Analysis, seen: Seen) -> tuple[AttentionStats, ...]:
     """One for each attention whose logits could be told, in order."""
+    return tuple(_attentions(graph, seen))
+
+
+def _attentions(graph: Analysis, seen: Seen) -> Iterator[AttentionStats]:
     for attention in attentions_of(graph):
         scores = seen.forward.scores.get(attention.compared)
         if scores is None or not math.isfinite(scores.entropy):

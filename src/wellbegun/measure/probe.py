@@ -8,6 +8,7 @@ from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place, Session
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
+from wellbegun.graph.inference import doubt_notes
 from wellbegun.health import LossStats, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
@@ -68,9 +69,9 @@ def statistics(
         lost,
         rms(session.output),
         injected,
-        graph.notes,
+        (*graph.told, *doubt_notes(forward.doubts)),
         stream_stats(graph, roles, seen),
-        tuple(attention_stats(graph, seen)),
+        attention_stats(graph, seen),
         gain,
         back.way.relative(gain),
         None if came_in is None else correlation(came_in),
@@ -130,7 +131,7 @@ class _Back:
 
         Those of parameters stay what they are by the loss."""
         start = last_hidden(graph, self.roles, self.session)
-        output = None if start is None else self.forward.weighted[start]
+        output = None if start is None else self.forward.weighted.get(start)
         if start is None or output is None or not self.session.trained or output.rms == 0:
             return False
         signal = random_signal(output.shape, complex=output.complex)

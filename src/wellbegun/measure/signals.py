@@ -10,6 +10,7 @@ from wellbegun._typing import Array
 from wellbegun.backend import CrossEntropy, Handle, Session, Signal, SquaredError, classes_of
 from wellbegun.engine import fill
 from wellbegun.graph import ModelGraph, Role
+from wellbegun.graph.inference import inferred
 from wellbegun.health import LossStats
 from wellbegun.laws import Law, Normal, Uniform
 from wellbegun.measure.forward import ForwardStatistics
@@ -77,6 +78,7 @@ def length_of(signal: Signal) -> float:
     return float(np.linalg.norm(signal.rows.astype(np.complex128 if np.iscomplexobj(signal.rows) else np.float64)))
 
 
+@inferred("the last hidden layer", lambda *_: None)
 def last_hidden(graph: ModelGraph, roles: Mapping[str, Role], session: Session) -> int | None:
     """The last weighted operation that is no readout and that gradients reach."""
     hidden = [o.index for o, role in weights(graph, roles) if role.role != "readout" and o.index in session.places]
@@ -119,8 +121,10 @@ class Way(NamedTuple):
         output = self.session.output
         if gain is None or self.first is None or size_of(output) < _TOLD:
             return None
-        size, tables = rms(output), self.forward.tables
-        start = tables[self.first] if self.first in tables else self.forward.weighted[self.first].rms
+        size, tables, weighted = rms(output), self.forward.tables, self.forward.weighted.get(self.first)
+        if self.first not in tables and weighted is None:
+            return None
+        start = tables[self.first] if weighted is None else weighted.rms
         return gain * start / size if size else None
 
 

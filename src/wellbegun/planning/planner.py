@@ -59,7 +59,7 @@ def make_plan(
         raise RuleError(_listed(problems))
     if strict and unsaid:
         raise RuleError(unsaid.refused())
-    notes = (*graph.notes, *chosen.notes(roles), *unsaid.notes(), *_kept_notes(entries, graph, chosen.full_name))
+    notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *_kept_notes(entries, graph, chosen.full_name))
     return Plan(tuple(entries), chosen.full_name, number, notes).consistent()
 
 

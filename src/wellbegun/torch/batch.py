@@ -1,5 +1,7 @@
 """Batches: what the user gives, what a shape means, and where it has to live."""
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,8 @@ from torch.distributions import Distribution
 from wellbegun.backend import main_of
 from wellbegun.errors import ArgumentError, ModelError, TraceError
 from wellbegun.huggingface import inputs_of
-from wellbegun.inputs import Call, InputSpec, arguments_of, arrays_in
+from wellbegun.inputs import Call, InputSpec, arguments_of, arrays_in, holds_data, parts_of
+from wellbegun.torch.names import inner
 
 Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
 
@@ -21,17 +24,26 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
         ArgumentTypeError: something that is no batch. ArgumentError: None for a model whose input cannot be told.
         ModelError: no parameters.
     """
-    given = arguments_of(_guess(model) if batch is None else batch, torch.Tensor, _tensor)
+    made = batch is None or not holds_data(batch)
+    given = arguments_of(_guess(model) if batch is None else batch, torch.Tensor, _tensor, inner(model).forward)
     first = next(iter(model.parameters()), None)
     if first is None:
         raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
-    real = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
+    types = Counter(p.dtype for p in model.parameters() if p.dtype.is_floating_point)
+    real = types.most_common(1)[0][0] if types and (made or len(types) == 1) else None
 
     def move(tensor: torch.Tensor) -> torch.Tensor:
         dtype = real if real is not None and tensor.dtype.is_floating_point else tensor.dtype
         return tensor.to(first.device, dtype)
 
-    return given.map(torch.Tensor, move)
+    cast = [t.dtype for t in given.arrays(torch.Tensor) if real is not None and t.dtype.is_floating_point]
+    found = given.map(torch.Tensor, move)
+    other = {dtype for dtype in cast if dtype != real}
+    if made or not other:
+        return found
+    named = ", ".join(sorted(str(dtype) for dtype in other))
+    said = f"Inputs of {named} are given to the model as {real}, the dtype of all its parameters."
+    return replace(found, notes=(*found.notes, said))
 
 
 def _tensor(array: Any, dtype: str | None) -> torch.Tensor:
@@ -61,13 +73,16 @@ def _guess(model: torch.nn.Module) -> Batch:
 
 
 def outputs_of(result: Any) -> list[torch.Tensor]:
-    """Tensors in whatever a model returned: tensor, tuple, dict, dataclass or distribution."""
-    return arrays_in(result, torch.Tensor, _parameters)
+    """Tensors in whatever a model returned: tensor, tuple, dict, dataclass, distribution, or an object of any class."""
+    return arrays_in(result, torch.Tensor, _parameters) or arrays_in(result, torch.Tensor, parts_of)
 
 
 def _parameters(node: object) -> list[object]:
-    """Of a distribution."""
-    return [vars(node).get(key) for key in node.arg_constraints] if isinstance(node, Distribution) else []
+    """Of a distribution, and of those that it is made of."""
+    if not isinstance(node, Distribution):
+        return []
+    made_of = [part for part in vars(node).values() if isinstance(part, Distribution)]
+    return [*(vars(node).get(key) for key in node.arg_constraints), *made_of]
 
 
 def main_output(result: Any) -> torch.Tensor:

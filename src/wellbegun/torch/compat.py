@@ -54,8 +54,9 @@ __all__ = [
     "FAKE_LOGGER", "HOUSEHOLDER", "DataDependentOutputException", "DispatchMode", "DynamicOutputShapeException",
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "fake_mode", "fake_twin", "forget_twins", "gradient_hooks",
-    "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of", "module_tables", "no_dispatch",
-    "parametrize_cache", "schema_of", "shard_of", "spectral", "uncached_casts", "unchecked_distributions",
+    "held_by", "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of", "module_tables",
+    "no_dispatch", "parametrize_cache", "schema_of", "shard_of", "spectral", "uncached_casts",
+    "unchecked_distributions",
 ]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
 beneath_modes = _disable_current_modes
@@ -150,6 +151,17 @@ def module_tables(module: torch.nn.Module, which: str) -> MutableMapping[Any, An
     return table
 
 
+_HOLD = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+
+
+def held_by(module: torch.nn.Module) -> str:
+    """The name under which a wrapper holds the module that it wraps; "" for all others."""
+    if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+        return "module"
+    held = module_tables(module, "modules")
+    return next((name for name in held if name in _HOLD), "") if len(held) == 1 else ""
+
+
 def compiled(module: torch.nn.Module) -> bool:
     """Whether `torch.compile` has made a module of another one."""
     return hasattr(module, "_orig_mod")
@@ -218,5 +230,5 @@ def _probe() -> None:
         )
 
 
-TABLES = ("parameters", "buffers", "forward_pre_hooks", "forward_hooks")
+TABLES = ("parameters", "buffers", "modules", "forward_pre_hooks", "forward_hooks")
 _probe()

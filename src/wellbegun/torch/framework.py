@@ -22,6 +22,7 @@ from wellbegun.planning import Plan
 from wellbegun.storage import metadata_of, replacing
 from wellbegun.torch import lazy, shards
 from wellbegun.torch.handles import TensorHandle
+from wellbegun.torch.names import inner
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.session import session
@@ -107,7 +108,7 @@ class TorchBackend:
         from safetensors.torch import save_model
 
         with replacing(path) as new:
-            save_model(check_model(model), str(new), metadata=metadata_of(plan))
+            save_model(inner(check_model(model)), str(new), metadata=metadata_of(plan))
         return Path(path)
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:

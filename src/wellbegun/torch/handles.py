@@ -19,7 +19,8 @@ class TensorHandle:
     __slots__ = ("tensor",)
 
     def __init__(self, tensor: torch.Tensor) -> None:
-        self.tensor = tensor.detach() if tensor.requires_grad else tensor
+        whole = tensor if tensor.layout == torch.strided else tensor.detach().to_dense()
+        self.tensor = whole.detach() if whole.requires_grad else whole
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,7 +38,7 @@ class TensorHandle:
         return TensorHandle(self.tensor - other.tensor)
 
     def largest(self) -> float:
-        flat = self.tensor.flatten()
+        flat = _real(self.tensor).flatten()
         return float(torch.linalg.vector_norm(flat, ord=math.inf)) if self.tensor.numel() else 0.0
 
     def finite(self) -> bool:
@@ -89,7 +90,12 @@ def norm(tensor: torch.Tensor) -> float:
         if 1e-12 < found < 1e15:  # no square that matters has left the range
             return found
     kind = torch.complex128 if tensor.is_complex() else torch.float64
-    return float(torch.linalg.vector_norm(tensor, dtype=kind))
+    return float(torch.linalg.vector_norm(_real(tensor), dtype=kind))
+
+
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    """Integers and truth values as real numbers."""
+    return tensor if tensor.is_floating_point() or tensor.is_complex() else tensor.double()
 
 
 def _length(tensor: torch.Tensor) -> float:

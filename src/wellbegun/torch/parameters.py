@@ -13,6 +13,7 @@ from wellbegun.errors import TraceError
 from wellbegun.graph import Parameter, Use, axes
 from wellbegun.graph.model import Slot
 from wellbegun.layout import Layout
+from wellbegun.torch.names import canonical, parameters
 from wellbegun.torch.parametrize import Computed, computed_of
 from wellbegun.torch.trace.tensors import array_of, storage_of
 
@@ -21,20 +22,20 @@ _Owners = dict[str, tuple[torch.nn.Module, tuple[str, ...], str]]  # path -> mod
 
 def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
     """Parameters by name (tied names point to one of them), and what each tensor is, by its identity."""
-    named = list(model.named_parameters(remove_duplicate=False))
+    plain, named = canonical(model), list(parameters(model).items())
     for name, tensor in named:
         if isinstance(tensor, torch.nn.parameter.UninitializedParameter):
             remedy = "Call initialize, which runs the batch first, or run the model once on a batch yourself."
             raise TraceError(f"model: parameter {name!r} is lazy and has no shape yet. {remedy}")
     tensors = dict(named)
-    canonical = holders({name: _view(tensor) for name, tensor in named})
+    holder = holders({name: _view(tensor) for name, tensor in named})
     modules = model.named_modules(remove_duplicate=False)
-    owners = {path: (module, _classes(module), _layer(module)) for path, module in modules}
+    owners = {plain(path): (module, _classes(module), _layer(module)) for path, module in modules}
     computed = {name: found for found in computed_of(model) for name in found.originals}
     found: dict[str, Parameter] = {}
     known: dict[int, axes.Derived] = {}
     for name, tensor in named:
-        first = canonical[name]
+        first = holder[name]
         parameter = _parameter(name, tensor, owners)
         if (above := computed.get(first)) is not None:
             found.setdefault(above.name, _visible(above, owners))
@@ -87,7 +88,8 @@ def is_bare(tensor: torch.Tensor) -> bool:
 
 def buffer_notes(model: torch.nn.Module) -> tuple[str, ...]:
     """A note that names the buffers which hold nothing: only parameters are filled."""
-    names = [name for name, buffer in model.named_buffers() if is_bare(buffer)]
+    plain = canonical(model)
+    names = [plain(name) for name, buffer in model.named_buffers() if is_bare(buffer)]
     if not names:
         return ()
     remedy = "set them as the constructors of their modules do, or load them."

@@ -19,6 +19,7 @@ from wellbegun.materialize import change
 from wellbegun.torch import compat
 from wellbegun.torch.compat import module_tables
 from wellbegun.torch.handles import numpy
+from wellbegun.torch.names import canonical, parameters
 
 _ITERATIONS = 15  # of the power method after a new weight, as many as torch does for a first one
 _SAME_SHAPE = (compat.WeightNormStep, compat.SpectralNormStep, compat.OrthogonalStep)
@@ -64,8 +65,9 @@ def computed_of(model: torch.nn.Module) -> list[Computed]:
     """Computed tensors that can be assigned: there is a way back, and no other module holds the originals."""
     found = []
     held = Counter(id(tensor) for module in model.modules() for tensor in module_tables(module, "parameters").values())
+    plain = canonical(model)
     for path, module in model.named_modules():
-        prefix = f"{path}." if path else ""
+        prefix = f"{plain(path)}." if plain(path) else ""
         if parametrize.is_parametrized(module):
             for attribute, source in module.parametrizations.items():
                 names = [name for name, _ in source.named_parameters(recurse=False) if name.startswith("original")]
@@ -89,7 +91,7 @@ def _invertible(step: torch.nn.Module) -> bool:
 
 def visible(model: torch.nn.Module, *, values: bool = True) -> dict[str, torch.Tensor]:
     """Every parameter by each name, and every computed tensor, or (without `values`) one of its shape and dtype."""
-    found: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
+    found: dict[str, torch.Tensor] = dict(parameters(model))
     for computed in computed_of(model):
         found[computed.name] = computed.now() if values else computed.like()
     return found

@@ -26,7 +26,7 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     held = [(found, found.copy()) for _, saved in attributes for found in saved.values() if type(found) in _CONTAINERS]
     tensors = _tensors(model)
     buffers = [buffer for buffer in model.buffers() if not (buffer.is_meta or is_lazy(buffer))]
-    values = [(buffer, buffer.detach().clone()) for buffer in buffers]
+    values = [(buffer, buffer.detach(), buffer.detach().clone()) for buffer in buffers]
     backups = _Backups(model)
     _active.append(backups)
     cache = dict(parametrize_cache)
@@ -46,7 +46,10 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
                 backups.restore()
                 for tensor, alias, gradient, trained in tensors:
                     _restore(tensor, alias, gradient, trained)
-                for buffer, value in values:
+                for buffer, alias, value in values:
+                    same = buffer.shape == alias.shape and storage_of(buffer) == storage_of(alias)
+                    if buffer.layout == torch.strided and not same:
+                        buffer.data = alias  # moved or resized, before what it holds comes back
                     buffer.copy_(value)
 
 

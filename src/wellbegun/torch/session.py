@@ -16,6 +16,7 @@ from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.losses import gradient_of, scalar
+from wellbegun.torch.names import parameters
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import preserved
@@ -57,7 +58,7 @@ class TorchSession:
 
     def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None) -> None:
         self.model, self.call, self._given, self._graph = model, call, graph, graph
-        self.named = dict(model.named_parameters())
+        self.named = parameters(model, each=False)
         self._pass = ExitStack()
         self._result: object = None
         self._edges: dict[int, Any] = {}  # of the first output

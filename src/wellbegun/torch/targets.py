@@ -48,10 +48,19 @@ def target_of(tensor: torch.Tensor, name: str) -> Target:
     if local.layout != torch.strided:
         text = f"initialize: parameter {name!r} has layout {local.layout}; only strided ones can be filled."
         return Target(shape, dtype, None, problem=TraceError(text))
+    if _shares(local):
+        text = f"initialize: entries of parameter {name!r} share memory, so they cannot hold values of their own."
+        return Target(shape, dtype, None, problem=TraceError(f"{text} Give it memory (.clone()) or exclude it."))
     if dtype not in DTYPES:
         return Target(shape, dtype, None)
     memory: Array | Sink = array_of(local) if local.device.type == "cpu" else DeviceMemory(local)
     return Target(shape, dtype, memory, region, close=partial(_changed, local))
+
+
+def _shares(tensor: torch.Tensor) -> bool:
+    """Whether entries lie in the same memory, as those of an expanded tensor do."""
+    extent = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) + 1
+    return tensor.numel() > extent
 
 
 def _dtype(tensor: torch.Tensor) -> str:

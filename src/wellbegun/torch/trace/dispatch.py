@@ -14,7 +14,8 @@ from wellbegun.backend import Attended, Knowledge
 from wellbegun.graph import ModelGraph, Operation, Parameter
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.build import Builder, Record
-from wellbegun.graph.facts import Attention
+from wellbegun.graph.facts import Attention, Fact, Opaque
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
 from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, no_dispatch
 from wellbegun.torch.sandbox import about_to_write
@@ -30,6 +31,20 @@ def _shared(tensors: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
     """Whether any output lives in the memory of an operand."""
     memory = {storage_of(tensor) for tensor in tensors}
     return any(storage_of(output) in memory for output in outputs)
+
+
+@inferred("what an operation does", lambda *_: Opaque())
+def _fact(_: Builder, func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> Fact:
+    return fact_of(func, args, kwargs, tensors)
+
+
+def _unread(builder: Builder, _: Fact, *given: Any, reader: Any, **options: Any) -> Record:
+    return builder.record(Opaque(), *given, **options)
+
+
+@inferred("what an operation makes of what it reads", _unread)
+def _record(builder: Builder, fact: Fact, *given: Any, **options: Any) -> Record:
+    return builder.record(fact, *given, **options)
 
 
 class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
@@ -134,11 +149,11 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
             operands = [Operand(self._constant(*pair), pair[1].array) for pair in zip(tensors, operands, strict=True)]
             over = 0 if not aten.is_view(func) and _shared(tensors, outputs) else None
             reader = Call(func, args, kwargs, outputs)
-        fact = fact_of(func, args, kwargs, tensors)
+        fact = _fact(self.builder, func, args, kwargs, tensors)
         if isinstance(fact, Attention) and self.attend is not None:
             self.attend(aten.attended(func, args, kwargs))
         self.builder.scope, arrays = self.scopes[-1], [array_of(output) for output in outputs]
-        record = self.builder.record(fact, operands, arrays, name=name, reader=reader, overwrites=over)
+        record = _record(self.builder, fact, operands, arrays, name=name, reader=reader, overwrites=over)
         self._keep(record, tensors, outputs)
 
     def _constant(self, tensor: torch.Tensor, operand: Operand) -> Known:

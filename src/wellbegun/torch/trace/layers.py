@@ -14,6 +14,7 @@ from wellbegun._typing import Progress
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.provenance import Signal
 from wellbegun.torch.compat import compiled, is_transformed
+from wellbegun.torch.names import canonical
 from wellbegun.torch.parametrize import Computed, computed_of
 from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.dispatch import Recorder
@@ -88,7 +89,8 @@ def _glu(input: torch.Tensor, dim: int = -1) -> torch.Tensor:
 def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None = None) -> Iterator[None]:
     """Keep `recorder.scopes` at the dotted path of the module that is running, declare what modules compute, and tell
     how many modules have run."""
-    paths = {id(module): name for name, module in model.named_modules()}
+    plain = canonical(model)
+    paths = {id(module): plain(name) for name, module in model.named_modules()}
     seen: set[int] = set()
     computed = [found for found in computed_of(model) if found.name in recorder.parameters]
     lists = {id(found.source): found for found in computed}

@@ -110,7 +110,8 @@ def record(
         with unchecked_distributions(), uncached_casts(), scopes(model, recorder, progress), recorder, Layers(recorder):
             result = _called(model, call, recorder)
             recorder.paused = True
-        return recorder.graph(outputs_of(result)), result
+        graph = recorder.graph(outputs_of(result))
+        return replace(graph, notes=(*call.notes, *graph.notes)) if call.notes else graph, result
     finally:
         recorder.close()
 

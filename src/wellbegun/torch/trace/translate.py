@@ -9,6 +9,7 @@ import torch
 
 from wellbegun.graph import facts
 from wellbegun.graph.function import Function, Number, Root, Scalar, call
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import Entries, Slot
 from wellbegun.torch.compat import FakeTensor, beneath_modes
 from wellbegun.torch.trace import aten
@@ -170,6 +171,7 @@ class Call:
         """The value of an output that has one."""
         return number_of(self.outputs[position])
 
+    @inferred("how a value is computed", lambda *_: None)
     def function(self, position: int) -> Function | None:
         """How an output is computed."""
         name, root = aten.name_of(self.func), Root("0")
@@ -192,7 +194,8 @@ class Call:
         return asked(self.func, self.args, self.kwargs, position) if found is None else found
 
 
-def created(func: Any, args: Any, kwargs: Any) -> Function:
+@inferred("how a value is made", lambda *_: None)
+def created(func: Any, args: Any, kwargs: Any) -> Function | None:
     """What an operation makes of nothing: what it writes over does not matter."""
     found = asked(func, args, kwargs)
     if not tensors_in((args, list(kwargs.values()))):

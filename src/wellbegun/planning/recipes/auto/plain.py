@@ -9,6 +9,7 @@ import numpy as np
 
 from wellbegun.errors import ArgumentError
 from wellbegun.graph import Analysis, Layer, Role, bundles_of, can_mirror, layers_of, sources_and_readers
+from wellbegun.graph.inference import inferred
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
 _COORDINATES = 1.5  # frequency from which a sine is taken for that of a coordinate net
@@ -29,6 +30,7 @@ class Series:
     spread: float = 0.0  # largest bias, where biases are random
 
 
+@inferred("which layers work as a series", lambda *_: {})
 def series_of(
     graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str], points: "Points"
 ) -> Mapping[str, Series]:
@@ -94,6 +96,7 @@ class Streams:
     readers: Mapping[str, Function | None] = field(default_factory=dict)
 
 
+@inferred("which streams are kept in pairs", lambda *_: Streams())
 def streams_of(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Streams:
     """Every stream whose own functions would let a mean add up, and whose weights nobody else decides. Where a stream
     is only added to, as with functions inside the branches, independent units learn faster."""

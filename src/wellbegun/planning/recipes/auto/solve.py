@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
 from wellbegun.graph import WEIGHTED, Analysis, Operation, Role
+from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
@@ -39,6 +40,7 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
 
 
 # ---------------------------------------------------------------------- one weight
+@inferred("how large the output of a weight is to be", lambda graph, operation, role, *_: alone(role))
 def _weight(
     graph: Analysis,
     operation: Operation,
@@ -183,6 +185,7 @@ def _bias_of(operation: Operation) -> str | None:
     return next((use.parameter for use in operation.uses if use.slot == "bias"), None)
 
 
+@inferred("which bias follows from a weight", lambda *_: None)
 def _biases(graph: Analysis, roles: Mapping[str, Role], choices: dict[str, Choice], name: str, found: Series) -> None:
     own = _bias_of(graph.operations[found.layer.operation])
     if found.offset and own is not None and own in roles and own not in choices:

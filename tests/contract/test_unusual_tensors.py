@@ -1,0 +1,124 @@
+"""Parameters and buffers of unusual kinds: integers, sparse layouts, shared entries, sizes found in the first pass."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import wellbegun as wb
+
+X = torch.randn(16, 8)
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.uint8, torch.bool])
+def test_parameters_that_hold_no_real_numbers_are_kept(dtype: torch.dtype) -> None:
+    model = net()
+    model.index = nn.Parameter(torch.arange(4).to(dtype), requires_grad=False)
+    found = wb.initialize(model, X, seed=0)
+    assert found.plan["index"].action == "keep"
+    assert torch.equal(model.index, torch.arange(4).to(dtype))
+    assert wb.check(model, X).healthy
+
+
+class Sparse(nn.Module):
+    def __init__(self, make: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.w, self.o = nn.Parameter(make(torch.randn(8, 8).relu())), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.o(torch.sparse.mm(self.w, x.t()).t())
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("make", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr])
+def test_sparse_layouts_are_planned_around_and_measured(make: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    model = Sparse(make)
+    wb.check(model, X)
+    before = model.w.detach().to_dense().clone()
+    try:
+        wb.initialize(model, X, seed=0, exclude=["w"])
+    except wb.errors.WellbegunError as error:
+        assert "w" in str(error)  # noqa: PT017 - either is right
+    assert torch.equal(model.w.detach().to_dense(), before)
+
+
+def test_entries_that_share_memory_are_refused_in_one_message_and_can_be_excluded() -> None:
+    class Expanded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.w = nn.Linear(8, 16), nn.Parameter(torch.zeros(1, 1).expand(16, 16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(self.a(x)) @ self.w.T
+
+    model = Expanded()
+    before = model.a.weight.clone()
+    with pytest.raises(wb.errors.TraceError, match="entries of parameter 'w' share memory"):
+        wb.initialize(model, X, seed=0)
+    assert torch.equal(model.a.weight, before)
+    assert wb.initialize(Expanded(), X, seed=0, exclude=["w"]).plan["w"].action == "keep"
+
+
+class Late(nn.Module):
+    """Buffers that a pass resizes, moves and exchanges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.l = nn.Linear(8, 8)
+        for name in ("resized", "moved", "replaced"):
+            self.register_buffer(name, torch.zeros(0 if name == "resized" else 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.l(x)
+        mean = y.detach().mean(0)
+        if not self.resized.numel():
+            self.resized.resize_(mean.shape).copy_(mean)
+        self.moved.data = 0.9 * self.moved + mean
+        self.replaced = self.replaced + mean
+        return torch.relu(y)
+
+
+@pytest.mark.parametrize("call", [wb.plan, wb.check, wb.initialize])
+def test_buffers_that_a_pass_resizes_moves_or_replaces_are_as_before(call: Callable[..., object]) -> None:
+    model = Late()
+    before = {name: (buffer, buffer.clone()) for name, buffer in model.named_buffers()}
+    call(model, X)
+    for name, (buffer, value) in before.items():
+        now = getattr(model, name)
+        assert now is buffer
+        assert now.device.type == "cpu"
+        assert torch.equal(now, value)
+
+
+@torch.library.custom_op("wellbegun_tests::hidden_product", mutates_args=())
+def hidden_product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return functional.linear(x, w)
+
+
+hidden_product.register_fake(lambda x, w: x.new_empty(x.shape[0], w.shape[0]))
+hidden_product.register_autograd(
+    lambda c, g: (g @ c.saved_tensors[1], g.t() @ c.saved_tensors[0]),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),
+)
+
+
+def test_weights_inside_an_operation_that_nobody_knows_are_named() -> None:
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.o = nn.Parameter(torch.randn(8, 8)), nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.o(torch.relu(hidden_product(x, self.weight)))
+
+    model = Hidden()
+    before = model.weight.clone()
+    assert any("hidden_product" in note and "weight" in note for note in wb.check(model, X).notes)
+    assert wb.initialize(model, X, seed=0).plan["weight"].action == "keep"
+    assert torch.equal(model.weight, before)
