@@ -25,9 +25,8 @@ def came(handle: Handle) -> InputStats:
     sizes, spread = np.sqrt(np.mean(rows**2, axis=0)), np.ptp(rows, axis=0)
     live = sizes[sizes > 0]
     constant = int(np.count_nonzero((spread == 0) & (sizes > 0)))
-    return replace(
-        whole, constant=constant, **({"low": float(live.min()), "high": float(live.max())} if live.size else {})
-    )
+    low, high = (float(live.min()), float(live.max())) if live.size else (None, None)
+    return replace(whole, constant=constant, low=low, high=high)
 
 
 def input_stats(graph: ModelGraph, found: dict[int, InputStats]) -> tuple[InputStats, ...]:
