@@ -33,7 +33,11 @@ def input_stats(graph: ModelGraph, found: dict[int, InputStats]) -> tuple[InputS
     """Each input that was read, with its name."""
     order = sorted(found)
     names = {value: "the batch" if len(order) == 1 else f"input {i} of the batch" for i, value in enumerate(order)}
-    return tuple(replace(found[value], name=names[value], raw=_raw(graph, value)) for value in order)
+    raw = {value: _raw(graph, value) for value in order}
+    return tuple(
+        replace(found[value], name=names[value], raw=raw[value], constant=found[value].constant * raw[value])
+        for value in order
+    )
 
 
 def _raw(graph: ModelGraph, value: int) -> bool:
