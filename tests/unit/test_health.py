@@ -129,7 +129,7 @@ def stream(*sums: dict) -> Statistics:
         (with_operation(1, role="time_step", dead=0.9, saturated=0.9, flat=0.0, units=1000, entries=64), (), ()),
         (with_operation(1, dead=0.0, saturated=0.84, flat=0.5, units=1000, entries=64), (), ()),  # half by design
         (with_parameter(twin="other.weight"), (), ("W302",)),
-        (with_parameter(twin="other.weight", twin_beside=True), ("W302",), ()),
+        (with_parameter(twin="other.weight", twin_beside=True, weighs=True), ("W302",), ()),
         (with_parameter(largest=65505.0), (), ("W402",)),
         (with_parameter(largest=65503.0), (), ()),
         (with_parameter(weighs=True, underflow=0.51), (), ("W403",)),

@@ -204,7 +204,7 @@ def _judged(owner: str, loss: object, chance: float | None, progress: object) ->
     """The arguments of `check`, which are checked before a model is run or filled."""
     function(owner, "loss", loss, "a function of the model's output")
     if chance is not None:
-        real(owner, "chance", chance)
+        real(owner, "chance", chance, minimum=0, exclusive=True)
     progress_of(owner, progress)
     return {"loss": loss, "chance": chance, "progress": progress}
 

@@ -52,6 +52,13 @@ def ancestors(graph: ModelGraph, value: int) -> set[int]:
     return {value}.union(*(operation.inputs for operation in backward(graph, [value], lambda _: True)))
 
 
+def around(graph: ModelGraph, without: Collection[int], values: Collection[int]) -> bool:
+    """Whether values depend on the batch by a way that passes none of some operations."""
+    starts = {value for operation in graph.operations for value in operation.inputs if value not in graph.producers}
+    ways = forward(graph, starts, lambda operation: operation.index not in without)
+    return any(o.index not in without and not set(values).isdisjoint(o.outputs) for o in ways)
+
+
 def depths(graph: ModelGraph, within: Collection[int] | None = None) -> dict[int, int]:
     """Operation -> weighted operations in series before it; of some operations only, if they are named."""
     after: dict[int, int] = {}  # value -> weighted operations before it

@@ -6,6 +6,7 @@ from wellbegun.health.examine import examine
 from wellbegun.health.findings import Finding, Health, known_codes
 from wellbegun.health.statistics import (
     AttentionStats,
+    InputStats,
     LossStats,
     OperationStats,
     ParameterStats,
@@ -19,6 +20,7 @@ __all__ = [
     "AttentionStats",
     "Finding",
     "Health",
+    "InputStats",
     "LossStats",
     "OperationStats",
     "ParameterStats",

@@ -21,6 +21,8 @@ ALL_DEAD = 0.95  # share of dead units above which no chance counts
 SATURATED = 0.7  # share of entries that may be flat, of those that standard normal input leaves steep
 UPDATE_RANGE = 1e4  # largest ratio of relative updates between two weights
 
+RAW = 30.0  # largest RMS of an input that a weight reads as it is
+
 Severity = Literal["unhealthy", "remark"]
 
 
@@ -43,10 +45,11 @@ FAMILIES = {
     "W6": "attention",
     "W7": "activations",
     "W8": "parameters",
+    "W9": "batch",
 }
 """What codes are about, by their first letters."""
 WHOLE_MODEL = "wb.initialize(model, batch)"
-_ONE = "wb.initialize(model, batch, only=[{parameter!r}])"
+_ONE = "wb.initialize(model, batch, only=[{names}])"
 _MEASURED = "measured: benchmarks/health.py, which trains what is called healthy"
 
 CATALOGUE: dict[str, Check] = {
@@ -167,13 +170,13 @@ CATALOGUE: dict[str, Check] = {
     "W801": Check(
         "cut off from the loss",
         "the parameter is used on the way to the output, yet no gradient comes back: a detach, no_grad or rounding",
-        "# look between {parameter} and the loss for what stops gradients",
+        "# look between {parameter!r} and the loss for what stops gradients",
         "a value that gradients are stopped at has no history",
     ),
     "W802": Check(
         "no gradient",
         "the parameter is not used on this batch, or not by this loss: it stays as it is",
-        "# do not train {parameter}, or call the layer that holds it",
+        "# do not train {parameter!r}, or call the layer that holds it",
         "DistributedDataParallel stops at such parameters (find_unused_parameters)",
         "remark",
     ),
@@ -182,6 +185,25 @@ CATALOGUE: dict[str, Check] = {
         "plain gradient steps change one weight relatively 10,000 times as fast as another; Adam evens that out",
         _ONE,
         "You et al. 2017, arXiv:1708.03888 (trust ratios)",
+        "remark",
+    ),
+    "W901": Check(
+        "non-finite batch",
+        "nan and inf in the batch reach everything that is computed of it, so nothing can be said of the model",
+        "# mend what makes the batch: it holds nan or inf before the model has done anything",
+        "IEEE 754: every operation on nan gives nan",
+    ),
+    "W902": Check(
+        "raw scale of the batch",
+        "weights are sized for inputs of about unit scale: raw ones make the first loss huge and first steps useless",
+        "# standardize the batch: subtract the mean of each column or channel, and divide by its standard deviation",
+        "LeCun et al. 1998, Efficient BackProp, section 4.3",
+    ),
+    "W903": Check(
+        "constant columns",
+        "a feature that is the same in every sample tells nothing apart, and acts as a bias",
+        "# leave these columns out, or look for what made them constant",
+        "LeCun et al. 1998, Efficient BackProp, section 4.3",
         "remark",
     ),
 }

@@ -59,7 +59,7 @@ def points_of(statistics: Statistics) -> list[Point]:
 def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
-    ratio = o.rms / origin if origin else None
+    ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
     return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o))
 
 
@@ -163,6 +163,8 @@ def gradient(statistics: Statistics) -> list[Finding]:
     live = [point for point in points if point.gradient]
     if not points:
         return []
+    if not live and any(o.ends_branch and not o.rms and o.gradient for o in statistics.operations):
+        return []  # all that was judged lies in branches that start silent and wake
     if not live:
         return [finding("W201", points[0].place, 0.0, 1 / GRADIENT_RANGE, points[0].parameter, whole=True)]
     if any(o.ends_branch and not (o.rms and o.gradient) for o in statistics.operations):

@@ -1,5 +1,6 @@
 """Statistics -> findings: every check but those of signal and gradient by depth, which are in `depth`."""
 
+import glob
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,6 +9,7 @@ from types import MappingProxyType
 from wellbegun.health.catalogue import (
     ALL_DEAD,
     BLOWN_UP,
+    CATALOGUE,
     DEAD,
     ENTROPY,
     EQUAL_SHARE,
@@ -15,6 +17,7 @@ from wellbegun.health.catalogue import (
     LOGIT_STD,
     LOSS_RATIO,
     LOUDER,
+    RAW,
     SATURATED,
     UNDERFLOW,
     UPDATE_RANGE,
@@ -30,12 +33,17 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
 
     `remedies`: those of a framework's own, by code, in place of the catalogue's words.
     """
-    findings = _finiteness(statistics)
-    if not findings:  # ratios of nan say nothing
-        findings = [*signal(statistics), *gradient(statistics), *_loss(statistics)]
-        findings += [*_attention(statistics), *_activations(statistics), *_range(statistics)]
-        findings += [*_cut_off(statistics), *_updates(statistics)]
-    findings += _symmetry(statistics)
+    findings, apart = _batch(statistics), _symmetry(statistics)
+    if not any(found.code == "W901" for found in findings):  # nothing else is blamed for what the batch holds
+        broken = _finiteness(statistics)
+        if broken:  # ratios of nan say nothing
+            findings += broken
+        else:
+            if not any(found.code == "W902" for found in findings):
+                findings += [*signal(statistics), *gradient(statistics), *_loss(statistics), *_activations(statistics)]
+                findings += [*_attention(statistics), *_range(statistics), *_updates(statistics)]
+            findings += _cut_off(statistics)
+        findings += apart
     own = (
         replace(found, remedy=remedies[found.code].format(parameter=found.parameter))
         if found.code in remedies and found.remedy.startswith("#")
@@ -47,7 +55,7 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
 
 def _rank(found: Finding) -> tuple[bool, int]:
     """Causes first: equal, cut-off, dead units and large logits make signals and gradients vanish. Remarks last."""
-    order = ("W4", "W3", "W8", "W7", "W6", "W101", "W102", "W2", "W1", "W5")
+    order = ("W901", "W4", "W9", "W3", "W8", "W7", "W6", "W101", "W102", "W2", "W1", "W5")
     return found.severity == "remark", next(i for i, start in enumerate(order) if found.code.startswith(start))
 
 
@@ -75,6 +83,26 @@ def _blown_up(what: str, statistics: Statistics, value: float) -> Finding:
     return finding("W401", what, value, 0.0)
 
 
+# ---------------------------------------------------------------------- the batch
+def _batch(statistics: Statistics) -> list[Finding]:
+    """What the inputs hold, before anything of the model is judged."""
+    found = []
+    for x in statistics.inputs:
+        if x.bad:
+            detail = f"{x.bad} of {x.entries} entries are nan or inf"
+            found.append(finding("W901", x.name, float(x.bad), 0.0, detail=detail, remedy=CATALOGUE["W901"].remedy))
+        elif x.raw and x.rms > RAW:
+            spread = "" if x.low is None else f"; columns have RMS {x.low:.3g} to {x.high:.3g}"
+            detail = f"its RMS is {x.rms:.3g}, and a weight reads it as it is{spread}"
+            found.append(finding("W902", x.name, x.rms, RAW, detail=detail, remedy=CATALOGUE["W902"].remedy))
+        if x.constant:
+            detail = f"{x.constant} columns are the same in every sample"
+            found.append(
+                finding("W903", x.name, float(x.constant), 0.0, detail=detail, remedy=CATALOGUE["W903"].remedy)
+            )
+    return found
+
+
 # ---------------------------------------------------------------------- symmetry
 def _symmetry(statistics: Statistics) -> list[Finding]:
     found = [
@@ -87,7 +115,11 @@ def _symmetry(statistics: Statistics) -> list[Finding]:
 
 def _twins(statistics: Statistics, *, beside: bool) -> list[Finding]:
     """Equal tensors: those that stay equal, or those that only start so."""
-    twins = [p for p in statistics.parameters if p.twin and p.trainable and p.twin_beside == beside]
+    twins = [
+        p
+        for p in statistics.parameters
+        if p.twin and p.trainable and p.twin_beside == beside and (p.weighs or not beside)
+    ]
     if not twins:
         return []
     first, names = twins[0], tuple(p.name for p in twins)
@@ -103,7 +135,11 @@ def _copies(parameter: ParameterStats) -> float:
     zero, as long as its gradients differ; so may a readout, where classes that the batch lacks have equal gradients."""
     if parameter.role == "readout":
         return float(parameter.locked == parameter.units)
-    if parameter.ends_branch:
+    if parameter.by_design and not parameter.gradient:
+        return 0.0  # it wakes when what is behind it has left zero
+    if parameter.by_design:
+        return float(parameter.locked == parameter.units)
+    if parameter.ends_branch or parameter.combined:
         return parameter.locked / parameter.units
     return max(parameter.locked, parameter.units if parameter.distinct == 1 else 0) / parameter.units
 
@@ -114,6 +150,8 @@ def _loss(statistics: Statistics) -> list[Finding]:
     if loss is None or loss.chance is None or loss.value <= LOSS_RATIO * loss.chance:
         return []
     last = [*readouts(statistics), *statistics.operations[-1:]]
+    if last and last[0].fixed_scale:
+        return []  # a temperature decides it, and no first value of a weight
     ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
     if not last:
         return [finding("W501", "loss", ratio, LOSS_RATIO, detail=detail)]
@@ -125,7 +163,8 @@ def _loss(statistics: Statistics) -> list[Finding]:
     tied = any(parameter.name == name and parameter.role == "embedding" for parameter in statistics.parameters)
     rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
     detail += ", and the weight behind it is the embedding" if tied else ""
-    remedy = f"wb.initialize(model, batch, only=[{name!r}], rules=[({name!r}, {rule!r})])"
+    pattern = glob.escape(name)
+    remedy = f"wb.initialize(model, batch, only=[{pattern!r}], rules=[({pattern!r}, {rule!r})])"
     return [finding("W501", last[0].place, ratio, LOSS_RATIO, name, detail=detail, remedy=remedy)]
 
 
@@ -162,7 +201,7 @@ def _activations(statistics: Statistics) -> list[Finding]:
     free = ("readout", "time_step")
     judged = [o for o in statistics.operations if o.role not in free and not o.gates and o.flat is not None]
     dead = [(o, bound) for o in judged if (o.dead or 0.0) > (bound := _dead_bound(o))]
-    flat = [(o, bound) for o in judged if (o.saturated or 0.0) > (bound := _between(o.flat or 0.0, SATURATED))]
+    flat = [(o, bound) for o in judged if (o.saturated or 0.0) > (bound := _saturated_bound(o))]
     if dead:
         (first, bound), more = dead[0], len(dead) - 1
         detail = f"of {first.units} units, with {first.activation} behind it"
@@ -174,6 +213,12 @@ def _activations(statistics: Statistics) -> list[Finding]:
         names = tuple(filter(None, (first.parameter, first.bias)))
         found.append(finding("W702", first.place, first.saturated or 0.0, bound, names=names, more=more, detail=detail))
     return found
+
+
+def _saturated_bound(operation: OperationStats) -> float:
+    """Where few units are looked at, some are flat by accident."""
+    usual = operation.flat or 0.0
+    return min(_between(usual, SATURATED) + math.sqrt(usual * (1 - usual) / max(operation.units, 1)), ALL_DEAD)
 
 
 def _between(usual: float, share: float) -> float:
@@ -209,9 +254,12 @@ def _range(statistics: Statistics) -> list[Finding]:
 
 
 def _cut_off(statistics: Statistics) -> list[Finding]:
-    none = [p for p in statistics.parameters if p.trainable and p.gradient is None]
     if statistics.loss is None:
         return []  # nothing was differentiated
+    none = [p for p in statistics.parameters if p.trainable and p.gradient is None]
+    if none and not statistics.differentiable and not any(p.used and p.reaches and p.weighs for p in none):
+        detail = "the output has no history: all of it ran under no_grad or inference_mode, or was detached"
+        return [finding("W801", f"parameter {none[0].name}", 0.0, 0.0, none[0].name, detail=detail, more=len(none) - 1)]
     cut = [p for p in none if p.used and p.reaches and p.weighs]
     rest = [p for p in none if p not in cut]
     found = [finding("W801", f"parameter {p.name}", 0.0, 0.0, p.name) for p in cut[:1]]

@@ -1,5 +1,6 @@
 """What was found, and the verdict over it."""
 
+import glob
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -53,7 +54,7 @@ def finding(
     """
     check = CATALOGUE[code]
     parameter = parameter or (names[0] if names else "")
-    listed = ", ".join(map(repr, names or (parameter,)))
+    listed = ", ".join(repr(glob.escape(name)) for name in names or (parameter,))
     if not remedy:
         remedy = WHOLE_MODEL if whole or not parameter else check.remedy.format(parameter=parameter, names=listed)
     detail = "; ".join(filter(None, (detail, f"and {more} more" if more > 0 else "")))

@@ -21,7 +21,7 @@ class OperationStats:
     rms: float  # of its output on the batch
     finite: bool  # whether its whole output is
     gradient: float | None = None  # norm of the loss gradient at its output; None if none arrives
-    ends_branch: bool = False  # whether the output is added to a residual stream, and may start at zero
+    ends_branch: bool = False  # whether it may start at zero: added to a stream, or zero with a way around it
     mean: float | None = None  # of its output
     dead: float | None = None  # share of units whose activation is flat on the whole batch
     saturated: float | None = None  # share of entries at which the activation is flat
@@ -38,6 +38,8 @@ class OperationStats:
     units: int = 0  # units that were looked at, for `dead`
     entries: int = 0  # entries of each
     largest: float | None = None  # largest magnitude of its output; None where its norm is within float16's range
+    joined: float | None = None  # RMS of the sum that its output goes into, with nothing nonlinear between
+    fixed_scale: bool = False  # whether its own scale is forgotten before the loss, as in cosines at a temperature
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,28 @@ class ParameterStats:
     update: float | None = None  # RMS of its gradient / RMS of its values: relative change by a step of rate 1
     largest: float | None = None  # largest magnitude; None where its norm is within float16's range
     underflow: float | None = None  # share of it that is not zero but would be in float16; None above RMS 1e-4
+    by_design: bool = False  # zero, in a branch with a way around it, and about to leave zero
+    combined: bool = False  # whether the weight of the operation is computed from it and others
     trainable: bool = True
     used: bool = True  # whether the forward pass reads it
     reaches: bool | None = None  # whether the graph leads from it to what the loss is taken of; None: cannot be told
     weighs: bool = False  # whether it is the weight of a product, convolution or recurrent layer
     twin: str = ""  # an earlier parameter that holds the same random numbers in other memory
     twin_beside: bool = False  # whether the two stay equal: same input, or same gradient
+
+
+@dataclass(frozen=True)
+class InputStats:
+    """One input of the batch, as the model reads it."""
+
+    name: str
+    rms: float
+    bad: int  # entries that are nan or inf
+    entries: int
+    low: float | None = None  # least and largest RMS of a column, of those that are not zero, if it has two axes
+    high: float | None = None
+    constant: int = 0  # columns that are the same in every sample, and not zero
+    raw: bool = False  # whether a weight reads it as it is, with no normalization directly behind
 
 
 @dataclass(frozen=True)
@@ -118,3 +136,5 @@ class Statistics:
     jacobian: float | None = None  # root of the mean squared singular value from the first weighted output to the last
     sensitivity: float | None = None  # the same, of relative changes: 1 in a net without biases and saturation
     input_correlation: float | None = None  # of what comes into the first weighted operation
+    inputs: tuple[InputStats, ...] = ()
+    differentiable: bool = True  # whether the output has a history that gradients could follow

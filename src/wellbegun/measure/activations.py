@@ -72,12 +72,10 @@ def _activations(graph: Analysis, root: int) -> Iterator[tuple[Operation, bool]]
         yield graph.operations[index], gating[index]
 
 
-def _gates(graph: ModelGraph, reader: Operation) -> bool:
-    while reader.kind == "move" and reader.outputs:
+def _gates(graph: ModelGraph, reader: Operation, further: int = 6) -> bool:
+    if reader.kind in ("move", "scale", "shift", "pointwise") and reader.outputs and further:
         following = graph.consumers.get(reader.outputs[0], ())
-        if len(following) != 1:
-            return False
-        reader = following[0]
+        return bool(following) and all(_gates(graph, one, further - 1) for one in following)
     return reader.kind in ("gate", "matmul", "opaque")
 
 

@@ -11,6 +11,7 @@ from wellbegun.graph import Operation
 from wellbegun.measure.samples import size_of
 
 SAMPLES, HEADS, QUERIES = 2, 4, 32
+_HIDDEN = 60.0  # a key this far below the best one of its query in every head looks hidden, as by -100
 _MASKED = 5e3  # a key this far below a query's best one is hidden from it, as by -10000 or -inf
 
 
@@ -36,8 +37,18 @@ def scores_of_softmax(operation: Operation, logits: Handle, weights: Handle) -> 
     most = (slice(SAMPLES), slice(HEADS))[: rank - 2 - first]
     between = [slice(None)] * (rank - 2 - first - len(most))
     places = [*[slice(None)] * first, *most, *between, _every(logits.shape[-2])]
-    rows = logits.part(*places).array()
+    rows = _unmasked(logits.part(*places).array().astype(np.float64), first)
     return _scores(rows.reshape(-1, rows.shape[-1]).astype(np.float64))
+
+
+def _unmasked(logits: Array, first: int) -> Array:
+    """Keys that every head hides from a query: loud logits would hide others in each."""
+    heads = tuple(range(first, logits.ndim - 2))
+    if not heads or math.prod(logits.shape[axis] for axis in heads) < 2:
+        return logits
+    with np.errstate(all="ignore"):
+        far = logits < logits.max(axis=-1, keepdims=True) - _HIDDEN
+    return np.where(far.all(axis=heads, keepdims=True), -math.inf, logits)
 
 
 def scores_of_attention(call: Attended) -> Scores:
@@ -73,7 +84,8 @@ def _masked(logits: Array, mask: Handle) -> Array:
     part = mask.part(*map(slice, wanted), rows, slice(logits.shape[-1])).array()
     if mask.kind == "integer":
         return np.where(part, logits, -math.inf)
-    found: Array = logits + part.astype(np.float64)
+    added = part.astype(np.float64)
+    found: Array = logits + np.where(added <= -_HIDDEN, -math.inf, added)
     return found
 
 

@@ -7,7 +7,9 @@ from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Session
 from wellbegun.graph import WEIGHTED, Operation
 from wellbegun.graph.inference import inferred
+from wellbegun.health import InputStats
 from wellbegun.measure.attention import Scores, scores_of_attention, scores_of_softmax
+from wellbegun.measure.inputs import came
 from wellbegun.measure.samples import is_finite, rough_rms, sample, size_of, unit_axis
 
 _SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonlinearities start from
@@ -44,6 +46,8 @@ class ForwardStatistics:
         self.weighted: dict[int, Weighted] = {}
         self.sums: dict[int, Sum] = {}
         self.tables: dict[int, float] = {}  # lookup -> RMS of what it gave
+        self.inputs: dict[int, InputStats] = {}  # value of the batch -> what it holds
+        self._made: set[int] = set()
         self.first_input: Array | None = None  # a sample of what comes into the first weighted operation
         self.samples: dict[int, Array] = {}  # value -> (samples, positions, units)
         self.scores: dict[int, Scores] = {}  # softmax or attention -> its logits in numbers
@@ -52,6 +56,10 @@ class ForwardStatistics:
     def __call__(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> tuple[Effect, ...]:
         """One operation of the forward pass."""
         output, kind = outputs[0], operation.kind
+        for value, handle in zip(operation.inputs, inputs, strict=False):
+            if value not in self._made and value not in self.inputs and handle.kind != "integer":
+                self.inputs[value] = came(handle)
+        self._made.update(operation.outputs)
         if kind == "softmax" and inputs:
             self.scores[operation.index] = scores_of_softmax(operation, inputs[0], output)
         elif kind == "attention" and (call := self.session.attended) is not None:

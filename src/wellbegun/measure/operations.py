@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,9 @@ from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, R
 from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import weights_before
-from wellbegun.graph.walk import depths, leading_to
+from wellbegun.graph.walk import around, depths, forward, leading_to
 from wellbegun.health import AttentionStats, OperationStats, StreamStats
+from wellbegun.health.catalogue import ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.samples import correlation
@@ -35,6 +37,8 @@ class Facts(NamedTuple):
     starts: Mapping[int, float]  # value -> RMS of what came into its stretch without normalization
     renormed: frozenset[int]  # operations with a normalization further on
     depths: Mapping[int, int]  # operation -> weighted operations in series before it
+    silent: frozenset[int] = frozenset()  # weighted operations that give zeros and have a way around them
+    joined: Mapping[int, float] = MappingProxyType({})  # weighted operation -> RMS of the sum that it goes into
 
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
@@ -55,7 +59,13 @@ def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> t
     """One for each weighted operation, in order."""
     shares, facts = (
         shares_of(graph, seen.forward.samples),
-        Facts(_starts(graph, seen.forward), leading_to(graph, {"norm"}), depths(graph)),
+        Facts(
+            _starts(graph, seen.forward),
+            leading_to(graph, {"norm"}),
+            depths(graph),
+            _silent(graph, seen),
+            _joined(graph, seen),
+        ),
     )
     return tuple(
         _operation(operation, role, seen, shares.get(operation.index), facts)
@@ -90,7 +100,7 @@ def _operation(
         output.rms,
         output.finite,
         gradient,
-        role.ends_branch,
+        role.ends_branch or index in facts.silent,
         mean=mean,
         dead=shares.dead if shares else None,
         saturated=shares.saturated if shares else None,
@@ -107,7 +117,33 @@ def _operation(
         units=shares.units if shares else 0,
         entries=shares.entries if shares else 0,
         largest=output.largest,
+        joined=facts.joined.get(index),
+        fixed_scale=_fixed(operation, index in facts.renormed),
     )
+
+
+def _fixed(operation: Operation, renormed: bool) -> bool:
+    """Whether nothing that multiplies its weight reaches the output."""
+    weights = [use for use in operation.uses if use.slot in ("weight", "derived")]
+    parts = (use.computed.parts.get(use.parameter) for use in weights if use.computed is not None)
+    return renormed or any(part is not None and part.what == "free" for part in parts)
+
+
+def _silent(graph: ModelGraph, seen: Seen) -> frozenset[int]:
+    zero = [i for i, found in seen.forward.weighted.items() if not found.rms and graph.outputs]
+    return frozenset(index for index in zero if around(graph, {index}, graph.outputs))
+
+
+def _joined(graph: ModelGraph, seen: Seen) -> dict[int, float]:
+    """Of those whose output is only moved, scaled and added: the largest sum on the way."""
+    found: dict[int, float] = {}
+    for index in seen.forward.weighted:
+        readers = graph.consumers.get(graph.operations[index].outputs[0], ())
+        while len(readers) == 1 and readers[0].kind in ("move", "scale", "shift", "add") and readers[0].outputs:
+            if readers[0].index in seen.forward.sums:
+                found[index] = max(found.get(index, 0.0), seen.forward.sums[readers[0].index].rms)
+            readers = graph.consumers.get(readers[0].outputs[0], ())
+    return found
 
 
 def _starts(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
@@ -189,3 +225,17 @@ def _attentions(graph: Analysis, seen: Seen) -> Iterator[AttentionStats]:
         operation = graph.operations[attention.compared]
         place, own = operation.place, tuple(dict.fromkeys(names))
         yield AttentionStats(attention.compared, place, scores.std, scores.entropy, scores.keys, own)
+    yield from _others(graph, seen, {attention.compared for attention in attentions_of(graph)})
+
+
+def _others(graph: Analysis, seen: Seen, known: Collection[int]) -> Iterator[AttentionStats]:
+    """Softmaxes of features, between weights, that are nearly one-hot."""
+    for index in sorted(seen.forward.scores.keys() - known):
+        scores, operation = seen.forward.scores[index], graph.operations[index]
+        makers = list(weights_before(graph, operation.inputs[0])) if operation.inputs else []
+        onwards = {o.index for o in forward(graph, operation.outputs, lambda _: True)} & seen.forward.weighted.keys()
+        loud = scores.std > LOGIT_STD and scores.entropy < ENTROPY and scores.keys > 3
+        if loud and makers and onwards:
+            uses = (use.parameter for maker in makers for use in maker.uses if use.slot in ("weight", "derived"))
+            own = tuple(dict.fromkeys(uses))
+            yield AttentionStats(index, operation.place, scores.std, scores.entropy, scores.keys, own)

@@ -9,6 +9,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Handle, Session
 from wellbegun.graph import WEIGHTED, ModelGraph, Role
+from wellbegun.graph.walk import ancestors, around, forward
 from wellbegun.health import ParameterStats
 from wellbegun.measure.forward import HALF_RANGE
 from wellbegun.measure.samples import Rows, different, digest, is_finite, size_of, twins
@@ -40,6 +41,7 @@ class ParameterStatistics:
         self.different = {name: different(rows) for name, rows in self.rows.items()}
         self.equal = _equal_tensors(session, self.handles)
         self.gradients: dict[str, Gradient] = {}
+        self.zero = {name for name, r in self.rows.items() if len(r) > 1 and not self.handles[name].largest()}
 
     def receive(self, name: str, gradient: Handle) -> None:
         """Take the gradient of a parameter when it arrives."""
@@ -61,18 +63,37 @@ class ParameterStatistics:
         """One for each parameter that stands for itself. `wanted`: the values a loss is taken of, if that can be
         told."""
         leading = None if wanted is None else _leading(graph, wanted)
-        stats = []
+        beside = frozenset() if wanted is None else _beside(graph, wanted)
+        stats, designed = [], self._by_design(graph)
         for name in self.roles:
             uses = [operation for operation, _ in graph.uses_of(name)]
             own = name in self.trained  # not computed from others, and trained
             facts = {
                 "trainable": own,
                 "used": bool(uses) or not own,
-                "reaches": None if leading is None else any(operation.index in leading for operation in uses),
+                "reaches": None
+                if leading is None
+                else any(o.index in leading for o in uses) and not any(o.index in beside for o in uses),
+                "by_design": name in designed,
+                "combined": any(u.computed is not None and len(u.computed.shapes) > 1 for _, u in graph.uses_of(name)),
                 "weighs": any(o.kind in WEIGHTED and u.slot != "bias" for o, u in graph.uses_of(name)),
             }
             stats.append(self._parameter(name, facts))
         return tuple(stats)
+
+    def _by_design(self, graph: ModelGraph) -> set[str]:
+        """Weights of zero with a way around them that get a gradient, or will when what is zero behind them does."""
+        uses = {name: {operation.index for operation, _ in graph.uses_of(name)} for name in self.zero}
+        awake = {name for name in self.zero if (found := self.gradients.get(name)) is not None and found.size}
+        designed = set()
+        for name in self.zero:
+            if not uses[name] or not around(graph, uses[name], graph.outputs):
+                continue
+            outputs = [value for index in uses[name] for value in graph.operations[index].outputs]
+            behind = {operation.index for operation in forward(graph, outputs, lambda _: True)}
+            if name in awake or any(behind & uses[other] for other in awake):
+                designed.add(name)
+        return designed
 
     def _parameter(self, name: str, facts: dict[str, bool | None]) -> ParameterStats:
         role, handle, gradient = self.roles[name], self.handles[name], self.gradients.get(name)
@@ -132,6 +153,12 @@ def _leading(graph: ModelGraph, wanted: Iterable[int]) -> frozenset[int]:
             leading.add(operation.index)
             needed.update(operation.inputs)
     return frozenset(leading)
+
+
+def _beside(graph: ModelGraph, wanted: frozenset[int]) -> frozenset[int]:
+    """Operations on which other outputs depend that these do not: another loss, such as that of a codebook."""
+    within = set().union(*(ancestors(graph, value) for value in wanted))
+    return _leading(graph, set(graph.outputs) - within)
 
 
 # ---------------------------------------------------------------------- equal tensors

@@ -1,5 +1,6 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
+import math
 from collections.abc import Mapping
 
 from wellbegun._arguments import told
@@ -10,6 +11,7 @@ from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
 from wellbegun.graph.inference import doubt_notes
 from wellbegun.health import LossStats, Statistics
 from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.inputs import input_stats
 from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
@@ -73,6 +75,8 @@ def statistics(
         gain,
         back.way.relative(gain),
         None if came_in is None else correlation(came_in),
+        input_stats(graph, forward.inputs),
+        session.differentiable,
     )
 
 
@@ -97,7 +101,7 @@ class _Back:
         if isinstance(place, str):
             self.parameters.receive(place, gradient)
         else:
-            self.gradients[place] = gradient.norm()
+            self.gradients[place] = math.hypot(self.gradients.get(place, 0.0), gradient.norm())
 
     def both_ways(self, loss: Loss | None, chance: float | None) -> tuple[LossStats, float | None]:
         """Gradients, and how much signals grow on the way back: by one pass if the loss sends a random signal. Where it
@@ -134,7 +138,7 @@ class _Back:
 
         def receive(place: Place, gradient: Handle) -> None:
             if not isinstance(place, str):
-                self.gradients[place] = gradient.norm()
+                self.gradients[place] = math.hypot(self.gradients.get(place, 0.0), gradient.norm())
 
         self.session.backward(start, receive, signal=signal)
         self.gradients[start] = length_of(signal)

@@ -45,7 +45,7 @@ class TorchBackend:
             "W403": "scaler = torch.amp.GradScaler()  # scaler.scale(loss).backward(); scaler.step(optimizer); "
             "scaler.update()",
             "W801": "print([name for name, p in model.named_parameters() if p.grad is None])  "
-            "# after loss.backward(): {parameter}",
+            "# after loss.backward(): {parameter!r}",
             "W802": "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
         }
     )

@@ -61,7 +61,8 @@ class TorchSession:
         self.named = parameters(model, each=False)
         self._pass = ExitStack()
         self._result: object = None
-        self._edges: dict[int, Any] = {}
+        self._edges: dict[int, Any] = {}  # of the first output
+        self._beside: list[tuple[int, Any]] = []  # of others: the last states of recurrent layers
         self._pending: list[tuple[int, torch.Tensor]] = []
         self.attended: backend.Attended | None = None  # while an attention is shown
         self._judged: tuple[torch.Tensor, torch.Tensor | None] | None = None
@@ -70,6 +71,7 @@ class TorchSession:
         """Let go of the last pass."""
         self._result, self._judged, self.attended = None, None, None
         self._edges.clear()
+        self._beside.clear()
         self._pending.clear()
         self.__dict__.pop("_visible", None)
 
@@ -113,7 +115,8 @@ class TorchSession:
         self._settle()
         output = outputs[0]
         if operation.kind in _PLACES and (output.is_floating_point() or output.is_complex()):
-            self._pending.append((operation.index, output))
+            whole = outputs if operation.kind == "recurrent" else outputs[:1]
+            self._pending += [(operation.index, one) for one in whole]
         given, made = ([TensorHandle(tensor) for tensor in tensors] for tensors in (inputs, outputs))
         for effect in observer(operation, given, made):
             self._carry_out(effect)
@@ -123,7 +126,9 @@ class TorchSession:
         """Autograd attaches its node after the dispatcher returns, so it is looked up at the next operation."""
         for index, output in self._pending:
             if output.requires_grad and output.grad_fn is not None:
-                self._edges[index] = torch.autograd.graph.get_gradient_edge(output)
+                edge = torch.autograd.graph.get_gradient_edge(output)
+                if self._edges.setdefault(index, edge) is not edge:
+                    self._beside.append((index, edge))
         self._pending.clear()
 
     # ------------------------------------------------------------------ effects
@@ -262,7 +267,7 @@ class TorchSession:
         """Each gradient is handed on when it arrives; of a parameter, its memory is free afterwards."""
         handles: list[Any] = []
         try:
-            for index, edge in self._edges.items():
+            for index, edge in [*self._edges.items(), *self._beside]:
                 handles.append(edge.node.register_prehook(_arriving(receive, index, edge.output_nr)))
             with compat.gradient_hooks(self._trained, partial(_taking, receive)):
                 yield
@@ -290,8 +295,10 @@ def _arriving(receive: backend.Receive, index: int, position: int) -> Callable[[
     return arrive
 
 
-def _taking(receive: backend.Receive, name: str) -> Callable[[torch.Tensor], torch.Tensor | None]:
-    def take(gradient: torch.Tensor) -> torch.Tensor | None:
+def _taking(receive: backend.Receive, name: str) -> Callable[[torch.Tensor | None], torch.Tensor | None]:
+    def take(gradient: torch.Tensor | None) -> torch.Tensor | None:
+        if gradient is None:  # from a backward function of the user's
+            return None
         sparse = gradient.layout != torch.strided  # of a table, where the user asked for it
         receive(name, TensorHandle(gradient.to_dense() if sparse else gradient))
         if sparse:

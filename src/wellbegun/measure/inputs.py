@@ -1,0 +1,50 @@
+"""What the batch holds, and whether a weight reads it as it is."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from wellbegun.backend import Handle
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.walk import forward as read_by
+from wellbegun.health import InputStats
+from wellbegun.measure.samples import is_finite, size_of
+
+_CLOSE = frozenset({"move", "shift", "split"})  # what may lie between an input and the weight, or it and a norm
+
+
+def came(handle: Handle) -> InputStats:
+    """One input in numbers; columns are of at most 1,024 rows."""
+    length, entries = handle.norm(), max(size_of(handle), 1)
+    if not is_finite(handle, length):
+        return InputStats("", length, int(np.count_nonzero(~np.isfinite(handle.array()))), entries)
+    whole = InputStats("", length / entries**0.5, 0, entries)
+    if len(handle.shape) != 2 or handle.shape[0] < 4 or handle.kind != "real":
+        return whole
+    rows = handle.part(slice(None, None, -(-handle.shape[0] // 1024))).array().astype(np.float64)
+    sizes, spread = np.sqrt(np.mean(rows**2, axis=0)), np.ptp(rows, axis=0)
+    live = sizes[sizes > 0]
+    constant = int(np.count_nonzero((spread == 0) & (sizes > 0)))
+    low, high = (float(live.min()), float(live.max())) if live.size else (None, None)
+    return replace(whole, constant=constant, low=low, high=high)
+
+
+def input_stats(graph: ModelGraph, found: dict[int, InputStats]) -> tuple[InputStats, ...]:
+    """Each input that was read, with its name."""
+    order = sorted(found)
+    names = {value: "the batch" if len(order) == 1 else f"input {i} of the batch" for i, value in enumerate(order)}
+    raw = {value: _raw(graph, value) for value in order}
+    return tuple(
+        replace(found[value], name=names[value], raw=raw[value], constant=found[value].constant * raw[value])
+        for value in order
+    )
+
+
+def _raw(graph: ModelGraph, value: int) -> bool:
+    near = read_by(graph, [value], lambda operation: operation.kind in _CLOSE)
+    return any(operation.kind in WEIGHTED and not _normed(graph, operation) for operation in near)
+
+
+def _normed(graph: ModelGraph, operation: Operation) -> bool:
+    behind = read_by(graph, operation.outputs, lambda following: following.kind in _CLOSE)
+    return any(following.kind in ("norm", "statistic") for following in behind)
