@@ -117,8 +117,9 @@ def main() -> None:
                     result = f"{type(error).__name__}: {str(error)[:100]}"
                 if result != "mended":
                     print(f"   {name}: {health.findings[0].remedy!r}: {result}", flush=True)
-    print(f"good called healthy: {right['good']} of {counts['good']}; bad called unhealthy: {right['bad']} of {counts['bad']}, "
-          f"with a fitting code {right['named']}; {time.perf_counter() - start:.0f} s")  # fmt: skip
+    seconds = f"{time.perf_counter() - start:.0f} s"
+    print(f"good called healthy: {right['good']} of {counts['good']}; bad called unhealthy: {right['bad']} of", end=" ")
+    print(f"{counts['bad']}, with a fitting code {right['named']}; {seconds}")
 
 
 if __name__ == "__main__":

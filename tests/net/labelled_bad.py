@@ -8,7 +8,7 @@ import labelled_more
 import torch
 from labelled_good import GOOD, Build, Net, ids, lin, many, mlp, p, transformer, x, zero
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 BAD: dict[str, Build] = {}
 EXPECTED: dict[str, frozenset[str]] = {}
@@ -62,16 +62,27 @@ def skip() -> Any:
 SCALE = "W101 W102 W201 W202 W501 W702 W701 W203 W103"
 for _factor in (1e-3, 3e2):
     for _name, _make, _layer in (
-        ("plain net", deep, lambda m: m[4]), ("tanh net", lambda: deep(nn.Tanh), lambda m: m[6]),
-        ("convolutions", cnn, lambda m: m[4]), ("first layer", deep, lambda m: m[0]),
-    ):  # fmt: skip
-        bad(SCALE, f"{_name}, a weight times {_factor:g}",
-            hurt(_make, lambda m, layer=_layer, f=_factor: layer(m).weight.mul_(f)))  # fmt: skip
+        ("plain net", deep, lambda m: m[4]),
+        ("tanh net", lambda: deep(nn.Tanh), lambda m: m[6]),
+        ("convolutions", cnn, lambda m: m[4]),
+        ("first layer", deep, lambda m: m[0]),
+    ):
+        bad(
+            SCALE,
+            f"{_name}, a weight times {_factor:g}",
+            hurt(_make, lambda m, layer=_layer, f=_factor: layer(m).weight.mul_(f)),
+        )
 for _std in (1.0, 1e-3):
-    bad(SCALE, f"every weight of std {_std:g}",
-        hurt(deep, lambda m, s=_std: [nn.init.normal_(q, std=s) for q in m.parameters() if q.ndim > 1]))  # fmt: skip
-    bad(SCALE, f"convolutions of std {_std:g}",
-        hurt(cnn, lambda m, s=_std: [nn.init.normal_(q, std=s) for q in m.parameters() if q.ndim > 1]))  # fmt: skip
+    bad(
+        SCALE,
+        f"every weight of std {_std:g}",
+        hurt(deep, lambda m, s=_std: [nn.init.normal_(q, std=s) for q in m.parameters() if q.ndim > 1]),
+    )
+    bad(
+        SCALE,
+        f"convolutions of std {_std:g}",
+        hurt(cnn, lambda m, s=_std: [nn.init.normal_(q, std=s) for q in m.parameters() if q.ndim > 1]),
+    )
 bad("W201 W101 W103", "20 layers of sigmoids", lambda: (mlp(20, nn.Sigmoid), x()))
 bad("W101 W201 W103 W203", "40 layers by default", lambda: (mlp(40), x()))
 bad(
@@ -85,25 +96,44 @@ bad(
     hurt(lambda: deep(nn.Identity, 30), lambda m: [q.mul_(2) for q in m.parameters()]),
 )
 bad("W102 W202 W501 W401 W204", "branches ten times too large", hurt(skip, lambda m: [b.weight.mul_(60) for b in m.b]))
-bad("W102 W202 W501 W702", "recurrence of spectral radius 4", hurt(lambda: (Net(lambda s, v: s.o(s.r(v)[0][:, -1]),
-    r=nn.RNN(8, 32, batch_first=True, nonlinearity="relu"), o=lin(32, 10)), x(16, 20, 8)),
-    lambda m: nn.init.orthogonal_(m.r.weight_hh_l0, 4.0)))  # fmt: skip
-bad("W101 W201", "a recurrent layer a thousand times too small", hurt(GOOD["GRU read by its last hidden state"],
-    lambda m: [q.mul_(1e-4) for q in m.r.parameters()]))  # fmt: skip
+bad(
+    "W102 W202 W501 W702",
+    "recurrence of spectral radius 4",
+    hurt(
+        lambda: (
+            Net(
+                lambda s, v: s.o(s.r(v)[0][:, -1]),
+                r=nn.RNN(8, 32, batch_first=True, nonlinearity="relu"),
+                o=lin(32, 10),
+            ),
+            x(16, 20, 8),
+        ),
+        lambda m: nn.init.orthogonal_(m.r.weight_hh_l0, 4.0),
+    ),
+)
+bad(
+    "W101 W201",
+    "a recurrent layer a thousand times too small",
+    hurt(GOOD["GRU read by its last hidden state"], lambda m: [q.mul_(1e-4) for q in m.r.parameters()]),
+)
 bad("W101 W201 W102", "a table of 1e-5 without a norm", hurt(GOOD["sets, pooled"], lambda m: m.a[0].weight.mul_(1e-5)))
 # ---------------------------------------------------------------------- symmetry
 for _name, _make, _layer in (
-    ("plain net", deep, lambda m: m[4]), ("tanh net", lambda: deep(nn.Tanh), lambda m: m[4]),
-    ("convolutions", cnn, lambda m: m[2]), ("feed-forward part", lm, lambda m: m.blocks[1].up),
-):  # fmt: skip
+    ("plain net", deep, lambda m: m[4]),
+    ("tanh net", lambda: deep(nn.Tanh), lambda m: m[4]),
+    ("convolutions", cnn, lambda m: m[2]),
+    ("feed-forward part", lm, lambda m: m.blocks[1].up),
+):
     bad(
         "W301 W101 W103 W701",
         f"{_name}, a layer of constants",
         hurt(_make, lambda m, la=_layer: nn.init.constant_(la(m).weight, 0.1)),
     )
 for _name, _make, _layer in (
-    ("plain net", deep, lambda m: m[4]), ("tanh net", lambda: deep(nn.Tanh), lambda m: m[4]), ("convolutions", cnn, lambda m: m[4]),
-):  # fmt: skip
+    ("plain net", deep, lambda m: m[4]),
+    ("tanh net", lambda: deep(nn.Tanh), lambda m: m[4]),
+    ("convolutions", cnn, lambda m: m[4]),
+):
     bad("W301 W101 W201", f"{_name}, a layer of zeros", hurt(_make, lambda m, la=_layer: zero(la(m))))
 bad(
     "W301 W101 W201",
@@ -120,8 +150,13 @@ bad(
     "all units of a layer are copies",
     hurt(deep, lambda m: m[4].weight.copy_(m[4].weight[:1].expand(64, -1).clone())),
 )
-bad("W301", "a GRU whose units are copies", hurt(GOOD["encoder and decoder, joined by the hidden state only"],
-    lambda m: [q.fill_(0.1) for q in m.c.parameters()]))  # fmt: skip
+bad(
+    "W301",
+    "a GRU whose units are copies",
+    hurt(
+        GOOD["encoder and decoder, joined by the hidden state only"], lambda m: [q.fill_(0.1) for q in m.c.parameters()]
+    ),
+)
 bad(
     "W301 W103 W101",
     "low-rank adapters that are both zero",
@@ -138,17 +173,59 @@ for _i in range(3):
         f"loud queries and keys in block {_i}",
         hurt(lm, lambda m, i=_i: m.blocks[i].qkv.weight[:64].mul_(6)),
     )
-bad("W601 W602", "loud attention under a mask of -100", hurt(GOOD["windows by a mask of -100"],
-    lambda m: [b.qkv.weight[:64].mul_(6) for b in m.blocks]))  # fmt: skip
-bad("W601 W602", "loud attention under a causal mask", hurt(GOOD["causal by the least number"],
-    lambda m: [b.qkv.weight[:64].mul_(6) for b in m.blocks]))  # fmt: skip
-bad("W601 W602", "loud attention of torch", hurt(lambda: (Net(lambda s, v: s.o(s.a(v, v, v)[0].mean(1)),
-    a=nn.MultiheadAttention(32, 4, batch_first=True), o=lin(32, 10)), x(8, 9, 32)), lambda m: m.a.in_proj_weight[:64].mul_(8)))  # fmt: skip
-bad("W601 W602", "loud fused attention", hurt(lambda: (Net(lambda s, v: s.o(F.scaled_dot_product_attention(
-    *s.q(v).chunk(3, -1)).mean(1)), q=lin(32, 96), o=lin(32, 10)), x(8, 9, 32)), lambda m: m.q.weight[:64].mul_(8)))  # fmt: skip
+bad(
+    "W601 W602",
+    "loud attention under a mask of -100",
+    hurt(GOOD["windows by a mask of -100"], lambda m: [b.qkv.weight[:64].mul_(6) for b in m.blocks]),
+)
+bad(
+    "W601 W602",
+    "loud attention under a causal mask",
+    hurt(GOOD["causal by the least number"], lambda m: [b.qkv.weight[:64].mul_(6) for b in m.blocks]),
+)
+bad(
+    "W601 W602",
+    "loud attention of torch",
+    hurt(
+        lambda: (
+            Net(
+                lambda s, v: s.o(s.a(v, v, v)[0].mean(1)),
+                a=nn.MultiheadAttention(32, 4, batch_first=True),
+                o=lin(32, 10),
+            ),
+            x(8, 9, 32),
+        ),
+        lambda m: m.a.in_proj_weight[:64].mul_(8),
+    ),
+)
+bad(
+    "W601 W602",
+    "loud fused attention",
+    hurt(
+        lambda: (
+            Net(
+                lambda s, v: s.o(F.scaled_dot_product_attention(*s.q(v).chunk(3, -1)).mean(1)),
+                q=lin(32, 96),
+                o=lin(32, 10),
+            ),
+            x(8, 9, 32),
+        ),
+        lambda m: m.q.weight[:64].mul_(8),
+    ),
+)
 for _name in ("gpt2", "llama", "bert", "vit"):
-    bad("W601 W602", f"loud {_name}", hurt(GOOD[f"transformers: {_name}"],
-        lambda m: [q.mul_(60) for n, q in m.named_parameters() if any(k in n for k in ("q_proj.w", "k_proj.w", "query.w", "key.w", "c_attn.w"))]))  # fmt: skip
+    bad(
+        "W601 W602",
+        f"loud {_name}",
+        hurt(
+            GOOD[f"transformers: {_name}"],
+            lambda m: [
+                q.mul_(60)
+                for n, q in m.named_parameters()
+                if any(k in n for k in ("q_proj.w", "k_proj.w", "query.w", "key.w", "c_attn.w"))
+            ],
+        ),
+    )
 
 
 def narrow(scale: float, then: float) -> Any:
@@ -172,24 +249,43 @@ def _() -> Any:
 
 # ---------------------------------------------------------------------- activations
 for _name, _make, _layer in (
-    ("plain net", deep, lambda m: m[2]), ("convolutions", cnn, lambda m: m[2]), ("first layer", deep, lambda m: m[0]),
+    ("plain net", deep, lambda m: m[2]),
+    ("convolutions", cnn, lambda m: m[2]),
+    ("first layer", deep, lambda m: m[0]),
     ("feed-forward part", lambda: (transformer(), ids(8, 12)), lambda m: m.blocks[0].up),
-):  # fmt: skip
+):
     bad("W701 W101 W201", f"{_name}, units that are dead", hurt(_make, lambda m, la=_layer: la(m).bias.fill_(-20)))
 for _name, _act in (("tanh", nn.Tanh), ("sigmoid", nn.Sigmoid), ("hard tanh", nn.Hardtanh), ("softsign", nn.Softsign)):
     bad("W702 W701 W201", f"saturated {_name}", hurt(lambda a=_act: deep(a, 3), lambda m: m[2].weight.mul_(50)))
-bad("W702 W701 W201 W203", "saturated gates of an LSTM", hurt(GOOD["LSTM of two layers, both ways, read by h_n"],
-    lambda m: [q.mul_(300) for q in m.r.parameters()]))  # fmt: skip
+bad(
+    "W702 W701 W201 W203",
+    "saturated gates of an LSTM",
+    hurt(GOOD["LSTM of two layers, both ways, read by h_n"], lambda m: [q.mul_(300) for q in m.r.parameters()]),
+)
 # ---------------------------------------------------------------------- not finite
 NAN = "W401"
 for _name, _value in (("nan", math.nan), ("inf", math.inf)):
     bad(NAN, f"one weight is {_name}", hurt(deep, lambda m, v=_value: m[4].weight[3, 3:4].fill_(v)))
     bad(NAN, f"one bias is {_name}", hurt(cnn, lambda m, v=_value: m[2].bias[3:4].fill_(v)))
 for _name, _value in (("nan", math.nan), ("-1", -1.0), ("1e38", 1e38)):
-    bad("W401 W404 W101 W103", f"running variances that are {_name}", hurt(lambda: (mlp(3, nn.ReLU, 64, nn.BatchNorm1d).eval(), x()),
-        lambda m, v=_value: m[4].running_var.fill_(v)))  # fmt: skip
-bad("W401 W404 W102", "a buffer of what memory held", lambda: (Net(lambda s, v: s.o(F.relu(s.a(v) * s.g)), a=lin(), o=lin(32, 10),
-    g=torch.tensor([3e20, -1e33, 0.0, 1e-40] * 8)), x()))  # fmt: skip
+    bad(
+        "W401 W404 W101 W103",
+        f"running variances that are {_name}",
+        hurt(lambda: (mlp(3, nn.ReLU, 64, nn.BatchNorm1d).eval(), x()), lambda m, v=_value: m[4].running_var.fill_(v)),
+    )
+bad(
+    "W401 W404 W102",
+    "a buffer of what memory held",
+    lambda: (
+        Net(
+            lambda s, v: s.o(F.relu(s.a(v) * s.g)),
+            a=lin(),
+            o=lin(32, 10),
+            g=torch.tensor([3e20, -1e33, 0.0, 1e-40] * 8),
+        ),
+        x(),
+    ),
+)
 
 
 def through(function: Callable[[torch.Tensor], torch.Tensor], loss: Any = None) -> Build:
@@ -197,16 +293,23 @@ def through(function: Callable[[torch.Tensor], torch.Tensor], loss: Any = None) 
 
 
 for _name, _function in {
-    "log of what is negative": torch.log, "root of what is negative": torch.sqrt, "0/0 of a ReLU": lambda t: F.relu(t) / F.relu(t),
-    "overflow of exp": lambda t: torch.exp(400 * t), "a row that is wholly masked": lambda t: t.masked_fill(t == t, -math.inf).softmax(-1),
-    "inf - inf": lambda t: torch.exp(400 * t.abs() + 90) - torch.exp(400 * t.abs() + 90), "arc cosine beyond one": lambda t: torch.acos(9 * t),
-    "gradient of a root at zero": lambda t: F.relu(t).sqrt(), "gradient of a length of zero": lambda t: (t * 0).norm(dim=-1, keepdim=True) + t,
-}.items():  # fmt: skip
+    "log of what is negative": torch.log,
+    "root of what is negative": torch.sqrt,
+    "0/0 of a ReLU": lambda t: F.relu(t) / F.relu(t),
+    "overflow of exp": lambda t: torch.exp(400 * t),
+    "a row that is wholly masked": lambda t: t.masked_fill(t < math.inf, -math.inf).softmax(-1),
+    "inf - inf": lambda t: torch.exp(400 * t.abs() + 90) - torch.exp(400 * t.abs() + 90),
+    "arc cosine beyond one": lambda t: torch.acos(9 * t),
+    "gradient of a root at zero": lambda t: F.relu(t).sqrt(),
+    "gradient of a length of zero": lambda t: (t * 0).norm(dim=-1, keepdim=True) + t,
+}.items():
     bad(NAN, f"not finite: {_name}", through(_function))
 for _name, _loss in {
-    "log of a zero": lambda o: torch.log(F.relu(o) * 0).mean(), "log of a negative": lambda o: torch.log(-o.abs() - 1).mean(),
-    "0/0 of a mask of nothing": lambda o: (o * 0).sum() / (o * 0).sum(), "root at zero": lambda o: (o * 0).sqrt().sum(),
-}.items():  # fmt: skip
+    "log of a zero": lambda o: torch.log(F.relu(o) * 0).mean(),
+    "log of a negative": lambda o: torch.log(-o.abs() - 1).mean(),
+    "0/0 of a mask of nothing": lambda o: (o * 0).sum() / (o * 0).sum(),
+    "root at zero": lambda o: (o * 0).sqrt().sum(),
+}.items():
     bad(NAN, f"not finite in the loss: {_name}", through(torch.relu, _loss))
 # ---------------------------------------------------------------------- the batch
 for _name, _make in (("plain net", mlp), ("convolutions", lambda: cnn()[0])):
@@ -221,8 +324,14 @@ for _name, _make in (("plain net", mlp), ("convolutions", lambda: cnn()[0])):
             lambda mk=_make, ch=_change: ((m := mk()), ch(x(*PICTURES) if isinstance(m[0], nn.Conv2d) else x())),
         )
 bad("W902", "a table with columns of 1e5", lambda: (mlp(), x() * torch.logspace(0, 5, 32)))
-bad("W902", "recurrent net of raw prices", lambda: (Net(lambda s, v: s.o(s.r(v)[0][:, -1]), r=nn.GRU(4, 16, batch_first=True),
-    o=lin(16, 1)), x(16, 9, 4) * 20 + 4000))  # fmt: skip
+bad(
+    "W902",
+    "recurrent net of raw prices",
+    lambda: (
+        Net(lambda s, v: s.o(s.r(v)[0][:, -1]), r=nn.GRU(4, 16, batch_first=True), o=lin(16, 1)),
+        x(16, 9, 4) * 20 + 4000,
+    ),
+)
 
 
 # ---------------------------------------------------------------------- cut off
@@ -246,11 +355,16 @@ class Custom(torch.autograd.Function):
 
 
 for _name, _how in {
-    "detach": torch.Tensor.detach, "no_grad": frozen, "rounding": lambda t: torch.round(3 * t), "sign": torch.sign,
-    "a new tensor of its data": lambda t: t.data.clone(), "a walk through NumPy": lambda t: torch.from_numpy(t.detach().numpy() * 1.5),
-    "a comparison": lambda t: (t > 0).float(), "the largest of each row": lambda t: F.one_hot(t.argmax(-1), 32).float(),
+    "detach": torch.Tensor.detach,
+    "no_grad": frozen,
+    "rounding": lambda t: torch.round(3 * t),
+    "sign": torch.sign,
+    "a new tensor of its data": lambda t: t.data.clone(),
+    "a walk through NumPy": lambda t: torch.from_numpy(t.detach().numpy() * 1.5),
+    "a comparison": lambda t: (t > 0).float(),
+    "the largest of each row": lambda t: F.one_hot(t.argmax(-1), 32).float(),
     "a custom backward that gives nothing": Custom.apply,
-}.items():  # fmt: skip
+}.items():
     bad("W801 W201", f"cut off by {_name}", cut(_how))
 
 

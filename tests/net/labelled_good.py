@@ -1,4 +1,4 @@
-"""A hundred constructed starts that are known to train: `check` has nothing against them. Name -> model, batch, loss."""
+"""A hundred constructed starts that train: `check` has nothing against them. Name -> model, batch, loss."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import architectures
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 Loss = Callable[[Any], torch.Tensor]
@@ -133,16 +133,59 @@ def transformer(n: int = 3, **kw: Any) -> Net:
             h = b(h)
         return s.o(s.norm(h))
 
-    return Net(forward, e=nn.Embedding(50, 32), pos=p(12, 32, std=0.02), blocks=many(lambda: Block(**kw), n),
-               norm=nn.LayerNorm(32), o=lin(32, 50))  # fmt: skip
+    return Net(
+        forward,
+        e=nn.Embedding(50, 32),
+        pos=p(12, 32, std=0.02),
+        blocks=many(lambda: Block(**kw), n),
+        norm=nn.LayerNorm(32),
+        o=lin(32, 50),
+    )
 
 
 # ---------------------------------------------------------------------- 40 of transformers, from config
-for _name in (
-    "gpt2 gptj gpt_neo gpt_neox llama mistral mixtral qwen2 qwen3 gemma gemma2 gemma3_text phi phi3 falcon opt bloom mpt olmo "
-    "olmo2 cohere granite glm bert roberta albert electra mpnet fnet roformer t5 bart vit beit swin convnext convnextv2 "
-    "resnet dinov2 clip"
-).split():
+for _name in [
+    "gpt2",
+    "gptj",
+    "gpt_neo",
+    "gpt_neox",
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "falcon",
+    "opt",
+    "bloom",
+    "mpt",
+    "olmo",
+    "olmo2",
+    "cohere",
+    "granite",
+    "glm",
+    "bert",
+    "roberta",
+    "albert",
+    "electra",
+    "mpnet",
+    "fnet",
+    "roformer",
+    "t5",
+    "bart",
+    "vit",
+    "beit",
+    "swin",
+    "convnext",
+    "convnextv2",
+    "resnet",
+    "dinov2",
+    "clip",
+]:
     GOOD[f"transformers: {_name}"] = lambda name=_name: architectures.build(name)
 
 
@@ -235,8 +278,16 @@ def _() -> Any:
             h = h + z(c)
         return s.o(h.mean((2, 3)))
 
-    return Net(forward, stem=conv(3), hint=conv(1), zin=zero(conv(16)), main=many(lambda: conv(16)),
-               copy=many(lambda: conv(16)), zero=many(lambda: zero(conv(16))), o=lin(16, 10)), (x(8, 3, 8, 8), x(8, 1, 8, 8))  # fmt: skip
+    return Net(
+        forward,
+        stem=conv(3),
+        hint=conv(1),
+        zin=zero(conv(16)),
+        main=many(lambda: conv(16)),
+        copy=many(lambda: conv(16)),
+        zero=many(lambda: zero(conv(16))),
+        o=lin(16, 10),
+    ), (x(8, 3, 8, 8), x(8, 1, 8, 8))
 
 
 def adaptive(last: bool) -> Build:
@@ -249,8 +300,15 @@ def adaptive(last: bool) -> Build:
             return s.o(F.layer_norm(h, (32,)))
 
         o = lin(32, 10)
-        return Net(forward, i=lin(), c=lin(8), ada=many(lambda: zero(lin(32, 96))), up=many(lambda: lin(32, 64)),
-                   down=many(lambda: lin(64)), o=zero(o) if last else o), (x(), x(64, 8))  # fmt: skip
+        return Net(
+            forward,
+            i=lin(),
+            c=lin(8),
+            ada=many(lambda: zero(lin(32, 96))),
+            up=many(lambda: lin(32, 64)),
+            down=many(lambda: lin(64)),
+            o=zero(o) if last else o,
+        ), (x(), x(64, 8))
 
     return make
 
@@ -268,14 +326,27 @@ def _() -> Any:
         return s.o(h.mean(1))
 
     gates = nn.ParameterList(p(1, std=0) for _ in range(2))
-    return Net(forward, i=lin(), b=many(Block, 2), q=many(lin, 2), kv=many(lambda: lin(32, 64), 2), p=many(lin, 2), g=gates,
-               o=lin(32, 10)), (x(8, 6, 32), x(8, 5, 32))  # fmt: skip
+    return Net(
+        forward,
+        i=lin(),
+        b=many(Block, 2),
+        q=many(lin, 2),
+        kv=many(lambda: lin(32, 64), 2),
+        p=many(lin, 2),
+        g=gates,
+        o=lin(32, 10),
+    ), (x(8, 6, 32), x(8, 5, 32))
 
 
 @good("low-rank adapters on frozen layers")
 def _() -> Any:
-    net = Net(lambda s, v: s.o(F.relu(s.b(v) + v @ s.down.T @ s.up.T)), b=lin(32, 64), o=lin(64, 10),
-              down=p(4, 32, std=0.2), up=p(64, 4, std=0))  # fmt: skip
+    net = Net(
+        lambda s, v: s.o(F.relu(s.b(v) + v @ s.down.T @ s.up.T)),
+        b=lin(32, 64),
+        o=lin(64, 10),
+        down=p(4, 32, std=0.2),
+        up=p(64, 4, std=0),
+    )
     net.b.requires_grad_(False)
     return net, x()
 
@@ -307,8 +378,15 @@ def _() -> Any:
         return s.o(h)
 
     branch = lambda: nn.Sequential(lin(), nn.GELU(), lin())  # noqa: E731
-    return Net(forward, i=lin(), a=many(branch, 4), b=many(branch, 4), n=many(lambda: nn.LayerNorm(32), 4),
-               g=nn.ParameterList(p(2, 32, std=0, mean=1e-4) for _ in range(4)), o=lin(32, 10)), x()  # fmt: skip
+    return Net(
+        forward,
+        i=lin(),
+        a=many(branch, 4),
+        b=many(branch, 4),
+        n=many(lambda: nn.LayerNorm(32), 4),
+        g=nn.ParameterList(p(2, 32, std=0, mean=1e-4) for _ in range(4)),
+        o=lin(32, 10),
+    ), x()
 
 
 @good("modulation of features that starts at one and zero")
@@ -374,8 +452,14 @@ def _() -> Any:
         nn.init.ones_(layer.bias)
         return layer
 
-    return Net(forward, up=many(lambda: lin(32, 64)), mix=many(mix), down=many(lin), n=many(lambda: nn.LayerNorm(32)),
-               o=lin(32, 10)), x(8, 6, 32)  # fmt: skip
+    return Net(
+        forward,
+        up=many(lambda: lin(32, 64)),
+        mix=many(mix),
+        down=many(lin),
+        n=many(lambda: nn.LayerNorm(32)),
+        o=lin(32, 10),
+    ), x(8, 6, 32)
 
 
 def several(cases: Iterable[tuple[str, Build]]) -> None:
@@ -392,16 +476,27 @@ several(
         ("causal by -inf", lambda: (transformer(mask=torch.where(_CAUSAL, 0.0, -math.inf)), ids(8, 12))),
         ("norms behind each sum", lambda: (transformer(where="post"), ids(8, 12))),
         ("norms at the ends of branches", lambda: (transformer(where="end"), ids(8, 12))),
-        ("spectral norms", lambda: (nn.Sequential(*(m for _ in range(3) for m in (
-            parametrizations.spectral_norm(lin()), nn.LeakyReLU(0.1))), lin(32, 1)), x())),
-        ("orthogonal parametrization", lambda: (nn.Sequential(parametrizations.orthogonal(lin()), nn.ReLU(), lin(32, 10)), x())),
+        (
+            "spectral norms",
+            lambda: (
+                nn.Sequential(
+                    *(m for _ in range(3) for m in (parametrizations.spectral_norm(lin()), nn.LeakyReLU(0.1))),
+                    lin(32, 1),
+                ),
+                x(),
+            ),
+        ),
+        (
+            "orthogonal parametrization",
+            lambda: (nn.Sequential(parametrizations.orthogonal(lin()), nn.ReLU(), lin(32, 10)), x()),
+        ),
         ("weight norm", lambda: (nn.Sequential(parametrizations.weight_norm(lin()), nn.ReLU(), lin(32, 10)), x())),
         ("deep tanh net by default", lambda: (mlp(4, nn.Tanh), x())),
         ("batch norms, deep", lambda: (mlp(12, nn.ReLU, 48, nn.BatchNorm1d), x())),
         ("self-normalizing net", lambda: (_lecun(mlp(8, nn.SELU)), x())),
         ("trained for a while", lambda: (steps(mlp(), x()), x())),
     ]
-)  # fmt: skip
+)
 
 
 def _lecun(net: nn.Module) -> nn.Module:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from labelled_good import GOOD, Net, good, ids, lin, many, mlp, p, several, steps, transformer, x, zero
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 conv = lambda i, o, k=3, **kw: nn.Conv2d(i, o, k, padding=k // 2, **kw)  # noqa: E731
 
@@ -217,22 +217,77 @@ several(
         ("residual net with last gammas of zero", lambda: (resnet(0.0), x(*PICTURES))),
         ("residual net, trained, judged in training", lambda: (steps(resnet(), x(*PICTURES)), x(*PICTURES))),
         ("residual net, trained, judged in evaluation", lambda: (steps(resnet(), x(*PICTURES)).eval(), x(*PICTURES))),
-        ("depthwise and pointwise convolutions", lambda: (nn.Sequential(*(m for i in (3, 16, 16) for m in (
-            conv(i, i, groups=i), conv(i, 16, 1), nn.BatchNorm2d(16), nn.Hardswish())), nn.Flatten(), lin(1024, 10)), x(*PICTURES))),
-        ("pixels of 0 to 255 behind a norm", lambda: (nn.Sequential(nn.BatchNorm2d(3), conv(3, 16), nn.ReLU(), nn.Flatten(),
-            lin(1024, 10)), x(*PICTURES).abs() * 100)),
-        ("pixels of 0 to 255 that the model scales", lambda: (Net(lambda s, v: s.n(v / 127.5 - 1), n=nn.Sequential(conv(3, 16),
-            nn.ReLU(), nn.Flatten(), lin(1024, 10))), x(*PICTURES).mul(60).add(128).clamp(0, 255))),
-        ("autoencoder with a sigmoid at its end", lambda: (nn.Sequential(lin(), nn.ReLU(), lin(32, 4), nn.ReLU(), lin(4, 32),
-            nn.ReLU(), lin(), nn.Sigmoid()), x().sigmoid())),
-        ("images that a generator starts from noise", lambda: (nn.Sequential(nn.ConvTranspose2d(16, 32, 4), nn.BatchNorm2d(32),
-            nn.ReLU(), nn.ConvTranspose2d(32, 3, 4, 2, 1), nn.Tanh()), x(16, 16, 1, 1))),
-        ("critic with leaky units and norms", lambda: (nn.Sequential(conv(3, 16), nn.LeakyReLU(0.2), conv(16, 32),
-            nn.BatchNorm2d(32), nn.LeakyReLU(0.2), nn.Flatten(), lin(2048, 1)), x(*PICTURES))),
+        (
+            "depthwise and pointwise convolutions",
+            lambda: (
+                nn.Sequential(
+                    *(
+                        m
+                        for i in (3, 16, 16)
+                        for m in (conv(i, i, groups=i), conv(i, 16, 1), nn.BatchNorm2d(16), nn.Hardswish())
+                    ),
+                    nn.Flatten(),
+                    lin(1024, 10),
+                ),
+                x(*PICTURES),
+            ),
+        ),
+        (
+            "pixels of 0 to 255 behind a norm",
+            lambda: (
+                nn.Sequential(nn.BatchNorm2d(3), conv(3, 16), nn.ReLU(), nn.Flatten(), lin(1024, 10)),
+                x(*PICTURES).abs() * 100,
+            ),
+        ),
+        (
+            "pixels of 0 to 255 that the model scales",
+            lambda: (
+                Net(
+                    lambda s, v: s.n(v / 127.5 - 1),
+                    n=nn.Sequential(conv(3, 16), nn.ReLU(), nn.Flatten(), lin(1024, 10)),
+                ),
+                x(*PICTURES).mul(60).add(128).clamp(0, 255),
+            ),
+        ),
+        (
+            "autoencoder with a sigmoid at its end",
+            lambda: (
+                nn.Sequential(lin(), nn.ReLU(), lin(32, 4), nn.ReLU(), lin(4, 32), nn.ReLU(), lin(), nn.Sigmoid()),
+                x().sigmoid(),
+            ),
+        ),
+        (
+            "images that a generator starts from noise",
+            lambda: (
+                nn.Sequential(
+                    nn.ConvTranspose2d(16, 32, 4),
+                    nn.BatchNorm2d(32),
+                    nn.ReLU(),
+                    nn.ConvTranspose2d(32, 3, 4, 2, 1),
+                    nn.Tanh(),
+                ),
+                x(16, 16, 1, 1),
+            ),
+        ),
+        (
+            "critic with leaky units and norms",
+            lambda: (
+                nn.Sequential(
+                    conv(3, 16),
+                    nn.LeakyReLU(0.2),
+                    conv(16, 32),
+                    nn.BatchNorm2d(32),
+                    nn.LeakyReLU(0.2),
+                    nn.Flatten(),
+                    lin(2048, 1),
+                ),
+                x(*PICTURES),
+            ),
+        ),
         ("transformer, trained for a while", lambda: (_taught(transformer()), ids(8, 12))),
         ("mixed input sizes, one column constant", lambda: (mlp(2), torch.cat([x(64, 31), torch.ones(64, 1)], 1))),
     ]
-)  # fmt: skip
+)
 
 
 def _taught(net: nn.Module) -> nn.Module:
