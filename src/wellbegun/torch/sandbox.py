@@ -1,7 +1,7 @@
 """Whatever a forward pass changes about a model comes back."""
 
 import random
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -21,7 +21,7 @@ from wellbegun.torch.compat import (
 )
 from wellbegun.torch.trace.tensors import storage_of
 
-_CONTAINERS = frozenset({dict, list, set, OrderedDict})
+_CONTAINERS = frozenset({dict, list, set, OrderedDict, deque, np.ndarray})
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _restart(devices: list[int]) -> None:
 
 
 def _values(table: Any) -> Iterable[Any]:
-    return table.values() if isinstance(table, dict) else table
+    return () if isinstance(table, np.ndarray) else table.values() if isinstance(table, dict) else table
 
 
 def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
@@ -157,6 +157,12 @@ def _put_back(table: Any, kept: Any) -> None:
     """Only what differs is touched: another thread may be reading."""
     if isinstance(table, list):
         table[:] = kept
+    elif isinstance(table, np.ndarray):
+        if table.flags.writeable:
+            table[...] = kept
+    elif isinstance(table, deque):
+        table.clear()
+        table.extend(kept)
     elif isinstance(table, set):
         table.intersection_update(kept)
         table.update(kept)
