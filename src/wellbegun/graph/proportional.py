@@ -7,7 +7,8 @@ import numpy as np
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import ModelGraph, Operation
-from wellbegun.graph.walk import backward
+from wellbegun.graph.residual import Branch
+from wellbegun.graph.walk import TRANSPARENT, backward
 
 _PROPORTIONAL = frozenset({"move", "split", "concat", "scale", "add"})
 
@@ -55,6 +56,27 @@ def _multiple(graph: Analysis, step: Operation) -> bool:
     """Whether a pointwise step multiplies by a constant, and adds none."""
     assert step.function is not None
     return graph.is_linear(step) and float(np.asarray(step.function(np.zeros(1)))[0]) == 0
+
+
+@inferred("whether a branch is multiplied on its way to the sum", lambda *_: False)
+def is_multiplied(graph: Analysis, branch: Branch) -> bool:
+    """Whether a parameter or constant multiplies what the ends of a branch give, before it is added."""
+    ends = set(branch.ends)
+
+    def passes(made: Operation) -> bool:
+        return made.index in branch.interior - ends and (made.kind in TRANSPARENT or made.kind == "pointwise")
+
+    made = [step for step in backward(graph, [branch.value], passes) if passes(step)]
+    return any(step.kind == "scale" or (step.kind == "pointwise" and _slope(graph, step) != 1) for step in made)
+
+
+def _slope(graph: Analysis, step: Operation) -> float:
+    """What a pointwise step multiplies its value with; 1 for any other function."""
+    assert step.function is not None
+    if not graph.is_linear(step):
+        return 1.0
+    zero, one = (float(found) for found in np.asarray(step.function(np.array([0.0, 1.0]))))
+    return one - zero
 
 
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:

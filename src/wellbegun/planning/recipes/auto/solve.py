@@ -14,6 +14,7 @@ from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, v
 from wellbegun.schemes.dependent import row_sums
 
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
+_STATES = {"lstm": 0.02, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states that this recipe starts with
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
 _DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232; Saxe et al. 2014, arXiv:1312.6120"
 _RESIDUAL = "Radford et al. 2019; De, Smith 2020, arXiv:2002.10444"
@@ -138,6 +139,8 @@ def incoming(graph: Analysis, operation: Operation, points: Points) -> float:
 
 
 def _second(step: Operation | None, points: Points) -> float:
+    if step is not None and step.kind == "recurrent":
+        return _STATES.get(step.mode, 1.0)
     return 1.0 if step is None or step.function is None else points.second(step.function)
 
 
