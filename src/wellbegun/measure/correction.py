@@ -7,8 +7,9 @@ size is judged is kept from the observer behind this one until it is judged, and
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -150,12 +151,13 @@ class Correction:
             yield from self._show(step)
         delay.steps.clear()
 
-    def _bounded(self, names: Sequence[str], factor: float, what: str) -> float:
+    def _bounded(self, names: Sequence[str], factor: float, what: Callable[[], str]) -> float:
         """A factor of weights; 1, and said, where with what they have already it would be beyond the limit."""
         beyond = {name: factor * self.factors.get(name, 1.0) for name in names}
         if all(1 / LIMIT <= total <= LIMIT for total in beyond.values()):
             return factor
-        self.refused.update({name: (total, what) for name, total in beyond.items()})
+        told = what()
+        self.refused.update({name: (total, told) for name, total in beyond.items()})
         return 1.0
 
     def _multiply(self, names: Sequence[str], factor: float) -> tuple[str, ...]:
@@ -182,9 +184,8 @@ class Correction:
             if entry.role == "readout" and len(self.graph.uses_of(name)) == 1 and bias is None:
                 yield from self._centre(name, operation, output, axis)
                 size = max(rms(output), min(size, entry.target) / GROW)
-            given = rms(inputs[0]) if inputs else 0.0
-            what = f"gives RMS {size:.2g} from an input of RMS {given:.2g}, where {entry.target:.2g} is wanted"
-            parameters = self._multiply([name], self._bounded([name], _factor(entry.target, size), what))
+            factor = self._bounded([name], _factor(entry.target, size), partial(_sized, size, entry.target, inputs))
+            parameters = self._multiply([name], factor)
         factor = self.factors[name]
         if name in self.centred and self.in_place:
             yield Shift(factor * self.centred[name][1], bias=self.centred[name][0])
@@ -245,8 +246,8 @@ class Correction:
         assert target is not None
         size = math.hypot(*total.sizes.values()) if total.multiplied else rms(added)
         wanted = target * rms(stream) * math.sqrt(len(total.branch.ends))
-        what = f"its branch gives RMS {size:.2g}, where {wanted:.2g} is its share of the stream"
-        factor = self._bounded(total.names, _factor(wanted, size), what)
+        told = f"its branch gives RMS {size:.2g}, where {wanted:.2g} is its share of the stream"
+        factor = self._bounded(total.names, _factor(wanted, size), lambda: told)
         parameters = self._multiply(total.names, factor)
         if factor != 1.0:
             yield Scale(factor, parameters, total.delay.values, summand=(added, output))
@@ -256,13 +257,19 @@ class Correction:
         size, free = pair.spread(), [name for name in pair.names if name in self.targets]
         if size is not None and math.isfinite(size) and size > 0 and not 1 / LOGITS <= size <= LOGITS:
             wanted = _factor(1.0, max(size, 1 / GROW)) ** (1 / len(free))
-            factor = self._bounded(free, wanted, f"logits have std {size:.2g} at {pair.place}")
+            told = f"logits have std {size:.2g} at {pair.place}"
+            factor = self._bounded(free, wanted, lambda: told)
             for name, delay in zip(pair.names, (pair.query, pair.key), strict=True):
                 if name in free and factor != 1.0:
                     yield Scale(factor, self._multiply([name], factor), delay.values)
                     self.because[name] = f"of which x {factor:.4g} for logits of std {size:.2g} at {pair.place}"
         yield from self._release(pair.query)
         yield from self._release(pair.key)
+
+
+def _sized(size: float, target: float, inputs: Sequence[Handle]) -> str:
+    given = f" from an input of RMS {rms(inputs[0]):.2g}" if inputs else ""
+    return f"gives RMS {size:.2g}{given}, where {target:.2g} is wanted"
 
 
 def _factor(target: float, measured: float) -> float:
