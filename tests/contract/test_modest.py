@@ -72,3 +72,98 @@ def test_a_factor_beyond_the_limit_is_told_and_not_applied(times: float) -> None
     near = wb.initialize(model, 2 * batch(64, 24), seed=0).plan  # the control: within the limit it is corrected
     assert near["0.weight"].factor == pytest.approx(0.5, rel=0.1)
     assert not any(note.startswith("Not corrected") for note in near.notes)
+
+
+class Queries(nn.Module):
+    """Learned queries read a set; `whole` by a layer of the framework's own, with its weights in one."""
+
+    def __init__(self, whole: bool, count: int = 4, width: int = 32) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(0.02 * torch.randn(1, count, width))
+        self.stem, self.head = nn.Linear(6, width), nn.Linear(width, 5)
+        self.whole = nn.MultiheadAttention(width, 4, batch_first=True) if whole else None
+        self.q, self.k, self.v = (nn.Linear(width, width) for _ in range(3))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x, queries = self.stem(x), self.queries.expand(len(x), -1, -1)
+        if self.whole is not None:
+            read, self.weights = self.whole(queries, x, x)
+        else:
+            self.weights = (self.q(queries) @ self.k(x).mT / 32**0.5).softmax(dim=-1)
+            read = self.weights @ self.v(x)
+        return self.head(self.norm(read).mean(dim=1))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("whole", [False, True])
+def test_learned_queries_are_a_signal_and_no_small_addend(whole: bool) -> None:
+    torch.manual_seed(0)
+    model = Queries(whole)
+    rules = [("k.*", "keep"), ("q.*", "keep"), ("v.*", "keep")] if whole else []
+    result = wb.initialize(model, batch(16, 20, 6), seed=0, rules=rules)
+    assert size(model.queries) == pytest.approx(1, rel=0.2)
+    assert "unit entries" in result.plan["queries"].reason
+    model(batch(16, 20, 6))
+    entropy = -(model.weights * model.weights.log()).sum(dim=-1).mean() / torch.tensor(20.0).log()
+    assert 0.5 < float(entropy.detach()) < 0.98  # neither blind nor fixed on one place
+    assert result.health.healthy
+
+
+def test_a_class_token_stays_small_beside_what_it_stands_among() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.token, self.head = nn.Linear(6, 32), nn.Parameter(torch.zeros(1, 1, 32)), nn.Linear(32, 5)
+            self.block = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.stem(x)
+            return self.head(self.block(torch.cat([self.token.expand(len(x), -1, -1), x], dim=1))[:, 0])
+
+    plan = wb.plan(Tokens(), batch(4, 9, 6), seed=0, intent="overwrite")
+    assert "class token" in plan["token"].reason
+
+
+@pytest.mark.parametrize(("constant", "positions"), [(12.0, False), (32**0.5, True), (1.0, False)])
+def test_a_table_gives_unit_entries_with_the_constant_behind_it(constant: float, positions: bool) -> None:
+    class Tables(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = nn.Embedding(50, 32), nn.Linear(32, 50)
+            self.places = nn.Embedding(9, 32) if positions else None
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            x = self.table(tokens) * constant
+            if self.places is not None:
+                x = x + self.places(torch.arange(tokens.shape[1]))
+            self.seen = size(x)
+            return self.head(torch.tanh(x))
+
+    model = Tables()
+    plan = wb.initialize(model, torch.arange(45).reshape(5, 9), seed=0).plan
+    model(torch.arange(45).reshape(5, 9))
+    assert model.seen == pytest.approx(1, rel=0.1)
+    assert ("constant" in plan["table.weight"].reason) == (constant != 1)
+
+
+@pytest.mark.parametrize("how", ["sum", "mean", "by hand"])
+def test_rows_that_are_combined_start_small_and_the_next_layer_knows_it(how: str) -> None:
+    class Bags(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(60, 24) if how == "by hand" else nn.EmbeddingBag(60, 24, mode=how)
+            self.hidden, self.head = nn.Linear(24, 48), nn.Linear(48, 3)
+
+        def forward(self, words: torch.Tensor) -> torch.Tensor:
+            bags = self.table(words)
+            self.seen = self.hidden(bags.mean(dim=1) if how == "by hand" else bags)
+            return self.head(torch.relu(self.seen))
+
+    torch.manual_seed(0)
+    model, words = Bags(), torch.randint(0, 60, (64, 16))
+    plan = wb.initialize(model, words, seed=0).plan
+    model(words)
+    assert size(model.table.weight) == pytest.approx(0.25, rel=0.1)
+    assert size(model.seen) == pytest.approx(1, rel=0.15)
+    assert 0.5 < plan["hidden.weight"].factor < 2  # the control: the rule is right already

@@ -1,6 +1,7 @@
 """The way from weights to where their size is judged: everything on it is proportional to them."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -77,6 +78,41 @@ def _slope(graph: Analysis, step: Operation) -> float:
         return 1.0
     zero, one = (float(found) for found in np.asarray(step.function(np.array([0.0, 1.0]))))
     return one - zero
+
+
+@inferred("which constant multiplies a value", lambda *_: 1.0)
+def constant_behind(graph: Analysis, value: int) -> float:
+    """What constants multiply a value with before anything else reads it; 1 without any."""
+    before = found = 1.0
+    while len(readers := graph.consumers.get(value, ())) == 1 and readers[0].outputs:
+        step = readers[0]
+        if step.kind == "move" and step.inputs == (value,):
+            before = found
+        elif step.kind == "pointwise" and _multiple(graph, step):
+            found = before * abs(_slope(graph, step))
+        else:
+            break
+        value = step.outputs[0]
+    return found or 1.0
+
+
+class Bag(NamedTuple):
+    """How rows of a table become one value: how many, and whether their mean or sum."""
+
+    rows: int = 1
+    averaged: bool = False
+
+
+@inferred("whether rows of a table are combined", lambda *_: Bag())
+def bag_of(graph: Analysis, lookup: Operation) -> Bag:
+    """What is made of the rows that are looked up, before anything else reads them."""
+    step = lookup
+    while not step.reduction:
+        readers = graph.consumers.get(step.outputs[0], ())
+        if len(readers) != 1 or readers[0].kind not in ("move", "mean") or len(readers[0].inputs) != 1:
+            return Bag()
+        step = readers[0]
+    return Bag(max(step.width, 1), step.reduction == "mean") if step.reduction in ("sum", "mean") else Bag()
 
 
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Role
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT
 from wellbegun.planning.method import KEEP, Choice
@@ -133,6 +133,8 @@ def _plain_reason(role: Role) -> str:
 def incoming(graph: Analysis, operation: Operation, points: Points) -> float:
     """E x^2 of the input of an operation, if every weight before it gives unit RMS."""
     producer = _behind(graph, operation.inputs[0]) if operation.inputs else None
+    if producer is not None and producer.kind == "lookup" and (bag := bag_of(graph, producer)).averaged:
+        return float(bag.rows) ** -2
     if producer is None or producer.kind != "gate":
         return _second(producer, points)
     return math.prod(_second(_behind(graph, value), points) for value in producer.inputs)
