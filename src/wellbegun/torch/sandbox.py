@@ -11,6 +11,7 @@ import torch
 from torch.nn.parameter import Parameter, is_lazy
 
 from wellbegun.backend import host_randomness
+from wellbegun.engine.regions import overlaps
 from wellbegun.torch.compat import (
     beneath_modes,
     compiler_loaded,
@@ -83,20 +84,28 @@ def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
     return [tensor for tensor in found.values() if type(tensor) is torch.Tensor or not hasattr(tensor, "fake_mode")]
 
 
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """All memory that a tensor lies in."""
+    return tensor.new_empty(0).set_(tensor.untyped_storage())
+
+
 class _Kept:
     """A tensor that is put back: its values, the memory it lies in, and its version, by which autograd tells whether
     what a graph has kept of it was written into since."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self.tensor, self.alias = tensor, tensor.detach()
-        self.values = self.alias.clone()
+        shared = tensor.layout == torch.strided and overlaps(tensor.shape, tensor.stride())
+        self.place = _flat(self.alias) if shared else None  # entries that share memory cannot be written one by one
+        self.values = (self.alias if self.place is None else self.place).clone()
         self.version = None if tensor.is_inference() else version_of(tensor)
 
     def restore(self) -> None:
         tensor, alias = self.tensor, self.alias
         if tensor.layout == torch.strided and (memory_of(tensor), tensor.shape) != (memory_of(alias), alias.shape):
             tensor.data = alias
-        tensor.data.copy_(self.values)  # beneath a recorder, not every write is counted
+        place = tensor.data if self.place is None else self.place
+        place.copy_(self.values)  # beneath a recorder, not every write is counted
         if self.version is not None:
             set_version(tensor, self.version)
 
@@ -127,8 +136,7 @@ class _Backups:
     def save(self, tensor: torch.Tensor) -> None:
         key = storage_of(tensor)
         if key in self._guarded and key not in self._saved:
-            whole = self._guarded[key]
-            flat = whole.new_empty(0).set_(whole.untyped_storage())
+            flat = _flat(self._guarded[key])
             self._saved[key] = flat, flat.clone()
 
     def restore(self) -> None:
