@@ -167,3 +167,49 @@ def test_rows_that_are_combined_start_small_and_the_next_layer_knows_it(how: str
     assert size(model.table.weight) == pytest.approx(0.25, rel=0.1)
     assert size(model.seen) == pytest.approx(1, rel=0.15)
     assert 0.5 < plan["hidden.weight"].factor < 2  # the control: the rule is right already
+
+
+LENGTHS: dict[str, Any] = {
+    "normalize": lambda x: nn.functional.normalize(x, dim=-1),
+    "length": lambda x: x / x.norm(dim=-1, keepdim=True).clamp(min=1e-5),
+    "squares": lambda x: x * torch.rsqrt(x.pow(2).sum(dim=-1, keepdim=True) + 1e-6),
+    "times 2": lambda x: 2 * x / x.norm(dim=-1, keepdim=True),
+    "rms": lambda x: x * torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + 1e-6),
+    "root": lambda x: nn.functional.normalize(x, dim=-1) * 48**0.5,
+}
+UNITS = dict.fromkeys(LENGTHS, 48**0.5) | {"times 2": 48**0.5 / 2, "rms": 1.0, "root": 1.0}
+
+
+@pytest.mark.parametrize("recipe", ["auto", "classic", "gpt2"])
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_gain_behind_a_length_makes_unit_entries(name: str, recipe: str) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.gain, self.head = nn.Linear(6, 48), nn.Parameter(torch.ones(1)), nn.Linear(48, 5)
+            self.wide, self.more = nn.Parameter(torch.ones(48)), nn.Parameter(torch.zeros(48))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = LENGTHS[name](torch.tanh(self.stem(x))) * self.gain
+            x = LENGTHS[name](torch.tanh(x)) * self.wide
+            return self.head(LENGTHS[name](torch.tanh(x)) * (1 + self.more))
+
+    model = Scaled()
+    wb.initialize(model, batch(64, 6), seed=0, recipe=recipe)
+    assert size(model.gain) == pytest.approx(UNITS[name], rel=0.02)
+    assert size(model.wide) == pytest.approx(UNITS[name], rel=0.02)
+    assert size(1 + model.more) == pytest.approx(UNITS[name], rel=0.02)
+
+
+def test_a_gain_that_was_chosen_behind_a_length_stays() -> None:
+    class Chosen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain, self.head = nn.Parameter(torch.full((48,), 20.0)), nn.Linear(48, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(nn.functional.normalize(x, dim=-1) * self.gain)
+
+    model = Chosen()
+    wb.initialize(model, batch(64, 48), seed=0)
+    assert model.gain.tolist() == [20.0] * 48

@@ -9,7 +9,7 @@ from typing import Any
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import QKV, joined, parts_of
 from wellbegun.graph.blocks import Stack, feeding, innermost, places_of
-from wellbegun.graph.distances import is_distance, unit_of
+from wellbegun.graph.distances import is_distance, normed_size, unit_of
 from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
@@ -228,7 +228,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         name = _DIRECT[use.slot]
         role = Role(parameter, name, layout, operation.place, mode=operation.mode)
         if name == "norm_scale" or (name == "multiplier" and _follows_norm(facts.graph, operation)):
-            role = _norm_scale(role, use)
+            behind = operation.kind == "scale" and operation.inputs
+            role = _norm_scale(role, use, normed_size(facts.graph, operation.inputs[0]) if behind else 1.0)
         elif name == "multiplier":
             unit = unit_of(facts.graph, operation, use)
             role = role if unit is None else replace(role, role="distance_scale", unit=unit)
@@ -282,11 +283,13 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
     return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
 
 
-def _norm_scale(role: Role, use: Use) -> Role:
-    """The scale of a normalization, built in or written by hand; of one that is computed, where it is 1 and 0."""
+def _norm_scale(role: Role, use: Use, size: float) -> Role:
+    """The scale of a normalization, built in or written by hand, which gives a signal of this size; of one that is
+    computed, where it makes that 1 and 0."""
+    wanted = float(f"{1 / size:.8g}")
     if use.computed is None:
-        return replace(role, role="norm_scale" if use.exact else "multiplier")
-    unit, silent = use.computed.where(1.0), use.computed.where(0.0)
+        return replace(role, role="norm_scale" if use.exact else "multiplier", unit=wanted if use.exact else 1.0)
+    unit, silent = use.computed.where(wanted), use.computed.where(0.0)
     if unit is None:
         return replace(role, role="multiplier")
     return replace(role, role="norm_scale", unit=unit, silent=unit if silent is None else silent)
