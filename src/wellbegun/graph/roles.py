@@ -213,7 +213,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
     operation, use = min(
         tables or weights or uses, key=lambda pair: pair[1].computed is not None
     )  # the plain one first
-    if (tables or weights) and use.computed is not None:
+    whole = tables or weights or use.slot.startswith("recurrent")  # its entries are those of what is computed
+    if whole and use.computed is not None:
         parameter = replace(parameter, shape=use.computed.shape)
     if tables:
         shared = any(reader.index not in facts.leading for reader, _ in weights)
@@ -221,8 +222,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = Role(parameter, "embedding", use.layout, operation.place, zero_rows=padding, shared_readout=shared)
     elif weights:
         role = _weight(facts, parameter, operation, use)
-        if role.role in QKV and (whole := joined(facts.parts.get(o.index, "") for o, _ in weights)) is not None:
-            role = replace(role, role=whole)  # slices of one weight may be used by several operations
+        if role.role in QKV and (all_of := joined(facts.parts.get(o.index, "") for o, _ in weights)) is not None:
+            role = replace(role, role=all_of)  # slices of one weight may be used by several operations
     elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
         name = _DIRECT[use.slot]
@@ -237,7 +238,7 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = _shift(facts.graph, parameter, operation)
     else:
         role = Role(parameter, "unknown", None, operation.place)
-    computed = use.computed if tables or weights else None
+    computed = use.computed if whole else None
     return replace(role, operation=operation.index, computed=computed)
 
 
