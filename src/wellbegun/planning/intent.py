@@ -161,7 +161,9 @@ class Evidence:
         if held.what == "nothing" or role.role in ("unused", "unknown"):
             return ""
         if role.role in _SCALES or slot == "norm_scale":
-            usual = held.what == "random" or abs(held.mean - role.unit) < 1e-6
+            one = role.silent + 1 if role.role == "norm_scale" else role.unit  # what comes to mind there
+            near = any(abs(held.mean - usual) < 1e-6 * max(abs(usual), 1) for usual in (role.unit, one))
+            usual = held.what == "random" or near
             return "" if usual else f"where {role.unit:g} leaves a signal as it is"
         if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
             return ""
