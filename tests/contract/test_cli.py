@@ -259,7 +259,7 @@ def test_check_as_junit_for_continuous_integration(folder: Path) -> None:
     assert [case.get("name")[:4] for case in cases] == [f"W{i}xx" for i in range(1, 10)]
     failed = [case for case in cases if case.find("failure") is not None]
     assert int(suite.get("failures")) == len(failed) > 0
-    assert int(suite.get("tests")) == 8
+    assert int(suite.get("tests")) == 9
     failure = next(case for case in failed if case.get("name").startswith("W2xx")).find("failure")
     assert failure.get("type") == "W201"
     assert "vanishing gradient at" in failure.get("message")

@@ -4,6 +4,7 @@ import glob
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from statistics import median
 from types import MappingProxyType
 
 from wellbegun.health.catalogue import (
@@ -17,6 +18,7 @@ from wellbegun.health.catalogue import (
     LOGIT_STD,
     LOSS_RATIO,
     LOUDER,
+    NOISE,
     RAW,
     SATURATED,
     TRAINED_RATIO,
@@ -45,10 +47,12 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
                 findings += [*signal(statistics), *gradient(statistics), *_loss(statistics), *_activations(statistics)]
                 findings += [*_attention(statistics), *_range(statistics), *_updates(statistics)]
             findings += _cut_off(statistics)
+            if not {found.code for found in findings} & _FAINTING:
+                findings += _cancelled(statistics)
         findings += apart
     own = (
         replace(found, remedy=remedies[found.code].format(parameter=found.parameter))
-        if found.code in remedies and found.remedy.startswith("#")
+        if found.code in remedies and found.remedy == CATALOGUE[found.code].remedy.format(parameter=found.parameter)
         else found
         for found in findings
     )
@@ -277,6 +281,40 @@ def _cut_off(statistics: Statistics) -> list[Finding]:
             finding("W802", f"parameter {first.name}", 0.0, 0.0, first.name, detail=detail, more=len(rest) - 1)
         )
     return found
+
+
+_FAINTING = frozenset({"W101", "W103", "W201", "W301", "W701", "W801"})  # from which gradients may vanish behind
+
+
+def _cancelled(statistics: Statistics) -> list[Finding]:
+    """Weights whose gradient is what rounding leaves, where weights of the same branch get one: what they compute
+    cancels, as where the one weight of a router is divided by itself. Exact zeros may be those of experts that nothing
+    in the batch was sent to."""
+    if statistics.injected:
+        return []
+    branch = {o.parameter: o.branch for o in statistics.operations}
+    some = [
+        p for p in statistics.parameters if p.weighs and p.trainable and p.gradient is not None and p.name in branch
+    ]
+    found: dict[str, list[tuple[ParameterStats, float]]] = {"W801": [], "W802": []}
+    silent = any(p.rms == 0 and p.role not in ("bias", "norm_shift") for p in statistics.parameters)
+    for p in some:
+        beside = [q.gradient_rms or 0.0 for q in some if q is not p and branch[q.name] == branch[p.name]]
+        small = len(beside) > 1 and (p.gradient_rms or 0.0) < NOISE * median(beside)
+        if small and (p.gradient or not (silent or p.by_design)):
+            found["W801" if p.gradient else "W802"].append((p, median(beside)))
+    return [_without(code, ones) for code, ones in found.items() if ones]
+
+
+def _without(code: str, found: list[tuple[ParameterStats, float]]) -> Finding:
+    (p, usual), more = found[0], len(found) - 1
+    size = (
+        f"of RMS {p.gradient_rms:.2g}, which is what rounding leaves," if p.gradient else "exactly zero on this batch"
+    )
+    detail = f"its gradient is {size} where weights beside it have {usual:.2g}"
+    words = f"# what {p.name!r} computes cancels before the loss, or meets a zero: let it multiply what it picks"
+    told = f"parameter {p.name}", (p.gradient_rms or 0.0) / usual, NOISE, p.name
+    return finding(code, *told, detail=detail, more=more, remedy=words)
 
 
 _EVEN = frozenset({"hidden", "residual_out", "attention_out", "value", "up", "gate", "down", "readout", "recurrent"})
