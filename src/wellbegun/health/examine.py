@@ -49,6 +49,8 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
             findings += _cut_off(statistics)
             if not {found.code for found in findings} & _FAINTING:
                 findings += _cancelled(statistics)
+            if any(found.severity == "unhealthy" for found in findings):
+                findings += _garbage(statistics)
         findings += apart
     own = (
         replace(found, remedy=remedies[found.code].format(parameter=found.parameter))
@@ -66,27 +68,40 @@ def _rank(found: Finding) -> tuple[bool, int]:
 
 
 def _finiteness(statistics: Statistics) -> list[Finding]:
-    for parameter in statistics.parameters:
-        if not parameter.finite:
-            return [finding("W401", f"parameter {parameter.name}", math.nan, 0.0, parameter.name)]
-    for operation in statistics.operations:
-        if not operation.finite:
-            return [_blown_up(f"output of {operation.place}", statistics, math.nan)]
+    """Parameters, then buffers, then where values stop being finite."""
+    broken = tuple(parameter.name for parameter in statistics.parameters if not parameter.finite)
+    if broken:
+        return [finding("W401", f"parameter {broken[0]}", math.nan, 0.0, names=broken, more=len(broken) - 1)]
+    if statistics.finite:
+        return []
+    return _garbage(statistics) or [_begun(statistics)]
+
+
+def _garbage(statistics: Statistics) -> list[Finding]:
+    found = []
+    for buffer in statistics.buffers[:1]:
+        detail = f"it holds numbers in [{buffer.low:.3g}, {buffer.high:.3g}] and {buffer.bad} of nan or inf, as memory"
+        words = f"# write {buffer.name!r} again, as building the model does: only parameters are filled"
+        detail, more = f"{detail} does that nothing was written to", len(statistics.buffers) - 1
+        found.append(finding("W401", f"buffer {buffer.name}", math.nan, 0.0, remedy=words, detail=detail, more=more))
+    return found
+
+
+def _begun(statistics: Statistics) -> Finding:
+    """The first operation that enlarges the signal a million times, or else the first that gives what is not finite."""
+    value, origin = math.nan, statistics.origin
     if statistics.loss is not None and not math.isfinite(statistics.loss.value):
-        return [_blown_up("loss", statistics, statistics.loss.value)]
-    for parameter in statistics.parameters:
-        if not parameter.gradient_finite:
-            return [finding("W401", f"gradient of {parameter.name}", math.nan, 0.0, parameter.name)]
-    return []
-
-
-def _blown_up(what: str, statistics: Statistics, value: float) -> Finding:
-    """The place is the first operation that enlarges the signal a million times, or gives what is not finite."""
+        value = statistics.loss.value
     for o in statistics.operations:
-        if not o.finite or o.rms > BLOWN_UP * o.input_rms:
-            detail = f"{what} is not finite; the signal has RMS {o.input_rms:.3g} before and {o.rms:.3g} behind"
+        if (o.finite and o.rms > BLOWN_UP * o.input_rms) or (not o.finite and origin is None):
+            detail = f"the signal has RMS {o.input_rms:.3g} before and {o.rms:.3g} behind, and then stops being finite"
             return finding("W401", o.place, value, 0.0, o.parameter, detail=detail)
-    return finding("W401", what, value, 0.0)
+    if origin is None:
+        name = next((p.name for p in statistics.parameters if not p.gradient_finite), "")
+        return finding("W401", f"gradient of {name}" if name else "loss", value, 0.0, name)
+    words = "# guard what the loss does with the output: a logarithm, root or division" if not origin.operation else ""
+    detail = f"here it stops being finite: {origin.detail}"
+    return finding("W401", origin.place, value, 0.0, origin.parameter, detail=detail, remedy=words)
 
 
 # ---------------------------------------------------------------------- the batch
