@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from wellbegun import measure
-from wellbegun._arguments import function, message, progress_of, real, truth
+from wellbegun._arguments import function, message, progress_of, real, speaking, truth
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
@@ -174,24 +174,17 @@ def initialize(
     """
     judged = _judged("initialize", loss, chance, progress)
     truth("initialize", "calibrate", calibrate)
-    asked, backend = overrides_of(_rules(rules), exclude, only), find(model)
-    backend.prepare(model, batch)
-    seed = backend.agree(model, fresh_seed() if seed is None else seed)
-    matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
-    method = recipe_of(recipe)
-    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
-    told["intent"] = intent
-    graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
-
-    def write(
-        model: Any, plan: Plan, before: Plan | None = None, progress: Progress | None = None
-    ) -> tuple[Any, Ledger]:
-        return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
-
-    refine = getattr(method, "refine", None)
-    with backend.undone(model), uncollected():
+    asked, backend, method = overrides_of(_rules(rules), exclude, only), find(model), recipe_of(recipe)
+    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "strict": strict, "intent": intent}
+    with speaking("initialize"), backend.undone(model), uncollected():
+        backend.prepare(model, batch)
+        told["seed"] = backend.agree(model, fresh_seed() if seed is None else seed)
+        graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
+        matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
+        write = partial(_fill, backend, threads=threads, matrices=matrices)
         model, ledger = write(model, decided, progress=phase(progress, "fill"))
         if calibrate:
+            refine = getattr(method, "refine", None)
             model, decided, ledger, found = measure.calibrate(
                 backend, model, graph, decided, batch, write, refine=refine, **judged
             )
@@ -209,10 +202,17 @@ def _judged(owner: str, loss: object, chance: float | None, progress: object) ->
     return {"loss": loss, "chance": chance, "progress": progress}
 
 
-def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
+def _fill(
+    backend: Backend,
+    model: Any,
+    plan: Plan,
+    before: Plan | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> tuple[Any, Ledger]:
     """Carry out a plan; a framework without mutable models gives a new one."""
     targets = backend.targets(model)
-    ledger = fill_targets(plan, targets, **options)
+    ledger = fill_targets(plan, targets, before=before, progress=progress, **options)
     return backend.rebuild(model, targets), ledger
 
 
