@@ -122,7 +122,8 @@ def command_line() -> str:
     from wellbegun.cli import app
 
     group: Any = get_command(app)
-    lines = ["# Command line", "", f"{group.help}", "", "Exit status: 0 healthy, 1 unhealthy, 2 wrong use.", ""]
+    status = "Exit status: 0 healthy, 1 unhealthy, 2 wrong use, 3 something failed (`--debug` shows where)."
+    lines = ["# Command line", "", f"{group.help}", "", status, ""]
     lines += ["| command | what it does |", "|---|---|"]
     for name, command in group.commands.items():
         lines.append(f"| [`wellbegun {name}`](#{name}) | {_plain(command.help)} |")

@@ -256,7 +256,7 @@ def test_check_as_junit_for_continuous_integration(folder: Path) -> None:
     root = ElementTree.fromstring(run("check", "net.py:deep", "-i", "8,64", "-f", "junit", status=1))
     suite = root.find("testsuite")
     cases = suite.findall("testcase")
-    assert [case.get("name")[:4] for case in cases] == [f"W{i}xx" for i in range(1, 9)]
+    assert [case.get("name")[:4] for case in cases] == [f"W{i}xx" for i in range(1, 10)]
     failed = [case for case in cases if case.find("failure") is not None]
     assert int(suite.get("failures")) == len(failed) > 0
     assert int(suite.get("tests")) == 8
@@ -266,6 +266,37 @@ def test_check_as_junit_for_continuous_integration(folder: Path) -> None:
     assert "Remedy: wb.initialize(model, batch" in failure.text
     good = ElementTree.fromstring(run("check", "net.py:mlp", "-i", "8,64", "-f", "junit", status=0))
     assert good.find("testsuite").get("failures") == "0"
+
+
+DRAWN = """
+import random
+import numpy as np
+import torch
+from torch import nn
+
+def build():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    with torch.no_grad():
+        model[0].weight.mul_(random.uniform(1, 2) * float(np.random.uniform(1, 2)))
+        model[2].weight.normal_(std=30)
+    return model
+"""
+
+
+def test_a_gate_repeats(tmp_path: Path) -> None:
+    (tmp_path / "drawn.py").write_text(DRAWN)
+
+    def found(*options: str) -> str:
+        command = ["check", f"{tmp_path}/drawn.py:build", "-i", "16,8", "--format", "json", *options]
+        return CliRunner().invoke(app, command).stdout
+
+    torch.manual_seed(1)
+    first, state = found(), torch.seed()
+    assert json.loads(first)["findings"][0]["code"] == "W501"
+    assert found() == first == found("--seed", "0")
+    assert found("--seed", "5") != first
+    assert found("--seed", "5") == found("--seed", "5"), state
+    assert CliRunner().invoke(app, ["check", f"{tmp_path}/drawn.py:build", "-i", "16,8", "--seed", "-1"]).exit_code == 2
 
 
 def test_check_allows_codes(folder: Path) -> None:

@@ -234,7 +234,8 @@ def test_what_is_kept_is_not_corrected_and_the_other_side_takes_the_whole_factor
     before = model.key.weight.detach().clone()
     plan = wb.initialize(model, X, seed=0, rules=[("key.weight", "keep")]).plan
     assert torch.equal(model.key.weight, before)
-    assert model.spread(X) == pytest.approx(1, rel=0.05) or "logits" not in plan["query.weight"].reason
+    too_much = "too much" in plan["query.weight"].reason
+    assert model.spread(X) == pytest.approx(1, rel=0.05) or too_much
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -296,7 +297,9 @@ def test_a_readout_behind_a_recurrent_layer_is_corrected() -> None:
             return self.head(self.lstm(x)[0][:, -1])
 
     x = torch.randn(64, 8, 8, generator=torch.Generator().manual_seed(0))
-    plan = wb.initialize(Rows(), x, seed=0).plan
-    assert plan["head.weight"].factor > 2
+    model = Rows()
+    plan = wb.initialize(model, x, seed=0).plan
+    assert 1.1 < plan["head.weight"].factor < 4  # the rule knows of small states already
+    assert float(model(x).detach().std()) > 0.2
     assert plan["head.bias"].scheme == "given"
     assert not any("left the traced way" in note for note in plan.notes)

@@ -14,6 +14,7 @@ from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.proportional import Bag, bag_of, constant_behind
 from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.graph.walk import leading_to
@@ -74,7 +75,7 @@ class Role:
     computed: Reparametrization | None = field(
         default=None, compare=False, repr=False
     )  # how the weight is computed from it
-    unit: float = 1.0  # of the scale of a normalization or distance: the number that makes what it multiplies 1 in size
+    unit: float = 1.0  # the number that makes what it multiplies, or a table with what follows gives, 1 in size
     silent: float = 0.0  # and the one that silences it; other than 1 and 0 where the scale is computed, as 1 + w is
     beside: "Role | None" = field(default=None, repr=False)  # of a bias: the weight whose output it is added to
     branch: Branch | None = None  # the innermost residual branch it is in
@@ -82,6 +83,8 @@ class Role:
     operation: int = -1  # index of the operation that uses it first
     on_table: bool = False  # positions: whether what they are added to comes from a lookup table
     multiplied: bool = False  # positions: whether they meet a signal in a product of two values, as queries do
+    bag: Bag = field(default_factory=Bag)  # a table: how many of its rows become one value
+    alone: bool = False  # a token: whether it is a signal by itself, as queries of an attention are
     timed: bool = False  # whether it is inside a branch with time steps, as in a state-space layer
     net: Net = field(default_factory=Net, compare=False, repr=False)
 
@@ -152,6 +155,11 @@ class _Facts:
         said["timed"] = branch in self.timed and index not in self.ends
         if role.role == "positional":
             said["on_table"], said["multiplied"] = self._on_table(index), self._multiplied(index)
+        if role.role == "embedding":
+            said["unit"] = 1 / constant_behind(self.graph, self.graph.operations[index].outputs[0])
+            said["bag"] = bag_of(self.graph, self.graph.operations[index])
+        if role.role == "token":
+            said["alone"] = self.graph.operations[index].kind == "move" and not self.graph.operations[index].inputs
         return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net, **said)
 
     def _on_table(self, index: int) -> bool:

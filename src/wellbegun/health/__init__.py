@@ -1,9 +1,10 @@
 """Statistics of a model at initialization -> findings. Framework-free."""
 
-from wellbegun.health.catalogue import CATALOGUE, FAMILIES
+from wellbegun.health.catalogue import CATALOGUE, FAMILIES, INSTEAD, TRAINED
 from wellbegun.health.depth import hidden_operations
 from wellbegun.health.examine import examine
 from wellbegun.health.findings import Finding, Health, known_codes
+from wellbegun.health.remedies import Remedy, mends
 from wellbegun.health.statistics import (
     AttentionStats,
     InputStats,
@@ -17,6 +18,8 @@ from wellbegun.health.statistics import (
 __all__ = [
     "CATALOGUE",
     "FAMILIES",
+    "INSTEAD",
+    "TRAINED",
     "AttentionStats",
     "Finding",
     "Health",
@@ -24,9 +27,11 @@ __all__ = [
     "LossStats",
     "OperationStats",
     "ParameterStats",
+    "Remedy",
     "Statistics",
     "StreamStats",
     "examine",
     "hidden_operations",
     "known_codes",
+    "mends",
 ]

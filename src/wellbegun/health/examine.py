@@ -19,12 +19,14 @@ from wellbegun.health.catalogue import (
     LOUDER,
     RAW,
     SATURATED,
+    TRAINED_RATIO,
     UNDERFLOW,
     UPDATE_RANGE,
     Severity,
 )
 from wellbegun.health.depth import gradient, hidden_operations, readouts, signal
 from wellbegun.health.findings import Finding, Health, finding
+from wellbegun.health.remedies import Remedy
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
 
 
@@ -147,25 +149,28 @@ def _copies(parameter: ParameterStats) -> float:
 # ---------------------------------------------------------------------- loss, attention, activations
 def _loss(statistics: Statistics) -> list[Finding]:
     loss = statistics.loss
-    if loss is None or loss.chance is None or loss.value <= LOSS_RATIO * loss.chance:
+    if loss is None or loss.chance is None:
+        return []
+    bound = TRAINED_RATIO if statistics.trained and loss.made_up else LOSS_RATIO
+    if loss.value <= bound * loss.chance:
         return []
     last = [*readouts(statistics), *statistics.operations[-1:]]
     if last and last[0].fixed_scale:
         return []  # a temperature decides it, and no first value of a weight
     ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
     if not last:
-        return [finding("W501", "loss", ratio, LOSS_RATIO, detail=detail)]
+        return [finding("W501", "loss", ratio, bound, detail=detail)]
     loudest = _loudest(statistics, last[0])
     if loudest is not last[0]:
         detail += f", and the signal grows {loudest.rms / loudest.input_rms:.3g} times here"
-        return [finding("W501", loudest.place, ratio, LOSS_RATIO, loudest.parameter, detail=detail)]
+        return [finding("W501", loudest.place, ratio, bound, loudest.parameter, detail=detail)]
     name = last[0].parameter
     tied = any(parameter.name == name and parameter.role == "embedding" for parameter in statistics.parameters)
     rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
     detail += ", and the weight behind it is the embedding" if tied else ""
-    pattern = glob.escape(name)
-    remedy = f"wb.initialize(model, batch, only=[{pattern!r}], rules=[({pattern!r}, {rule!r})])"
-    return [finding("W501", last[0].place, ratio, LOSS_RATIO, name, detail=detail, remedy=remedy)]
+    own = tuple(glob.escape(one) for one in (name, last[0].bias) if one)
+    calls = tuple(Remedy(own[:most], tuple((one, rule) for one in own[:most])) for most in range(1, len(own) + 1))
+    return [finding("W501", last[0].place, ratio, bound, name, detail=detail, first=calls)]
 
 
 def _loudest(statistics: Statistics, readout: OperationStats) -> OperationStats:

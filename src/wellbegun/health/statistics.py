@@ -119,6 +119,7 @@ class LossStats:
     value: float
     chance: float | None  # None if it cannot be told
     description: str  # what loss was used, in words
+    made_up: bool = False  # whether its labels or targets were
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,4 @@ class Statistics:
     input_correlation: float | None = None  # of what comes into the first weighted operation
     inputs: tuple[InputStats, ...] = ()
     differentiable: bool = True  # whether the output has a history that gradients could follow
+    trained: str = ""  # what shows that the values were trained; "" if nothing does

@@ -8,7 +8,7 @@ from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place, Session
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
-from wellbegun.graph.inference import doubt_notes
+from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.health import LossStats, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
@@ -62,7 +62,7 @@ def statistics(
     lost, gain = back.both_ways(loss, chance)
     injected = back.silent and back.nothing_came(graph) and back.inject(graph)
     seen = Seen(forward, back.gradients, session.places)
-    came_in = forward.first_input
+    came_in, trained = forward.first_input, _trained(forward, back.parameters)
     return Statistics(
         operation_stats(graph, roles, seen),
         back.parameters.stats(graph, _wanted(session, loss)),
@@ -77,7 +77,13 @@ def statistics(
         None if came_in is None else correlation(came_in),
         input_stats(graph, forward.inputs),
         session.differentiable,
+        trained,
     )
+
+
+@inferred("whether its values were trained", lambda *_: "")
+def _trained(_: ForwardStatistics, parameters: ParameterStatistics) -> str:
+    return parameters.signs_of_training()
 
 
 def _wanted(session: Session, loss: Loss | None) -> frozenset[int] | None:

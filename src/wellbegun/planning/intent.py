@@ -79,9 +79,14 @@ def _what(values: Array, mean: float, size: float) -> What:
         return "constant"
     spread = float(values.std())
     few = len(values) < _LEAST
-    if not few and (pattern := _pattern(values, spread)):
+    if pattern := _few_pattern(values) if few else _pattern(values, spread):
         return pattern
     return "off centre" if abs(mean) > (10 if few else _OFF) * spread else "random"
+
+
+def _few_pattern(values: Array) -> Literal["", "pattern"]:
+    """Whether numbers come back, which drawn ones do not."""
+    return "pattern" if len(values) > 3 and len(np.unique(values)) <= len(values) / 2 else ""
 
 
 def _pattern(values: Array, spread: float) -> Literal["", "pattern", "smooth"]:
@@ -133,7 +138,10 @@ class Evidence:
         `every`: all stays; else what would leave units equal, or a layer silent, does not.
         """
         told = {} if self.doubt else {name: self._deviation(self.roles[name], held) for name, held in self.held.items()}
+        # a layer that gives one answer first: zeros beside a bias that somebody chose
+        answers = {_module(name) for name in told if told[name] and self.held[name].what in ("constant", "pattern")}
         faults = {name: "" if every else self._fault(self.roles[name], self.held[name]) for name in told if told[name]}
+        faults |= {n: "" for n in faults if self.held[n].what == "zero" and _module(n) in answers}
         unset = {_module(name) for name, fault in faults.items() if fault and self.held[name].what == "zero"}
         for name, fault in faults.items():
             held = self.held[name]

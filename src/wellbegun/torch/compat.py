@@ -167,9 +167,12 @@ def module_tables(module: torch.nn.Module, which: str) -> MutableMapping[Any, An
 _HOLD = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 
+_WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel)
+
+
 def held_by(module: torch.nn.Module) -> str:
     """The name under which a wrapper holds the module that it wraps; "" for all others."""
-    if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+    if isinstance(module, _WRAPPERS):
         return "module"
     held = module_tables(module, "modules")
     return next((name for name in held if name in _HOLD), "") if len(held) == 1 else ""

@@ -1,9 +1,10 @@
 """PyTorch as `wellbegun.backend` asks for it."""
 
+import copy
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -27,11 +28,11 @@ from wellbegun.torch.handles import TensorHandle
 from wellbegun.torch.names import inner
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
-from wellbegun.torch.sandbox import undone
+from wellbegun.torch.sandbox import preserved, undone
 from wellbegun.torch.session import session
 from wellbegun.torch.targets import targets
 from wellbegun.torch.trace.recording import check_model, trace
-from wellbegun.torch.training import TorchTrainer
+from wellbegun.torch.training import TorchTrainer, restart
 
 T = TypeVar("T")
 LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
@@ -50,6 +51,9 @@ class TorchBackend:
             "W802": "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
         }
     )
+
+    def restart(self, seed: int) -> None:
+        restart(seed)
 
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         return parameters_of(check_model(model))[0]
@@ -87,6 +91,14 @@ class TorchBackend:
 
     def undone(self, model: Model) -> AbstractContextManager[None]:
         return undone(check_model(model))
+
+    @contextmanager
+    def copied(self, model: Model) -> Iterator[Model]:
+        module = inner(check_model(model))
+        if shards.sharded(module):
+            raise ArgumentError("its parameters are sharded over processes.")
+        with preserved(module):
+            yield copy.deepcopy(module)
 
     def parameter_samples(
         self, model: Model, names: Iterable[str], *, most: int = MOST

@@ -3,7 +3,7 @@
 import inspect
 import random
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -29,7 +29,7 @@ from wellbegun.torch.compat import (
 )
 from wellbegun.torch.trace.tensors import storage_of
 
-_CONTAINERS = frozenset({dict, list, set, OrderedDict})
+_CONTAINERS = frozenset({dict, list, set, OrderedDict, deque, np.ndarray})
 
 
 _turn = threading.RLock()
@@ -119,7 +119,7 @@ class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _values(table: Any) -> Iterable[Any]:
-    return table.values() if isinstance(table, dict) else table
+    return () if isinstance(table, np.ndarray) else table.values() if isinstance(table, dict) else table
 
 
 def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
@@ -274,6 +274,12 @@ def _put_back(table: Any, kept: Any) -> None:
     """Only what differs is touched: another thread may be reading."""
     if isinstance(table, list):
         table[:] = kept
+    elif isinstance(table, np.ndarray):
+        if table.flags.writeable:
+            table[...] = kept
+    elif isinstance(table, deque):
+        table.clear()
+        table.extend(kept)
     elif isinstance(table, set):
         table.intersection_update(kept)
         table.update(kept)
