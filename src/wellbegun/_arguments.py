@@ -118,6 +118,28 @@ def within_range(owner: str, given: object) -> Iterator[None]:
         raise ArgumentError(message(owner, "numbers", allowed, given)) from error
 
 
+@contextmanager
+def speaking(owner: str) -> Iterator[None]:
+    """Messages of a check that is part of something else name that."""
+    try:
+        yield
+    except WellbegunError as error:
+        if str(error).startswith("check: "):
+            error.args = (f"{owner}{str(error)[5:]}",)
+        raise
+
+
+@contextmanager
+def users(owner: str, what: str) -> Iterator[None]:
+    """Whatever a function of the user's raises, as an error of the argument that it is; ours, and the cause, stay."""
+    try:
+        yield
+    except WellbegunError:
+        raise
+    except Exception as error:  # of any kind: told with its cause
+        raise ArgumentError(f"{owner}: {what} raised {type(error).__name__}: {told(error)}") from error
+
+
 def positive(owner: str, given: object, arguments: Iterable[str]) -> None:
     """Attributes that have to be finite numbers above 0."""
     for argument in arguments:
