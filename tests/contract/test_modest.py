@@ -283,3 +283,36 @@ def test_a_recurrent_weight_that_is_computed_anew_in_each_pass(kind: str, how: s
     model(batch(8, 10, 12))
     used = model[0].cell.weight_hh_l0.detach()
     assert float(used.square().sum(dim=1).mean()) == pytest.approx(1, rel=0.3)
+
+
+FACTORED: dict[str, tuple[tuple[tuple[int, ...], ...], Any]] = {
+    "two cores": (((6, 8, 4), (4, 8, 6)), lambda a, b: torch.einsum("ior,rpq->ipoq", a, b).reshape(48, 48)),
+    "three cores": (
+        ((4, 4, 3), (3, 3, 3, 3), (3, 4, 4)),
+        lambda a, b, c: torch.einsum("iar,rjbs,skc->ijkabc", a, b, c).reshape(48, 48),
+    ),
+    "kronecker": (((6, 6), (8, 8)), torch.kron),
+    "terms": (((48, 5), (48, 5), (5,)), lambda a, b, c: torch.einsum("or,ir,r->oi", a, b, c)),
+}
+
+
+@pytest.mark.parametrize("how", FACTORED)
+def test_a_weight_made_of_factors_has_the_size_of_a_weight(how: str) -> None:
+    class Factored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factors = nn.ParameterList(nn.Parameter(torch.randn(*shape)) for shape in FACTORED[how][0])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.linear(x, FACTORED[how][1](*self.factors))
+
+    for measured in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(*(m for _ in range(5) for m in (Factored(), nn.ReLU())), nn.Linear(48, 4))
+        result = wb.initialize(model, batch(64, 48), seed=0, calibrate=measured)
+        assert {entry.action for entry in result.plan.entries} == {"fill"}
+        x = batch(64, 48)
+        for layer in model[:-1]:
+            x = layer(x)
+            if isinstance(layer, Factored):
+                assert size(x) == pytest.approx(1, rel=0.05 if measured else 0.9)
