@@ -316,3 +316,52 @@ def test_a_weight_made_of_factors_has_the_size_of_a_weight(how: str) -> None:
             x = layer(x)
             if isinstance(layer, Factored):
                 assert size(x) == pytest.approx(1, rel=0.05 if measured else 0.9)
+
+
+class Made(nn.Module):
+    """Layers whose weights another net makes of a condition."""
+
+    def __init__(self, how: str, width: int = 32) -> None:
+        super().__init__()
+        self.how, self.width, self.encode = how, width, nn.Sequential(nn.Linear(6, 16), nn.ReLU())
+        size = 9 * 8 * 8 if how == "convolution" else width * width
+        self.makers = nn.ModuleList(nn.Linear(16, size) for _ in range(4))
+        self.head = nn.Linear(8 if how == "convolution" else width, 3)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        z, self.seen = self.encode(condition), []
+        for maker in self.makers:
+            w = maker(z)
+            if self.how == "convolution":
+                x = nn.functional.conv2d(x, w[:1].view(8, 8, 3, 3), padding=1)
+            elif self.how == "einsum":
+                x = torch.einsum("boi,bi->bo", w.unflatten(1, (self.width, self.width)), x)
+            else:
+                x = torch.bmm(w.view(-1, self.width, self.width), x[..., None]).squeeze(-1)
+            self.seen.append(size(x))
+            x = torch.relu(x)
+        return self.head(x.mean(dim=(2, 3)) if self.how == "convolution" else x)
+
+
+@pytest.mark.parametrize("how", ["bmm", "einsum", "convolution"])
+def test_weights_that_a_layer_makes_have_the_size_of_weights(how: str) -> None:
+    torch.manual_seed(0)
+    model, x = Made(how), batch(64, 8, 6, 6) if how == "convolution" else batch(64, 32)
+    result = wb.initialize(model, (x, batch(64, 6)), seed=0)
+    model(x, batch(64, 6))
+    assert max(model.seen) < 4 * min(model.seen)
+    assert "makes the weight of another signal" in result.plan["makers.0.weight"].reason
+
+
+def test_a_signal_that_a_graph_or_a_gate_averages_is_no_weight() -> None:
+    class Averaged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.gate = nn.Linear(6, 16), nn.Linear(16, 16), nn.Linear(16, 5)
+
+        def forward(self, x: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(edges @ self.first(x))
+            return self.gate((edges @ self.second(x)).relu())
+
+    plan = wb.plan(Averaged(), (batch(5, 6), torch.full((5, 5), 0.2)), seed=0)
+    assert not any("makes the weight" in entry.reason for entry in plan.entries)

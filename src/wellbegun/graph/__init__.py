@@ -6,7 +6,7 @@ from wellbegun.graph.blocks import Stack
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.proportional import Bag, bag_of, idle, is_multiplied, way
+from wellbegun.graph.proportional import Bag, bag_of, idle, is_multiplied, makes_weight, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, roles_of
@@ -40,6 +40,7 @@ __all__ = [
     "is_multiplied",
     "layers_in_series",
     "layers_of",
+    "makes_weight",
     "meetings",
     "roles_of",
     "sources_and_readers",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, makes_weight
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT
 from wellbegun.planning.method import KEEP, Choice
@@ -63,6 +63,10 @@ def _weight(
     else:
         second = feeder.point.second if feeder else incoming(graph, operation, points)
     target, relative, reason, source = _aim(role, own)
+    made = makes_weight(graph, operation) if role.role in ("hidden", "readout") and own is None else None
+    if made is not None:
+        target, relative = target / math.sqrt(made[0] * _read(graph, made[1], points)), False
+        reason += f"; it makes the weight of another signal, of {made[0]} terms: entries of RMS {target:.2g}"
     gain = target / math.sqrt(second)
     corrected = None if _has_other_use(graph, name) else target
     paired = (feeder is not None and feeder.mirrored) or name in streams.readers
@@ -133,7 +137,11 @@ def _plain_reason(role: Role) -> str:
 # ---------------------------------------------------------------------- what comes in
 def incoming(graph: Analysis, operation: Operation, points: Points) -> float:
     """E x^2 of the input of an operation, if every weight before it gives unit RMS."""
-    producer = _behind(graph, operation.inputs[0]) if operation.inputs else None
+    return _read(graph, operation.inputs[0], points) if operation.inputs else 1.0
+
+
+def _read(graph: Analysis, value: int, points: Points) -> float:
+    producer = _behind(graph, value)
     if producer is not None and producer.kind == "lookup" and (bag := bag_of(graph, producer)).averaged:
         return float(bag.rows) ** -2
     if producer is None or producer.kind != "gate":
