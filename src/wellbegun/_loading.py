@@ -3,14 +3,17 @@
 import importlib
 import importlib.util
 import os
+import random
 import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wellbegun._arguments import nearest, told
-from wellbegun.backend import FILES, MODELS, belongs, find, named
+import numpy as np
+
+from wellbegun._arguments import nearest, seed_of, told
+from wellbegun.backend import FILES, KNOWN, MODELS, belongs, find, named
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
 from wellbegun.inputs import InputSpec
 
@@ -59,23 +62,39 @@ def _from_package(name: str, what: str) -> ModuleType:
         sys.path.pop(0)
 
 
-def load_model(text: str, batch: object = None, *, light: bool = False) -> object:
+def load_model(text: str, batch: object = None, *, light: bool = False, seed: int | None = None) -> object:
     """A model from its factory, or from a config of Hugging Face ("hf:config.json").
 
     Lazy parameters get their shapes from the batch: the model is new, so nobody misses that they were lazy.
-    `light`: a large model from a config may stay without memory, which is enough to plan it.
+    `light`: a large model from a config may stay without memory, which is enough to plan it. `seed`: of the random
+    states that it is built from; None leaves them.
     """
-    model = _made(text, light)
+    if seed is not None:
+        _restart(seed_of("model", seed))  # modules may draw when they are imported
+    model = _made(text, light, seed)
     find(model).prepare(model, batch)
     return model
 
 
-def _made(text: str, light: bool) -> object:
+def _restart(seed: int) -> None:
+    """The random states of Python, NumPy and the frameworks that are loaded."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    for name, known in KNOWN.items():
+        if known.module in sys.modules:
+            named(name).restart(seed)
+
+
+def _made(text: str, light: bool, seed: int | None) -> object:
     if text.startswith(_HF):
+        if seed is not None:
+            named("torch").restart(seed)
         return named("torch").from_config(Path(text.removeprefix(_HF)), light=light)
     factory = load_object(text, "model")
     if not callable(factory):
         raise ModelError(f"model: {text!r} is a {type(factory).__name__}, not a function that returns a model.")
+    if seed is not None:
+        _restart(seed)  # its file may have loaded a framework
     try:
         model = factory if belongs(factory) else factory()
     except WellbegunError:
@@ -115,8 +134,6 @@ def _read(path: Path) -> Any:
 
 def read_arrays(path: str | Path, what: str) -> dict[str, Any]:
     """The arrays of an .npz file by their names, unless they would not fit into the memory of this machine."""
-    import numpy as np
-
     try:
         if not Path(path).is_file():
             raise ModelError(f"{what}: there is no file {str(path)!r}.")

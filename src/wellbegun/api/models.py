@@ -2,22 +2,23 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, SupportsIndex
 
 import numpy as np
 
 from wellbegun import measure
-from wellbegun._arguments import function, message, progress_of, real, truth
+from wellbegun._arguments import function, message, progress_of, real, seed_of, speaking, truth
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
+from wellbegun.api.trials import tried
 from wellbegun.backend import Backend, find
 from wellbegun.engine import Matrices
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import Analysis, ModelGraph
-from wellbegun.health import Health, examine
+from wellbegun.health import Health, Remedy, examine
 from wellbegun.materialize import Ledger, fill_targets
 from wellbegun.planning import SAMPLE, Method, Plan, SignalPropagation, make_plan, overrides_of, propagation, recipe_of
 from wellbegun.storage import load_rules
@@ -174,22 +175,31 @@ def initialize(
     """
     judged = _judged("initialize", loss, chance, progress)
     truth("initialize", "calibrate", calibrate)
-    asked, backend = overrides_of(_rules(rules), exclude, only), find(model)
-    backend.prepare(model, batch)
-    seed = backend.agree(model, fresh_seed() if seed is None else seed)
+    asked, backend, method = overrides_of(_rules(rules), exclude, only), find(model), recipe_of(recipe)
+    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "strict": strict, "intent": intent}
+    with speaking("initialize"), backend.undone(model):
+        backend.prepare(model, batch)
+        told["seed"] = seed = backend.agree(model, fresh_seed() if seed is None else seed)
+        found = _begin(backend, model, batch, told, judged, calibrate=calibrate, threads=threads)
+        return replace(found, health=_tried(backend, found.model, batch, found.health, seed, judged))
+
+
+def _begin(
+    backend: Backend,
+    model: Any,
+    batch: Any,
+    told: dict[str, Any],
+    judged: dict[str, Any],
+    *,
+    calibrate: bool = True,
+    threads: int | None = None,
+) -> Result:
+    """Plan, fill and probe, with arguments that were checked."""
+    progress, refine = judged["progress"], getattr(told["recipe"], "refine", None)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
-    method = recipe_of(recipe)
-    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
-    told["intent"] = intent
+    write = partial(_fill, backend, threads=threads, matrices=matrices)
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
-
-    def write(
-        model: Any, plan: Plan, before: Plan | None = None, progress: Progress | None = None
-    ) -> tuple[Any, Ledger]:
-        return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
-
-    refine = getattr(method, "refine", None)
-    with backend.undone(model), uncollected():
+    with uncollected():
         model, ledger = write(model, decided, progress=phase(progress, "fill"))
         if calibrate:
             model, decided, ledger, found = measure.calibrate(
@@ -198,6 +208,20 @@ def initialize(
         else:
             found = measure.probe(backend, model, batch, **judged)
         return Result(model, decided, ledger, examine(found, backend.remedies))
+
+
+def _tried(
+    backend: Backend, model: Any, batch: Any, health: Health, seed: SupportsIndex, judged: dict[str, Any]
+) -> Health:
+    """With remedies that were tried on copies."""
+
+    def begun(copy: Any, remedy: Remedy) -> Health:
+        asked = overrides_of(remedy.rules, (), remedy.only or None)
+        told: dict[str, Any] = {"recipe": recipe_of("auto"), "rules": asked, "seed": seed, "intent": "auto"}
+        told |= {"frozen": "keep", "strict": False}
+        return _begin(backend, copy, batch, told, {**judged, "progress": None}).health
+
+    return tried(backend, model, health, begun)
 
 
 def _judged(owner: str, loss: object, chance: float | None, progress: object) -> dict[str, Any]:
@@ -209,10 +233,17 @@ def _judged(owner: str, loss: object, chance: float | None, progress: object) ->
     return {"loss": loss, "chance": chance, "progress": progress}
 
 
-def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
+def _fill(
+    backend: Backend,
+    model: Any,
+    plan: Plan,
+    before: Plan | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> tuple[Any, Ledger]:
     """Carry out a plan; a framework without mutable models gives a new one."""
     targets = backend.targets(model)
-    ledger = fill_targets(plan, targets, **options)
+    ledger = fill_targets(plan, targets, before=before, progress=progress, **options)
     return backend.rebuild(model, targets), ledger
 
 
@@ -261,6 +292,7 @@ def check(
     *,
     loss: Callable[[Any], Any] | None = None,
     chance: float | None = None,
+    seed: SupportsIndex = 0,
     progress: Progress | None = None,
 ) -> Health:
     """Measure a model, however it was initialized: signal, gradient, symmetry, range, first loss, attention.
@@ -273,6 +305,7 @@ def check(
         loss: Function of the model's output that gives a scalar tensor. None makes one up and says which:
             cross-entropy against random labels if the output has classes, else a squared error.
         chance: What that loss is for a model that knows nothing, if it should be judged.
+        seed: Of the values with which remedies are tried, in [0, 2**64). What is measured does not depend on it.
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:
         A `Health`: `.healthy`, `.findings` with code, place, value, bound, reason, source and a remedy to paste,
@@ -280,7 +313,11 @@ def check(
         findings that stop no training; they make no model unhealthy.
     Raises:
         TraceError: the model or the loss failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
-    Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute.
+    Remedies of what makes it unhealthy are tried before they are told, on a copy: what is printed removes its finding
+    and brings no other, or says that drawing weights again does not help. Models of more than 2^28 parameters, or that
+    cannot be copied, are not, and a note says so.
+    Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute; if
+        it is unhealthy, at most 6 copies, each initialized and measured once.
     Source: each finding names its own; `wellbegun.health.CATALOGUE` lists all codes.
 
     >>> import torch
@@ -291,7 +328,8 @@ def check(
     ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
     judged, backend = _judged("check", loss, chance, progress), find(model)
-    return examine(measure.probe(backend, model, batch, **judged), backend.remedies)
+    health = examine(measure.probe(backend, model, batch, **judged), backend.remedies)
+    return _tried(backend, model, batch, health, seed_of("check", seed), judged)
 
 
 @uncollected()

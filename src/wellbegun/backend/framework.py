@@ -28,6 +28,9 @@ class Backend(Protocol):
     def remedies(self) -> Mapping[str, str]:
         """Its own code for remedies that the catalogue of health has only words for, by code of the finding."""
 
+    def restart(self, seed: int) -> None:
+        """Set the random states that building a model draws from."""
+
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         """Parameters by every name: shapes, dtypes, ties, what is trained. Names are canonical: DESIGN 4.1."""
 
@@ -82,6 +85,13 @@ class Backend(Protocol):
 
     def undone(self, model: Model) -> AbstractContextManager[None]:
         """If the body raises, of whatever kind, the model holds again what it held: values, and their versions."""
+
+    def copied(self, model: Model) -> AbstractContextManager[Model]:
+        """A copy to try something on. The model itself stays as it is, also where the copy still runs parts of it.
+
+        Raises:
+            ArgumentError: this process holds a part of it only. Whatever copying the objects in it raises.
+        """
 
     def parameter_samples(
         self, model: Model, names: Iterable[str], *, most: int = MOST

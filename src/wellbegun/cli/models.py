@@ -168,12 +168,17 @@ def check_command(
     allow: Annotated[
         list[str] | None, typer.Option("--allow", "-a", metavar="CODE", help="Code that may be found, such as W501.")
     ] = None,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", "-s", help="Integer in [0, 2**64), from which the model is built and remedies drawn."),
+    ] = 0,
     html: Html = None,
     format: Annotated[
         Literal["table", "json", "junit"], typer.Option("--format", "-f", help="table, json, or JUnit XML for CI.")
     ] = "table",
 ) -> None:
     """Measure a model as its factory made it: signal, gradient, symmetry, attention, loss. Exit status 1 if unhealthy.
+    The same seed gives the same model and the same findings.
 
     Findings name the layer at fault and a remedy to paste; remarks do not make a model unhealthy.
     """
@@ -182,8 +187,8 @@ def check_command(
         outputs("check", [source_of(model), *(input or [])], html=html)
         batch, targets = load_batch(input or [])
         with working() as progress:
-            built = load_model(model, batch)
-            found = api.check(built, batch, progress=progress, **loss_of(built, targets))
+            built = load_model(model, batch, seed=seed)
+            found = api.check(built, batch, seed=seed, progress=progress, **loss_of(built, targets))
             health = found.without(allow or ())
         write_report(html, health, title=f"How {model} begins")
     if format == "json":

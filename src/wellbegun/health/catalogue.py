@@ -13,12 +13,14 @@ HALF = 65504.0  # largest float16
 UNDERFLOW = 0.5  # share of a weight's gradient that may vanish in float16
 BLOWN_UP = 1e6  # growth in one operation that is taken for the origin of inf or nan
 LOSS_RATIO = 1.5  # largest first loss, in units of chance
+TRAINED_RATIO = 15.0  # the same of a trained model that is judged by labels it was not trained on
 LOUDER = 3.0  # growth in one layer, in units of that in the readout, from which on the layer is named instead
 LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys
 ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)
 DEAD = 0.5  # share of units that may be dead, of those that standard normal input leaves alive
 ALL_DEAD = 0.95  # share of dead units above which no chance counts
 SATURATED = 0.7  # share of entries that may be flat, of those that standard normal input leaves steep
+NOISE = 1e-6  # largest gradient, in units of those of weights beside it, that rounding leaves of what cancels
 UPDATE_RANGE = 1e4  # largest ratio of relative updates between two weights
 
 RAW = 30.0  # largest RMS of an input that a weight reads as it is
@@ -48,6 +50,17 @@ FAMILIES = {
     "W9": "batch",
 }
 """What codes are about, by their first letters."""
+TRAINED = "these are trained values, which drawing them again would lose"
+INSTEAD = {
+    "W1": "look at what else scales the signal at {place}, and at the loops it is in",
+    "W2": "look at what multiplies or stops gradients between {place} and the loss",
+    "W3": "look at why the units of {place} get equal inputs or gradients",
+    "W4": "look at which values reach {place}",
+    "W5": "look at what multiplies the output behind {place}, or check with the loss that is trained",
+    "W6": "look at what scales the logits of {place}",
+    "W": "look at what is added or multiplied before {place}",
+}
+"""What is said where no call mends a finding, by the first letters of its code."""
 WHOLE_MODEL = "wb.initialize(model, batch)"
 _ONE = "wb.initialize(model, batch, only=[{names}])"
 _MEASURED = "measured: benchmarks/health.py, which trains what is called healthy"

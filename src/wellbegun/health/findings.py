@@ -3,13 +3,14 @@
 import glob
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wellbegun._arguments import known
 from wellbegun._display import Displayed
 from wellbegun.errors import UnhealthyError
-from wellbegun.health.catalogue import CATALOGUE, WHOLE_MODEL, Severity
+from wellbegun.health.catalogue import CATALOGUE, Severity
+from wellbegun.health.remedies import Remedy
 from wellbegun.health.statistics import Statistics
 
 
@@ -28,6 +29,7 @@ class Finding:
     severity: Severity = "unhealthy"  # a remark is worth knowing and makes no model unhealthy
     detail: str = ""  # what happens at the place
     parameter: str = ""  # the parameter at fault, if one is
+    candidates: tuple[Remedy, ...] = field(default=(), compare=False, repr=False)  # what may mend it, first to be tried
 
 
 def finding(
@@ -43,6 +45,7 @@ def finding(
     severity: Severity | None = None,
     whole: bool = False,
     remedy: str = "",
+    first: tuple[Remedy, ...] = (),
 ) -> Finding:
     """A finding with the texts of the catalogue.
 
@@ -50,16 +53,22 @@ def finding(
         names: Parameters that the remedy is for.
         more: How many other places share the fault.
         whole: Whether the remedy is for the whole model.
-        remedy: Another than the catalogue's.
+        remedy: Words instead of the catalogue's.
+        first: Calls to be tried before those of the catalogue.
     """
     check = CATALOGUE[code]
     parameter = parameter or (names[0] if names else "")
-    listed = ", ".join(repr(glob.escape(name)) for name in names or (parameter,))
-    if not remedy:
-        remedy = WHOLE_MODEL if whole or not parameter else check.remedy.format(parameter=parameter, names=listed)
+    calls = first
+    if not remedy and check.remedy.startswith("#"):
+        remedy = check.remedy.format(parameter=parameter)
+    elif not remedy:
+        own = tuple(glob.escape(name) for name in names or (parameter,) if name)
+        calls = (*first, *([Remedy(own)] if own and not whole else []), Remedy())
+        remedy = str(calls[0])
     detail = "; ".join(filter(None, (detail, f"and {more} more" if more > 0 else "")))
     severity = severity or check.severity
-    return Finding(code, check.title, place, value, bound, check.why, remedy, check.source, severity, detail, parameter)
+    told = code, check.title, place, value, bound, check.why, remedy, check.source, severity, detail, parameter
+    return Finding(*told, tuple(dict.fromkeys(calls)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,7 +147,8 @@ class Health(Displayed):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
-        return {"healthy": self.healthy, "findings": [asdict(f) for f in self.findings], **asdict(self.statistics)}
+        findings = [{k: v for k, v in asdict(f).items() if k != "candidates"} for f in self.findings]
+        return {"healthy": self.healthy, "findings": findings, **asdict(self.statistics)}
 
     def scalars(self) -> dict[str, float]:
         """Numbers under flat, stable names, for TensorBoard, Weights & Biases and the like.

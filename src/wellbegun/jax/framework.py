@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer
@@ -33,6 +34,9 @@ class JaxBackend:
 
     name = "jax"
     remedies: Mapping[str, str] = MappingProxyType({"W801": "# look before {parameter} for jax.lax.stop_gradient"})
+
+    def restart(self, seed: int) -> None:
+        """Nothing: models are given their keys."""
 
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         return parameters_of(model)
@@ -81,6 +85,10 @@ class JaxBackend:
             for variable, value in kept:
                 variable.set_value(value)
             raise
+
+    @contextmanager
+    def copied(self, model: Model) -> Iterator[Model]:
+        yield nnx.clone(model)
 
     def parameter_samples(
         self, model: Model, names: Iterable[str], *, most: int = MOST

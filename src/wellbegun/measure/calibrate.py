@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from wellbegun._arguments import message
+from wellbegun._arguments import message, users
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
 from wellbegun.errors import ArgumentTypeError, TraceError
@@ -81,7 +81,7 @@ def _refined(
 ) -> tuple[Model, Plan, Ledger]:
     """The model as a method's own refinement plans it, along the path that the model takes on this batch."""
     try:
-        with backend.session(model, batch, graph) as session:
+        with users("initialize", "refine"), backend.session(model, batch, graph) as session:
             try:
                 final = refine(session, plan)
             except Strayed:

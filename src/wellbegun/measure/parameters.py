@@ -12,11 +12,13 @@ from wellbegun.graph import WEIGHTED, ModelGraph, Role
 from wellbegun.graph.walk import ancestors, around, forward
 from wellbegun.health import ParameterStats
 from wellbegun.measure.forward import HALF_RANGE
-from wellbegun.measure.samples import Rows, different, digest, is_finite, size_of, twins
+from wellbegun.measure.samples import Rows, different, digest, is_finite, outlying, size_of, twins
 
 _RANDOM = 16  # least entries of which it can be said that they look random
 _LEAST = 2.0**-24  # smallest float16 above zero
 _FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
+_LOOKED_AT = 8  # weights whose singular values are
+_EDGE = 1.06  # largest singular value of random weights, with a margin for small ones
 _ENTRIES = 4096  # of a gradient that are looked at for underflow
 
 
@@ -58,6 +60,20 @@ class ParameterStatistics:
             None if arrived is None else arrived.hashes(),
             digest(gradient) if same else None,
         )
+
+    def signs_of_training(self) -> str:
+        """What shows that the values were trained, by themselves; "" if nothing does."""
+        spread: dict[str, list[bool]] = {}  # of what a norm starts with one number for: scales, and shifts beside them
+        for name, role in self.roles.items():
+            if role.role in ("norm_scale", "norm_shift") and size_of(self.handles[name]) >= _RANDOM:
+                spread.setdefault(role.role, []).append(bool(np.ptp(self.handles[name].entries(_RANDOM))))
+        if "norm_scale" in spread:
+            all_of_them = all(2 * sum(found) > len(found) for found in spread.values())
+            return "its normalizations are not as constructed" if all_of_them else ""
+        drawn = [name for name, rows in self.rows.items() if self.different[name] == len(rows) > 1]
+        found = [outlying(self.rows[name]) for name in drawn[:: -(-len(drawn) // _LOOKED_AT) or 1]]
+        beyond = sum(size > _EDGE for size in found)
+        return "its weights have directions that no random ones have" if beyond > 1 and 2 * beyond >= len(found) else ""
 
     def stats(self, graph: ModelGraph, wanted: frozenset[int] | None) -> tuple[ParameterStats, ...]:
         """One for each parameter that stands for itself. `wanted`: the values a loss is taken of, if that can be

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wellbegun._arguments import told
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place, Session
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
-from wellbegun.graph.inference import doubt_notes
-from wellbegun.health import LossStats, Statistics
+from wellbegun.graph.inference import doubt_notes, inferred
+from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
 from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
+from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
 from wellbegun.measure.signals import MadeUp, Way, aimless, last_hidden, length_of, made_up, random_signal
@@ -45,6 +47,11 @@ def probe(
         return statistics(session, forward, loss, chance=chance, progress=progress)
 
 
+@inferred("where values stop being finite", lambda *_: None)
+def _origin(_: ForwardStatistics, session: Session, loss: Loss | None) -> Origin | None:
+    return origin_of(session, loss)
+
+
 def statistics(
     session: Session,
     forward: ForwardStatistics,
@@ -53,7 +60,7 @@ def statistics(
     chance: float | None = None,
     progress: Progress | None = None,
 ) -> Statistics:
-    """What a pass has shown, and what is sent back through it."""
+    """What a pass has shown, and what is sent back through it; another one, where values are not finite."""
     if progress is not None:
         progress(0, 1, "backward")
     graph = Analysis.of(session.graph)
@@ -62,8 +69,8 @@ def statistics(
     lost, gain = back.both_ways(loss, chance)
     injected = back.silent and back.nothing_came(graph) and back.inject(graph)
     seen = Seen(forward, back.gradients, session.places)
-    came_in = forward.first_input
-    return Statistics(
+    came_in, trained = forward.first_input, _trained(forward, back.parameters)
+    found = Statistics(
         operation_stats(graph, roles, seen),
         back.parameters.stats(graph, _wanted(session, loss)),
         lost,
@@ -77,7 +84,16 @@ def statistics(
         None if came_in is None else correlation(came_in),
         input_stats(graph, forward.inputs),
         session.differentiable,
+        buffer_stats(session.buffers),
+        None,
+        trained,
     )
+    return found if found.finite else replace(found, origin=_origin(forward, session, loss))
+
+
+@inferred("whether its values were trained", lambda *_: "")
+def _trained(_: ForwardStatistics, parameters: ParameterStatistics) -> str:
+    return parameters.signs_of_training()
 
 
 def _wanted(session: Session, loss: Loss | None) -> frozenset[int] | None:

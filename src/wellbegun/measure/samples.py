@@ -11,6 +11,7 @@ from wellbegun.backend import Handle
 UNITS, ENTRIES, SAMPLES = 64, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
 _FLAT = 1 << 18  # entries above which a statistic that allows it is taken of some only
 _COLUMNS = 8  # looked at first when rows are compared
+_SOME = 96  # rows and columns whose singular values are looked at
 _BLOCK = 1 << 22  # entries of rows that are hashed at once: bounded memory, whatever the size
 
 
@@ -62,7 +63,9 @@ def sample(handle: Handle, axis: int) -> Array:
 
 def correlation(samples: Array) -> float | None:
     """Mean cosine between two different samples, of at most 32; None for fewer than two, or samples of zeros."""
-    some = samples[:: -(-max(len(samples), 1) // SAMPLES)].astype(np.float64)
+    # not a whole step: rows may be positions of sequences, and one of them the same in all
+    rows = np.linspace(0, len(samples) - 1, min(len(samples), SAMPLES)).round().astype(int)
+    some = samples[rows].astype(np.float64)
     some = some.reshape(len(some), math.prod(some.shape[1:]))
     with np.errstate(all="ignore"):
         lengths = np.sqrt(np.einsum("nk,nk->n", some, some))
@@ -135,3 +138,18 @@ def digest(handle: Handle) -> int:
     """A 64-bit number, equal for equal tensors of one shape."""
     hashes = Rows(handle, min(len(handle.shape), 1)).hashes() if handle.shape else np.zeros(1, np.int64)
     return int(_hashed(hashes.view(np.float64)[None])[0])
+
+
+def outlying(rows: Rows) -> float:
+    """The largest singular value of some rows and columns, in units of the largest that independent entries have
+    (Marchenko and Pastur 1967): 1 or less for random weights, more once gradients have added directions; nan if
+    there are few, or if magnitudes repeat, which training never leaves.
+    """
+    step = slice(None, None, -(-rows.handle.shape[0] // _SOME))
+    inner = slice(None, None, -(-rows.handle.shape[-1] // _SOME))
+    some = rows.handle.part(step, *[slice(None)] * (len(rows.handle.shape) - 2), inner).array()
+    flat = some.reshape(len(some), -1).astype(np.float64)
+    size = math.sqrt(float(np.mean(flat**2))) * sum(math.sqrt(n) for n in flat.shape)
+    if min(flat.shape) < 8 or not 0 < size < math.inf or 1.1 * len(np.unique(np.abs(flat))) < flat.size:
+        return math.nan
+    return float(np.linalg.norm(flat, 2)) / size

@@ -35,7 +35,7 @@ class MadeUp(NamedTuple):
 
     def stats(self, value: float) -> LossStats:
         """What to say of it."""
-        return LossStats(value, self.chance, self.description)
+        return LossStats(value, self.chance, self.description, made_up=True)
 
 
 def made_up(output: Handle, *, last: bool) -> MadeUp:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, truth
+from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, truth, users
 from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
@@ -127,7 +127,8 @@ def _choices(
     method: Method, graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]
 ) -> Mapping[str, Choice]:
     """What a method chooses, which may be one of the user's own."""
-    found: object = method.choose(graph, roles, taken)
+    with users(method.full_name, "choose"):
+        found: object = method.choose(graph, roles, taken)
     if not isinstance(found, Mapping):
         raise ArgumentTypeError(message(method.full_name, "what choose returns", _CHOICES, type(found).__name__))
     names = roles.keys() | graph.parameters.keys()

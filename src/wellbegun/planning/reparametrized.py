@@ -40,7 +40,7 @@ def share_of(role: Role, picked: Choice, shape: tuple[int, ...]) -> Share:
         scale = part.size if part.what == "weight" else 1.0
         law = whole if abs(scale - 1) < 1e-6 else whole.scaled(_rounded(1 / scale))
         return Share(law, role.layout, picked.scheme, _joined(picked.reason, part.why), part.leads)
-    scheme = _scheme(part, _rms(whole, role), role)
+    scheme = _level(part, role) if part.what == "level" else _scheme(part, _rms(whole, role), role)
     reason = _joined(f"{picked.reason}: {name} for what is computed", part.why)
     return Share(scheme.law(shape, layout=plain), plain, scheme, reason, part.leads)
 
@@ -75,6 +75,17 @@ def _scheme(part: Part, size: float, role: Role) -> Scheme:
         return normal(std=_rounded(std))
     stds = {"weight": size / part.size, "free": 1.0, "entry": part.size}
     return normal(std=_rounded(stds.get(part.what, (size / part.size) ** part.power)))
+
+
+def _level(part: Part, role: Role) -> Scheme:
+    """For a weight that cannot have both signs: entries differ by half their mean."""
+    assert part.fit is not None
+    assert role.layout is not None
+    mean = 1 / max(role.layout.fans(role.parameter.shape).fan_in, 1)
+    start, low, high = (part.fit(times * mean) for times in (1.0, 0.75, 1.25))
+    if not math.isfinite(start + low + high):
+        raise _untold(role)
+    return normal(mean=start, std=_rounded(abs(high - low)))
 
 
 def _rms(law: Law, role: Role) -> float:

@@ -1,9 +1,10 @@
 """PyTorch as `wellbegun.backend` asks for it."""
 
+import copy
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from wellbegun import huggingface
 from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
 from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer
+from wellbegun.engine.regions import overlaps
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.materialize import Target
@@ -26,11 +28,11 @@ from wellbegun.torch.handles import TensorHandle
 from wellbegun.torch.names import inner
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
-from wellbegun.torch.sandbox import undone
+from wellbegun.torch.sandbox import preserved, undone
 from wellbegun.torch.session import session
 from wellbegun.torch.targets import targets
 from wellbegun.torch.trace.recording import check_model, trace
-from wellbegun.torch.training import TorchTrainer
+from wellbegun.torch.training import TorchTrainer, restart
 
 T = TypeVar("T")
 LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
@@ -49,6 +51,9 @@ class TorchBackend:
             "W802": "model.get_parameter({parameter!r}).requires_grad_(False)  # or call the layer that holds it",
         }
     )
+
+    def restart(self, seed: int) -> None:
+        restart(seed)
 
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         return parameters_of(check_model(model))[0]
@@ -87,6 +92,14 @@ class TorchBackend:
     def undone(self, model: Model) -> AbstractContextManager[None]:
         return undone(check_model(model))
 
+    @contextmanager
+    def copied(self, model: Model) -> Iterator[Model]:
+        module = inner(check_model(model))
+        if shards.sharded(module):
+            raise ArgumentError("its parameters are sharded over processes.")
+        with preserved(module):
+            yield copy.deepcopy(module)
+
     def parameter_samples(
         self, model: Model, names: Iterable[str], *, most: int = MOST
     ) -> Mapping[str, tuple[Array, int]]:
@@ -98,6 +111,8 @@ class TorchBackend:
             if tensor is None or tensor.is_meta or not tensor.is_floating_point():
                 continue
             local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+            if local.layout == torch.strided and overlaps(local.shape, local.stride()):
+                continue  # one number in many places is no evidence of anything
             samples[name] = TensorHandle(local).entries(most).astype(np.float64), tensor.numel()
         return samples
 

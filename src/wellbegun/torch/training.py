@@ -42,14 +42,14 @@ class TorchTrainer:
         threads, devices = torch.get_num_threads(), list(range(torch.cuda.device_count()))
         with backend.host_randomness(), torch.random.fork_rng(devices=devices):
             torch.set_num_threads(1)
-            _restart(seed)
+            restart(seed)
             try:
                 yield
             finally:
                 torch.set_num_threads(threads)
 
     def build(self, make: Callable[[], backend.Model], seed: int) -> backend.Model:
-        _restart(seed)
+        restart(seed)
         model = make()
         if not isinstance(model, torch.nn.Module):
             allowed = "a function that returns a torch module"
@@ -90,7 +90,7 @@ class TorchTrainer:
     ) -> tuple[list[float], bool]:
         module = check_model(model)
         steps = _optimizer(optimizer, module, rate)
-        _restart(seed)
+        restart(seed)
         module.train()
 
         def step(places: Array) -> tuple[float, Callable[[], None]]:
@@ -128,7 +128,7 @@ class TorchTrainer:
         return float(found)
 
 
-def _restart(seed: int) -> None:
+def restart(seed: int) -> None:
     """Set the random states of torch, NumPy and Python."""
     torch.manual_seed(seed)
     random.seed(seed)
