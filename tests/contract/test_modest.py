@@ -365,3 +365,43 @@ def test_a_signal_that_a_graph_or_a_gate_averages_is_no_weight() -> None:
 
     plan = wb.plan(Averaged(), (batch(5, 6), torch.full((5, 5), 0.2)), seed=0)
     assert not any("makes the weight" in entry.reason for entry in plan.entries)
+
+
+class Edges(nn.Module):
+    """A plain weight beside one over another view of the same value."""
+
+    def __init__(self, how: str, width: int = 24) -> None:
+        super().__init__()
+        self.how, self.plain = how, nn.Linear(width, width)
+        wide = {"bumps": 8 * width, "hats": 6 * width}.get(how, width)
+        self.basis = nn.Linear(wide, width, bias=False)
+        self.register_buffer("centres", torch.linspace(-2, 2, 8 if how == "bumps" else 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        views: dict[str, Any] = {
+            "bumps": lambda: torch.exp(-(((x[..., None] - self.centres) * 2) ** 2)).flatten(1),
+            "hats": lambda: (1 - (x[..., None] - self.centres).abs()).clamp(min=0).flatten(1),
+            "same": lambda: x,
+            "rolled": lambda: torch.fft.ifft(torch.fft.fft(x)).real,
+        }
+        found: torch.Tensor = self.plain(nn.functional.silu(x)) + self.basis(views[self.how]())
+        return found
+
+
+@pytest.mark.parametrize("how", ["bumps", "hats", "same", "rolled"])
+def test_splines_on_edges_start_small_beside_the_plain_weight(how: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(*(Edges(how) for _ in range(8)), nn.Linear(24, 5))
+    result = wb.initialize(model, batch(64, 24), seed=0)
+    assert ("over a basis" in result.plan["0.basis.weight"].reason) == (how in ("bumps", "hats"))
+    assert result.health.healthy
+    x, sums = batch(64, 24), list[torch.Tensor]()
+    for layer in model[:-1]:
+        x = layer(x)
+        x.retain_grad()
+        sums.append(x)
+    (torch.randn(x.shape) * x).sum().backward()
+    if how in ("bumps", "hats"):
+        lengths = [float(one.grad.norm()) for one in sums if one.grad is not None]
+        assert max(lengths) < 3 * min(lengths)
+        assert all(0.5 < size(one) < 2 for one in sums)

@@ -3,6 +3,7 @@
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.blocks import Stack
+from wellbegun.graph.edges import over_basis
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
@@ -42,6 +43,7 @@ __all__ = [
     "layers_of",
     "makes_weight",
     "meetings",
+    "over_basis",
     "roles_of",
     "sources_and_readers",
     "way",
