@@ -405,3 +405,33 @@ def test_splines_on_edges_start_small_beside_the_plain_weight(how: str) -> None:
         lengths = [float(one.grad.norm()) for one in sums if one.grad is not None]
         assert max(lengths) < 3 * min(lengths)
         assert all(0.5 < size(one) < 2 for one in sums)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_branches_know_how_large_the_table_is_that_their_stream_starts_from(tied: bool) -> None:
+    class Words(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head, self.norm = nn.Embedding(60, 48), nn.Linear(48, 60, bias=False), nn.LayerNorm(48)
+            self.blocks = nn.ModuleList(
+                nn.Sequential(nn.LayerNorm(48), nn.Linear(48, 96), nn.GELU(), nn.Linear(96, 48)) for _ in range(3)
+            )
+            if tied:
+                self.head.weight = self.table.weight
+
+        def forward(self, words: torch.Tensor) -> torch.Tensor:
+            x = self.table(words)
+            self.shares = []
+            for block in self.blocks:
+                added = block(x)
+                self.shares.append(size(added) / size(x))
+                x = x + added
+            return self.head(self.norm(x))
+
+    torch.manual_seed(0)
+    model, words = Words(), torch.randint(0, 60, (8, 12))
+    for measured in (False, True):
+        plan = wb.initialize(model, words, seed=0, calibrate=measured, intent="overwrite").plan
+        model(words)
+        assert model.shares == pytest.approx([3**-0.5] * 3, rel=0.05 if measured else 0.5)
+    assert all(0.5 < plan[f"blocks.{number}.3.weight"].factor < 2 for number in range(3))

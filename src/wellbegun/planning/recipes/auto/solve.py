@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from wellbegun.errors import LayoutError
 from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, makes_weight, over_basis
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.walk import TRANSPARENT
+from wellbegun.graph.walk import TRANSPARENT, backward
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
-from wellbegun.planning.recipes.auto.roles import readout_rms
+from wellbegun.planning.recipes.auto.roles import CHOICES, readout_rms
 from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.dependent import row_sums
 
@@ -32,11 +32,12 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
     feeders = {reader: found for found in series.values() for reader in found.layer.readers}
     streams = streams_of(graph, roles, taken)
     choices: dict[str, Choice] = {}
+    sizes = _stream_sizes(graph, roles, taken)
     for operation, use in graph.uses():
         name, role = use.parameter, roles.get(use.parameter)
         weight = operation.kind in WEIGHTED and use.slot == "weight" and name not in choices
         if weight and role is not None and role.layout is not None and role.role not in ("unknown", "embedding"):
-            choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points)
+            choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points, sizes)
     for name, found in series.items():
         _biases(graph, roles, choices, name, found)
     return choices
@@ -52,6 +53,7 @@ def _weight(
     feeders: Mapping[str, Series],
     streams: Streams,
     points: Points,
+    sizes: Mapping[int, float],
 ) -> Choice:
     if role.timed:
         return Choice(KEEP, f"part of a state-space layer, whose time constants are its design ({role.place}): kept")
@@ -71,7 +73,8 @@ def _weight(
     edge = role.role == "hidden" and over_basis(graph, operation)
     if edge:
         target, reason = _EDGE * target, f"{reason}; over a basis, beside a plain weight: {_EDGE:g} of it, not measured"
-    gain = target / math.sqrt(second)
+    stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
+    gain = target * stream / math.sqrt(second)
     corrected = None if edge or _has_other_use(graph, name) else target
     paired = (feeder is not None and feeder.mirrored) or name in streams.readers
     inputs = (_inputs(role),) if paired else ()
@@ -84,6 +87,34 @@ def _weight(
         reason += "; it is read in other ways too, which are its size as well: not corrected by measurement"
     scheme = _scheme(role, gain, outputs, inputs)
     return Choice(scheme, reason, source, corrected, relative)
+
+
+@inferred("how large streams are", lambda *_: {})
+def _stream_sizes(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[int, float]:
+    """Sizes of streams that start from tables, which are small where they are readouts too; others are of unit size."""
+    found: dict[int, float] = {}
+    for branch in next((role.net.branches for role in roles.values()), ()):
+        if branch.index:
+            continue
+        values = [value for value in graph.operations[branch.add].inputs if value != branch.value]
+        before = [made for made in backward(graph, values, _added) if not _added(made)]
+        names = [use.parameter for made in before for use in made.uses if use.slot == "table"]
+        if names and all(made.kind == "lookup" for made in before) and not taken.intersection(names):
+            found[branch.stream] = math.hypot(*(_entries(roles[name]) for name in names))
+    return found
+
+
+def _added(made: Operation) -> bool:
+    return made.kind in ("move", "add", "shift", "scale", "pointwise")
+
+
+def _entries(role: Role) -> float:
+    """Size of what is looked up in a table, with a constant behind it."""
+    scheme = CHOICES["embedding"](role).scheme
+    assert isinstance(scheme, Scheme)
+    assert role.layout is not None
+    law = scheme.law(role.parameter.shape, layout=role.layout)
+    return math.sqrt(law.moments(role.layout.canonical_shape(role.parameter.shape)).variance) / role.unit
 
 
 def alone(role: Role) -> Choice:
