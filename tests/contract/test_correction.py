@@ -76,7 +76,7 @@ class Copied(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.w = nn.Parameter(torch.empty(32, 64))
+        self.w = nn.Parameter(torch.randn(32, 64))
         self.head = nn.Linear(32, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -138,7 +138,7 @@ class Shared(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frequencies = nn.Parameter(torch.empty(64, 32))
+        self.frequencies = nn.Parameter(torch.randn(64, 32))
         self.register_buffer("grid", torch.rand(12, 64))
         self.head = nn.Linear(32, 10)
 

@@ -283,3 +283,155 @@ def test_a_recurrent_weight_that_is_computed_anew_in_each_pass(kind: str, how: s
     model(batch(8, 10, 12))
     used = model[0].cell.weight_hh_l0.detach()
     assert float(used.square().sum(dim=1).mean()) == pytest.approx(1, rel=0.3)
+
+
+FACTORED: dict[str, tuple[tuple[tuple[int, ...], ...], Any]] = {
+    "two cores": (((6, 8, 4), (4, 8, 6)), lambda a, b: torch.einsum("ior,rpq->ipoq", a, b).reshape(48, 48)),
+    "three cores": (
+        ((4, 4, 3), (3, 3, 3, 3), (3, 4, 4)),
+        lambda a, b, c: torch.einsum("iar,rjbs,skc->ijkabc", a, b, c).reshape(48, 48),
+    ),
+    "kronecker": (((6, 6), (8, 8)), torch.kron),
+    "terms": (((48, 5), (48, 5), (5,)), lambda a, b, c: torch.einsum("or,ir,r->oi", a, b, c)),
+}
+
+
+@pytest.mark.parametrize("how", FACTORED)
+def test_a_weight_made_of_factors_has_the_size_of_a_weight(how: str) -> None:
+    class Factored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factors = nn.ParameterList(nn.Parameter(torch.randn(*shape)) for shape in FACTORED[how][0])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.linear(x, FACTORED[how][1](*self.factors))
+
+    for measured in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(*(m for _ in range(5) for m in (Factored(), nn.ReLU())), nn.Linear(48, 4))
+        result = wb.initialize(model, batch(64, 48), seed=0, calibrate=measured)
+        assert {entry.action for entry in result.plan.entries} == {"fill"}
+        x = batch(64, 48)
+        for layer in model[:-1]:
+            x = layer(x)
+            if isinstance(layer, Factored):
+                assert size(x) == pytest.approx(1, rel=0.05 if measured else 0.9)
+
+
+class Made(nn.Module):
+    """Layers whose weights another net makes of a condition."""
+
+    def __init__(self, how: str, width: int = 32) -> None:
+        super().__init__()
+        self.how, self.width, self.encode = how, width, nn.Sequential(nn.Linear(6, 16), nn.ReLU())
+        size = 9 * 8 * 8 if how == "convolution" else width * width
+        self.makers = nn.ModuleList(nn.Linear(16, size) for _ in range(4))
+        self.head = nn.Linear(8 if how == "convolution" else width, 3)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        z, self.seen = self.encode(condition), []
+        for maker in self.makers:
+            w = maker(z)
+            if self.how == "convolution":
+                x = nn.functional.conv2d(x, w[:1].view(8, 8, 3, 3), padding=1)
+            elif self.how == "einsum":
+                x = torch.einsum("boi,bi->bo", w.unflatten(1, (self.width, self.width)), x)
+            else:
+                x = torch.bmm(w.view(-1, self.width, self.width), x[..., None]).squeeze(-1)
+            self.seen.append(size(x))
+            x = torch.relu(x)
+        return self.head(x.mean(dim=(2, 3)) if self.how == "convolution" else x)
+
+
+@pytest.mark.parametrize("how", ["bmm", "einsum", "convolution"])
+def test_weights_that_a_layer_makes_have_the_size_of_weights(how: str) -> None:
+    torch.manual_seed(0)
+    model, x = Made(how), batch(64, 8, 6, 6) if how == "convolution" else batch(64, 32)
+    result = wb.initialize(model, (x, batch(64, 6)), seed=0)
+    model(x, batch(64, 6))
+    assert max(model.seen) < 4 * min(model.seen)
+    assert "makes the weight of another signal" in result.plan["makers.0.weight"].reason
+
+
+def test_a_signal_that_a_graph_or_a_gate_averages_is_no_weight() -> None:
+    class Averaged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.gate = nn.Linear(6, 16), nn.Linear(16, 16), nn.Linear(16, 5)
+
+        def forward(self, x: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(edges @ self.first(x))
+            return self.gate((edges @ self.second(x)).relu())
+
+    plan = wb.plan(Averaged(), (batch(5, 6), torch.full((5, 5), 0.2)), seed=0)
+    assert not any("makes the weight" in entry.reason for entry in plan.entries)
+
+
+class Edges(nn.Module):
+    """A plain weight beside one over another view of the same value."""
+
+    def __init__(self, how: str, width: int = 24) -> None:
+        super().__init__()
+        self.how, self.plain = how, nn.Linear(width, width)
+        wide = {"bumps": 8 * width, "hats": 6 * width}.get(how, width)
+        self.basis = nn.Linear(wide, width, bias=False)
+        self.register_buffer("centres", torch.linspace(-2, 2, 8 if how == "bumps" else 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        views: dict[str, Any] = {
+            "bumps": lambda: torch.exp(-(((x[..., None] - self.centres) * 2) ** 2)).flatten(1),
+            "hats": lambda: (1 - (x[..., None] - self.centres).abs()).clamp(min=0).flatten(1),
+            "same": lambda: x,
+            "rolled": lambda: torch.fft.ifft(torch.fft.fft(x)).real,
+        }
+        found: torch.Tensor = self.plain(nn.functional.silu(x)) + self.basis(views[self.how]())
+        return found
+
+
+@pytest.mark.parametrize("how", ["bumps", "hats", "same", "rolled"])
+def test_splines_on_edges_start_small_beside_the_plain_weight(how: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(*(Edges(how) for _ in range(8)), nn.Linear(24, 5))
+    result = wb.initialize(model, batch(64, 24), seed=0)
+    assert ("over a basis" in result.plan["0.basis.weight"].reason) == (how in ("bumps", "hats"))
+    assert result.health.healthy
+    x, sums = batch(64, 24), list[torch.Tensor]()
+    for layer in model[:-1]:
+        x = layer(x)
+        x.retain_grad()
+        sums.append(x)
+    (torch.randn(x.shape) * x).sum().backward()
+    if how in ("bumps", "hats"):
+        lengths = [float(one.grad.norm()) for one in sums if one.grad is not None]
+        assert max(lengths) < 3 * min(lengths)
+        assert all(0.5 < size(one) < 2 for one in sums)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_branches_know_how_large_the_table_is_that_their_stream_starts_from(tied: bool) -> None:
+    class Words(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head, self.norm = nn.Embedding(60, 48), nn.Linear(48, 60, bias=False), nn.LayerNorm(48)
+            self.blocks = nn.ModuleList(
+                nn.Sequential(nn.LayerNorm(48), nn.Linear(48, 96), nn.GELU(), nn.Linear(96, 48)) for _ in range(3)
+            )
+            if tied:
+                self.head.weight = self.table.weight
+
+        def forward(self, words: torch.Tensor) -> torch.Tensor:
+            x = self.table(words)
+            self.shares = []
+            for block in self.blocks:
+                added = block(x)
+                self.shares.append(size(added) / size(x))
+                x = x + added
+            return self.head(self.norm(x))
+
+    torch.manual_seed(0)
+    model, words = Words(), torch.randint(0, 60, (8, 12))
+    for measured in (False, True):
+        plan = wb.initialize(model, words, seed=0, calibrate=measured, intent="overwrite").plan
+        model(words)
+        assert model.shares == pytest.approx([3**-0.5] * 3, rel=0.05 if measured else 0.5)
+    assert all(0.5 < plan[f"blocks.{number}.3.weight"].factor < 2 for number in range(3))

@@ -3,10 +3,11 @@
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.blocks import Stack
+from wellbegun.graph.edges import over_basis
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.proportional import Bag, bag_of, idle, is_multiplied, way
+from wellbegun.graph.proportional import Bag, bag_of, idle, is_multiplied, makes_weight, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, roles_of
@@ -40,7 +41,9 @@ __all__ = [
     "is_multiplied",
     "layers_in_series",
     "layers_of",
+    "makes_weight",
     "meetings",
+    "over_basis",
     "roles_of",
     "sources_and_readers",
     "way",

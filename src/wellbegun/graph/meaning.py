@@ -108,6 +108,17 @@ def fields_of(fact: Fact, kind: Kind, operands: Sequence[Operand], outputs: Sequ
     return found
 
 
+def over_units(fact: Fact, operands: Sequence[Operand], axes: Sequence[int | None]) -> dict[str, Any]:
+    """Of a product of two values, in which of them the terms run over units, which are on these axes of operands."""
+    if isinstance(fact, Contraction) and len(fact.labels) == 2:
+        found = [(fact.labels[factor], axes[fact.operand(factor)]) for factor in (0, 1)]
+        return {"over_units": tuple(axis is not None and own[axis] not in fact.output for own, axis in found)}
+    if isinstance(fact, Convolution):
+        kernel = zip(fact.letters, operands[1].array.shape, strict=True)
+        return {"over_units": (False, True), "width": math.prod(size for letter, size in kernel if letter != "o")}
+    return {}
+
+
 def _terms(fact: Contraction, operands: Sequence[Operand]) -> int:
     """Number of terms in each sum of products."""
     sizes = dict(zip(fact.labels[0], operands[fact.operand(0)].array.shape, strict=True))

@@ -134,7 +134,8 @@ class Operation:
     root: int | None = None  # pointwise: the value that `function` starts from
     function: Function | None = field(default=None, repr=False)
     mode: Mode = ""  # recurrent
-    width: int = 0  # matmul and attention: number of terms in the product of two values; reductions: entries to one
+    width: int = 0  # of products of two values: number of terms; of reductions: entries to one
+    over_units: tuple[bool, ...] = ()  # products of two values: for each, whether the terms run over its units
     scale: float = 1.0  # attention: what it multiplies the products of queries and keys with
     axis: int | None = None  # of the first output: the axis of its units; of a softmax: the one it runs over
     overwrites: int | None = None  # place in `inputs` of the value whose memory it writes over; -1: other memory

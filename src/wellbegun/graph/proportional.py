@@ -7,7 +7,7 @@ import numpy as np
 
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.model import ModelGraph, Operation
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.residual import Branch
 from wellbegun.graph.walk import TRANSPARENT, backward
 
@@ -113,6 +113,21 @@ def bag_of(graph: Analysis, lookup: Operation) -> Bag:
             return Bag()
         step = readers[0]
     return Bag(max(step.width, 1), step.reduction == "mean") if step.reduction in ("sum", "mean") else Bag()
+
+
+@inferred("which weights are made by a layer", lambda *_: None)
+def makes_weight(graph: Analysis, layer: Operation) -> tuple[int, int] | None:
+    """Where what a layer gives is the weight of another value: the number of terms, and that value."""
+    value = layer.outputs[0]
+    while len(readers := graph.consumers.get(value, ())) == 1 and readers[0].kind in ("move", "shift"):
+        value = readers[0].outputs[0] if readers[0].outputs else -1
+    if len(readers) != 1 or len(readers[0].over_units) != 2 or len(readers[0].inputs) != 2:
+        return None
+    product, place = readers[0], readers[0].inputs.index(value)
+    other = product.inputs[1 - place]
+    source = graph.producers.get(graph.plain(other))
+    straight = source is not None and source.kind in (*WEIGHTED, "softmax", "shift")
+    return None if straight or not product.over_units[place] else (product.width, other)
 
 
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:

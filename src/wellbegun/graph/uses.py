@@ -6,8 +6,9 @@ from functools import cache
 from typing import Any
 
 from wellbegun.errors import LayoutError
+from wellbegun.graph import axes
 from wellbegun.graph.axes import Derived, letters
-from wellbegun.graph.facts import Contraction, Convolution, Elementwise, Fact, Gather, Norm, Recurrent, Reduce
+from wellbegun.graph.facts import Array, Contraction, Convolution, Elementwise, Fact, Gather, Norm, Recurrent, Reduce
 from wellbegun.graph.model import Kind, Slot, Use
 from wellbegun.graph.provenance import Operand, derived_of
 from wellbegun.graph.reparametrized import Reparametrization
@@ -39,7 +40,7 @@ def _product(fact: Contraction, operands: list[Operand], sections: Sections) -> 
     if len(weights) != 1:
         return None
     factor, weight = weights[0]
-    uses = _weight(weight, fact.roles(factor), sections)
+    uses = _weight(weight, operands[fact.operand(factor)].array, fact.roles(factor), sections)
     return "linear", uses + _added(_derived(operands, fact.bias))
 
 
@@ -48,7 +49,7 @@ def _convolution(fact: Convolution, operands: list[Operand]) -> Weighted | None:
     if weight is None:
         return None
     options = {"groups": fact.groups, "stride": fact.stride, "transposed": fact.transposed}
-    uses = _weight(weight, fact.letters, {}, **options) + _added(_derived(operands, 2))
+    uses = _weight(weight, operands[1].array, fact.letters, {}, **options) + _added(_derived(operands, 2))
     return ("conv_transpose" if fact.transposed else "conv"), uses
 
 
@@ -56,8 +57,11 @@ def _added(bias: Derived | None) -> tuple[Use, ...]:
     return () if bias is None else tuple(Use(name, "bias") for name in sorted(bias.names))
 
 
-def _weight(weight: Derived, roles: str, sections: Sections, **options: Any) -> tuple[Use, ...]:
+def _weight(weight: Derived, array: Array, roles: str, sections: Sections, **options: Any) -> tuple[Use, ...]:
     found = letters(weight, roles)
+    if found is None and not weight.exact and weight.function is not None:
+        weight = axes.computed([weight], array)._replace(function=weight.function)  # axes that came apart: its own
+        found = letters(weight, roles)
     layout = None if found is None else _layout(found, sections=sections.get(weight.name or ""), **options)
     computed = computation_of(weight, roles)
     slot: Slot = "weight" if weight.exact or computed is not None else "derived"

@@ -183,7 +183,8 @@ class Correction:
             size = self._size(output, bias, axis)
             if entry.role == "readout" and len(self.graph.uses_of(name)) == 1 and bias is None:
                 yield from self._centre(name, operation, output, axis)
-                size = max(rms(output), min(size, entry.target) / GROW)
+                reached = entry.target / LIMIT if entry.target <= LIMIT * size else 0.0  # no more than can be applied
+                size = max(rms(output), min(size, entry.target) / GROW, reached)
             factor = self._bounded([name], _factor(entry.target, size), partial(_sized, size, entry.target, inputs))
             parameters = self._multiply([name], factor)
         factor = self.factors[name]

@@ -4,15 +4,16 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, makes_weight, over_basis
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.walk import TRANSPARENT
+from wellbegun.graph.walk import TRANSPARENT, backward
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
-from wellbegun.planning.recipes.auto.roles import readout_rms
+from wellbegun.planning.recipes.auto.roles import CHOICES, readout_rms
 from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.dependent import row_sums
 
+_EDGE = 0.1  # share of splines on edges beside a plain weight: measured, 0.3 learns as fast and 1 slower
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
 _STATES = {"lstm": 0.02, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states that this recipe starts with
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
@@ -31,11 +32,12 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
     feeders = {reader: found for found in series.values() for reader in found.layer.readers}
     streams = streams_of(graph, roles, taken)
     choices: dict[str, Choice] = {}
+    sizes = _stream_sizes(graph, roles, taken)
     for operation, use in graph.uses():
         name, role = use.parameter, roles.get(use.parameter)
         weight = operation.kind in WEIGHTED and use.slot == "weight" and name not in choices
         if weight and role is not None and role.layout is not None and role.role not in ("unknown", "embedding"):
-            choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points)
+            choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points, sizes)
     for name, found in series.items():
         _biases(graph, roles, choices, name, found)
     return choices
@@ -51,6 +53,7 @@ def _weight(
     feeders: Mapping[str, Series],
     streams: Streams,
     points: Points,
+    sizes: Mapping[int, float],
 ) -> Choice:
     if role.timed:
         return Choice(KEEP, f"part of a state-space layer, whose time constants are its design ({role.place}): kept")
@@ -63,8 +66,16 @@ def _weight(
     else:
         second = feeder.point.second if feeder else incoming(graph, operation, points)
     target, relative, reason, source = _aim(role, own)
-    gain = target / math.sqrt(second)
-    corrected = None if _has_other_use(graph, name) else target
+    made = makes_weight(graph, operation) if role.role in ("hidden", "readout") and own is None else None
+    if made is not None:
+        target, relative = target / math.sqrt(made[0] * _read(graph, made[1], points)), False
+        reason += f"; it makes the weight of another signal, of {made[0]} terms: entries of RMS {target:.2g}"
+    edge = role.role == "hidden" and over_basis(graph, operation)
+    if edge:
+        target, reason = _EDGE * target, f"{reason}; over a basis, beside a plain weight: {_EDGE:g} of it, not measured"
+    stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
+    gain = target * stream / math.sqrt(second)
+    corrected = None if edge or _has_other_use(graph, name) else target
     paired = (feeder is not None and feeder.mirrored) or name in streams.readers
     inputs = (_inputs(role),) if paired else ()
     outputs = (own is not None and own.mirrored) or name in streams.sources
@@ -72,10 +83,38 @@ def _weight(
         reason, source = f"{reason}; the stream is kept in mirrored pairs, so that no mean adds up on it", _LL
     if feeder is not None and not feeder.mirrored and feeder.mean and not _bias_of(operation):
         reason += "; its inputs have a mean that no bias can cancel"
-    if corrected is None:
+    if corrected is None and not edge:
         reason += "; it is read in other ways too, which are its size as well: not corrected by measurement"
     scheme = _scheme(role, gain, outputs, inputs)
     return Choice(scheme, reason, source, corrected, relative)
+
+
+@inferred("how large streams are", lambda *_: {})
+def _stream_sizes(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[int, float]:
+    """Sizes of streams that start from tables, which are small where they are readouts too; others are of unit size."""
+    found: dict[int, float] = {}
+    for branch in next((role.net.branches for role in roles.values()), ()):
+        if branch.index:
+            continue
+        values = [value for value in graph.operations[branch.add].inputs if value != branch.value]
+        before = [made for made in backward(graph, values, _added) if not _added(made)]
+        names = [use.parameter for made in before for use in made.uses if use.slot == "table"]
+        if names and all(made.kind == "lookup" for made in before) and not taken.intersection(names):
+            found[branch.stream] = math.hypot(*(_entries(roles[name]) for name in names))
+    return found
+
+
+def _added(made: Operation) -> bool:
+    return made.kind in ("move", "add", "shift", "scale", "pointwise")
+
+
+def _entries(role: Role) -> float:
+    """Size of what is looked up in a table, with a constant behind it."""
+    scheme = CHOICES["embedding"](role).scheme
+    assert isinstance(scheme, Scheme)
+    assert role.layout is not None
+    law = scheme.law(role.parameter.shape, layout=role.layout)
+    return math.sqrt(law.moments(role.layout.canonical_shape(role.parameter.shape)).variance) / role.unit
 
 
 def alone(role: Role) -> Choice:
@@ -133,7 +172,11 @@ def _plain_reason(role: Role) -> str:
 # ---------------------------------------------------------------------- what comes in
 def incoming(graph: Analysis, operation: Operation, points: Points) -> float:
     """E x^2 of the input of an operation, if every weight before it gives unit RMS."""
-    producer = _behind(graph, operation.inputs[0]) if operation.inputs else None
+    return _read(graph, operation.inputs[0], points) if operation.inputs else 1.0
+
+
+def _read(graph: Analysis, value: int, points: Points) -> float:
+    producer = _behind(graph, value)
     if producer is not None and producer.kind == "lookup" and (bag := bag_of(graph, producer)).averaged:
         return float(bag.rows) ** -2
     if producer is None or producer.kind != "gate":
