@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 import wellbegun as wb
+from wellbegun.api import trials
 from wellbegun.backend import CrossEntropy
 from wellbegun.health import OperationStats
 from wellbegun.measure.signals import aimless, made_up
@@ -372,7 +373,7 @@ def test_one_forward_and_at_most_two_backwards(readout: float, passes: int, monk
     model, grads = Counting(readout), []
     grad = torch.autograd.grad
     monkeypatch.setattr(torch.autograd, "grad", lambda ends, *a, **k: grads.append(ends) or grad(ends, *a, **k))
-    monkeypatch.setattr(wb.api.trials, "MOST", 0)  # copies of unhealthy models have passes of their own
+    monkeypatch.setattr(trials, "MOST", 0)  # copies of unhealthy models have passes of their own
     CALLS.clear()
     statistics = wb.check(model, X).statistics
     assert statistics.injected is (readout == 0)
