@@ -5,7 +5,8 @@ import difflib
 import math
 import operator
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, SupportsFloat, SupportsIndex
 
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError, WellbegunError
@@ -20,7 +21,12 @@ _short.maxstring = _short.maxother = _short.maxlong = _LONG
 
 def message(owner: str, argument: str, allowed: str, got: object, remedy: str = "") -> str:
     """One sentence in the pattern every wellbegun message follows."""
+    owner, argument, allowed = map(_shortened, (owner, argument, allowed))
     return f"{owner}: {argument} must be {allowed}; got {cut(got)}.{' ' + remedy if remedy else ''}"
+
+
+def _shortened(text: str) -> str:
+    return shown(text if len(text) <= _LONG else f"{text[: _LONG - 1]}…")
 
 
 def cut(value: object) -> str:
@@ -31,7 +37,7 @@ def cut(value: object) -> str:
         text = " ".join(_short.repr(value).split()) if not isinstance(value, str) else repr(value)
     except Exception:  # whatever an object's own __repr__ raises, or a number of thousands of digits
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+    return _shortened(text)
 
 
 def shown(text: str) -> str:
@@ -76,7 +82,7 @@ def real(
         number = float(value)
     except OverflowError:  # an integer beyond every float
         number = math.nan
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever an object's own __float__ raises
         raise ArgumentTypeError(message(owner, argument, allowed, value, remedy)) from error
     bad = math.isnan(number) or (math.isinf(number) and not infinite)
     if bad or number < minimum or (exclusive and number == minimum):
@@ -91,7 +97,7 @@ def integer(owner: str, argument: str, value: SupportsIndex, *, minimum: int = 0
         raise ArgumentTypeError(message(owner, argument, allowed, value))
     try:
         number = operator.index(value)
-    except TypeError as error:
+    except Exception as error:  # whatever an object's own __index__ raises
         raise ArgumentTypeError(message(owner, argument, allowed, value)) from error
     if number < minimum or (limit is not None and number >= limit):
         raise ArgumentError(message(owner, argument, allowed, value))
@@ -100,6 +106,38 @@ def integer(owner: str, argument: str, value: SupportsIndex, *, minimum: int = 0
 
 def _power(limit: int) -> str:
     return f"2**{limit.bit_length() - 1}" if limit & (limit - 1) == 0 and limit > 2**16 else str(limit)
+
+
+@contextmanager
+def within_range(owner: str, given: object) -> Iterator[None]:
+    """Numbers that are finite, and whose products, powers and quotients are not, are an argument outside its range."""
+    try:
+        yield
+    except ArithmeticError as error:
+        allowed = "such that all that follows from them is within the range of floats"
+        raise ArgumentError(message(owner, "numbers", allowed, given)) from error
+
+
+@contextmanager
+def speaking(owner: str) -> Iterator[None]:
+    """Messages of a check that is part of something else name that."""
+    try:
+        yield
+    except WellbegunError as error:
+        if str(error).startswith("check: "):
+            error.args = (f"{owner}{str(error)[5:]}",)
+        raise
+
+
+@contextmanager
+def users(owner: str, what: str) -> Iterator[None]:
+    """Whatever a function of the user's raises, as an error of the argument that it is; ours, and the cause, stay."""
+    try:
+        yield
+    except WellbegunError:
+        raise
+    except Exception as error:  # of any kind: told with its cause
+        raise ArgumentError(f"{owner}: {what} raised {type(error).__name__}: {told(error)}") from error
 
 
 def positive(owner: str, given: object, arguments: Iterable[str]) -> None:
@@ -154,18 +192,18 @@ def known(owner: str, kind: str, name: object, names: Iterable[str]) -> str:
     raise UnknownNameError(message(owner, kind, "a known name", name, remedy))
 
 
-def shape_of(owner: str, value: Iterable[SupportsIndex] | SupportsIndex) -> tuple[int, ...]:
-    """A shape as a tuple of non-negative integers; a bare integer means one axis."""
+def shape_of(owner: str, value: Iterable[SupportsIndex] | SupportsIndex, argument: str = "shape") -> tuple[int, ...]:
+    """A shape, or other sizes, as a tuple of non-negative integers; a bare integer means one axis."""
     allowed = "a tuple of integers >= 0"
     if isinstance(value, (str, bytes, float)):
-        raise ArgumentTypeError(message(owner, "shape", allowed, value))
-    items = list(value) if isinstance(value, Iterable) else [value]
+        raise ArgumentTypeError(message(owner, argument, allowed, value))
     try:
+        items = list(value) if isinstance(value, Iterable) else [value]
         sizes = tuple(operator.index(item) for item in items)
-    except TypeError as error:
-        raise ArgumentTypeError(message(owner, "shape", allowed, value)) from error
+    except Exception as error:  # whatever an object's own __iter__ or __index__ raises
+        raise ArgumentTypeError(message(owner, argument, allowed, value)) from error
     if any(size < 0 for size in sizes):
-        raise ArgumentError(message(owner, "shape", allowed, value))
+        raise ArgumentError(message(owner, argument, allowed, value))
     return sizes
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+from collections import deque
 
 import numpy as np
 import pytest
@@ -77,13 +78,15 @@ class Keeps(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.a, self.mean, self.seen = nn.Linear(8, 8), torch.zeros(8), {"rows": torch.zeros(1)}
-        self.noise = torch.Generator().manual_seed(3)
+        self.noise, self.last, self.counts = torch.Generator().manual_seed(3), deque(maxlen=2), np.zeros(3)
         self.register_buffer("grows", torch.zeros(2))
 
     def forward(self, x):
         hidden = self.a(x)
         self.mean.mul_(0.9).add_(hidden.detach().mean(0))
         self.seen["rows"] += len(x)
+        self.last.append(hidden)
+        self.counts += 1
         self.grows.data = torch.ones(5)
         return hidden + torch.randn(8, generator=self.noise)
 
@@ -94,6 +97,8 @@ def test_plain_tensors_generators_and_moved_buffers_come_back():
     wb.check(model, X)
     assert not model.mean.any()
     assert not model.seen["rows"].any()
+    assert not model.last
+    assert not model.counts.any()
     assert model.grows.shape == (2,)
     assert torch.equal(model.noise.get_state(), state)
 

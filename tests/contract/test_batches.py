@@ -156,6 +156,7 @@ def _inside(model: nn.Module) -> nn.Module:
 WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "compiled": lambda model: torch.compile(model, backend="eager"),
     "on several devices": nn.DataParallel,
+    "averaged": torch.optim.swa_utils.AveragedModel,
     "checkpointed inside": _inside,
     "several": lambda model: nn.DataParallel(torch.compile(_inside(model), backend="eager")),
     "part of another": lambda model: nn.Sequential(torch.compile(model, backend="eager")),

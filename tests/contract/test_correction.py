@@ -184,18 +184,16 @@ def test_branches_add_their_share_however_they_are_added(way: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["branches, sum", "copied"])
-def test_a_failing_loss_leaves_the_values_of_the_first_plan(name: str) -> None:
+def test_a_failing_loss_leaves_the_model_as_it_was(name: str) -> None:
     def fail(output: torch.Tensor) -> torch.Tensor:
         raise KeyError("no label")
 
     model = MODELS[name]()
+    found = [parameter.detach().clone() for parameter in model.parameters()]
     with pytest.raises(TraceError, match="the loss failed on the model.s output: .no label"):
         wb.initialize(model, 5 * X, seed=0, loss=fail)
-    found = [parameter.detach().clone() for parameter in model.parameters()]
-    plan = wb.initialize(model, 5 * X, seed=0, calibrate=False).plan
     assert all(torch.equal(one, two) for one, two in zip(found, model.parameters(), strict=True))
     wb.initialize(model, 5 * X, seed=0)
-    assert plan.entries
     assert not all(torch.equal(one, two) for one, two in zip(found, model.parameters(), strict=True))
 
 
@@ -234,7 +232,8 @@ def test_what_is_kept_is_not_corrected_and_the_other_side_takes_the_whole_factor
     before = model.key.weight.detach().clone()
     plan = wb.initialize(model, X, seed=0, rules=[("key.weight", "keep")]).plan
     assert torch.equal(model.key.weight, before)
-    assert model.spread(X) == pytest.approx(1, rel=0.05) or "logits" not in plan["query.weight"].reason
+    too_much = "too much" in plan["query.weight"].reason
+    assert model.spread(X) == pytest.approx(1, rel=0.05) or too_much
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -296,7 +295,9 @@ def test_a_readout_behind_a_recurrent_layer_is_corrected() -> None:
             return self.head(self.lstm(x)[0][:, -1])
 
     x = torch.randn(64, 8, 8, generator=torch.Generator().manual_seed(0))
-    plan = wb.initialize(Rows(), x, seed=0).plan
-    assert plan["head.weight"].factor > 2
+    model = Rows()
+    plan = wb.initialize(model, x, seed=0).plan
+    assert 1.1 < plan["head.weight"].factor < 4  # the rule knows of small states already
+    assert float(model(x).detach().std()) > 0.2
     assert plan["head.bias"].scheme == "given"
     assert not any("left the traced way" in note for note in plan.notes)

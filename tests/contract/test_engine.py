@@ -24,6 +24,7 @@ from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.regions import region_of
 from wellbegun.laws import (
     Constant,
+    Copied,
     DeltaOrthogonal,
     Dirac,
     Eye,
@@ -35,6 +36,7 @@ from wellbegun.laws import (
     Orthogonal,
     Rademacher,
     Repeat,
+    RowSums,
     Sections,
     Sparse,
     TruncatedNormal,
@@ -379,11 +381,34 @@ def test_complex_values_have_the_law_s_total_variance(law: Law) -> None:
         fill(LogUniform(1, 2), (3, 3), seed=0, dtype="complex64")
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (6, 6), (9, 4), (4, 9)])
-def test_unitary(shape: tuple[int, int]) -> None:
-    u = fill(Orthogonal(2.0), shape, seed=0, name="u", dtype="complex128")
-    gram = u.conj().T @ u if shape[0] >= shape[1] else u @ u.conj().T
-    assert np.abs(gram - 4 * np.eye(min(shape))).max() < 1e-13
+@pytest.mark.parametrize("method", ["haar", "structured"])
+@pytest.mark.parametrize("shape", [(1, 1), (6, 6), (9, 4), (4, 9), (20, 300), (70, 33)])
+def test_unitary(shape: tuple[int, int], method: str) -> None:
+    for dtype, bound in (("float64", 1e-13), ("complex128", 1e-13), ("complex64", 1e-5)):
+        u = fill(Orthogonal(2.0, method=method), shape, seed=0, name="u", dtype=dtype)
+        gram = u.conj().T @ u if shape[0] >= shape[1] else u @ u.conj().T
+        assert np.abs(gram - 4 * np.eye(min(shape))).max() < bound
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        Repeat(Orthogonal(3.0, method="structured"), 2),
+        Mirrored(Orthogonal(3.0, method="structured"), True, (8,)),
+        Sections(((8, Orthogonal(3.0, method="structured")),)),
+        DeltaOrthogonal(3.0),
+        Constant(1 / 3),
+        Eye(1 / 3),
+        Copied(Orthogonal(3.0, method="structured"), "q", (8, 8), 1 / 3),
+        RowSums(Orthogonal(1.0, method="structured"), "q", (8, 8), 1 / 3),
+    ],
+    ids=repr,
+)
+def test_values_of_double_precision_are_not_rounded_to_single(law: Law, dtype: str) -> None:
+    shape = {DeltaOrthogonal: (8, 8, 1), RowSums: (8,)}.get(type(law), (8, 8))
+    drawn = fill(law, shape, seed=0, name="w", dtype=dtype)
+    assert (drawn != drawn.astype(np.complex64)).any()
 
 
 def test_sparse_keeps_exactly_as_many_and_the_dense_values() -> None:

@@ -146,3 +146,25 @@ def test_planning_again_after_a_fill_gives_the_same() -> None:
     first = wb.initialize(model, BATCH, seed=0).plan
     second = wb.initialize(model, BATCH, seed=0).plan
     assert [(e.name, e.action, e.law) for e in first.entries] == [(e.name, e.action, e.law) for e in second.entries]
+
+
+def test_zeros_beside_a_bias_that_was_chosen_are_an_answer_of_their_own() -> None:
+    class Placed(nn.Module):
+        """Pictures are first put straight: by nothing, at the start."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.place, self.read = nn.Linear(3 * 36, 6), nn.Linear(3 * 36, 4)
+            nn.init.zeros_(self.place.weight)
+            self.place.bias.data.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            at = nn.functional.affine_grid(self.place(x.flatten(1)).view(-1, 2, 3), list(x.shape), align_corners=False)
+            return self.read(nn.functional.grid_sample(x, at, align_corners=False).flatten(1))
+
+    model = Placed()
+    plan = wb.plan(model, torch.randn(4, 3, 6, 6), seed=0)
+    assert {entry.name for entry in plan.entries if entry.decided_by == "intent"} == {"place.weight", "place.bias"}
+    nn.init.normal_(model.place.bias)  # six numbers of which none comes back
+    plan = wb.plan(model, torch.randn(4, 3, 6, 6), seed=0)
+    assert not any(entry.decided_by == "intent" for entry in plan.entries if entry.name == "place.weight")

@@ -48,21 +48,69 @@ def test_sparse_layouts_are_planned_around_and_measured(make: Callable[[torch.Te
     assert torch.equal(model.w.detach().to_dense(), before)
 
 
-def test_entries_that_share_memory_are_refused_in_one_message_and_can_be_excluded() -> None:
-    class Expanded(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.w = nn.Linear(8, 16), nn.Parameter(torch.zeros(1, 1).expand(16, 16))
+class Shared(nn.Module):
+    """A parameter, or a buffer, whose entries share memory."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.relu(self.a(x)) @ self.w.T
+    def __init__(self, make: Callable[[], torch.Tensor], *, trained: bool = True) -> None:
+        super().__init__()
+        self.a = nn.Linear(8, 16)
+        if trained:
+            self.w = nn.Parameter(make())
+        else:
+            self.register_buffer("w", make())
+            self.o = nn.Linear(16, 4)
 
-    model = Expanded()
-    before = model.a.weight.clone()
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.a(x)) @ self.w.T
+        return y if isinstance(self.w, nn.Parameter) else self.o(y)
+
+
+EXPANDED = [lambda: torch.zeros(1, 1).expand(16, 16), lambda: torch.randn(16, 1).expand(16, 16)]
+SLIDING = [
+    lambda: torch.randn(31).as_strided((16, 16), (1, 1)),
+    lambda: torch.randn(100).as_strided((16, 16), (2, 3)),
+]
+
+
+@pytest.mark.parametrize("make", EXPANDED)
+def test_entries_that_share_memory_are_refused_in_one_message_and_can_be_excluded(
+    make: Callable[[], torch.Tensor],
+) -> None:
+    model = Shared(make)
+    before = [tensor.clone() for tensor in model.parameters()]
     with pytest.raises(wb.errors.TraceError, match="entries of parameter 'w' share memory"):
         wb.initialize(model, X, seed=0)
-    assert torch.equal(model.a.weight, before)
-    assert wb.initialize(Expanded(), X, seed=0, exclude=["w"]).plan["w"].action == "keep"
+    with pytest.raises(wb.errors.TraceError, match="entries of parameter 'w' share memory"):
+        wb.apply(model, wb.plan(model, X, seed=0))
+    with pytest.raises(wb.errors.TraceError, match="division by zero"):
+        wb.initialize(model, X, seed=0, exclude=["w"], loss=lambda output: output.sum() * (1 / 0))
+    assert all(map(torch.equal, model.parameters(), before))
+    assert wb.initialize(Shared(make), X, seed=0, exclude=["w"]).plan["w"].action == "keep"
+
+
+@pytest.mark.parametrize("make", SLIDING)
+def test_windows_that_slide_over_memory_are_refused_or_kept_with_a_note(make: Callable[[], torch.Tensor]) -> None:
+    model = Shared(make)
+    before = model.w.clone()
+    with pytest.raises(wb.errors.TraceError, match="entries of parameter 'w' share memory"):
+        wb.initialize(model, X, seed=0, rules=[("w", "normal(std=0.1)")])
+    try:
+        found = wb.initialize(model, X, seed=0).plan
+        assert found["w"].action == "keep"
+        assert any("w" in note for note in found.notes)
+    except wb.errors.TraceError as error:
+        assert "entries of parameter 'w' share memory" in str(error)  # noqa: PT017 - either is right
+    assert torch.equal(model.w, before)
+
+
+@pytest.mark.parametrize("make", EXPANDED + SLIDING)
+def test_buffers_with_entries_that_share_memory_are_as_before(make: Callable[[], torch.Tensor]) -> None:
+    model = Shared(make, trained=False)
+    before, stride = model.w.clone(), model.w.stride()
+    for call in (wb.plan, wb.check, wb.initialize):
+        call(model, X)
+        assert torch.equal(model.w, before)
+        assert model.w.stride() == stride
 
 
 class Late(nn.Module):

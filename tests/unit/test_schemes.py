@@ -363,3 +363,35 @@ def test_sections_with_equal_schemes_are_still_sections_where_the_law_knows_its_
     assert by_section(wb.zeros(), wb.zeros()).law((4,), layout=wb.Layout("o", sections=2)) == wb.zeros().law(
         (4,), layout="o"
     )
+
+
+HUGE = (10**400, -(10**400), 1.7e308, -1.7e308, 1e200, 1e160, 1e-200, 5e-324, 1e75, math.inf, -math.inf, math.nan)
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.name)
+def test_numbers_that_leave_the_range_of_floats_are_one_error_of_an_argument(card: Card) -> None:
+    factory = SCHEMES[card.name]
+    given = {"low": 0.1, "high": 2.0, "value": 1.0, "times": 2, "scheme": wb.normal(std=1.0)}
+    names = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+    canonical = card.layout.canonical_shape(card.shape)
+    for name, number in [(name, number) for name in names for number in HUGE]:
+        try:
+            one = factory(**{**{key: value for key, value in given.items() if key in names}, name: number})
+            one.law(card.shape, layout=card.layout).moments(canonical)
+            one.law(card.shape, layout=card.layout).scaled(1e300).moments(canonical)
+            for dtype in ("float64", "float16"):
+                drawn = one(card.shape, seed=0, layout=card.layout, dtype=dtype)
+                drawn = one(card.shape, seed=0, layout=card.layout, dtype=dtype)
+                assert np.isfinite(drawn).all(), (name, number, dtype)
+        except (ArgumentError, ArgumentTypeError) as error:
+            assert len(str(error)) < 900  # noqa: PT017 - most of these are fine
+
+
+def test_moments_are_finite_or_refused() -> None:
+    for law in (Normal(0, 1e300), Uniform(-1.5e308, 1.5e308), TruncatedNormal(1e200, 1e200, -1e201, 1e201)):
+        with pytest.raises(ArgumentError, match="moments: numbers must be such that all that follows from them"):
+            law.moments()
+        assert law.distribution((3, 3))([0.0]).size == 1
+    assert math.isclose(Normal(0, 1e150).moments().variance, 1e300)
+    with pytest.raises(ArgumentError, match="within the range of float64"):
+        wb.fill(Normal(0, 1e308), (2, 2), seed=0, dtype="float64")

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from wellbegun import measure
-from wellbegun._arguments import function, message, progress_of, real, seed_of, truth
+from wellbegun._arguments import function, message, progress_of, real, seed_of, speaking, truth
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
@@ -175,13 +175,11 @@ def initialize(
     """
     judged = _judged("initialize", loss, chance, progress)
     truth("initialize", "calibrate", calibrate)
-    asked, backend = overrides_of(_rules(rules), exclude, only), find(model)
-    backend.prepare(model, batch)
-    seed = backend.agree(model, fresh_seed() if seed is None else seed)
-    method = recipe_of(recipe)
-    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
-    told["intent"] = intent
-    with backend.undone(model):
+    asked, backend, method = overrides_of(_rules(rules), exclude, only), find(model), recipe_of(recipe)
+    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "strict": strict, "intent": intent}
+    with speaking("initialize"), backend.undone(model):
+        backend.prepare(model, batch)
+        told["seed"] = seed = backend.agree(model, fresh_seed() if seed is None else seed)
         found = _begin(backend, model, batch, told, judged, calibrate=calibrate, threads=threads)
         return replace(found, health=_tried(backend, found.model, batch, found.health, seed, judged))
 
@@ -199,13 +197,8 @@ def _begin(
     """Plan, fill and probe, with arguments that were checked."""
     progress, refine = judged["progress"], getattr(told["recipe"], "refine", None)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
+    write = partial(_fill, backend, threads=threads, matrices=matrices)
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
-
-    def write(
-        model: Any, plan: Plan, before: Plan | None = None, progress: Progress | None = None
-    ) -> tuple[Any, Ledger]:
-        return _fill(backend, model, plan, threads=threads, progress=progress, before=before, matrices=matrices)
-
     with uncollected():
         model, ledger = write(model, decided, progress=phase(progress, "fill"))
         if calibrate:
@@ -240,10 +233,17 @@ def _judged(owner: str, loss: object, chance: float | None, progress: object) ->
     return {"loss": loss, "chance": chance, "progress": progress}
 
 
-def _fill(backend: Backend, model: Any, plan: Plan, **options: Any) -> tuple[Any, Ledger]:
+def _fill(
+    backend: Backend,
+    model: Any,
+    plan: Plan,
+    before: Plan | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> tuple[Any, Ledger]:
     """Carry out a plan; a framework without mutable models gives a new one."""
     targets = backend.targets(model)
-    ledger = fill_targets(plan, targets, **options)
+    ledger = fill_targets(plan, targets, before=before, progress=progress, **options)
     return backend.rebuild(model, targets), ledger
 
 

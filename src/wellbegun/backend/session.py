@@ -29,8 +29,9 @@ def check_write(name: str, values: Array, shapes: Mapping[str, tuple[int, ...]])
 
 def no_scalar(owner: str, value: object, arguments: str, array: str) -> ArgumentTypeError:
     """The error for a loss of the user's that gives no single number. `arguments`: what it is a function of."""
-    got = tuple(value.shape) if hasattr(value, "shape") else type(value).__name__
-    return ArgumentTypeError(message(owner, "loss", f"a function of {arguments} that gives a scalar {array}", got))
+    kind, shape = getattr(value, "dtype", type(value).__name__), tuple(getattr(value, "shape", ()))
+    allowed = f"a function of {arguments} that gives a scalar {array} of a floating dtype"
+    return ArgumentTypeError(message(owner, "loss", allowed, f"{kind}{shape or ''}"))
 
 
 # ---------------------------------------------------------------------- losses and signals

@@ -8,7 +8,7 @@ import numpy as np
 from wellbegun._arguments import dtype_of, message, seed_of, shape_of
 from wellbegun._typing import Array
 from wellbegun.engine.matrices import Matrices
-from wellbegun.engine.regions import region_of, size_of
+from wellbegun.engine.regions import overlaps, region_of, size_of
 from wellbegun.engine.workers import threads_of
 from wellbegun.engine.writers import Job, write
 from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
@@ -94,22 +94,8 @@ def _destination(out: Array, shape: tuple[int, ...], dtype: str) -> Array:
         raise ArgumentError(message("fill", "out", f"of dtype {dtype}", out.dtype.name))
     if not out.flags.writeable:
         raise ArgumentError("fill: out is read-only. Pass a writable array; nothing was changed.")
-    if _overlaps(out):
+    if overlaps(out.shape, out.strides, out.itemsize):
         raise ArgumentError(
             "fill: out has elements that share memory, as broadcast views do. Pass an array of its own."
         )
     return out
-
-
-def _overlaps(out: Array) -> bool:
-    """Whether elements may share memory: from the smallest stride up, each must step over all that lies below it."""
-    if out.size == 0:
-        return False
-    covered = out.itemsize
-    for stride, size in sorted(
-        (abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True) if size > 1
-    ):
-        if stride < covered:
-            return True
-        covered += stride * (size - 1)
-    return False

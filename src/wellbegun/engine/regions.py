@@ -127,3 +127,17 @@ def tiles(region: Region, limit: int, width: int = 512) -> Iterator[Region]:
     starts = [range(start, stop, step) for (start, stop), step in zip(region, chunk, strict=True)]
     for corner in itertools.product(*starts):
         yield tuple((at, min(at + step, stop)) for at, step, (_, stop) in zip(corner, chunk, region, strict=True))
+
+
+def overlaps(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:
+    """Whether elements may share memory: from the smallest stride up, each must step over all that lies below it.
+
+    >>> overlaps((4, 6), (0, 1)), overlaps((4, 6), (6, 1))
+    (True, False)
+    """
+    covered = itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(strides, shape, strict=True) if size > 1):
+        if stride < covered:
+            return math.prod(shape) > 0
+        covered += stride * (size - 1)
+    return False

@@ -180,7 +180,7 @@ def _bound(values: Array, gain: float, job: Job) -> Array:
 def _structured(law: Orthogonal, out: Array, job: Job) -> None:
     from wellbegun.engine.structured import Structured
 
-    real: type = np.float64 if job.dtype == "float64" else np.float32
+    real: type = np.float64 if REAL_OF.get(job.dtype, job.dtype) == "float64" else np.float32
     engine = job.engine or workers.choose(out.size)
     source = Structured(law, job.shape, lambda part: job.sub(part).key, real, engine)
     row_ranges = [np.arange(*bounds) for bounds in job.region[: law.row_axes]]

@@ -6,7 +6,7 @@ from wellbegun.graph.blocks import Stack
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.proportional import idle, way
+from wellbegun.graph.proportional import Bag, bag_of, idle, is_multiplied, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, roles_of
@@ -16,6 +16,7 @@ __all__ = [
     "WEIGHTED",
     "Analysis",
     "Attention",
+    "Bag",
     "Branch",
     "Layer",
     "Meeting",
@@ -29,12 +30,14 @@ __all__ = [
     "Stack",
     "Use",
     "attentions_of",
+    "bag_of",
     "branches_of",
     "bundles_of",
     "can_mirror",
     "graph_from_dict",
     "graph_to_dict",
     "idle",
+    "is_multiplied",
     "layers_in_series",
     "layers_of",
     "meetings",

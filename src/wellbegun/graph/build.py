@@ -253,7 +253,8 @@ class Builder:
         index = len(self.operations)
         operation = Operation(
             index, found.kind, name, self.scope, read, values, found.uses, found.root, found.function,
-            axis=outputs[0][1] if outputs else None, overwrites=overwrites, **fields_of(fact, found.kind, operands),
+            axis=outputs[0][1] if outputs else None, overwrites=overwrites,
+            **fields_of(fact, found.kind, operands, [array for array, _ in outputs]),
         )  # fmt: skip
         if all(array.numbers == "integer" for array, _ in outputs):
             self._integers.add(index)

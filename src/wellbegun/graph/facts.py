@@ -107,12 +107,17 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Gather:
-    """Slices of operand 0 picked by operand 1, ... `rank`: axes of the index, if there is one index, of integers."""
+    """Slices of operand 0 picked by operand 1, ... `rank`: axes of the index, if there is one index, of integers.
+
+    `reduction`: of `width` slices to one, as in bags.
+    """
 
     axes: tuple[int, ...]
     rank: int | None = None
     layer: bool = False  # by a layer that looks up rows of a table
     padding: int = -1  # row that stays zero
+    reduction: Reduction = ""
+    width: int = 0
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _shared(fact: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(fact) if field.name in _SHARED)
 
 
-def fields_of(fact: Fact, kind: Kind, operands: Sequence[Operand]) -> dict[str, Any]:
+def fields_of(fact: Fact, kind: Kind, operands: Sequence[Operand], outputs: Sequence[Array]) -> dict[str, Any]:
     """What a fact says that an operation keeps."""
     found = {name: getattr(fact, name) for name in _shared(cast(Any, type(fact)))}
     if kind == "move" and isinstance(fact, Elementwise):
@@ -103,6 +103,8 @@ def fields_of(fact: Fact, kind: Kind, operands: Sequence[Operand]) -> dict[str, 
         found["entries"] = "picked"
     elif kind == "matmul" and isinstance(fact, Contraction):
         found["width"] = _terms(fact, operands)
+    elif isinstance(fact, Reduce) and operands and outputs:
+        found["width"] = math.prod(operands[0].array.shape) // max(math.prod(outputs[0].shape), 1)
     return found
 
 

@@ -85,6 +85,9 @@ class Parameter:
     tied_to: str | None = None  # canonical name, if this is another name of the same storage
     owners: tuple[str, ...] = ()  # class names of the module that holds it: its own, then those it inherits from
     set_by: str | None = None  # the computed tensor whose assignment sets this one: an original of a parametrization
+    bound: Literal["", "orthogonal", "spectral"] = (
+        ""  # of a computed tensor: what is 1, all singular values or the largest
+    )
     held: bool = True  # whether it has values: none on the meta device, nor where they are nan
     layer: str = ""  # kind of the framework's own layer that holds it (Linear, LSTM, ...), if one does
     own: "Use | None" = None  # how that layer uses it
@@ -131,7 +134,7 @@ class Operation:
     root: int | None = None  # pointwise: the value that `function` starts from
     function: Function | None = field(default=None, repr=False)
     mode: Mode = ""  # recurrent
-    width: int = 0  # matmul and attention: number of terms in the product of two values
+    width: int = 0  # matmul and attention: number of terms in the product of two values; reductions: entries to one
     scale: float = 1.0  # attention: what it multiplies the products of queries and keys with
     axis: int | None = None  # of the first output: the axis of its units; of a softmax: the one it runs over
     overwrites: int | None = None  # place in `inputs` of the value whose memory it writes over; -1: other memory

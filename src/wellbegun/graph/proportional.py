@@ -1,13 +1,15 @@
 """The way from weights to where their size is judged: everything on it is proportional to them."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import ModelGraph, Operation
-from wellbegun.graph.walk import backward
+from wellbegun.graph.residual import Branch
+from wellbegun.graph.walk import TRANSPARENT, backward
 
 _PROPORTIONAL = frozenset({"move", "split", "concat", "scale", "add"})
 
@@ -55,6 +57,62 @@ def _multiple(graph: Analysis, step: Operation) -> bool:
     """Whether a pointwise step multiplies by a constant, and adds none."""
     assert step.function is not None
     return graph.is_linear(step) and float(np.asarray(step.function(np.zeros(1)))[0]) == 0
+
+
+@inferred("whether a branch is multiplied on its way to the sum", lambda *_: False)
+def is_multiplied(graph: Analysis, branch: Branch) -> bool:
+    """Whether a parameter or constant multiplies what the ends of a branch give, before it is added."""
+    ends = set(branch.ends)
+
+    def passes(made: Operation) -> bool:
+        return made.index in branch.interior - ends and (made.kind in TRANSPARENT or made.kind == "pointwise")
+
+    made = [step for step in backward(graph, [branch.value], passes) if passes(step)]
+    return any(step.kind == "scale" or (step.kind == "pointwise" and _slope(graph, step) != 1) for step in made)
+
+
+def _slope(graph: Analysis, step: Operation) -> float:
+    """What a pointwise step multiplies its value with; 1 for any other function."""
+    assert step.function is not None
+    if not graph.is_linear(step):
+        return 1.0
+    zero, one = (float(found) for found in np.asarray(step.function(np.array([0.0, 1.0]))))
+    return one - zero
+
+
+@inferred("which constant multiplies a value", lambda *_: 1.0)
+def constant_behind(graph: Analysis, value: int) -> float:
+    """What constants multiply a value with before anything else reads it; 1 without any."""
+    before = found = 1.0
+    while len(readers := graph.consumers.get(value, ())) == 1 and readers[0].outputs:
+        step = readers[0]
+        if step.kind == "move" and step.inputs == (value,):
+            before = found
+        elif step.kind == "pointwise" and _multiple(graph, step):
+            found = before * abs(_slope(graph, step))
+        else:
+            break
+        value = step.outputs[0]
+    return found or 1.0
+
+
+class Bag(NamedTuple):
+    """How rows of a table become one value: how many, and whether their mean or sum."""
+
+    rows: int = 1
+    averaged: bool = False
+
+
+@inferred("whether rows of a table are combined", lambda *_: Bag())
+def bag_of(graph: Analysis, lookup: Operation) -> Bag:
+    """What is made of the rows that are looked up, before anything else reads them."""
+    step = lookup
+    while not step.reduction:
+        readers = graph.consumers.get(step.outputs[0], ())
+        if len(readers) != 1 or readers[0].kind not in ("move", "mean") or len(readers[0].inputs) != 1:
+            return Bag()
+        step = readers[0]
+    return Bag(max(step.width, 1), step.reduction == "mean") if step.reduction in ("sum", "mean") else Bag()
 
 
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:

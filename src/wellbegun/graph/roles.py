@@ -9,11 +9,12 @@ from typing import Any
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import QKV, joined, parts_of
 from wellbegun.graph.blocks import Stack, feeding, innermost, places_of
-from wellbegun.graph.distances import is_distance, unit_of
+from wellbegun.graph.distances import is_distance, normed_size, unit_of
 from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.proportional import Bag, bag_of, constant_behind
 from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.graph.walk import leading_to
@@ -74,7 +75,7 @@ class Role:
     computed: Reparametrization | None = field(
         default=None, compare=False, repr=False
     )  # how the weight is computed from it
-    unit: float = 1.0  # of the scale of a normalization or distance: the number that makes what it multiplies 1 in size
+    unit: float = 1.0  # the number that makes what it multiplies, or a table with what follows gives, 1 in size
     silent: float = 0.0  # and the one that silences it; other than 1 and 0 where the scale is computed, as 1 + w is
     beside: "Role | None" = field(default=None, repr=False)  # of a bias: the weight whose output it is added to
     branch: Branch | None = None  # the innermost residual branch it is in
@@ -82,6 +83,8 @@ class Role:
     operation: int = -1  # index of the operation that uses it first
     on_table: bool = False  # positions: whether what they are added to comes from a lookup table
     multiplied: bool = False  # positions: whether they meet a signal in a product of two values, as queries do
+    bag: Bag = field(default_factory=Bag)  # a table: how many of its rows become one value
+    alone: bool = False  # a token: whether it is a signal by itself, as queries of an attention are
     timed: bool = False  # whether it is inside a branch with time steps, as in a state-space layer
     net: Net = field(default_factory=Net, compare=False, repr=False)
 
@@ -152,6 +155,11 @@ class _Facts:
         said["timed"] = branch in self.timed and index not in self.ends
         if role.role == "positional":
             said["on_table"], said["multiplied"] = self._on_table(index), self._multiplied(index)
+        if role.role == "embedding":
+            said["unit"] = 1 / constant_behind(self.graph, self.graph.operations[index].outputs[0])
+            said["bag"] = bag_of(self.graph, self.graph.operations[index])
+        if role.role == "token":
+            said["alone"] = self.graph.operations[index].kind == "move" and not self.graph.operations[index].inputs
         return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net, **said)
 
     def _on_table(self, index: int) -> bool:
@@ -205,7 +213,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
     operation, use = min(
         tables or weights or uses, key=lambda pair: pair[1].computed is not None
     )  # the plain one first
-    if (tables or weights) and use.computed is not None:
+    whole = tables or weights or use.slot.startswith("recurrent")  # its entries are those of what is computed
+    if whole and use.computed is not None:
         parameter = replace(parameter, shape=use.computed.shape)
     if tables:
         shared = any(reader.index not in facts.leading for reader, _ in weights)
@@ -213,14 +222,15 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = Role(parameter, "embedding", use.layout, operation.place, zero_rows=padding, shared_readout=shared)
     elif weights:
         role = _weight(facts, parameter, operation, use)
-        if role.role in QKV and (whole := joined(facts.parts.get(o.index, "") for o, _ in weights)) is not None:
-            role = replace(role, role=whole)  # slices of one weight may be used by several operations
+        if role.role in QKV and (all_of := joined(facts.parts.get(o.index, "") for o, _ in weights)) is not None:
+            role = replace(role, role=all_of)  # slices of one weight may be used by several operations
     elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
         name = _DIRECT[use.slot]
         role = Role(parameter, name, layout, operation.place, mode=operation.mode)
         if name == "norm_scale" or (name == "multiplier" and _follows_norm(facts.graph, operation)):
-            role = _norm_scale(role, use)
+            behind = operation.kind == "scale" and operation.inputs
+            role = _norm_scale(role, use, normed_size(facts.graph, operation.inputs[0]) if behind else 1.0)
         elif name == "multiplier":
             unit = unit_of(facts.graph, operation, use)
             role = role if unit is None else replace(role, role="distance_scale", unit=unit)
@@ -228,7 +238,7 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = _shift(facts.graph, parameter, operation)
     else:
         role = Role(parameter, "unknown", None, operation.place)
-    computed = use.computed if tables or weights else None
+    computed = use.computed if whole else None
     return replace(role, operation=operation.index, computed=computed)
 
 
@@ -274,11 +284,13 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
     return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
 
 
-def _norm_scale(role: Role, use: Use) -> Role:
-    """The scale of a normalization, built in or written by hand; of one that is computed, where it is 1 and 0."""
+def _norm_scale(role: Role, use: Use, size: float) -> Role:
+    """The scale of a normalization, built in or written by hand, which gives a signal of this size; of one that is
+    computed, where it makes that 1 and 0."""
+    wanted = float(f"{1 / size:.8g}")
     if use.computed is None:
-        return replace(role, role="norm_scale" if use.exact else "multiplier")
-    unit, silent = use.computed.where(1.0), use.computed.where(0.0)
+        return replace(role, role="norm_scale" if use.exact else "multiplier", unit=wanted if use.exact else 1.0)
+    unit, silent = use.computed.where(wanted), use.computed.where(0.0)
     if unit is None:
         return replace(role, role="multiplier")
     return replace(role, role="norm_scale", unit=unit, silent=unit if silent is None else silent)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, SupportsFloat
 
 import numpy as np
 
-from wellbegun._arguments import known, message, real
+from wellbegun._arguments import known, message, real, within_range
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.laws.precision import LARGEST, REAL_OF
@@ -81,6 +81,13 @@ class Law:
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         """Exact moments of one entry; `shape` only matters to laws whose scale depends on it."""
+        with within_range(f"{type(self).__name__}.moments", self):
+            found = self._moments(shape)
+            if not (math.isfinite(found.mean) and math.isfinite(found.variance)):
+                raise OverflowError
+        return found
+
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         raise NotImplementedError  # pragma: no cover - every law defines it
 
     def distribution(self, shape: tuple[int, ...]) -> Shares | None:
@@ -97,7 +104,7 @@ class Law:
         [0.0, 0.5, 0.75, 1.0]
         """
         shares = self._distribution(shape)
-        return None if shares is None else lambda x: shares(np.asarray(x, dtype=np.float64))
+        return None if shares is None else np.errstate(all="ignore")(lambda x: shares(np.asarray(x, dtype=np.float64)))
 
     def _distribution(self, shape: tuple[int, ...]) -> Shares | None:
         return None
@@ -169,7 +176,7 @@ def _plain(value: object) -> object:
 def law_classes(base: type[Law] = Law) -> Iterator[type[Law]]:
     """Every class of laws, in the order of definition, without those that only share code."""
     for law in base.__subclasses__():
-        if "__dataclass_fields__" in vars(law) and law.moments is not Law.moments and law.__name__[0] != "_":
+        if "__dataclass_fields__" in vars(law) and law._moments is not Law._moments and law.__name__[0] != "_":
             yield law
         yield from law_classes(law)
 
@@ -225,7 +232,7 @@ class Mixture(Law):
         """The laws that an entry of a tensor is picked from."""
         raise NotImplementedError  # pragma: no cover - every mixture defines it
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         return mixture([(part.weight, _signed(part.law.moments(part.shape), part.sign)) for part in self.mix(shape)])
 
     def _distribution(self, shape: tuple[int, ...]) -> Shares | None:

@@ -165,7 +165,7 @@ class Repeat(_Wrapper):
     def fits(self, shape: tuple[int, ...]) -> None:
         self.law.fits(self.base_shape(shape))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         return self.law.moments(None if shape is None else self.base_shape(shape))
 
     def _distribution(self, shape: tuple[int, ...]) -> Shares | None:
@@ -363,7 +363,7 @@ class Given(Law):
         if shape != self.size:
             raise ArgumentError(message("Given", "shape", f"{self.size}, that of its values", shape))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         return mixture([(1 / max(len(self.values), 1), Constant(value).moments()) for value in self.values])
 
     def describe(self) -> str:

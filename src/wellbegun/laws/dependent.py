@@ -73,7 +73,7 @@ class RowSums(Dependent):
         if shape != self.shape[:1]:
             raise ArgumentError(message("RowSums", "shape", f"{self.shape[:1]}, one entry for each row", shape))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         """Mean and variance as for independent entries, which orthogonal rows only have nearly; kurtosis that of the
         normal limit."""
         one, terms = self.law.moments(self.shape), math.prod(self.shape[1:])
@@ -105,7 +105,7 @@ class Copied(Dependent):
         if shape != self.shape:
             raise ArgumentError(message("Copied", "shape", f"{self.shape}, that of {self.stream!r}", shape))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         one = self.law.moments(self.shape)
         skewness = math.copysign(1.0, self.factor) * one.skewness
         if not self.factor:

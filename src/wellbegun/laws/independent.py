@@ -74,7 +74,7 @@ class Constant(_Independent):
     def __post_init__(self) -> None:
         set_field(self, "value", real("Constant", "value", self.value))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         return Moments(self.value, 0.0, math.nan, math.nan)
 
     def support(self) -> tuple[float, float]:
@@ -101,7 +101,7 @@ class Uniform(_Bounded):
     def __post_init__(self) -> None:
         self._check_bounds()
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         return Moments((self.low + self.high) / 2, (self.high - self.low) ** 2 / 12, 0.0, 1.8)
 
     def describe(self) -> str:
@@ -133,7 +133,7 @@ class Normal(_Drawn):
         set_field(self, "mean", real("Normal", "mean", self.mean))
         set_field(self, "std", real("Normal", "std", self.std, minimum=0))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         return Moments(self.mean, self.std**2, *((0.0, 3.0) if self.std else (math.nan, math.nan)))
 
     def support(self) -> tuple[float, float]:
@@ -172,7 +172,7 @@ class Rademacher(_Drawn):
         set_field(self, "mean", real("Rademacher", "mean", self.mean))
         set_field(self, "scale", real("Rademacher", "scale", self.scale, minimum=0, exclusive=True))
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         return Moments(self.mean, self.scale**2, 0.0, 1.0)
 
     def support(self) -> tuple[float, float]:
@@ -204,7 +204,7 @@ class LogUniform(_Bounded):
         self._check_bounds()
         real("LogUniform", "low", self.low, minimum=0, exclusive=True)
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         width = math.log(self.high / self.low)
         ratio, top = self.low / self.high, self.high
         m1, m2, m3, m4 = ((1 - ratio**k) / (k * width) for k in (1, 2, 3, 4))  # in units of the upper bound
@@ -269,7 +269,7 @@ class TruncatedNormal(_Bounded):
             return (math.erfc(near / math.sqrt(2)) - math.erfc(far / math.sqrt(2))) / 2
         return (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         mean, variance, skewness, kurtosis = _truncated_moments(*self.standard_bounds())
         return Moments(self.location + self.scale * mean, self.scale**2 * variance, skewness, kurtosis)
 

@@ -58,7 +58,7 @@ class Orthogonal(Law):
     def fits(self, shape: tuple[int, ...]) -> None:
         self.matrices(shape)
 
-    def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         size = max(*self.block(shape_needed(self, shape)), 1)
         return Moments(0.0, self.gain**2 / size, 0.0, 3 * size / (size + 2))
 

@@ -1,6 +1,6 @@
 """What number formats can hold: ranges, and bounds rounded into them."""
 
-import math
+import sys
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from wellbegun.errors import ArgumentError
 REAL_OF = {"complex64": "float32", "complex128": "float64"}
 SMALLEST_NORMAL = {"float16": 6.104e-5, "bfloat16": 1.1755e-38, "float32": 1.1755e-38, "float64": 2.2251e-308}
 WORD = {"float64": 2.0**-63, "float32": 2.0**-31, "float16": 2.0**-31, "bfloat16": 2.0**-31}  # words -> [-1, 1)
-LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": math.inf}
+_TOP = sys.float_info.max
+LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": _TOP}
 
 
 def inside(low: float, high: float, dtype: str) -> tuple[float, float]:

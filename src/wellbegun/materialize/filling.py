@@ -9,6 +9,7 @@ from wellbegun._arguments import message
 from wellbegun._typing import Progress
 from wellbegun.engine import Job, Matrices
 from wellbegun.engine.blas import single_threaded
+from wellbegun.engine.regions import overlaps
 from wellbegun.engine.workers import parallel, threads_of
 from wellbegun.errors import ArgumentError
 from wellbegun.materialize.ledger import Ledger, settle
@@ -146,3 +147,5 @@ def _check(entry: Entry, target: Target) -> None:
             raise ArgumentError(message("fill", what, f"of dtype {kind}", memory.dtype.name))
         if not memory.flags.writeable:
             raise ArgumentError(message("fill", what, "writable", "a read-only array"))
+        if overlaps(memory.shape, memory.strides, memory.itemsize):
+            raise ArgumentError(message("fill", what, "such that no two entries share any", "one that is spread"))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from wellbegun._arguments import message
+from wellbegun._arguments import message, users
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
 from wellbegun.errors import ArgumentTypeError, TraceError
@@ -22,10 +22,12 @@ from wellbegun.health import Statistics
 from wellbegun.inputs import holds_data
 from wellbegun.laws import Given
 from wellbegun.materialize import Ledger
-from wellbegun.measure.correction import Correction
+from wellbegun.measure.correction import LIMIT, Correction
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.probe import probe, statistics
 from wellbegun.planning import Entry, Plan, Refine
+
+FEW = 4  # weights that a note names
 
 
 class Write(Protocol):
@@ -79,7 +81,7 @@ def _refined(
 ) -> tuple[Model, Plan, Ledger]:
     """The model as a method's own refinement plans it, along the path that the model takes on this batch."""
     try:
-        with backend.session(model, batch, graph) as session:
+        with users("initialize", "refine"), backend.session(model, batch, graph) as session:
             try:
                 final = refine(session, plan)
             except Strayed:
@@ -130,12 +132,36 @@ class _Run:
         if self.correction is None:
             return self.first
         plan = _centred(self.first, self.correction.means())
-        plan = plan.scaled(self.correction.factors, self.correction.because)
+        plan = _left(plan.scaled(self.correction.factors, self.correction.because), self.correction.refused)
         plan = replace(plan, notes=(*plan.notes, *doubt_notes(self.correction.doubts)))
         if not self.ended:
             return plan
         note = f"The measured correction ends before {self.ended}, where the run on the batch left the traced way."
         return replace(plan, notes=(*plan.notes, note))
+
+
+def _left(plan: Plan, refused: Mapping[str, tuple[float, str]]) -> Plan:
+    """The plan, which says of weights that would need a factor beyond the limit that they are left as they are."""
+    if not refused:
+        return plan
+    asked = [f"{name} (x {factor:.3g})" for name, (factor, _) in refused.items()]
+    some = ", ".join(asked[:FEW]) + (f" and {len(asked) - FEW} more" if len(asked) > FEW else "")
+    first, (_, what) = next(iter(refused.items()))
+    note = (
+        f"Not corrected, because a factor beyond {LIMIT:g} or below 1/{LIMIT:g} is a sign of something else: {some}. "
+        f"{first}: {what}. What stands first is the cause, or the input before it."
+    )
+    entries = (
+        replace(
+            entry,
+            reason=f"{entry.reason}; {refused[entry.name][1]}: x {refused[entry.name][0]:.4g} would be too much, so "
+            "that it is left at the rule's value",
+        )
+        if entry.name in refused
+        else entry
+        for entry in plan.entries
+    )
+    return replace(plan, entries=tuple(entries), notes=(*plan.notes, note))
 
 
 def _centred(plan: Plan, means: Mapping[str, tuple[float, ...]]) -> Plan:

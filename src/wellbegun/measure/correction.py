@@ -7,14 +7,15 @@ size is judged is kept from the observer behind this one until it is judged, and
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Observer, Scale, Session, Shift
-from wellbegun.graph import WEIGHTED, Analysis, Branch, Operation, roles_of, way
+from wellbegun.graph import WEIGHTED, Analysis, Branch, Operation, is_multiplied, roles_of, way
 from wellbegun.graph.inference import doubt, inferred
 from wellbegun.laws import Constant, Copied, Dependent, RowSums
 from wellbegun.measure.logits import Delay, Pair, Step, pairs_of
@@ -26,16 +27,18 @@ SAMPLES = 8  # least entries a measured mean is taken of
 SHARE = 0.02  # least share of a readout's output that must differ between samples for its mean to be cancelled
 GROW = 3.0  # most that a readout is enlarged because what its samples have in common was cancelled, or logits are
 LOGITS = 2.0  # logits of an attention are left alone if their std is off 1 by less than this factor
-LARGEST = 1e4  # factors beyond it, or below its inverse, are a sign of something else, and are not applied
+LIMIT = 4.0  # factors beyond it in all, or below its inverse, are a sign of something else: told, and not applied
 
 
 @dataclass
 class Sum:
-    """A branch with a target, judged at its sum."""
+    """A branch with a target, judged at its sum; before what multiplies it on the way there, which is a design."""
 
     branch: Branch
     delay: Delay
+    multiplied: bool
     names: list[str] = field(default_factory=list)
+    sizes: dict[int, float] = field(default_factory=dict)  # of what its ends give, where it is multiplied
 
 
 class Correction:
@@ -47,6 +50,7 @@ class Correction:
         self.doubts: dict[str, str] = {}  # what could not be told, and why
         self.factors: dict[str, float] = {}
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
+        self.refused: dict[str, tuple[float, str]] = {}  # weight -> the factor that was not applied, and what for
         self.centred: dict[str, tuple[str, Array]] = {}  # weight -> its bias, and the mean it cancels
         self.entries = {entry.name: entry for entry in plan.entries}
         self.followers: dict[str, list[str]] = {}  # weight -> biases whose law follows from its own
@@ -54,6 +58,7 @@ class Correction:
             if isinstance(entry.law, Dependent) and entry.action == "fill":
                 self.followers.setdefault(entry.law.stream, []).append(entry.name)
         self.sums = self._sums()
+        self.ends = {end: total for total in self.sums.values() if total.multiplied for end in total.branch.ends}
         copied = any(isinstance(entry.law, Copied) for entry in plan.entries)  # they may have run before they change
         self.in_place = not copied and self._reachable(session) and all(total.delay.way for total in self.sums.values())
         self.delays: dict[int, Delay] = {}  # by the operations that are delayed
@@ -77,7 +82,7 @@ class Correction:
             if not entry.relative or branch is None:
                 continue
             if branch.add not in sums:
-                sums[branch.add] = Sum(branch, Delay(self._way(branch)))
+                sums[branch.add] = Sum(branch, Delay(self._way(branch)), is_multiplied(self.graph, branch))
             sums[branch.add].names.append(name)
         return sums
 
@@ -120,8 +125,10 @@ class Correction:
             yield from self._show(Step(operation, tuple(inputs), tuple(outputs)))
 
     def _seen(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> Iterator[Effect]:
+        if operation.index in self.ends:
+            self.ends[operation.index].sizes[operation.index] = rms(outputs[0])
         if operation.kind in WEIGHTED:
-            yield from self._weight(operation, outputs[0])
+            yield from self._weight(operation, inputs, outputs[0])
         elif operation.index in self.sums:
             if len(inputs) == 2:
                 yield from self._sum(operation, inputs, outputs[0])
@@ -144,6 +151,15 @@ class Correction:
             yield from self._show(step)
         delay.steps.clear()
 
+    def _bounded(self, names: Sequence[str], factor: float, what: Callable[[], str]) -> float:
+        """A factor of weights; 1, and said, where with what they have already it would be beyond the limit."""
+        beyond = {name: factor * self.factors.get(name, 1.0) for name in names}
+        if all(1 / LIMIT <= total <= LIMIT for total in beyond.values()):
+            return factor
+        told = what()
+        self.refused.update({name: (total, told) for name, total in beyond.items()})
+        return 1.0
+
     def _multiply(self, names: Sequence[str], factor: float) -> tuple[str, ...]:
         """Remember a factor of weights; what is to be multiplied now: they, and the biases that follow from them."""
         for name in names:
@@ -151,7 +167,7 @@ class Correction:
         return tuple(each for name in names for each in (name, *self.followers.get(name, ()))) if self.in_place else ()
 
     # ------------------------------------------------------------------ weights with a target of their own
-    def _weight(self, operation: Operation, output: Handle) -> Iterator[Effect]:
+    def _weight(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> Iterator[Effect]:
         names = [use.parameter for use in operation.uses if use.slot == "weight"]
         name = next((name for name in names if name in self.targets), None)  # of a computed weight, the one that leads
         entry = self.targets.get(name) if name is not None else None
@@ -168,7 +184,8 @@ class Correction:
             if entry.role == "readout" and len(self.graph.uses_of(name)) == 1 and bias is None:
                 yield from self._centre(name, operation, output, axis)
                 size = max(rms(output), min(size, entry.target) / GROW)
-            parameters = self._multiply([name], _factor(entry.target, size))
+            factor = self._bounded([name], _factor(entry.target, size), partial(_sized, size, entry.target, inputs))
+            parameters = self._multiply([name], factor)
         factor = self.factors[name]
         if name in self.centred and self.in_place:
             yield Shift(factor * self.centred[name][1], bias=self.centred[name][0])
@@ -227,7 +244,10 @@ class Correction:
             added, stream = (output.minus(stream), stream) if position == 0 else (added, output.minus(added))
         target = self.targets[total.names[0]].target
         assert target is not None
-        factor = _factor(target * rms(stream) * math.sqrt(len(total.branch.ends)), rms(added))
+        size = math.hypot(*total.sizes.values()) if total.multiplied else rms(added)
+        wanted = target * rms(stream) * math.sqrt(len(total.branch.ends))
+        told = f"its branch gives RMS {size:.2g}, where {wanted:.2g} is its share of the stream"
+        factor = self._bounded(total.names, _factor(wanted, size), lambda: told)
         parameters = self._multiply(total.names, factor)
         if factor != 1.0:
             yield Scale(factor, parameters, total.delay.values, summand=(added, output))
@@ -236,20 +256,25 @@ class Correction:
         """Logits of unit order: queries and keys share the factor, where both are free."""
         size, free = pair.spread(), [name for name in pair.names if name in self.targets]
         if size is not None and math.isfinite(size) and size > 0 and not 1 / LOGITS <= size <= LOGITS:
-            factor = _factor(1.0, max(size, 1 / GROW)) ** (1 / len(free))
+            wanted = _factor(1.0, max(size, 1 / GROW)) ** (1 / len(free))
+            told = f"logits have std {size:.2g} at {pair.place}"
+            factor = self._bounded(free, wanted, lambda: told)
             for name, delay in zip(pair.names, (pair.query, pair.key), strict=True):
-                if name in free:
+                if name in free and factor != 1.0:
                     yield Scale(factor, self._multiply([name], factor), delay.values)
                     self.because[name] = f"of which x {factor:.4g} for logits of std {size:.2g} at {pair.place}"
         yield from self._release(pair.query)
         yield from self._release(pair.key)
 
 
+def _sized(size: float, target: float, inputs: Sequence[Handle]) -> str:
+    given = f" from an input of RMS {rms(inputs[0]):.2g}" if inputs else ""
+    return f"gives RMS {size:.2g}{given}, where {target:.2g} is wanted"
+
+
 def _factor(target: float, measured: float) -> float:
-    """What to multiply with; 1 where it is near enough, or where the measurement says something else is wrong."""
+    """What to multiply with; 1 where it is near enough, or where there is nothing to measure."""
     if not (math.isfinite(measured) and measured > 0 and target > 0):
         return 1.0
     factor = target / measured
-    if abs(factor - 1) <= TOLERANCE or not 1 / LARGEST <= factor <= LARGEST:
-        return 1.0
-    return float(f"{factor:.8g}")
+    return 1.0 if abs(factor - 1) <= TOLERANCE else float(f"{factor:.8g}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, truth
+from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, truth, users
 from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
@@ -13,7 +13,7 @@ from wellbegun.planning.intent import INTENTS, Evidence, Samples
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import recipe_of
-from wellbegun.planning.reparametrized import share_of
+from wellbegun.planning.reparametrized import held, share_of
 from wellbegun.planning.rules import Overrides, overrides_of
 from wellbegun.planning.selection import Selection, select
 from wellbegun.planning.unsaid import Unsaid
@@ -127,7 +127,8 @@ def _choices(
     method: Method, graph: ModelGraph, roles: Mapping[str, Role], taken: frozenset[str]
 ) -> Mapping[str, Choice]:
     """What a method chooses, which may be one of the user's own."""
-    found: object = method.choose(graph, roles, taken)
+    with users(method.full_name, "choose"):
+        found: object = method.choose(graph, roles, taken)
     if not isinstance(found, Mapping):
         raise ArgumentTypeError(message(method.full_name, "what choose returns", _CHOICES, type(found).__name__))
     names = roles.keys() | graph.parameters.keys()
@@ -206,7 +207,9 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: str, picked: 
         return Entry(p.name, p.shape, p.dtype, "keep", role.role, layout, KEEP, None, "", picked.reason, **known)
     if p.dtype not in DTYPES:
         raise RuleError(f"has dtype {p.dtype}; wellbegun fills {', '.join(DTYPES)}. Exclude it.")
+    picked = picked if selection.rule is not None else held(role, picked)
     scheme = picked.scheme
+    assert isinstance(scheme, Scheme)
     if role.computed is not None and selection.rule is None:
         law, layout, scheme, reason, leads = share_of(role, picked, p.shape)
         picked = replace(picked, reason=reason, target=picked.target if leads else None)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
+from wellbegun._arguments import within_range
 from wellbegun._typing import Array
 from wellbegun.engine import fill
 from wellbegun.laws import Law
@@ -31,7 +32,7 @@ class Scheme:
             LayoutError: the layout does not fit the shape, or the scheme needs fans the tensor does not have.
         """
         resolved, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
-        return self._law(sizes, resolved)
+        return self._checked_law(sizes, resolved)
 
     def __call__(
         self,
@@ -49,7 +50,7 @@ class Scheme:
         Cost: one pass over the tensor; for orthogonal matrices O(rows columns min(rows, columns)).
         """
         resolved, sizes = resolve(layout, shape if isinstance(shape, Iterable) else (shape,), owner=self.spelling)
-        law, order = self._law(sizes, resolved), resolved.canonical
+        law, order = self._checked_law(sizes, resolved), resolved.canonical
         if list(order) == sorted(order):
             return fill(law, sizes, seed=seed, name=name, dtype=dtype, out=out)
         canonical = tuple(sizes[axis] for axis in order)
@@ -60,6 +61,10 @@ class Scheme:
             fill(law, sizes, seed=seed, name=name, dtype=dtype, out=out)  # raises the message about the shape
         drawn = fill(law, canonical, seed=seed, name=name, dtype=dtype)
         return drawn.transpose(back).copy()
+
+    def _checked_law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        with within_range(self.spelling, shape):
+            return self._law(shape, layout)
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         raise NotImplementedError  # pragma: no cover - every scheme defines it

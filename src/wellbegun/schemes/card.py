@@ -1,13 +1,15 @@
 """One decorated block for each scheme: the facts about it as data, from which everything else is derived."""
 
+import functools
 import inspect
 import math
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
+from wellbegun._arguments import within_range
 from wellbegun._typing import Array
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
@@ -70,8 +72,14 @@ def scheme(
         name = factory.__name__
         card = Card(name, (), *texts, example or f"{name}()", shape, sized, invariants)
         factory.__doc__ = _docstring(card, inspect.cleandoc(factory.__doc__ or ""))
-        vars(factory)["card"] = card
-        return factory
+
+        @functools.wraps(factory)
+        def made(*arguments: Any, **options: Any) -> Scheme:
+            with within_range(name, (*arguments, *options.values())):
+                return factory(*arguments, **options)
+
+        vars(made)["card"] = card
+        return cast(_F, made)
 
     return decorate
 

@@ -7,7 +7,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from wellbegun._arguments import choice, integer, message, real
+from wellbegun._arguments import choice, integer, message, real, shape_of
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
 from wellbegun.laws import DeltaOrthogonal, Dirac, Eye, Law, Mirrored, Orthogonal, Sections
 from wellbegun.laws.matrices import METHODS
@@ -256,7 +256,7 @@ def mirrored(scheme: Scheme, *, outputs: bool = True, inputs: Iterable[SupportsI
     """
     if not isinstance(scheme, Scheme):
         raise ArgumentTypeError(message("mirrored", "scheme", "a scheme", scheme))
-    blocks = tuple(integer("mirrored", "inputs", size, minimum=2) for size in inputs)
+    blocks = tuple(integer("mirrored", "inputs", size, minimum=2) for size in shape_of("mirrored", inputs, "inputs"))
     if not (outputs or blocks):
         raise ArgumentError(message("mirrored", "inputs", "given where outputs is False", blocks))
     options = [f"outputs={bool(outputs)}"] * (not outputs) + [f"inputs={blocks}"] * bool(blocks)

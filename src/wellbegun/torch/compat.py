@@ -6,8 +6,9 @@ anywhere else.
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -44,6 +45,7 @@ try:
     parametrize_cache: MutableMapping[Any, Any] = parametrize._cache
     _get_mode, _FAKE = torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE
     _is_transformed = torch._C._functorch.is_functorch_wrapped_tensor
+    beneath_functions = torch._C.DisableTorchFunction
     _set_version = torch._C._autograd._unsafe_set_version_counter
 except (ImportError, AttributeError) as error:
     raise MissingDependencyError(
@@ -52,11 +54,12 @@ except (ImportError, AttributeError) as error:
 
 __all__ = [
     "FAKE_LOGGER", "HOUSEHOLDER", "DataDependentOutputException", "DispatchMode", "DynamicOutputShapeException",
-    "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep", "beneath_modes",
-    "bump_version", "compiled", "compiler_loaded", "fake_mode", "fake_twin", "forget_twins", "gradient_hooks",
-    "held_by", "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of", "module_tables",
-    "no_dispatch", "parametrize_cache", "schema_of", "set_version", "shard_of", "spectral", "uncached_casts",
-    "unchecked_distributions", "version_of",
+    "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep",
+    "beneath_functions", "beneath_modes",
+    "bump_version", "compiled", "compiler_loaded", "drawing", "fake_mode", "fake_twin", "forget_twins",
+    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of",
+    "module_tables", "no_dispatch", "parametrize_cache", "schema_of", "set_version", "shard_of", "spectral",
+    "uncached_casts", "unchecked_distributions", "version_of",
 ]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
 beneath_modes = _disable_current_modes
@@ -119,6 +122,18 @@ def schema_of(operation: Any) -> Any:
     return operation._schema
 
 
+@cache
+def drawing(operation: Any) -> tuple[Any, bool]:
+    """An operation, or its twin that takes a generator, and whether it does."""
+    name = _DRAWN_FROM.get(operation._overloadname)
+    known = name in operation.overloadpacket.overloads()
+    twin = getattr(operation.overloadpacket, str(name)) if known else operation
+    return twin, any(argument.name == "generator" for argument in schema_of(twin).arguments)
+
+
+_DRAWN_FROM = {"default": "generator", "low": "low_generator", "low_dtype": "low_generator_dtype"}
+
+
 @contextmanager
 def uncached_casts() -> Iterator[None]:
     """Autocast keeps no casts of weights, fake ones or some of values that change; those it had are made again."""
@@ -137,21 +152,9 @@ def metadata_of(edge: Any) -> Any:
     return edge.node._input_metadata[edge.output_nr]
 
 
-@contextmanager
-def gradient_hooks(tensors: Mapping[str, torch.nn.Parameter], hook: Callable[[str], Any]) -> Iterator[None]:
-    """A hook for the gradient of each tensor; not even an empty table of hooks is left."""
-    before = {name: tensor._backward_hooks for name, tensor in tensors.items()}
-    handles: list[Any] = []
-    try:
-        for name, tensor in tensors.items():
-            handles.append(tensor.register_hook(hook(name)))  # type: ignore[no-untyped-call]
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for name, hooks in before.items():
-            if hooks is None:
-                tensors[name]._backward_hooks = None
+def has_hooks(tensor: torch.Tensor) -> bool:
+    """Whether somebody is to be called with the gradient of a parameter, and may change it."""
+    return bool(tensor._backward_hooks)
 
 
 # ---------------------------------------------------------------------- modules
@@ -164,9 +167,12 @@ def module_tables(module: torch.nn.Module, which: str) -> MutableMapping[Any, An
 _HOLD = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 
+_WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel)
+
+
 def held_by(module: torch.nn.Module) -> str:
     """The name under which a wrapper holds the module that it wraps; "" for all others."""
-    if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+    if isinstance(module, _WRAPPERS):
         return "module"
     held = module_tables(module, "modules")
     return next((name for name in held if name in _HOLD), "") if len(held) == 1 else ""

@@ -7,7 +7,7 @@ from wellbegun.backend import CrossEntropy, SquaredError, no_scalar
 
 def scalar(owner: str, value: object, arguments: str) -> torch.Tensor:
     """What a loss of the user's gave, if it is a scalar; `arguments`: what it is a function of."""
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and value.is_floating_point():
         return value
     raise no_scalar(owner, value, arguments, "tensor")
 

@@ -1,27 +1,39 @@
 """Whatever a forward pass changes about a model comes back."""
 
+import inspect
 import random
-from collections import OrderedDict
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.parameter import Parameter, is_lazy
+from torch.overrides import TorchFunctionMode
 
 from wellbegun.backend import host_randomness
+from wellbegun.engine.regions import overlaps
 from wellbegun.torch.compat import (
+    DispatchMode,
+    beneath_functions,
     beneath_modes,
     compiler_loaded,
+    drawing,
     memory_of,
+    module_tables,
     parametrize_cache,
     set_version,
     version_of,
 )
 from wellbegun.torch.trace.tensors import storage_of
 
-_CONTAINERS = frozenset({dict, list, set, OrderedDict})
+_CONTAINERS = frozenset({dict, list, set, OrderedDict, deque, np.ndarray})
+
+
+_turn = threading.RLock()
+"""Passes of several threads of ours come one after the other: a model may be that of two, generators are."""
 
 
 @contextmanager
@@ -31,49 +43,83 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     Attributes come back by identity, and dicts, lists and sets among them with what they held. Compiled code runs
     uncompiled meanwhile.
     """
+    with _turn, _same_draws(model), _uncompiled(), _put_back_after(model):
+        yield
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Where the compiler has not been loaded (a second), nothing is compiled."""
+    return torch.compiler.set_stance("force_eager") if compiler_loaded() else nullcontext()
+
+
+@contextmanager
+def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
     held = [(found, found.copy()) for _, saved in attributes for found in saved.values() if type(found) in _CONTAINERS]
     everything = [value for table, _ in [*attributes, *held] for value in _values(table)]
     generators = [(found, found.get_state()) for found in everything if isinstance(found, torch.Generator)]
-    tensors = _tensors(model)
     values = [_Kept(tensor) for tensor in _written_into(everything)]
-    backups = _Backups(model)
-    _active.append(backups)
-    cache = dict(parametrize_cache)
-    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
-    # Where the compiler has not been loaded (a second), nothing is compiled.
-    uncompiled = torch.compiler.set_stance("force_eager") if compiler_loaded() else nullcontext()
-    with host_randomness(), torch.random.fork_rng(devices=devices), uncompiled:
-        parametrize_cache.clear()
-        _restart(devices)
-        try:
+    backups, cache = _Backups(model), dict(parametrize_cache)
+    _thread.passes.append(backups)
+    parametrize_cache.clear()
+    try:
+        yield
+    finally:
+        _put_back(parametrize_cache, cache)
+        for table, kept in [*attributes, *held]:
+            _put_back(table, kept)
+        _thread.passes.remove(backups)
+        with torch.no_grad():
+            backups.restore()
+            for kept_value in values:
+                kept_value.restore()
+        for generator, state in generators:
+            generator.set_state(state)
+
+
+@contextmanager
+def _same_draws(model: torch.nn.Module) -> Iterator[None]:
+    """The same random numbers in each pass: what is measured depends on the model, the batch and the seed alone.
+
+    Beside other threads, which draw from the generators of the process, those are left alone: torch's operations get
+    one of the pass's own, which gives the same numbers.
+    """
+    if threading.active_count() > 1:
+        with _OwnGenerators():
             yield
-        finally:
-            _put_back(parametrize_cache, cache)
-            for table, kept in [*attributes, *held]:
-                _put_back(table, kept)
-            _active.remove(backups)
-            with torch.no_grad():
-                backups.restore()
-                for tensor, alias, gradient, trained in tensors:
-                    _restore(tensor, alias, gradient, trained)
-                for kept_value in values:
-                    kept_value.restore()
-            for generator, state in generators:
-                generator.set_state(state)
+        return
+    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    with host_randomness(), torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(0)
+        yield
 
 
-def _restart(devices: list[int]) -> None:
-    """The same random states in each pass: what is measured depends on the model, the batch and the seed alone."""
-    torch.default_generator.manual_seed(0)
-    random.seed(0)
-    np.random.seed(0)
-    for device in devices:
-        torch.cuda.default_generators[device].manual_seed(0)
+class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]
+    """Operations of this thread that draw from a generator of the process draw from one of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[torch.device, torch.Generator] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        func, draws = drawing(func)
+        if draws and kwargs.get("generator") is None:
+            given = next((tensor.device for tensor in args if isinstance(tensor, torch.Tensor)), torch.device("cpu"))
+            device = torch.device(kwargs.get("device") or given)
+            if device.type != "meta":
+                if device not in self._made:
+                    self._made[device] = torch.Generator(device).manual_seed(0)
+                kwargs["generator"] = self._made[device]
+        return func(*args, **kwargs)
 
 
 def _values(table: Any) -> Iterable[Any]:
-    return table.values() if isinstance(table, dict) else table
+    return () if isinstance(table, np.ndarray) else table.values() if isinstance(table, dict) else table
 
 
 def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
@@ -83,20 +129,28 @@ def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
     return [tensor for tensor in found.values() if type(tensor) is torch.Tensor or not hasattr(tensor, "fake_mode")]
 
 
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """All memory that a tensor lies in."""
+    return tensor.new_empty(0).set_(tensor.untyped_storage())
+
+
 class _Kept:
     """A tensor that is put back: its values, the memory it lies in, and its version, by which autograd tells whether
     what a graph has kept of it was written into since."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self.tensor, self.alias = tensor, tensor.detach()
-        self.values = self.alias.clone()
+        shared = tensor.layout == torch.strided and overlaps(tensor.shape, tensor.stride())
+        self.place = _flat(self.alias) if shared else None  # entries that share memory cannot be written one by one
+        self.values = (self.alias if self.place is None else self.place).clone()
         self.version = None if tensor.is_inference() else version_of(tensor)
 
     def restore(self) -> None:
         tensor, alias = self.tensor, self.alias
         if tensor.layout == torch.strided and (memory_of(tensor), tensor.shape) != (memory_of(alias), alias.shape):
             tensor.data = alias
-        tensor.data.copy_(self.values)  # beneath a recorder, not every write is counted
+        place = tensor.data if self.place is None else self.place
+        place.copy_(self.values)  # beneath a recorder, not every write is counted
         if self.version is not None:
             set_version(tensor, self.version)
 
@@ -104,47 +158,110 @@ class _Kept:
 @contextmanager
 def undone(model: torch.nn.Module) -> Iterator[None]:
     """As in `wellbegun.backend.Backend`: costs one copy of what a fill may write to, until it is done."""
-    held = {storage_of(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
-    kept = [_Kept(_here(tensor)) for tensor in held.values() if not (tensor.is_meta or is_lazy(tensor))]
-    try:
-        yield
-    except BaseException:  # of any kind, an interrupt too
-        with torch.no_grad():
-            for each in kept:
-                each.restore()
-        raise
+    with _turn:
+        held = {storage_of(t): t for t in [*model.parameters(), *model.buffers()] if not (is_lazy(t) or t.is_meta)}
+        kept: list[_Kept | _Lazy] = [_Kept(_here(tensor)) for tensor in held.values()]
+        kept += [_Lazy(module) for module in model.modules() if waiting(module)]
+        try:
+            yield
+        except BaseException:  # of any kind, an interrupt too
+            with torch.no_grad():
+                for each in kept:
+                    each.restore()
+            raise
+
+
+def waiting(module: torch.nn.Module) -> list[torch.Tensor]:
+    """A module's own parameters and buffers that have no shape yet."""
+    own = (value for table in ("parameters", "buffers") for value in module_tables(module, table).values())
+    return [tensor for tensor in own if tensor is not None and is_lazy(tensor)]
+
+
+class _Lazy:
+    """A lazy module and how it was, to make it lazy again: with its sizes, and hooks that wait for a first batch."""
+
+    def __init__(self, module: Any) -> None:
+        self.module, self.kind, self.attributes = module, type(module), dict(vars(module))
+        self.held = [(found, found.copy()) for found in self.attributes.values() if type(found) in _CONTAINERS]
+        self.tensors = [(tensor, type(tensor), tensor.device, tensor.dtype) for tensor in waiting(module)]
+
+    def restore(self) -> None:
+        self.module.__class__ = self.kind
+        for table, kept in [(vars(self.module), self.attributes), *self.held]:
+            _put_back(table, kept)
+        for tensor, kind, device, dtype in self.tensors:
+            if type(tensor) is not kind:
+                tensor.data = torch.empty(0, device=device, dtype=dtype)
+                tensor.__class__ = kind
 
 
 class _Backups:
-    """Copies of what a forward pass writes into parameters and gradients, made before the first write."""
+    """Parameters and gradients as they were, taken before the first time that this thread changes one.
+
+    What is not changed here is not looked at either: another thread may be in the middle of using it.
+    """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        parameters = [tensor for tensor in model.parameters() if not is_lazy(tensor)]
-        tensors = [given for tensor in parameters for given in (tensor, tensor.grad) if given is not None]
-        self._guarded = {storage_of(tensor): tensor.detach() for tensor in tensors if not tensor.is_meta}
+        self._parameters = [tensor for tensor in model.parameters() if not is_lazy(tensor)]
+        self._guarded = {storage_of(tensor): tensor.detach() for tensor in self._parameters if not tensor.is_meta}
         self._saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._attributes: list[tuple[torch.Tensor, torch.Tensor, Any, bool]] | None = None
 
     def save(self, tensor: torch.Tensor) -> None:
+        """Before a write into its memory."""
         key = storage_of(tensor)
         if key in self._guarded and key not in self._saved:
-            whole = self._guarded[key]
-            flat = whole.new_empty(0).set_(whole.untyped_storage())
+            flat = _flat(self._guarded[key])
             self._saved[key] = flat, flat.clone()
+
+    def save_attributes(self) -> None:
+        """Before gradients, flags or memory are asked for or set."""
+        if self._attributes is None:
+            self._attributes = [(each, each.detach(), each.grad, each.requires_grad) for each in self._parameters]
+            gradients = (gradient for _, _, gradient, _ in self._attributes if gradient is not None)
+            self._guarded |= {storage_of(each): each.detach() for each in gradients if not each.is_meta}
 
     def restore(self) -> None:
         for flat, value in self._saved.values():
             flat.copy_(value)
+        for tensor, alias, gradient, trained in self._attributes or ():
+            _restore(tensor, alias, gradient, trained)
 
 
-_active: list[_Backups] = []
+class _Thread(threading.local):
+    """The passes that a thread is in, innermost last."""
+
+    def __init__(self) -> None:
+        self.passes: list[_Backups] = []
+
+
+_thread = _Thread()
+_CHANGES = frozenset({"__set__", "__delete__", "backward", "requires_grad_", "set_", "resize_", "resize_as_"})
+_GRADIENT: Any = inspect.getattr_static(torch.Tensor, "grad")
+
+
+def notice(func: Any) -> None:
+    """Called before a function of torch's is, of which some change what a parameter is."""
+    if getattr(func, "__name__", "") in _CHANGES or func == _GRADIENT.__get__:
+        with beneath_modes(), beneath_functions():
+            for backups in _thread.passes:
+                backups.save_attributes()
+
+
+class noticed(TorchFunctionMode):  # noqa: N801 - a context manager
+    """Around code of the user's that no recorder sees."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        notice(func)
+        return func(*args, **(kwargs or {}))
 
 
 def about_to_write(tensors: Iterable[torch.Tensor]) -> None:
     """Called before an operation writes in place: parameters are copied first, so that `preserved` can restore them."""
-    if _active:
+    if _thread.passes:
         with beneath_modes(), torch.no_grad():
             for tensor in tensors:
-                for backups in _active:
+                for backups in _thread.passes:
                     backups.save(tensor)
 
 
@@ -157,6 +274,12 @@ def _put_back(table: Any, kept: Any) -> None:
     """Only what differs is touched: another thread may be reading."""
     if isinstance(table, list):
         table[:] = kept
+    elif isinstance(table, np.ndarray):
+        if table.flags.writeable:
+            table[...] = kept
+    elif isinstance(table, deque):
+        table.clear()
+        table.extend(kept)
     elif isinstance(table, set):
         table.intersection_update(kept)
         table.update(kept)
@@ -165,12 +288,6 @@ def _put_back(table: Any, kept: Any) -> None:
             del table[key]
         if any(key not in table or table[key] is not value for key, value in kept.items()):
             table.update(kept)
-
-
-def _tensors(model: torch.nn.Module) -> list[tuple[torch.Tensor, torch.Tensor, Any, bool]]:
-    """Parameters with an alias of their memory, their gradient and whether they are trained."""
-    parameters = (tensor for tensor in model.parameters() if not is_lazy(tensor))
-    return [(tensor, tensor.detach(), tensor.grad, tensor.requires_grad) for tensor in parameters]
 
 
 def _restore(tensor: torch.Tensor, alias: torch.Tensor, gradient: Any, trained: bool) -> None:

@@ -2,24 +2,26 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from wellbegun import backend
+from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
-from wellbegun.errors import ArgumentError
+from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.inputs import Call
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
+from wellbegun.torch.leaves import Leaves
 from wellbegun.torch.losses import gradient_of, scalar
 from wellbegun.torch.names import canonical, parameters
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
-from wellbegun.torch.sandbox import preserved
+from wellbegun.torch.sandbox import noticed, preserved
 from wellbegun.torch.shards import gathered
 from wellbegun.torch.trace.dispatch import Observer
 from wellbegun.torch.trace.recording import check_model, record
@@ -233,7 +235,8 @@ class TorchSession:
     # ------------------------------------------------------------------ backward
     def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
         if not isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
-            value = scalar("check", loss(self._result), "the output")
+            with noticed():
+                value = scalar("check", loss(self._result), "the output")
             self._judged = value, None
             return backend.Judged(float(value.detach()), None)
         output = self._main
@@ -251,15 +254,20 @@ class TorchSession:
         again: bool = False,
     ) -> None:
         end, sent = self._start(start, signal)
-        if until is not None:
-            ways: Any = {"grad_outputs": [sent], "allow_unused": True, "retain_graph": again}
-            found = torch.autograd.grad([end], [self._edges[until]], **ways)[0]
-            if found is not None:
-                receive(until, TensorHandle(found))
-        elif self._trained and getattr(end, "requires_grad", True):
-            with self._received(receive):
-                parameters = list(self._trained.values())
-                torch.autograd.grad([end], parameters, [sent], retain_graph=again, allow_unused=True)
+        ways: Any = {"grad_outputs": [sent], "allow_unused": True, "retain_graph": again}
+        try:
+            if until is not None:
+                found = torch.autograd.grad([end], [self._edges[until]], **ways)[0]
+                if found is not None:
+                    receive(until, TensorHandle(found))
+            elif self._trained and getattr(end, "requires_grad", True):
+                with noticed(), self._received(end, receive) as leaves:
+                    leaves.rest(torch.autograd.grad([end], list(self._trained.values()), **ways))
+        except RuntimeError as error:
+            if isinstance(error, WellbegunError):
+                raise
+            hint = "Where another thread trains the model meanwhile, check a copy of it."
+            raise TraceError(f"check: the backward pass failed: {told(error)} {hint}") from error
 
     def _start(self, start: backend.Start, signal: backend.Signal | None) -> tuple[Any, torch.Tensor | None]:
         """Where the pass back begins, and what is sent."""
@@ -273,14 +281,15 @@ class TorchSession:
         return edge, _spread(signal, compat.metadata_of(edge))
 
     @contextmanager
-    def _received(self, receive: backend.Receive) -> Iterator[None]:
+    def _received(self, end: Any, receive: backend.Receive) -> Iterator["Leaves"]:
         """Each gradient is handed on when it arrives; of a parameter, its memory is free afterwards."""
         handles: list[Any] = []
+        leaves = Leaves(self._trained, receive)
         try:
             for index, edge in [*self._edges.items(), *self._beside]:
                 handles.append(edge.node.register_prehook(_arriving(receive, index, edge.output_nr)))
-            with compat.gradient_hooks(self._trained, partial(_taking, receive)):
-                yield
+            handles += leaves.hooked(getattr(end, "node", None) or end.grad_fn)
+            yield leaves
         finally:
             for handle in handles:
                 handle.remove()
@@ -303,16 +312,3 @@ def _arriving(receive: backend.Receive, index: int, position: int) -> Callable[[
             receive(index, TensorHandle(gradient))
 
     return arrive
-
-
-def _taking(receive: backend.Receive, name: str) -> Callable[[torch.Tensor | None], torch.Tensor | None]:
-    def take(gradient: torch.Tensor | None) -> torch.Tensor | None:
-        if gradient is None:  # from a backward function of the user's
-            return None
-        sparse = gradient.layout != torch.strided  # of a table, where the user asked for it
-        receive(name, TensorHandle(gradient.to_dense() if sparse else gradient))
-        if sparse:
-            return None
-        return gradient.new_zeros(()).expand(gradient.shape)  # goes on in its place, and its memory is free
-
-    return take

@@ -7,6 +7,7 @@ import torch
 from wellbegun._arguments import DTYPES
 from wellbegun._typing import Array
 from wellbegun.engine import Job
+from wellbegun.engine.regions import overlaps
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target, draw_region
@@ -27,9 +28,7 @@ def targets(model: torch.nn.Module) -> dict[str, Target]:
     for name, tensor in visible(model, values=False).items():
         if tensor.is_meta:
             remedy = "Give the model memory first: model.to_empty(device='cpu')."
-            raise ArgumentError(
-                f"initialize: parameter {name!r} is on the meta device, which holds no values. {remedy}"
-            )
+            raise ArgumentError(f"fill: parameter {name!r} is on the meta device, which holds no values. {remedy}")
         if name in computed:
             sink = _Parametrized(computed[name])
             found[name] = Target(tuple(tensor.shape), _dtype(tensor), sink, close=sink.close)
@@ -46,21 +45,15 @@ def target_of(tensor: torch.Tensor, name: str) -> Target:
     except TraceError as error:
         return Target(shape, dtype, None, problem=error)
     if local.layout != torch.strided:
-        text = f"initialize: parameter {name!r} has layout {local.layout}; only strided ones can be filled."
+        text = f"fill: parameter {name!r} has layout {local.layout}; only strided ones can be filled."
         return Target(shape, dtype, None, problem=TraceError(text))
-    if _shares(local):
-        text = f"initialize: entries of parameter {name!r} share memory, so they cannot hold values of their own."
+    if overlaps(local.shape, local.stride()):
+        text = f"fill: entries of parameter {name!r} share memory, so they cannot hold values of their own."
         return Target(shape, dtype, None, problem=TraceError(f"{text} Give it memory (.clone()) or exclude it."))
     if dtype not in DTYPES:
         return Target(shape, dtype, None)
     memory: Array | Sink = array_of(local) if local.device.type == "cpu" else DeviceMemory(local)
     return Target(shape, dtype, memory, region, close=partial(_changed, local))
-
-
-def _shares(tensor: torch.Tensor) -> bool:
-    """Whether entries lie in the same memory, as those of an expanded tensor do."""
-    extent = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) + 1
-    return tensor.numel() > extent
 
 
 def _dtype(tensor: torch.Tensor) -> str:

@@ -17,6 +17,7 @@ from wellbegun.graph.provenance import Signal
 from wellbegun.torch.compat import compiled, is_transformed
 from wellbegun.torch.names import canonical
 from wellbegun.torch.parametrize import Computed, computed_of
+from wellbegun.torch.sandbox import notice
 from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.dispatch import Recorder
 from wellbegun.torch.trace.tensors import tensors_in
@@ -36,6 +37,7 @@ class Layers(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, recorder = kwargs or {}, self.recorder
         name = getattr(func, "__name__", "")
+        notice(func)
         if recorder.paused:
             return func(*args, **kwargs)
         if name == "glu":

@@ -10,7 +10,7 @@ import torch
 from wellbegun.graph import facts
 from wellbegun.graph.function import Function, Number, Root, Scalar, call
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.model import Entries, Slot
+from wellbegun.graph.model import Entries, Reduction, Slot
 from wellbegun.torch.compat import FakeTensor, beneath_modes
 from wellbegun.torch.trace import aten
 from wellbegun.torch.trace.functions import Arguments, arguments_of, array_tree, asked, tree_of
@@ -140,7 +140,11 @@ def _gather(name: str, args: Any) -> facts.Gather:
     if name in aten.LOOKUPS:
         padding = aten.LOOKUPS[name]
         row = args[padding] if len(args) > padding else -1
-        return facts.Gather((0,), args[1].ndim if name == "embedding" else None, layer=True, padding=int(row))
+        if name == "embedding":
+            return facts.Gather((0,), args[1].ndim, layer=True, padding=int(row))
+        how: Reduction = ("sum", "mean", "extremum")[args[4] if len(args) > 4 else 0]
+        width = -(-args[1].numel() // max(args[2].numel(), 1))
+        return facts.Gather((0,), layer=True, padding=int(row), reduction=how, width=width)
     if name == "index_select":
         return facts.Gather((args[1] % max(args[0].ndim, 1),), args[2].ndim)
     along = tuple(axis for axis, index in enumerate(args[1]) if index is not None)

@@ -19,7 +19,7 @@ from wellbegun.planning.recipes.base import (
 from wellbegun.schemes import normal, orthogonal, zeros
 
 _GPT2 = "Radford et al. 2019; measured for this recipe"
-_MEASURED = "measured for this recipe on digits by rows and on text"
+_MEASURED = "measured for this recipe"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 _INPUT_GAIN = {"lstm": 2.0, "gru": 1.4, "rnn_tanh": 1.0, "rnn_relu": 1.0}
 
@@ -41,6 +41,13 @@ def _embedding(role: Role) -> Choice:
         size = readout_rms(role) if role.layout else 0.5
         reason = f"table that is also the readout: std {size:.2g}/sqrt({width}) keeps the first loss near chance"
         return Choice(normal(std=size * width**-0.5), reason, _GPT2)
+    if role.bag.rows > 1:
+        what, rows = "averaged" if role.bag.averaged else "added", role.bag.rows
+        reason = f"rows are {what}, {rows} at a time: entries of 1/sqrt({rows}) learn faster than unit ones"
+        return Choice(normal(std=float(f"{role.bag.rows**-0.5:.8g}")), reason, _MEASURED)
+    if abs(role.unit - 1) > 1e-6:
+        reason = f"lookup table in front of the constant {1 / role.unit:.4g}: both together give unit entries"
+        return Choice(normal(std=float(f"{role.unit:.8g}")), reason, _GPT2)
     return Choice(normal(std=1.0), "lookup table: one term per output, so entries of unit variance", _GPT2)
 
 
@@ -54,6 +61,8 @@ def _positional(role: Role) -> Choice:
 
 
 def _token(role: Role) -> Choice:
+    if role.alone:
+        return Choice(normal(std=1.0), "a signal of its own, like the queries of an attention: unit entries", _GPT2)
     return Choice(normal(std=0.02), "stands among the entries of a signal, like a class token: small", _GPT2)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Role
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT
 from wellbegun.planning.method import KEEP, Choice
@@ -14,6 +14,7 @@ from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, v
 from wellbegun.schemes.dependent import row_sums
 
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
+_STATES = {"lstm": 0.02, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states that this recipe starts with
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
 _DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232; Saxe et al. 2014, arXiv:1312.6120"
 _RESIDUAL = "Radford et al. 2019; De, Smith 2020, arXiv:2002.10444"
@@ -25,6 +26,7 @@ _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[str, Choice]:
     """Choices for every weight of a product or convolution, and for biases that follow from them."""
     points = Points()
+    taken |= {name for name, parameter in graph.parameters.items() if parameter.bound}  # they hold no pairs
     series = series_of(graph, roles, taken, points)
     feeders = {reader: found for found in series.values() for reader in found.layer.readers}
     streams = streams_of(graph, roles, taken)
@@ -132,12 +134,16 @@ def _plain_reason(role: Role) -> str:
 def incoming(graph: Analysis, operation: Operation, points: Points) -> float:
     """E x^2 of the input of an operation, if every weight before it gives unit RMS."""
     producer = _behind(graph, operation.inputs[0]) if operation.inputs else None
+    if producer is not None and producer.kind == "lookup" and (bag := bag_of(graph, producer)).averaged:
+        return float(bag.rows) ** -2
     if producer is None or producer.kind != "gate":
         return _second(producer, points)
     return math.prod(_second(_behind(graph, value), points) for value in producer.inputs)
 
 
 def _second(step: Operation | None, points: Points) -> float:
+    if step is not None and step.kind == "recurrent":
+        return _STATES.get(step.mode, 1.0)
     return 1.0 if step is None or step.function is None else points.second(step.function)
 
 
