@@ -192,7 +192,8 @@ def test_a_failing_loss_leaves_the_model_as_it_was(name: str) -> None:
     found = [parameter.detach().clone() for parameter in model.parameters()]
     with pytest.raises(TraceError, match="the loss failed on the model.s output: .no label"):
         wb.initialize(model, 5 * X, seed=0, loss=fail)
-    assert all(torch.equal(one, two) for one, two in zip(found, model.parameters(), strict=True))
+    same = zip(found, model.parameters(), strict=True)
+    assert all(torch.equal(one.nan_to_num(), two.nan_to_num()) for one, two in same)  # some of them hold raw memory
     wb.initialize(model, 5 * X, seed=0)
     assert not all(torch.equal(one, two) for one, two in zip(found, model.parameters(), strict=True))
 

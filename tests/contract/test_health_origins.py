@@ -156,3 +156,55 @@ def test_jax_is_traced_too() -> None:
         first = wb.check(Net(function), X.numpy()).findings[0]
         assert first.code == "W401"
         assert operation in first.place
+
+
+# ---------------------------------------------------------------------- codebooks, other arrays, step sizes
+class Coded(nn.Module):
+    """The nearest row of a codebook, straight through."""
+
+    def __init__(self, far: float, cosine: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encode, self.decode, self.cosine = nn.Linear(16, 8), nn.Linear(8, 4), cosine
+        self.codes = nn.Parameter(torch.randn(32, 8) + far * torch.arange(32)[:, None])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.encode(x)
+        nearest = (h @ self.codes.T).argmax(-1) if self.cosine else torch.cdist(h, self.codes).argmin(-1)
+        code = nn.functional.embedding(nearest, self.codes) if self.cosine else self.codes[nearest]
+        return self.decode(h + (code - h).detach() + 0.1 * code)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_a_codebook_of_one_row_is_found(cosine: bool) -> None:
+    assert "W703" not in wb.check(Coded(0.0, cosine), X).codes
+    model = Coded(30.0 * (not cosine))
+    found = [f for f in wb.check(model, X).findings if f.code == "W703"]
+    assert bool(found) == (not cosine)
+    if found:
+        assert found[0].parameter == "codes"
+        assert "draw the rows near" in found[0].remedy or "only=['codes']" in found[0].remedy
+
+
+def test_what_leaves_for_other_arrays_is_cut_off() -> None:
+    class Left(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(16, 16), nn.Linear(16, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(torch.from_numpy(self.a(x).detach().numpy() * 2))
+
+    health = wb.check(Left(), X)
+    assert "W801" in health.codes
+    assert "a." in health.findings[0].parameter
+
+
+@pytest.mark.parametrize(("start", "flat"), [(-4.0, False), (-30.0, True)])
+def test_softplus_far_below_zero_is_small_and_not_flat(start: float, flat: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 32), nn.Softplus(), nn.Linear(32, 4))
+    nn.init.constant_(model[0].bias, start)
+    codes = wb.check(model, X).codes
+    assert "W702" not in codes
+    assert bool({"W701", "W101", "W201"} & set(codes)) == flat

@@ -215,9 +215,10 @@ def _tried(
 ) -> Health:
     """With remedies that were tried on copies."""
 
-    def begun(copy: Any, remedy: Remedy) -> Health:
+    def begun(copy: Any, remedy: Remedy, number: int) -> Health:
         asked = overrides_of(remedy.rules, (), remedy.only or None)
-        told: dict[str, Any] = {"recipe": recipe_of("auto"), "rules": asked, "seed": seed, "intent": "auto"}
+        told: dict[str, Any] = {"recipe": recipe_of("auto"), "rules": asked, "intent": "auto"}
+        told["seed"] = (int(seed) + number) % 2**64
         told |= {"frozen": "keep", "strict": False}
         return _begin(backend, copy, batch, told, {**judged, "progress": None}).health
 
@@ -317,7 +318,7 @@ def check(
     and brings no other, or says that drawing weights again does not help. Models of more than 2^28 parameters, or that
     cannot be copied, are not, and a note says so.
     Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute; if
-        it is unhealthy, at most 6 copies, each initialized and measured once.
+        it is unhealthy, at most 8 copies, each initialized and measured once.
     Source: each finding names its own; `wellbegun.health.CATALOGUE` lists all codes.
 
     >>> import torch

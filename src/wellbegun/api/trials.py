@@ -9,32 +9,34 @@ from wellbegun.backend import Backend, Model
 from wellbegun.errors import WellbegunError
 from wellbegun.health import INSTEAD, TRAINED, Finding, Health, Remedy, mends
 
-MOST = 6  # trials for one check: each is a copy of the model, and as long as `initialize`
-EACH = 4  # for one finding
+MOST = 8  # trials for one check: each is a copy of the model, and as long as `initialize`
+EACH = 4  # calls for one finding
+SEEDS = 2  # a call must help whatever is drawn
 LARGEST = 1 << 28  # parameters up to which a model is copied
-Begun = Callable[[Model, Remedy], Health]  # carries a remedy out
+NOT_TRIED = "  # not tried"
+Begun = Callable[[Model, Remedy, int], Health]  # carries a remedy out, with the seed that is so much larger
 
 
 def tried(backend: Backend, model: Model, health: Health, begun: Begun) -> Health:
     """The same findings with remedies that were seen to mend them, or words where none of those tried does.
 
-    The first finding of each code is tried, for at most `MOST` trials in all; the rest keep what is proposed. Trained
-    values are never drawn again.
+    The first finding of each code is tried, for at most `MOST` trials in all; the rest, and remarks, keep what is
+    proposed, which says that it was not tried. Trained values are never drawn again.
     """
-    bad = [found for found in health.findings if found.severity == "unhealthy" and found.candidates]
-    if not bad:
-        return health
+    calls = [found for found in health.findings if found.candidates]
+    bad = [found for found in calls if found.severity == "unhealthy"]
+    chosen = {id(found): found.remedy + NOT_TRIED for found in calls}
     if health.statistics.trained:
-        return _told(health, {id(found): _words(found, TRAINED) for found in bad}, "")
-    size = sum(math.prod(parameter.shape) for parameter in backend.describe(model).values())
+        return _told(health, {id(found): _words(found, TRAINED) for found in calls}, "")
+    size = sum(math.prod(parameter.shape) for parameter in backend.describe(model).values()) if bad else 0
     if size > LARGEST:
-        return _told(health, {}, f"the model has {size:,} parameters, and is not copied above {LARGEST:,}")
-    trials, chosen = _Trials(backend, model, health, begun), dict[int, str]()
-    for found in {found.code: found for found in reversed(bad)}.values():
+        return _told(health, chosen, f"the model has {size:,} parameters, and is not copied above {LARGEST:,}")
+    trials = _Trials(backend, model, health, begun)
+    for found in {found.code: found for found in reversed(bad)}.values() if bad else ():
         chosen[id(found)] = ""
     for found in bad:
-        if id(found) in chosen and trials.left and not trials.failed:
-            chosen[id(found)] = trials.remedy(found)
+        if not chosen[id(found)]:
+            chosen[id(found)] = trials.remedy(found) or found.remedy + NOT_TRIED
     return _told(health, chosen, trials.failed)
 
 
@@ -44,27 +46,36 @@ class _Trials:
     def __init__(self, backend: Backend, model: Model, health: Health, begun: Begun) -> None:
         self.backend, self.model, self.health, self.begun = backend, model, health, begun
         self.left, self.failed = MOST, ""  # why the model cannot be copied
-        self._known: dict[Remedy, Health | None] = {}
+        self._known: dict[tuple[Remedy, int], Health | None] = {}
 
     def remedy(self, found: Finding) -> str:
         """The first call that mends a finding; words if none does, and nothing where too few were tried to say so."""
         for call in found.candidates[:EACH]:
-            if call not in self._known:
-                if not self.left or self.failed:
-                    return ""
-                self._known[call] = self._after(call)
-            after = self._known[call]
-            if after is not None and mends(call, found, self.health, after):
+            helped = [self._helps(call, found, number) for number in range(SEEDS)]
+            if self.failed or None in helped:
+                return ""
+            if all(helped):
                 return str(call)
-        return "" if self.failed else _words(found, "")
+        return _words(found, "")
 
-    def _after(self, call: Remedy) -> Health | None:
+    def _helps(self, call: Remedy, found: Finding, number: int) -> bool | None:
+        """None where nothing more can be tried. Once it has not helped, it does not."""
+        if number and not self._helps(call, found, number - 1):
+            return False
+        if (call, number) not in self._known:
+            if not self.left or self.failed:
+                return None
+            self._known[call, number] = self._after(call, number)
+        after = self._known[call, number]
+        return after is not None and mends(call, found, self.health, after)
+
+    def _after(self, call: Remedy, number: int) -> Health | None:
         """The health of a copy; None if it cannot be initialized so."""
         self.left -= 1
         try:
             with self.backend.copied(self.model) as copy:
                 try:
-                    after = self.begun(copy, call)
+                    after = self.begun(copy, call, number)
                 except WellbegunError:
                     return None
         except Exception as error:  # whatever copying the user's objects raises

@@ -8,6 +8,7 @@ from wellbegun.health.remedies import Remedy, mends
 from wellbegun.health.statistics import (
     AttentionStats,
     BufferStats,
+    CodebookStats,
     InputStats,
     LossStats,
     OperationStats,
@@ -24,6 +25,7 @@ __all__ = [
     "TRAINED",
     "AttentionStats",
     "BufferStats",
+    "CodebookStats",
     "Finding",
     "Health",
     "InputStats",

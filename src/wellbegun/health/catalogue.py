@@ -17,6 +17,7 @@ TRAINED_RATIO = 15.0  # the same of a trained model that is judged by labels it 
 LOUDER = 3.0  # growth in one layer, in units of that in the readout, from which on the layer is named instead
 LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys
 ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)
+CODES = 0.1  # share of rows of a codebook, or of places if there are fewer, below which it is told
 DEAD = 0.5  # share of units that may be dead, of those that standard normal input leaves alive
 ALL_DEAD = 0.95  # share of dead units above which no chance counts
 SATURATED = 0.7  # share of entries that may be flat, of those that standard normal input leaves steep
@@ -58,6 +59,7 @@ INSTEAD = {
     "W4": "look at which values reach {place}",
     "W5": "look at what multiplies the output behind {place}, or check with the loss that is trained",
     "W6": "look at what scales the logits of {place}",
+    "W703": "draw the rows near what is compared with them, such as from a batch of it, at {place}",
     "W": "look at what is added or multiplied before {place}",
 }
 """What is said where no call mends a finding, by the first letters of its code."""
@@ -179,6 +181,12 @@ CATALOGUE: dict[str, Check] = {
         "most entries sit where the activation is flat, so little gradient passes",
         "wb.initialize(model, batch, only=[{names}])",
         "Glorot and Bengio 2010, section 3; " + _MEASURED,
+    ),
+    "W703": Check(
+        "dead codebook",
+        "only the row that is nearest to a signal learns from it: rows that nothing is near to stay as they are",
+        _ONE,
+        "van den Oord et al. 2017, arXiv:1711.00937; Łańcucki et al. 2020, arXiv:2005.08520",
     ),
     "W801": Check(
         "cut off from the loss",

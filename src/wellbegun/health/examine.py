@@ -11,6 +11,7 @@ from wellbegun.health.catalogue import (
     ALL_DEAD,
     BLOWN_UP,
     CATALOGUE,
+    CODES,
     DEAD,
     ENTROPY,
     EQUAL_SHARE,
@@ -44,8 +45,8 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
             findings += broken
         else:
             if not any(found.code == "W902" for found in findings):
-                findings += [*signal(statistics), *gradient(statistics), *_loss(statistics), *_activations(statistics)]
-                findings += [*_attention(statistics), *_range(statistics), *_updates(statistics)]
+                checks = (signal, gradient, _loss, _activations, _codebooks, _attention, _range, _updates)
+                findings += [found for look in checks for found in look(statistics)]
             findings += _cut_off(statistics)
             if not {found.code for found in findings} & _FAINTING:
                 findings += _cancelled(statistics)
@@ -236,6 +237,19 @@ def _activations(statistics: Statistics) -> list[Finding]:
         detail = f"{first.activation} of a signal with RMS {first.rms:.3g} and mean {first.mean or 0.0:.3g}"
         names = tuple(filter(None, (first.parameter, first.bias)))
         found.append(finding("W702", first.place, first.saturated or 0.0, bound, names=names, more=more, detail=detail))
+    return found
+
+
+def _codebooks(statistics: Statistics) -> list[Finding]:
+    """One row for everything learns nothing; a few rows are usual at the start."""
+    found = []
+    for book in statistics.codebooks:
+        most = min(book.codes, book.places)
+        if most >= 8 and book.used < CODES * most:
+            severity: Severity = "unhealthy" if book.used == 1 else "remark"
+            detail = f"{book.used} of {book.codes} rows are nearest to any of {book.places} places"
+            told = book.place, book.used / most, CODES, book.parameter
+            found.append(finding("W703", *told, detail=detail, severity=severity))
     return found
 
 

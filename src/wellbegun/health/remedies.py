@@ -27,12 +27,11 @@ class Remedy(NamedTuple):
 
 
 def mends(remedy: Remedy, found: "Finding", before: "Health", after: "Health") -> bool:
-    """Whether a remedy has removed a finding and brought no other code.
+    """Whether a remedy has removed a finding, also as a remark, and brought no other code.
 
     Where values were not finite, nothing else had been looked at: what is found behind them was there before.
     """
-    same = [f for f in after.findings if f.code == found.code and f.severity == found.severity]
-    were = [f for f in before.findings if f.code == found.code and f.severity == found.severity]
+    same, were = ([f for f in health.findings if f.code == found.code] for health in (after, before))
     if len(same) >= len(were) or any(f.place == found.place for f in same):
         return False
     hidden = found.code in _HIDES

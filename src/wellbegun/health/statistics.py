@@ -114,6 +114,17 @@ class InputStats:
 
 
 @dataclass(frozen=True)
+class CodebookStats:
+    """A table of which each place takes the row that is nearest to it."""
+
+    place: str
+    parameter: str
+    used: int  # different rows that were taken
+    codes: int  # rows
+    places: int  # that were looked at
+
+
+@dataclass(frozen=True)
 class BufferStats:
     """A buffer that holds what memory held before anything was written to it."""
 
@@ -161,6 +172,7 @@ class Statistics:
     inputs: tuple[InputStats, ...] = ()
     differentiable: bool = True  # whether the output has a history that gradients could follow
     buffers: tuple[BufferStats, ...] = ()  # that hold nothing sensible
+    codebooks: tuple[CodebookStats, ...] = ()
     origin: Origin | None = None  # where values stop being finite
     trained: str = ""  # what shows that the values were trained; "" if nothing does
 

@@ -19,6 +19,7 @@ from wellbegun.theory import identify
 from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
 
 Usual = Callable[[Function], tuple[float, float, str]]
+_FAR = 40.0  # input at which a function without bound is large
 _STEP = 1e-4  # of the difference quotient, relative to arguments above 1
 
 
@@ -92,8 +93,21 @@ def _shares(step: Operation, sample: Array, gates: bool, usual: Usual) -> Shares
     if not np.isfinite(own).all():
         return None
     dead = float((own < DEAD_SLOPE * scale).all(axis=0).mean())
-    saturated = np.count_nonzero(own < FLAT_SLOPE * scale) / max(own.size, 1)
+    low = own < FLAT_SLOPE * scale
+    if low.any():
+        low &= ~_tail(step.function, x, own)
+    saturated = np.count_nonzero(low) / max(own.size, 1)
     return Shares(name or step.name.rstrip("_"), dead, saturated, flat, gates, units, len(x))
+
+
+def _tail(function: Function, x: Array, slopes: Array) -> Array:
+    """Where a function falls to zero as exponentials do, and grows without bound elsewhere, as softplus: there it is
+    small, and changes as fast as it is small."""
+    with np.errstate(all="ignore"):
+        values = np.asarray(function(np.append(x.ravel(), [_FAR, -_FAR])), np.float64)
+        unbounded = abs(values[-2] - values[-1]) > _FAR / 4
+        found: Array = unbounded & (values[:-2].reshape(x.shape) > 0) & (slopes > 0.5 * values[:-2].reshape(x.shape))
+    return found
 
 
 def _usual(function: Function) -> tuple[float, float, str]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Session
 from wellbegun.graph import WEIGHTED, Operation
@@ -13,6 +15,7 @@ from wellbegun.measure.inputs import came
 from wellbegun.measure.samples import is_finite, rough_rms, sample, size_of, unit_axis
 
 _SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonlinearities start from
+_PLACES = 1 << 16  # of a codebook that are looked at
 HALF_RANGE = 65504.0  # largest float16
 
 
@@ -47,7 +50,9 @@ class ForwardStatistics:
         self.sums: dict[int, Sum] = {}
         self.tables: dict[int, float] = {}  # lookup -> RMS of what it gave
         self.inputs: dict[int, InputStats] = {}  # value of the batch -> what it holds
+        self.codes: dict[int, tuple[int, int]] = {}  # lookup by what was computed: different codes, of how many places
         self._made: set[int] = set()
+        self._picked: set[int] = set()  # integers that were computed from numbers
         self.first_input: Array | None = None  # a sample of what comes into the first weighted operation
         self.samples: dict[int, Array] = {}  # value -> (samples, positions, units)
         self.scores: dict[int, Scores] = {}  # softmax or attention -> its logits in numbers
@@ -60,6 +65,8 @@ class ForwardStatistics:
             if value not in self._made and value not in self.inputs and handle.kind != "integer":
                 self.inputs[value] = came(handle)
         self._made.update(operation.outputs)
+        if output.kind == "integer" and (self._picked & set(operation.inputs) or any(i.kind == "real" for i in inputs)):
+            self._picked.update(operation.outputs)
         if kind == "softmax" and inputs:
             self.scores[operation.index] = scores_of_softmax(operation, inputs[0], output)
         elif kind == "attention" and (call := self.session.attended) is not None:
@@ -70,6 +77,9 @@ class ForwardStatistics:
             self._weighted(operation, inputs, output)
         elif kind == "lookup":
             self.tables[operation.index] = rough_rms(output)
+            if inputs and self._picked & set(operation.inputs):
+                places = inputs[0].entries(_PLACES)
+                self.codes[operation.index] = len(np.unique(places)), places.size
         elif kind == "add" and len(inputs) == 2 and all(x.kind == "real" for x in inputs):
             self.sums[operation.index] = Sum(tuple(rough_rms(x) for x in inputs), rough_rms(output))
         if kind in _SAMPLED and len(output.shape) > 1 and size_of(output) and output.kind == "real":

@@ -12,7 +12,7 @@ from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import weights_before
 from wellbegun.graph.walk import around, depths, forward, leading_to
-from wellbegun.health import AttentionStats, OperationStats, StreamStats
+from wellbegun.health import AttentionStats, CodebookStats, OperationStats, StreamStats
 from wellbegun.health.catalogue import ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
 from wellbegun.measure.forward import ForwardStatistics
@@ -161,6 +161,19 @@ def _starts(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
         if now is not None:
             found.update(dict.fromkeys(operation.outputs, now))
     return {value: size for value, (_, size) in found.items()}
+
+
+@inferred("how many codes are used", lambda *_: ())
+def codebook_stats(graph: Analysis, seen: Seen) -> tuple[CodebookStats, ...]:
+    """One for each table whose rows are compared with a signal before one is picked for each place."""
+    found = []
+    for index, (used, places) in seen.forward.codes.items():
+        operation = graph.operations[index]
+        for use in operation.uses:
+            if use.slot == "table" and any(other.index < index for other, _ in graph.uses_of(use.parameter)):
+                codes = graph.parameters[use.parameter].shape[0]
+                found.append(CodebookStats(operation.place, use.parameter, used, codes, places))
+    return tuple(found)
 
 
 # ---------------------------------------------------------------------- residual sums

@@ -1,7 +1,7 @@
 """What parameters hold and what gradients they get, as plain numbers."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,7 @@ class ParameterStatistics:
         told."""
         leading = None if wanted is None else _leading(graph, wanted)
         beside = frozenset() if wanted is None else _beside(graph, wanted)
-        stats, designed = [], self._by_design(graph)
+        stats, designed, blind = [], self._by_design(graph), _blind(graph, leading or ())
         for name in self.roles:
             uses = [operation for operation, _ in graph.uses_of(name)]
             own = name in self.trained  # not computed from others, and trained
@@ -89,7 +89,7 @@ class ParameterStatistics:
                 "used": bool(uses) or not own,
                 "reaches": None
                 if leading is None
-                else any(o.index in leading for o in uses) and not any(o.index in beside for o in uses),
+                else blind or (any(o.index in leading for o in uses) and not any(o.index in beside for o in uses)),
                 "by_design": name in designed,
                 "combined": any(u.computed is not None and len(u.computed.shapes) > 1 for _, u in graph.uses_of(name)),
                 "weighs": any(o.kind in WEIGHTED and u.slot != "bias" for o, u in graph.uses_of(name)),
@@ -169,6 +169,13 @@ def _leading(graph: ModelGraph, wanted: Iterable[int]) -> frozenset[int]:
             leading.add(operation.index)
             needed.update(operation.inputs)
     return frozenset(leading)
+
+
+def _blind(graph: ModelGraph, leading: Collection[int]) -> bool:
+    """Whether what these operations give depends on nothing of the batch: it was lost, as in other arrays."""
+    made = {value for operation in graph.operations for value in operation.outputs}
+    used = {value for index in leading for value in graph.operations[index].inputs}
+    return bool(leading) and used <= made
 
 
 def _beside(graph: ModelGraph, wanted: frozenset[int]) -> frozenset[int]:

@@ -13,7 +13,7 @@ from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
-from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
+from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, operation_stats, stream_stats, weights
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
@@ -85,6 +85,7 @@ def statistics(
         input_stats(graph, forward.inputs),
         session.differentiable,
         buffer_stats(session.buffers),
+        codebook_stats(graph, seen),
         None,
         trained,
     )
