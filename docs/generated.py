@@ -35,6 +35,9 @@ BOUNDS = {
     "W801": "parameters that are used and get no gradient: none",
     "W802": "parameters that the loss does not reach: none",
     "W803": f"relative updates of two weights by a plain gradient step, at most {c.UPDATE_RANGE:,.0f} apart",
+    "W901": "entries of the batch that are nan or inf: none",
+    "W902": f"RMS of an input that a weight reads as it is, at most {c.RAW:g}",
+    "W903": "columns of the batch with one value in all samples: none",
 }
 
 

@@ -191,4 +191,4 @@ def test_the_command_line_writes_reports(tmp_path: Path, monkeypatch: pytest.Mon
     assert 'id="section-race"' in Path("race.html").read_text()
     found = CliRunner().invoke(app, ["check", *common, "--html", "no/x.html"])
     assert found.exit_code == 2
-    assert "check: --html: there is no folder 'no'." in found.stderr
+    assert "check: there is no folder 'no' for --html." in found.stderr

@@ -416,7 +416,7 @@ def test_weights_that_are_computed() -> None:
             length = jnp.linalg.norm(self.direction.get_value(), axis=0, keepdims=True)
             return x @ (self.direction / length * self.magnitude)
 
-    plan = wb.plan(Computed(), (32, 8), seed=0)
+    plan = wb.plan(Computed(), (32, 8), seed=0, intent="overwrite")
     assert plan["shifted"].role == "norm_scale"
     assert plan["shifted"].scheme == "zeros()"
     assert plan["turned"].layout == Layout("oi")

@@ -167,3 +167,119 @@ def test_rows_that_are_combined_start_small_and_the_next_layer_knows_it(how: str
     assert size(model.table.weight) == pytest.approx(0.25, rel=0.1)
     assert size(model.seen) == pytest.approx(1, rel=0.15)
     assert 0.5 < plan["hidden.weight"].factor < 2  # the control: the rule is right already
+
+
+LENGTHS: dict[str, Any] = {
+    "normalize": lambda x: nn.functional.normalize(x, dim=-1),
+    "length": lambda x: x / x.norm(dim=-1, keepdim=True).clamp(min=1e-5),
+    "squares": lambda x: x * torch.rsqrt(x.pow(2).sum(dim=-1, keepdim=True) + 1e-6),
+    "times 2": lambda x: 2 * x / x.norm(dim=-1, keepdim=True),
+    "rms": lambda x: x * torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + 1e-6),
+    "root": lambda x: nn.functional.normalize(x, dim=-1) * 48**0.5,
+}
+UNITS = dict.fromkeys(LENGTHS, 48**0.5) | {"times 2": 48**0.5 / 2, "rms": 1.0, "root": 1.0}
+
+
+@pytest.mark.parametrize("recipe", ["auto", "classic", "gpt2"])
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_gain_behind_a_length_makes_unit_entries(name: str, recipe: str) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.gain, self.head = nn.Linear(6, 48), nn.Parameter(torch.ones(1)), nn.Linear(48, 5)
+            self.wide, self.more = nn.Parameter(torch.ones(48)), nn.Parameter(torch.zeros(48))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = LENGTHS[name](torch.tanh(self.stem(x))) * self.gain
+            x = LENGTHS[name](torch.tanh(x)) * self.wide
+            return self.head(LENGTHS[name](torch.tanh(x)) * (1 + self.more))
+
+    model = Scaled()
+    wb.initialize(model, batch(64, 6), seed=0, recipe=recipe)
+    assert size(model.gain) == pytest.approx(UNITS[name], rel=0.02)
+    assert size(model.wide) == pytest.approx(UNITS[name], rel=0.02)
+    assert size(1 + model.more) == pytest.approx(UNITS[name], rel=0.02)
+
+
+def test_a_gain_that_was_chosen_behind_a_length_stays() -> None:
+    class Chosen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain, self.head = nn.Parameter(torch.full((48,), 20.0)), nn.Linear(48, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(nn.functional.normalize(x, dim=-1) * self.gain)
+
+    model = Chosen()
+    wb.initialize(model, batch(64, 48), seed=0)
+    assert model.gain.tolist() == [20.0] * 48
+
+
+def _bound(how: str) -> nn.Module:
+    from torch.nn.utils import parametrizations, spectral_norm
+
+    if how == "spectral, convolution":
+        layer: nn.Module = nn.Sequential(
+            nn.Unflatten(1, (6, 2, 2)), parametrizations.spectral_norm(nn.Conv2d(6, 24, 2))
+        )
+        return nn.Sequential(layer, nn.Flatten())
+    if how == "spectral, older":
+        return spectral_norm(nn.Linear(24, 24))
+    if how == "spectral":
+        return parametrizations.spectral_norm(nn.Linear(24, 24))
+    return parametrizations.orthogonal(nn.Linear(24, 16 if how == "cayley" else 24), orthogonal_map=how)
+
+
+@pytest.mark.parametrize("recipe", ["auto", "classic"])
+@pytest.mark.parametrize(
+    "how", ["matrix_exp", "cayley", "householder", "spectral", "spectral, older", "spectral, convolution"]
+)
+def test_a_plan_claims_no_gain_that_a_parametrization_cannot_hold(how: str, recipe: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        _bound(how), nn.Tanh(), nn.LazyLinear(24), nn.Tanh(), _bound(how), nn.ReLU(), nn.LazyLinear(4)
+    )
+    result = wb.initialize(model, batch(32, 24), seed=0, recipe=recipe)
+    names = [entry.name for entry in result.plan.entries if "parametrization holds" in entry.reason]
+    assert len(names) == 2 or (recipe == "classic" and "spectral" in how)
+    model.eval()
+    model(batch(32, 24))
+    for name in names:
+        path, _, attribute = name.rpartition(".")
+        weight = getattr(model.get_submodule(path), attribute)
+        largest = float(torch.linalg.matrix_norm(weight.detach().flatten(1), 2))
+        assert largest == pytest.approx(1, rel=0.02)
+        assert getattr(result.plan[name].law, "gain", None) == 1
+        assert result.plan[name].factor == 1
+
+
+@pytest.mark.parametrize("how", ["dropped", "masked", "normed"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_a_recurrent_weight_that_is_computed_anew_in_each_pass(kind: str, how: str) -> None:
+    class Computed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell: Any = getattr(nn, kind)(12, 12, batch_first=True)
+            weight = self.cell.weight_hh_l0.data
+            del self.cell._parameters["weight_hh_l0"]
+            self.raw, self.cell.weight_hh_l0 = nn.Parameter(weight.clone()), weight
+            self.register_buffer("mask", (torch.rand_like(weight) < 0.5).float())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            ways: dict[str, Any] = {
+                "dropped": lambda w: nn.functional.dropout(w, 0.5, self.training),
+                "masked": lambda w: w * self.mask,
+                "normed": lambda w: w / w.norm(dim=1, keepdim=True),
+            }
+            self.cell.weight_hh_l0 = ways[how](self.raw)
+            found: torch.Tensor = self.cell(x)[0]
+            return found
+
+    torch.manual_seed(0)
+    model = nn.Sequential(Computed(), nn.Linear(12, 3))
+    result = wb.initialize(model, batch(8, 10, 12), seed=0)
+    entry = result.plan["0.raw"]
+    assert (entry.role, entry.action) == ("recurrent", "fill")
+    model(batch(8, 10, 12))
+    used = model[0].cell.weight_hh_l0.detach()
+    assert float(used.square().sum(dim=1).mean()) == pytest.approx(1, rel=0.3)

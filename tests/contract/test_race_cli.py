@@ -109,7 +109,7 @@ WRONG = [
     (("racing_net.py:nothing", "-d", "digits"), "has no 'nothing'"),
     (("racing_net.py:model", "-d", "digits"), "is a Net. A race needs a function that makes a fresh model"),
     (("racing_net.py:build", "-d", "digts"), "data must be 'digits'"),
-    (("racing_net.py:build", "-d", "none.npz"), "cannot read 'none.npz'"),
+    (("racing_net.py:build", "-d", "none.npz"), "there is no file 'none.npz'"),
     (("racing_net.py:build", "-d", "digits", "--rates", "fast"), "rates: expected numbers separated by commas"),
     (("racing_net.py:build", "-d", "digits", "--rates", "nan"), "rates must be a finite number > 0; got nan"),
     (("racing_net.py:build", "-d", "digits", "--seeds", "x"), "seeds: expected numbers"),

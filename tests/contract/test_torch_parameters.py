@@ -77,7 +77,8 @@ def test_orthogonal_parametrizations(sizes: tuple[int, int], way: str) -> None:
     plain = plain_weight(nn.Linear(*sizes), (4, sizes[0]), rules=[("0.weight", "orthogonal")])
     assert torch.allclose(model[0].weight, plain, atol=1e-5)
     assert "cosine" not in ledger["0.weight"].reason
-    ledger = planned(parametrizations.orthogonal(nn.Linear(*sizes), orthogonal_map=way), (4, sizes[0]))[2]
+    layer, rules = parametrizations.orthogonal(nn.Linear(*sizes), orthogonal_map=way), [("0.weight", "he_normal")]
+    ledger = planned(layer, (4, sizes[0]), rules=rules)[2]
     assert "the parametrization made other values of them" in ledger["0.weight"].reason
 
 

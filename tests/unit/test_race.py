@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wellbegun.errors import ArgumentError, ModelError, UnknownNameError
+from wellbegun.errors import ArgumentError, FileError, ModelError, UnknownNameError
 from wellbegun.racing.records import Trial
 from wellbegun.racing.results import Race
 from wellbegun.racing.statistics import CEILING, Table, area, ceiling_of, interval, paired, standings
@@ -246,7 +246,7 @@ def test_an_existing_file_stays_whole_if_writing_fails(tmp_path: Path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(ModelError, match="No space left"):
+    with pytest.raises(FileError, match="No space left"):
         Race.of(ODD, None).save(path)
     assert path.read_bytes() == before
 

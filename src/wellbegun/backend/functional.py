@@ -30,6 +30,7 @@ class FunctionalSession:
     def __init__(self, traced: Traced) -> None:
         self.traced, self.program = traced, traced.program
         self.start = dict(traced.start)
+        self.everywhere = False  # whether gradients are asked for at all operations
         self.known: dict[int, Any] = {}  # arrays that are still to be read, by the numbers of values
         self.shown = {shown.operation: shown for shown in traced.shown}
         self._cells: WeakValueDictionary[int, _Cell] = WeakValueDictionary()  # of handles that somebody holds
@@ -41,8 +42,9 @@ class FunctionalSession:
     def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
         return self.traced.graph
 
-    def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
+    def forward(self, observer: Observer, *, everywhere: bool = False, progress: Progress | None = None) -> None:
         """One equation after the other; each operation is shown when its last one has run."""
+        self.everywhere = everywhere
         equations, ends = self.program.equations, {shown.last: shown for shown in self.traced.shown}
         self.known, scope, unread = {**self.program.constants, **self.start}, "", self.traced.unread()
         self._cells.clear()
@@ -149,8 +151,12 @@ class FunctionalSession:
     def places(self) -> Collection[int]:
         """Weighted operations, lookups and sums of real or complex numbers."""
         kinds, graph = WEIGHTED | {"lookup", "add"}, self.graph
-        found = [place for place in self.shown if graph.operations[place].kind in kinds]
+        found = [place for place in self.shown if self.everywhere or graph.operations[place].kind in kinds]
         return [place for place in found if self.shown[place].outputs[0].array.numbers != "integer"]
+
+    @property
+    def buffers(self) -> Mapping[str, Handle]:
+        return {}  # compiled into the program as constants
 
     @property
     def scalable(self) -> Collection[str]:

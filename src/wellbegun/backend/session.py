@@ -117,8 +117,9 @@ class Session(Protocol):
     def channels_last(self) -> bool:
         """Whether images have their channels on the last axis, and not on the second."""
 
-    def forward(self, observer: Observer, *, progress: Progress | None = None) -> None:
-        """Run the model once; each operation of the graph that runs is shown, and no other.
+    def forward(self, observer: Observer, *, everywhere: bool = False, progress: Progress | None = None) -> None:
+        """Run the model once; each operation of the graph that runs is shown, and no other. `everywhere`: gradients can
+        arrive at all of them.
 
         Every pass starts from the same random states and buffers. `progress` is called as progress(done, all, place)
         before each module.
@@ -150,6 +151,10 @@ class Session(Protocol):
     @property
     def places(self) -> Collection[int]:
         """Weighted operations, lookups and sums of the last pass at whose first output a gradient can arrive."""
+
+    @property
+    def buffers(self) -> Mapping[str, Handle]:
+        """Real arrays that the model holds beside its parameters, by name."""
 
     @property
     def scalable(self) -> Collection[str]:

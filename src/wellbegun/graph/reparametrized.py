@@ -24,6 +24,7 @@ LARGEST = 1 << 24  # entries up to which a computation is tried
 _SAME = 0.05  # how far a power may be from a whole number
 _SMALL = 1e-6  # share of the usual size that counts as nothing
 _CENTRED = 0.1  # largest mean in units of the RMS of a weight without one
+_FURTHEST = 32.0  # number up to which the mean of a parameter is searched
 _PROBES = 3  # entries of a parameter whose reach is looked at
 
 
@@ -78,6 +79,7 @@ class Part(NamedTuple):
     `what`: "weight": the scheme's law over `size`. "free": the scheme's law, whose size does not matter. "factor": a
     normal law of std (s / size) ** power. "magnitude": the constant s / size. "one": the constant 1. "zero": zeros.
     "entry": a normal law of std `size`. "bent": a normal law of std `fit(s)`.
+    "level": a normal law around `fit(1 / inputs)`, so that a unit averages what comes in.
     """
 
     what: str
@@ -136,7 +138,8 @@ class _Trial:
     def _single(self, name: str, base: float) -> dict[str, Part]:
         found, power = self.run({}), self._power(name, {})
         if abs(float(found.mean())) > max(_CENTRED, 4 * found.size**-0.5) * base:
-            return {}  # a weight with a mean of its own, like exp(w): no size makes it a good one
+            why = "no such weight is of the other sign: its mean is 1 / inputs, so that a unit averages what comes in"
+            return {name: Part("level", why, fit=self.level)}
         if power is not None and abs(power) <= _SAME:
             why = f"the computation gives the weight RMS {base:.4g}, whatever the size of this parameter"
             return {name: Part("free", why)}
@@ -153,6 +156,21 @@ class _Trial:
 
         low, high = math.log(1e-8), math.log(1e4)
         return float(f"{math.exp(_root(miss, low, high)):.8g}") if miss(low) * miss(high) < 0 else math.nan
+
+    def level(self, mean: float) -> float:
+        """The number that, as every entry of a single parameter, gives the weight this mean, of either sign; nan if
+        there is none."""
+        ((name, shape),) = self.shapes.items()
+
+        def miss(number: float) -> float:
+            return abs(float(self.run({name: np.full(shape, number)}).mean())) - mean
+
+        for side in (-np.linspace(0, _FURTHEST, 33), np.linspace(0, _FURTHEST, 33)):
+            missed = [miss(float(number)) for number in side]
+            for low, high, one, two in zip(side, side[1:], missed, missed[1:], strict=False):
+                if one * two < 0:
+                    return float(f"{_root(miss, float(low), float(high)):.8g}")
+        return math.nan
 
     def _product(self, names: list[str], at: Changes) -> dict[str, Part]:
         """Nothing is left where one of them is zero."""

@@ -9,7 +9,7 @@ from typing import Any
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import QKV, joined, parts_of
 from wellbegun.graph.blocks import Stack, feeding, innermost, places_of
-from wellbegun.graph.distances import is_distance, unit_of
+from wellbegun.graph.distances import is_distance, normed_size, unit_of
 from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
@@ -213,7 +213,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
     operation, use = min(
         tables or weights or uses, key=lambda pair: pair[1].computed is not None
     )  # the plain one first
-    if (tables or weights) and use.computed is not None:
+    whole = tables or weights or use.slot.startswith("recurrent")  # its entries are those of what is computed
+    if whole and use.computed is not None:
         parameter = replace(parameter, shape=use.computed.shape)
     if tables:
         shared = any(reader.index not in facts.leading for reader, _ in weights)
@@ -221,14 +222,15 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = Role(parameter, "embedding", use.layout, operation.place, zero_rows=padding, shared_readout=shared)
     elif weights:
         role = _weight(facts, parameter, operation, use)
-        if role.role in QKV and (whole := joined(facts.parts.get(o.index, "") for o, _ in weights)) is not None:
-            role = replace(role, role=whole)  # slices of one weight may be used by several operations
+        if role.role in QKV and (all_of := joined(facts.parts.get(o.index, "") for o, _ in weights)) is not None:
+            role = replace(role, role=all_of)  # slices of one weight may be used by several operations
     elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
         name = _DIRECT[use.slot]
         role = Role(parameter, name, layout, operation.place, mode=operation.mode)
         if name == "norm_scale" or (name == "multiplier" and _follows_norm(facts.graph, operation)):
-            role = _norm_scale(role, use)
+            behind = operation.kind == "scale" and operation.inputs
+            role = _norm_scale(role, use, normed_size(facts.graph, operation.inputs[0]) if behind else 1.0)
         elif name == "multiplier":
             unit = unit_of(facts.graph, operation, use)
             role = role if unit is None else replace(role, role="distance_scale", unit=unit)
@@ -236,7 +238,7 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = _shift(facts.graph, parameter, operation)
     else:
         role = Role(parameter, "unknown", None, operation.place)
-    computed = use.computed if tables or weights else None
+    computed = use.computed if whole else None
     return replace(role, operation=operation.index, computed=computed)
 
 
@@ -282,11 +284,13 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
     return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
 
 
-def _norm_scale(role: Role, use: Use) -> Role:
-    """The scale of a normalization, built in or written by hand; of one that is computed, where it is 1 and 0."""
+def _norm_scale(role: Role, use: Use, size: float) -> Role:
+    """The scale of a normalization, built in or written by hand, which gives a signal of this size; of one that is
+    computed, where it makes that 1 and 0."""
+    wanted = float(f"{1 / size:.8g}")
     if use.computed is None:
-        return replace(role, role="norm_scale" if use.exact else "multiplier")
-    unit, silent = use.computed.where(1.0), use.computed.where(0.0)
+        return replace(role, role="norm_scale" if use.exact else "multiplier", unit=wanted if use.exact else 1.0)
+    unit, silent = use.computed.where(wanted), use.computed.where(0.0)
     if unit is None:
         return replace(role, role="multiplier")
     return replace(role, role="norm_scale", unit=unit, silent=unit if silent is None else silent)

@@ -141,5 +141,7 @@ def _recurrent(known: Derived, slot: Slot, rank: int, gates: int) -> Iterable[Us
     if slot == "token":  # a first state may be learned
         return (Use(name, slot) for name in sorted(known.names))
     layout = Layout("oi"[:rank], sections=gates if slot != "recurrent_projection" else None)
-    own: Slot = slot if known.exact else "derived"
-    return (Use(name, own, layout, gates) for name in sorted(known.names))
+    computed = computation_of(known, "oi"[:rank])
+    own: Slot = slot if known.exact or computed is not None else "derived"
+    names = sorted(known.names)
+    return (Use(name, own, layout, gates, exact=known.exact, computed=computed) for name in names)

@@ -20,6 +20,7 @@ ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)
 DEAD = 0.5  # share of units that may be dead, of those that standard normal input leaves alive
 ALL_DEAD = 0.95  # share of dead units above which no chance counts
 SATURATED = 0.7  # share of entries that may be flat, of those that standard normal input leaves steep
+NOISE = 1e-6  # largest gradient, in units of those of weights beside it, that rounding leaves of what cancels
 UPDATE_RANGE = 1e4  # largest ratio of relative updates between two weights
 
 RAW = 30.0  # largest RMS of an input that a weight reads as it is

@@ -4,6 +4,7 @@ import glob
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from statistics import median
 from types import MappingProxyType
 
 from wellbegun.health.catalogue import (
@@ -17,6 +18,7 @@ from wellbegun.health.catalogue import (
     LOGIT_STD,
     LOSS_RATIO,
     LOUDER,
+    NOISE,
     RAW,
     SATURATED,
     TRAINED_RATIO,
@@ -45,10 +47,14 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
                 findings += [*signal(statistics), *gradient(statistics), *_loss(statistics), *_activations(statistics)]
                 findings += [*_attention(statistics), *_range(statistics), *_updates(statistics)]
             findings += _cut_off(statistics)
+            if not {found.code for found in findings} & _FAINTING:
+                findings += _cancelled(statistics)
+            if any(found.severity == "unhealthy" for found in findings):
+                findings += _garbage(statistics)
         findings += apart
     own = (
         replace(found, remedy=remedies[found.code].format(parameter=found.parameter))
-        if found.code in remedies and found.remedy.startswith("#")
+        if found.code in remedies and found.remedy == CATALOGUE[found.code].remedy.format(parameter=found.parameter)
         else found
         for found in findings
     )
@@ -62,27 +68,40 @@ def _rank(found: Finding) -> tuple[bool, int]:
 
 
 def _finiteness(statistics: Statistics) -> list[Finding]:
-    for parameter in statistics.parameters:
-        if not parameter.finite:
-            return [finding("W401", f"parameter {parameter.name}", math.nan, 0.0, parameter.name)]
-    for operation in statistics.operations:
-        if not operation.finite:
-            return [_blown_up(f"output of {operation.place}", statistics, math.nan)]
+    """Parameters, then buffers, then where values stop being finite."""
+    broken = tuple(parameter.name for parameter in statistics.parameters if not parameter.finite)
+    if broken:
+        return [finding("W401", f"parameter {broken[0]}", math.nan, 0.0, names=broken, more=len(broken) - 1)]
+    if statistics.finite:
+        return []
+    return _garbage(statistics) or [_begun(statistics)]
+
+
+def _garbage(statistics: Statistics) -> list[Finding]:
+    found = []
+    for buffer in statistics.buffers[:1]:
+        detail = f"it holds numbers in [{buffer.low:.3g}, {buffer.high:.3g}] and {buffer.bad} of nan or inf, as memory"
+        words = f"# write {buffer.name!r} again, as building the model does: only parameters are filled"
+        detail, more = f"{detail} does that nothing was written to", len(statistics.buffers) - 1
+        found.append(finding("W401", f"buffer {buffer.name}", math.nan, 0.0, remedy=words, detail=detail, more=more))
+    return found
+
+
+def _begun(statistics: Statistics) -> Finding:
+    """The first operation that enlarges the signal a million times, or else the first that gives what is not finite."""
+    value, origin = math.nan, statistics.origin
     if statistics.loss is not None and not math.isfinite(statistics.loss.value):
-        return [_blown_up("loss", statistics, statistics.loss.value)]
-    for parameter in statistics.parameters:
-        if not parameter.gradient_finite:
-            return [finding("W401", f"gradient of {parameter.name}", math.nan, 0.0, parameter.name)]
-    return []
-
-
-def _blown_up(what: str, statistics: Statistics, value: float) -> Finding:
-    """The place is the first operation that enlarges the signal a million times, or gives what is not finite."""
+        value = statistics.loss.value
     for o in statistics.operations:
-        if not o.finite or o.rms > BLOWN_UP * o.input_rms:
-            detail = f"{what} is not finite; the signal has RMS {o.input_rms:.3g} before and {o.rms:.3g} behind"
+        if (o.finite and o.rms > BLOWN_UP * o.input_rms) or (not o.finite and origin is None):
+            detail = f"the signal has RMS {o.input_rms:.3g} before and {o.rms:.3g} behind, and then stops being finite"
             return finding("W401", o.place, value, 0.0, o.parameter, detail=detail)
-    return finding("W401", what, value, 0.0)
+    if origin is None:
+        name = next((p.name for p in statistics.parameters if not p.gradient_finite), "")
+        return finding("W401", f"gradient of {name}" if name else "loss", value, 0.0, name)
+    words = "# guard what the loss does with the output: a logarithm, root or division" if not origin.operation else ""
+    detail = f"here it stops being finite: {origin.detail}"
+    return finding("W401", origin.place, value, 0.0, origin.parameter, detail=detail, remedy=words)
 
 
 # ---------------------------------------------------------------------- the batch
@@ -277,6 +296,40 @@ def _cut_off(statistics: Statistics) -> list[Finding]:
             finding("W802", f"parameter {first.name}", 0.0, 0.0, first.name, detail=detail, more=len(rest) - 1)
         )
     return found
+
+
+_FAINTING = frozenset({"W101", "W103", "W201", "W301", "W701", "W801"})  # from which gradients may vanish behind
+
+
+def _cancelled(statistics: Statistics) -> list[Finding]:
+    """Weights whose gradient is what rounding leaves, where weights of the same branch get one: what they compute
+    cancels, as where the one weight of a router is divided by itself. Exact zeros may be those of experts that nothing
+    in the batch was sent to."""
+    if statistics.injected:
+        return []
+    branch = {o.parameter: o.branch for o in statistics.operations}
+    some = [
+        p for p in statistics.parameters if p.weighs and p.trainable and p.gradient is not None and p.name in branch
+    ]
+    found: dict[str, list[tuple[ParameterStats, float]]] = {"W801": [], "W802": []}
+    silent = any(p.rms == 0 and p.role not in ("bias", "norm_shift") for p in statistics.parameters)
+    for p in some:
+        beside = [q.gradient_rms or 0.0 for q in some if q is not p and branch[q.name] == branch[p.name]]
+        small = len(beside) > 1 and (p.gradient_rms or 0.0) < NOISE * median(beside)
+        if small and (p.gradient or not (silent or p.by_design)):
+            found["W801" if p.gradient else "W802"].append((p, median(beside)))
+    return [_without(code, ones) for code, ones in found.items() if ones]
+
+
+def _without(code: str, found: list[tuple[ParameterStats, float]]) -> Finding:
+    (p, usual), more = found[0], len(found) - 1
+    size = (
+        f"of RMS {p.gradient_rms:.2g}, which is what rounding leaves," if p.gradient else "exactly zero on this batch"
+    )
+    detail = f"its gradient is {size} where weights beside it have {usual:.2g}"
+    words = f"# what {p.name!r} computes cancels before the loss, or meets a zero: let it multiply what it picks"
+    told = f"parameter {p.name}", (p.gradient_rms or 0.0) / usual, NOISE, p.name
+    return finding(code, *told, detail=detail, more=more, remedy=words)
 
 
 _EVEN = frozenset({"hidden", "residual_out", "attention_out", "value", "up", "gate", "down", "readout", "recurrent"})

@@ -1,5 +1,6 @@
 """What is measured about a model at initialization. Plain numbers: tensors stop at the framework's probe."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -113,6 +114,26 @@ class InputStats:
 
 
 @dataclass(frozen=True)
+class BufferStats:
+    """A buffer that holds what memory held before anything was written to it."""
+
+    name: str
+    low: float  # least and largest of its finite entries
+    high: float
+    bad: int  # entries that are nan or inf, of those looked at
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value, or a gradient on the way back, is the first that is not finite."""
+
+    place: str
+    detail: str  # the numbers of what came in
+    parameter: str = ""  # that the operation uses
+    operation: bool = True  # or else it is the loss
+
+
+@dataclass(frozen=True)
 class LossStats:
     """The loss on the batch, and what it would be by chance."""
 
@@ -139,4 +160,12 @@ class Statistics:
     input_correlation: float | None = None  # of what comes into the first weighted operation
     inputs: tuple[InputStats, ...] = ()
     differentiable: bool = True  # whether the output has a history that gradients could follow
+    buffers: tuple[BufferStats, ...] = ()  # that hold nothing sensible
+    origin: Origin | None = None  # where values stop being finite
     trained: str = ""  # what shows that the values were trained; "" if nothing does
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values and gradients are, as far as they were looked at."""
+        known = self.loss is None or math.isfinite(self.loss.value)
+        return known and all(o.finite for o in self.operations) and all(p.gradient_finite for p in self.parameters)

@@ -58,7 +58,7 @@ class JaxSession(backend.FunctionalSession):
         held = {name: self.start[number] for name, number in own.items()}
         zeros = {at: jnp.zeros(shown.outputs[0].shape, shown.outputs[0].dtype) for at, shown in ends.items()}
         sent = self._signal(end, signal) if loss is None else jnp.ones(())
-        compiled = self._compiled.setdefault((end, until, id(loss)), jax.jit(partial(_gradients, run)))
+        compiled = self._compiled.setdefault((end, until, id(loss), self.everywhere), jax.jit(partial(_gradients, run)))
         found, came = compiled(held, zeros, self.start, sent)
         if isinstance(start, int) and until is None:
             receive(start, _handle(sent))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wellbegun._arguments import told
 from wellbegun._typing import Progress, phase
@@ -9,10 +10,11 @@ from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
-from wellbegun.health import LossStats, Statistics
+from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
 from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
+from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
 from wellbegun.measure.signals import MadeUp, Way, aimless, last_hidden, length_of, made_up, random_signal
@@ -45,6 +47,11 @@ def probe(
         return statistics(session, forward, loss, chance=chance, progress=progress)
 
 
+@inferred("where values stop being finite", lambda *_: None)
+def _origin(_: ForwardStatistics, session: Session, loss: Loss | None) -> Origin | None:
+    return origin_of(session, loss)
+
+
 def statistics(
     session: Session,
     forward: ForwardStatistics,
@@ -53,7 +60,7 @@ def statistics(
     chance: float | None = None,
     progress: Progress | None = None,
 ) -> Statistics:
-    """What a pass has shown, and what is sent back through it."""
+    """What a pass has shown, and what is sent back through it; another one, where values are not finite."""
     if progress is not None:
         progress(0, 1, "backward")
     graph = Analysis.of(session.graph)
@@ -63,7 +70,7 @@ def statistics(
     injected = back.silent and back.nothing_came(graph) and back.inject(graph)
     seen = Seen(forward, back.gradients, session.places)
     came_in, trained = forward.first_input, _trained(forward, back.parameters)
-    return Statistics(
+    found = Statistics(
         operation_stats(graph, roles, seen),
         back.parameters.stats(graph, _wanted(session, loss)),
         lost,
@@ -77,8 +84,11 @@ def statistics(
         None if came_in is None else correlation(came_in),
         input_stats(graph, forward.inputs),
         session.differentiable,
+        buffer_stats(session.buffers),
+        None,
         trained,
     )
+    return found if found.finite else replace(found, origin=_origin(forward, session, loss))
 
 
 @inferred("whether its values were trained", lambda *_: "")

@@ -63,7 +63,9 @@ def sample(handle: Handle, axis: int) -> Array:
 
 def correlation(samples: Array) -> float | None:
     """Mean cosine between two different samples, of at most 32; None for fewer than two, or samples of zeros."""
-    some = samples[:: -(-max(len(samples), 1) // SAMPLES)].astype(np.float64)
+    # not a whole step: rows may be positions of sequences, and one of them the same in all
+    rows = np.linspace(0, len(samples) - 1, min(len(samples), SAMPLES)).round().astype(int)
+    some = samples[rows].astype(np.float64)
     some = some.reshape(len(some), math.prod(some.shape[1:]))
     with np.errstate(all="ignore"):
         lengths = np.sqrt(np.einsum("nk,nk->n", some, some))

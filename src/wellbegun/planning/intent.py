@@ -19,11 +19,14 @@ from wellbegun.graph import WEIGHTED, Analysis, Operation, Parameter, Role
 from wellbegun.schemes import Scheme, fan_in_uniform, normal, ones, zeros
 
 INTENTS = ("auto", "keep", "overwrite")
-SAMPLE = 4096  # values that are looked at of each parameter
+SAMPLE = 4096
+"""Values that are looked at of each parameter."""
 FAR = 8.0  # ratio of sizes from which a random tensor was scaled on purpose
 FLAT = 1e-3  # change of a function over 4 units that is none
 _OFF = 2.0  # means beyond so many standard deviations are no accident
 _SMOOTH = 0.5  # correlation of neighbours from which values follow a pattern
+_ROUNDED = 1e-7  # random values of that size are lost in the rounding of what they are added to
+_MOST = 1e12  # what no constructor writes
 _LEAST = 8  # values from which chance does not make a pattern
 
 Samples = Mapping[str, tuple[Array, int]]
@@ -61,14 +64,17 @@ class Held:
 def held_of(values: Array) -> Held:
     """What a sample shows.
 
-    >>> str(held_of(np.full(4, -4.5))), str(held_of(np.linspace(3, 6, 12)))
+    >>> str(held_of(np.full(4, -4.5))), str(held_of(np.linspace(3, 6, 24)))
     ('the constant -4.5', 'a pattern of RMS 4.6')
     >>> held_of(np.random.default_rng(0).uniform(-1, 1, 99)).what
     'random'
     """
     if not values.size or not np.isfinite(values).all():
         return Held("nothing", 0.0, 0.0)
-    mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
+    with np.errstate(over="ignore"):
+        mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
+    if size > _MOST:
+        return Held("nothing", 0.0, 0.0)
     return Held(_what(values, mean, size), size, mean)
 
 
@@ -155,7 +161,9 @@ class Evidence:
         if held.what == "nothing" or role.role in ("unused", "unknown"):
             return ""
         if role.role in _SCALES or slot == "norm_scale":
-            usual = held.what == "random" or abs(held.mean - role.unit) < 1e-6
+            one = role.silent + 1 if role.role == "norm_scale" else role.unit  # what comes to mind there
+            near = any(abs(held.mean - usual) < 1e-6 * max(abs(usual), 1) for usual in (role.unit, one))
+            usual = held.what == "random" or near
             return "" if usual else f"where {role.unit:g} leaves a signal as it is"
         if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
             return ""
@@ -188,11 +196,16 @@ class Evidence:
 
     def _fault(self, role: Role, held: Held) -> str:
         """Why values cannot be meant; "" if they can."""
+        if role.role == "token" and held.what == "zero":
+            return "a signal that is zero has no direction"
+        if held.what == "random" and held.size < _ROUNDED:
+            return "they are lost in rounding"
         if role.role == "bias" and held.what in ("constant", "off centre") and self._flat(role, held.mean):
             return "what follows does not respond there"
         if role.operation < 0 or role.layout is None or role.role in _ADDED | _SCALES:
             return ""
-        if held.what == "constant" and _slot(role.parameter) == "weight":
+        matrix = role.is_weight and min(role.layout.canonical_shape(role.parameter.shape)[-2:]) > 1
+        if held.what == "constant" and (matrix or _slot(role.parameter) == "weight"):
             return "units that are all alike learn alike"
         operation = self.graph.operations[role.operation]
         if held.what != "zero" or operation.kind not in (*WEIGHTED, "lookup"):

@@ -13,7 +13,7 @@ from wellbegun.planning.intent import INTENTS, Evidence, Samples
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import recipe_of
-from wellbegun.planning.reparametrized import share_of
+from wellbegun.planning.reparametrized import held, share_of
 from wellbegun.planning.rules import Overrides, overrides_of
 from wellbegun.planning.selection import Selection, select
 from wellbegun.planning.unsaid import Unsaid
@@ -207,7 +207,9 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: str, picked: 
         return Entry(p.name, p.shape, p.dtype, "keep", role.role, layout, KEEP, None, "", picked.reason, **known)
     if p.dtype not in DTYPES:
         raise RuleError(f"has dtype {p.dtype}; wellbegun fills {', '.join(DTYPES)}. Exclude it.")
+    picked = picked if selection.rule is not None else held(role, picked)
     scheme = picked.scheme
+    assert isinstance(scheme, Scheme)
     if role.computed is not None and selection.rule is None:
         law, layout, scheme, reason, leads = share_of(role, picked, p.shape)
         picked = replace(picked, reason=reason, target=picked.target if leads else None)

@@ -1,14 +1,15 @@
 """From what a recipe wants of a computed weight to what each parameter it is computed from gets."""
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from wellbegun.errors import RuleError
 from wellbegun.graph import Part, Role
-from wellbegun.laws import Law
+from wellbegun.laws import Law, Orthogonal
 from wellbegun.layout import Layout
 from wellbegun.planning.method import Choice
-from wellbegun.schemes import Scheme, constant, normal, ones, zeros
+from wellbegun.schemes import Scheme, constant, normal, ones, orthogonal, zeros
 
 
 class Share(NamedTuple):
@@ -39,9 +40,23 @@ def share_of(role: Role, picked: Choice, shape: tuple[int, ...]) -> Share:
         scale = part.size if part.what == "weight" else 1.0
         law = whole if abs(scale - 1) < 1e-6 else whole.scaled(_rounded(1 / scale))
         return Share(law, role.layout, picked.scheme, _joined(picked.reason, part.why), part.leads)
-    scheme = _scheme(part, _rms(whole, role), role)
+    scheme = _level(part, role) if part.what == "level" else _scheme(part, _rms(whole, role), role)
     reason = _joined(f"{picked.reason}: {name} for what is computed", part.why)
     return Share(scheme.law(shape, layout=plain), plain, scheme, reason, part.leads)
+
+
+def held(role: Role, picked: Choice) -> Choice:
+    """What is left of a choice where a parametrization holds singular values at 1, whatever size it is given."""
+    if not role.parameter.bound or not isinstance(picked.scheme, Scheme) or role.layout is None:
+        return picked
+    law = picked.scheme.law(role.parameter.shape, layout=role.layout)
+    if role.parameter.bound == "orthogonal":
+        what, scheme = "all singular values at 1", orthogonal()
+    elif isinstance(law, Orthogonal):
+        what, scheme = "the largest singular value at 1", orthogonal(method=law.method)
+    else:
+        return picked
+    return replace(picked, scheme=scheme, reason=f"{picked.reason}; its parametrization holds {what}", target=None)
 
 
 def _scheme(part: Part, size: float, role: Role) -> Scheme:
@@ -60,6 +75,17 @@ def _scheme(part: Part, size: float, role: Role) -> Scheme:
         return normal(std=_rounded(std))
     stds = {"weight": size / part.size, "free": 1.0, "entry": part.size}
     return normal(std=_rounded(stds.get(part.what, (size / part.size) ** part.power)))
+
+
+def _level(part: Part, role: Role) -> Scheme:
+    """For a weight that cannot have both signs: entries differ by half their mean."""
+    assert part.fit is not None
+    assert role.layout is not None
+    mean = 1 / max(role.layout.fans(role.parameter.shape).fan_in, 1)
+    start, low, high = (part.fit(times * mean) for times in (1.0, 0.75, 1.25))
+    if not math.isfinite(start + low + high):
+        raise _untold(role)
+    return normal(mean=start, std=_rounded(abs(high - low)))
 
 
 def _rms(law: Law, role: Role) -> float:

@@ -22,7 +22,7 @@ def junit(health: Health, name: str) -> str:
     >>> health = wb.check(torch.nn.Linear(8, 4), torch.randn(32, 8))
     >>> root = ElementTree.fromstring(junit(health, "net.py:build").encode())
     >>> root.find("testsuite").get("tests"), root.find("testsuite").get("failures")
-    ('8', '0')
+    ('9', '0')
     """
     bad = {family: _of(health, family, "unhealthy") for family in FAMILIES}
     counts = {"tests": str(len(FAMILIES)), "failures": str(sum(map(bool, bad.values()))), "errors": "0"}

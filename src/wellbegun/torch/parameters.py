@@ -60,7 +60,8 @@ def _parameter(name: str, tensor: torch.Tensor, owners: _Owners) -> Parameter:
 def _visible(computed: Computed, owners: _Owners) -> Parameter:
     """The tensor that a module computes, as if it were a parameter of that module."""
     found = _parameter(computed.name, computed.like(), owners)
-    return replace(found, trainable=any(target.requires_grad for target in computed.targets()))
+    trainable = any(target.requires_grad for target in computed.targets())
+    return replace(found, trainable=trainable, bound=computed.bound())
 
 
 def _classes(module: torch.nn.Module) -> tuple[str, ...]:

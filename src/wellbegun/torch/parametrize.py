@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn.utils import parametrize
@@ -54,6 +54,13 @@ class Computed:
         own = isinstance(self.source, torch.nn.Module)
         known = not own or all(isinstance(step, _SAME_SHAPE) for step in self.source)
         return self.targets()[-1] if known else self.now()
+
+    def bound(self) -> Literal["", "orthogonal", "spectral"]:
+        """What it is held at, whatever values it is given: all singular values at 1, or the largest."""
+        last = None if isinstance(self.source, (WeightNorm, SpectralNorm)) else list(self.source)[-1]
+        if isinstance(last, compat.OrthogonalStep):
+            return "orthogonal" if self.like().ndim == 2 else ""
+        return "spectral" if isinstance(self.source, SpectralNorm) or isinstance(last, compat.SpectralNormStep) else ""
 
     def now(self) -> torch.Tensor:
         """The tensor as it is now, without a trace of having looked."""

@@ -18,7 +18,7 @@ from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.leaves import Leaves
 from wellbegun.torch.losses import gradient_of, scalar
-from wellbegun.torch.names import parameters
+from wellbegun.torch.names import canonical, parameters
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import noticed, preserved
@@ -61,6 +61,7 @@ class TorchSession:
     def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None) -> None:
         self.model, self.call, self._given, self._graph = model, call, graph, graph
         self.named = parameters(model, each=False)
+        self._everywhere = False
         self._pass = ExitStack()
         self._result: object = None
         self._edges: dict[int, Any] = {}  # of the first output
@@ -88,7 +89,10 @@ class TorchSession:
         assert self._graph is not None, "without a graph, there is one after the first pass"
         return self._graph
 
-    def forward(self, observer: backend.Observer, *, progress: Progress | None = None) -> None:
+    def forward(
+        self, observer: backend.Observer, *, everywhere: bool = False, progress: Progress | None = None
+    ) -> None:
+        self._everywhere = everywhere
         alignment = None if self._given is None else backend.Alignment(self._given)
 
         def watch(operation: Operation, inputs: Tensors, outputs: Tensors) -> None:
@@ -116,7 +120,7 @@ class TorchSession:
         """Let an observer see an operation, and do what it says."""
         self._settle()
         output = outputs[0]
-        if operation.kind in _PLACES and (output.is_floating_point() or output.is_complex()):
+        if (self._everywhere or operation.kind in _PLACES) and (output.is_floating_point() or output.is_complex()):
             whole = outputs if operation.kind == "recurrent" else outputs[:1]
             self._pending += [(operation.index, one) for one in whole]
         given, made = ([TensorHandle(tensor) for tensor in tensors] for tensors in (inputs, outputs))
@@ -212,6 +216,12 @@ class TorchSession:
     @cached_property
     def _trained(self) -> dict[str, torch.nn.Parameter]:
         return {name: tensor for name, tensor in self.named.items() if tensor.requires_grad}
+
+    @property
+    def buffers(self) -> dict[str, backend.Handle]:
+        plain = canonical(self.model)
+        held = ((name, buffer) for name, buffer in self.model.named_buffers() if buffer.is_floating_point())
+        return {plain(name): TensorHandle(buffer) for name, buffer in held if not buffer.is_meta}
 
     @property
     def scalable(self) -> Collection[str]:

@@ -120,7 +120,7 @@ def scale_reason(role: Role) -> str:
     """Why a scale starts there."""
     if role.unit == 1:
         return "scale of a normalization starts at 1"
-    return f"scale of a normalization is computed from it, and is 1 where it is {role.unit:g}"
+    return f"scale of a normalization: what it multiplies has unit entries where it is {role.unit:g}"
 
 
 def centre(role: Role) -> Choice:

@@ -26,6 +26,7 @@ _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[str, Choice]:
     """Choices for every weight of a product or convolution, and for biases that follow from them."""
     points = Points()
+    taken |= {name for name, parameter in graph.parameters.items() if parameter.bound}  # they hold no pairs
     series = series_of(graph, roles, taken, points)
     feeders = {reader: found for found in series.values() for reader in found.layer.readers}
     streams = streams_of(graph, roles, taken)
