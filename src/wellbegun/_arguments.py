@@ -235,9 +235,10 @@ def seed_of(owner: str, value: SupportsIndex) -> int:
 
 def dtype_of(owner: str, value: object) -> str:
     """The name of a real or complex dtype, from a name or a NumPy, ml_dtypes or framework dtype object."""
-    name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", None)
-    if name is None:
-        name = str(value).rpartition(".")[2]
+    with guarded(owner, value):
+        name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", None)
+        if name is None:
+            name = str(value).rpartition(".")[2]
     return choice(owner, "dtype", name, DTYPES)
 
 
