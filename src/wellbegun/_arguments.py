@@ -4,13 +4,15 @@ import ast
 import difflib
 import math
 import operator
+import os
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError, WellbegunError
 
+T = TypeVar("T")
 DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "complex128")
 SEED_LIMIT = 2**64
 _LONG = 300  # characters of a value in a message
@@ -109,13 +111,18 @@ def _power(limit: int) -> str:
 
 
 @contextmanager
-def within_range(owner: str, given: object) -> Iterator[None]:
-    """Numbers that are finite, and whose products, powers and quotients are not, are an argument outside its range."""
+def guarded(owner: str, given: object) -> Iterator[None]:
+    """Arguments of wrong kinds, and finite numbers whose products, powers or quotients are not, as errors of ours."""
     try:
         yield
+    except WellbegunError:
+        raise
     except ArithmeticError as error:
         allowed = "such that all that follows from them is within the range of floats"
         raise ArgumentError(message(owner, "numbers", allowed, given)) from error
+    except Exception as error:  # of any kind: told with its cause
+        allowed = "of the kinds that its documentation names"
+        raise ArgumentTypeError(message(owner, "arguments", allowed, given)) from error
 
 
 @contextmanager
@@ -161,6 +168,20 @@ def truth(owner: str, argument: str, value: object) -> None:
 def progress_of(owner: str, value: object) -> None:
     """What is told of the steps of something long, or None."""
     function(owner, "progress", value, "a function of (done, all, what)")
+
+
+def instance(owner: str, argument: str, value: object, kind: type[T]) -> T:
+    """An object of one class."""
+    if not isinstance(value, kind):
+        raise ArgumentTypeError(message(owner, argument, f"a {kind.__name__}", type(value).__name__))
+    return value
+
+
+def path_of(owner: str, value: object) -> str:
+    """A path as a text."""
+    with guarded(owner, value):
+        found: object = os.fspath(value)  # type: ignore[call-overload]
+    return text_of(owner, "path", found)
 
 
 def text_of(owner: str, argument: str, value: object) -> str:
@@ -214,9 +235,10 @@ def seed_of(owner: str, value: SupportsIndex) -> int:
 
 def dtype_of(owner: str, value: object) -> str:
     """The name of a real or complex dtype, from a name or a NumPy, ml_dtypes or framework dtype object."""
-    name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", None)
-    if name is None:
-        name = str(value).rpartition(".")[2]
+    with guarded(owner, value):
+        name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", None)
+        if name is None:
+            name = str(value).rpartition(".")[2]
     return choice(owner, "dtype", name, DTYPES)
 
 

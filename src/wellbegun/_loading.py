@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wellbegun._arguments import nearest, seed_of, told
+from wellbegun._arguments import cut, nearest, seed_of, told
 from wellbegun.backend import FILES, KNOWN, MODELS, belongs, find, named
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
 from wellbegun.inputs import InputSpec
@@ -36,7 +36,7 @@ def load_object(text: str, what: str) -> Any:
 
 def _from_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        raise ModelError(f"{what}: there is no file {str(path)!r}. Give {_FORM}.")
+        raise ModelError(f"{what}: there is no file {cut(str(path))}. Give {_FORM}.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None  # a .py file always has a spec and a loader
     assert spec.loader is not None
@@ -46,7 +46,7 @@ def _from_file(path: Path, what: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises is theirs: pass it on with its place
-        raise ModelError(f"{what}: running {str(path)!r} failed: {type(error).__name__}: {error}") from error
+        raise ModelError(f"{what}: running {cut(str(path))} failed: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
     return module
@@ -123,30 +123,30 @@ def load_batch(texts: list[str]) -> tuple[Any, Any]:
 
 def _read(path: Path) -> Any:
     if not path.is_file():
-        raise ModelError(f"input: there is no file {str(path)!r}.")
+        raise ModelError(f"input: there is no file {cut(str(path))}.")
     if path.suffix == ".npz":
         return read_arrays(path, "input")
     try:
         return named(FILES[path.suffix]).read_batch(path)
     except Exception as error:  # readers raise many kinds; all mean the file is not what its name says
-        raise ModelError(f"input: cannot read {str(path)!r} as {path.suffix}: {error}") from error
+        raise ModelError(f"input: cannot read {cut(str(path))} as {path.suffix}: {error}") from error
 
 
 def read_arrays(path: str | Path, what: str) -> dict[str, Any]:
     """The arrays of an .npz file by their names, unless they would not fit into the memory of this machine."""
     try:
         if not Path(path).is_file():
-            raise ModelError(f"{what}: there is no file {str(path)!r}.")
+            raise ModelError(f"{what}: there is no file {cut(str(path))}.")
         with zipfile.ZipFile(path) as packed:
             size = sum(part.file_size for part in packed.infolist())
         if size > _memory():
-            raise ModelError(f"{what}: {str(path)!r} unpacks to {size:,} bytes, more than this machine has.")
+            raise ModelError(f"{what}: {cut(str(path))} unpacks to {size:,} bytes, more than this machine has.")
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except ModelError:
         raise
     except Exception as error:  # readers raise many kinds; all mean the file is not what its name says
-        raise ModelError(f"{what}: cannot read {str(path)!r} as .npz: {told(error)}") from error
+        raise ModelError(f"{what}: cannot read {cut(str(path))} as .npz: {told(error)}") from error
 
 
 def _memory() -> int:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wellbegun._arguments import nearest, told
+from wellbegun._arguments import cut, nearest, told
 from wellbegun.errors import MissingDependencyError, ModelError
 from wellbegun.inputs import InputSpec
 
@@ -40,7 +40,7 @@ def built(path: Path, run: Callable[[Callable[[], T]], T]) -> T:
             return run(lambda: build(config))
         except Exception as error:  # whatever the library raises on a config it cannot build
             remedy = "If it needs files that are not here, write a factory: path.py:factory."
-            raise ModelError(f"model: {str(path)!r} cannot be built: {told(error)} {remedy}") from error
+            raise ModelError(f"model: {cut(str(path))} cannot be built: {told(error)} {remedy}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -102,13 +102,13 @@ def _config(transformers: Any, data: dict[str, Any], path: Path) -> Any:
         own = " Its code is not part of the library: write a factory, path.py:factory." if "auto_map" in data else ""
         hint = nearest(name, list(kinds.keys()))
         raise ModelError(
-            f"model: {str(path)!r} has model_type {name!r}, which transformers {transformers.__version__} does not "
+            f"model: {cut(str(path))} has model_type {name!r}, which transformers {transformers.__version__} does not "
             f"know. {hint}{own}".rstrip()
         )
     try:
         config = kinds[name].from_dict(data)
     except Exception as error:  # configs check themselves, each in its own way
-        raise ModelError(f"model: {str(path)!r} is no config of {name}: {told(error)}") from error
+        raise ModelError(f"model: {cut(str(path))} is no config of {name}: {told(error)}") from error
     if getattr(config, "use_pretrained_backbone", False):
         config.use_pretrained_backbone = False  # its weights would be fetched, and are not wanted
     return config
@@ -124,8 +124,8 @@ def _class(transformers: Any, data: dict[str, Any], path: Path) -> Any:
     if not known:
         remedy = 'Remove "architectures" from it for the plain model of its type, or write path.py:factory.'
         raise ModelError(
-            f"model: {str(path)!r} names the class {named!r}, which transformers {transformers.__version__} does not "
-            f"have. {remedy}"
+            f"model: {cut(str(path))} names the class {named!r}, which transformers "
+            f"{transformers.__version__} does not have. {remedy}"
         )
     return found._from_config  # in the dtype that the config asks for; the public name takes that of a task
 

@@ -4,7 +4,6 @@ import functools
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -118,7 +117,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(tmp_path: Path) -> 
         if int(line) >= 3:
             break
     os.killpg(process.pid, signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=LONG)
     assert process.returncode == 0, errors
     told = re.search(r"interrupted (\d+)", out)
     assert told, out
@@ -127,7 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(tmp_path: Path) -> 
     assert kept.interrupted
     assert 3 <= len(kept.trials) == int(told[1]) < 18
     process = script(tmp_path, path, 200, 1)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=LONG)
     assert out.splitlines()[0] == told[1], "starts from what was kept"
     assert out.splitlines()[-1] == "whole 18", errors
     whole = losses(wb.Race.load(path))
@@ -136,23 +135,25 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(tmp_path: Path) -> 
 
 
 # ---------------------------------------------------------------------- a cluster
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+LONG = 600  # seconds after which a cluster that does not start is a failure: a busy machine takes its time
 
 
 class Cluster:
-    """A scheduler and two workers, each a process of its own."""
+    """A scheduler and workers, each a process of its own; the scheduler takes a free port and tells it in a file."""
 
     def __init__(self, folder: Path, *options: str, names: Sequence[str] = ("one", "two")) -> None:
-        self.folder, self.address = folder, f"tcp://127.0.0.1:{free_port()}"
-        port = self.address.rpartition(":")[2]
-        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+        self.folder, self.address = folder, folder / "scheduler.json"
+        told = "--scheduler-file", str(self.address), "--no-dashboard"
+        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0", *told)
         self.workers = [
-            self.start("worker", self.address, *options, "--no-dashboard", "--nthreads", "1", "--name", name)
-            for name in names
-        ]
+            self.start("worker", *told, *options, "--nthreads", "1", "--name", name) for name in names
+        ]  # which wait for the file, as clients do
+
+    def client(self) -> Client:
+        """Connected, when all workers are."""
+        found = Client(scheduler_file=str(self.address), timeout=LONG)
+        found.wait_for_workers(len(self.workers), timeout=LONG)
+        return found
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         with (self.folder / "log").open("ab") as log:
@@ -169,8 +170,7 @@ class Cluster:
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     found = Cluster(tmp_path, "--no-nanny")
     try:
-        with Client(found.address, timeout=60) as client:
-            client.wait_for_workers(2, timeout=60)
+        with found.client():
             yield found
     finally:
         found.stop()
@@ -195,7 +195,7 @@ def test_the_same_call_runs_on_a_dask_cluster_and_survives_a_killed_worker(clust
     candidates = {"default": None, "noted": noted, "auto": "auto"}
     with joblib.parallel_config(backend="dask"):
         found = calm(candidates, progress=kill)
-    assert cluster.workers[0].wait(timeout=5) == -signal.SIGKILL
+    assert cluster.workers[0].wait(timeout=LONG) == -signal.SIGKILL
     pids = {int(path.name) for path in marker.iterdir()}
     assert pids <= {worker.pid for worker in cluster.workers}, "ran on the cluster and nowhere else"
     assert losses(found) == losses(calm({**candidates, "noted": lambda model: None}, jobs=1))
@@ -207,8 +207,7 @@ def test_a_trial_that_kills_every_worker_of_a_cluster_fails_and_the_others_do_no
     """joblib's own Dask backend waits for ever here."""
     cluster = Cluster(tmp_path, "--nanny", names=["one"])  # a nanny starts its worker again
     try:
-        with Client(cluster.address, timeout=60) as client:
-            client.wait_for_workers(1, timeout=60)
+        with cluster.client() as client:
             client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
             found = calm(killing(tmp_path / "kill", 1000), rates=RATES[:1], seeds=1, backend="dask")
     finally:

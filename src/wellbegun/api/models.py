@@ -9,14 +9,13 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from wellbegun import measure
-from wellbegun._arguments import function, message, progress_of, real, seed_of, speaking, truth
+from wellbegun._arguments import function, instance, progress_of, real, seed_of, speaking, truth
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
 from wellbegun.api.trials import tried
 from wellbegun.backend import Backend, find
 from wellbegun.engine import Matrices
-from wellbegun.errors import ArgumentTypeError
 from wellbegun.graph import Analysis, ModelGraph
 from wellbegun.health import Health, Remedy, examine
 from wellbegun.materialize import Ledger, fill_targets
@@ -276,9 +275,7 @@ def apply(
     >>> bool(torch.equal(one.weight, two.weight))
     True
     """
-    if not isinstance(plan, Plan):
-        raise ArgumentTypeError(message("apply", "plan", "a Plan", type(plan).__name__))
-    plan.check()
+    instance("apply", "plan", plan, Plan).check()
     progress_of("apply", progress)
     backend = find(model)
     with backend.undone(model):
@@ -365,7 +362,6 @@ def signal_propagation(model: Any, plan: Plan, batch: Any = None) -> SignalPropa
     >>> [row.place for row in signal_propagation(model, found, torch.randn(32, 64)).flagged]
     ['2 (linear)']
     """
-    if not isinstance(plan, Plan):
-        raise ArgumentTypeError(message("signal_propagation", "plan", "a Plan", type(plan).__name__))
+    instance("signal_propagation", "plan", plan, Plan)
     graph, measurement = measure.moments(find(model), model, batch)
     return propagation.signal_propagation(graph, plan, measurement)

@@ -66,13 +66,20 @@ def fill(
     part, workers = region_of(region, sizes), threads_of(threads)
     law.fits(sizes)
     law.check(kind)
-    result = np.empty(size_of(part), _numpy_dtype(kind)) if out is None else _destination(out, size_of(part), kind)
+    result = _empty(size_of(part), kind) if out is None else _destination(out, size_of(part), kind)
     storage = result.view(np.uint16) if kind == "bfloat16" else result
     write(law, storage, Job(stream_seed, name, sizes, part, kind, workers))
     return result
 
 
 # ---------------------------------------------------------------------- checks
+def _empty(shape: tuple[int, ...], kind: str) -> Array:
+    try:
+        return np.empty(shape, _numpy_dtype(kind))
+    except (ValueError, MemoryError) as error:
+        raise ArgumentError(message("fill", "shape", "that of a tensor which fits into memory", shape)) from error
+
+
 def _numpy_dtype(dtype: str) -> "np.dtype[Any]":
     if dtype != "bfloat16":
         return np.dtype(dtype)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple, SupportsFloat
 
 import numpy as np
 
-from wellbegun._arguments import known, message, real, within_range
+from wellbegun._arguments import guarded, known, message, real
 from wellbegun._typing import Array
-from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.laws.precision import LARGEST, REAL_OF
 
 Shares = Callable[[Array], Array]
@@ -42,6 +42,11 @@ class Law:
     """Base of all laws."""
 
     _scale: ClassVar[str] = "gain"  # the field that a factor multiplies
+
+    def __init_subclass__(cls) -> None:
+        """What a law checks of its fields fails with an error of ours, whatever they are."""
+        if (check := vars(cls).get("__post_init__")) is not None:
+            cls.__post_init__ = _checked(check)  # type: ignore[attr-defined]
 
     @property
     def couples(self) -> bool:
@@ -81,7 +86,7 @@ class Law:
 
     def moments(self, shape: tuple[int, ...] | None = None) -> Moments:
         """Exact moments of one entry; `shape` only matters to laws whose scale depends on it."""
-        with within_range(f"{type(self).__name__}.moments", self):
+        with guarded(f"{type(self).__name__}.moments", self):
             found = self._moments(shape)
             if not (math.isfinite(found.mean) and math.isfinite(found.variance)):
                 raise OverflowError
@@ -194,12 +199,8 @@ def law_from_dict(data: Mapping[str, Any]) -> Law:
     name = known("law_from_dict", "law", data.get("law"), classes)
     names = {key: field for field, key in _KEYS.items()}
     arguments = {names.get(key, key): _read(value) for key, value in data.items() if key != "law"}
-    try:
+    with guarded("law_from_dict", data):
         return classes[name](**arguments)
-    except WellbegunError:
-        raise
-    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise ArgumentTypeError(f"law_from_dict: {name} does not take {sorted(arguments)}.") from error
 
 
 def _read(value: Any) -> Any:
@@ -213,6 +214,14 @@ def _read(value: Any) -> Any:
 def set_field(law: Law, field: str, value: object) -> None:
     """Write a checked value into a frozen law that is being made."""
     object.__setattr__(law, field, value)
+
+
+def _checked(check: Callable[["Law"], None]) -> Callable[["Law"], None]:
+    def checked(law: "Law") -> None:
+        with guarded(type(law).__name__, tuple(vars(law).values())):
+            check(law)
+
+    return checked
 
 
 # ---------------------------------------------------------------------- mixtures

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wellbegun._arguments import message
+from wellbegun._arguments import instance
 from wellbegun._display import Displayed
-from wellbegun.errors import ArgumentTypeError
 from wellbegun.planning.plan import Entry, Plan
 
 FIELDS = (
@@ -109,8 +108,7 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
     <PlanDiff classic@1 -> classic@1: 0 differ, 0 are the same, seeds 0 and 1>
     """
     for argument, given in (("before", before), ("after", after)):
-        if not isinstance(given, Plan):
-            raise ArgumentTypeError(message("diff", argument, "a Plan", type(given).__name__))
+        instance("diff", argument, given, Plan)
     old, new = _by_name(before), _by_name(after)
     names = dict.fromkeys((*old, *new))
     changes = [change for name in names if (change := _change(name, old.get(name), new.get(name)))]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from wellbegun._arguments import message
+from wellbegun._arguments import instance
 from wellbegun._display import Displayed
-from wellbegun.errors import ArgumentTypeError, LayoutError
+from wellbegun.errors import LayoutError
 from wellbegun.laws import Moments
 from wellbegun.layout import Fans
 from wellbegun.planning.plan import Entry, Plan
@@ -57,9 +57,7 @@ def explain(plan: Plan, name: str) -> Explanation:
     >>> explain(Plan((entry,), "classic@1", 0), "b")
     <Explanation of b: keep, frozen>
     """
-    if not isinstance(plan, Plan):
-        raise ArgumentTypeError(message("explain", "plan", "a Plan", type(plan).__name__))
-    entry = plan[name]
+    entry = instance("explain", "plan", plan, Plan)[name]
     key = stream_key(plan.seed, entry.stream) if entry.stream else None
     support = None if entry.law is None else entry.law.support()
     tied = tuple(other.name for other in plan.entries if other.tied_to == entry.name)

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
-from wellbegun._arguments import choice, message
+from wellbegun._arguments import choice, guarded, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import Parameter
 from wellbegun.layout import Layout
@@ -190,9 +190,8 @@ class Overrides:
 
 def overrides_of(rules: Any = (), exclude: Iterable[str] = (), only: Iterable[str] | None = None) -> Overrides:
     """What `plan` was given; `rules` may be `Overrides` read from a file, which the rest is added to."""
-    if isinstance(rules, Overrides):
-        return rules.then((), exclude, only)
-    return Overrides().then(rules, exclude, only)
+    with guarded("plan", (rules, exclude, only)):
+        return rules.then((), exclude, only) if isinstance(rules, Overrides) else Overrides().then(rules, exclude, only)
 
 
 def globs(argument: str, given: Any, owner: str = "plan") -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from wellbegun._arguments import cut
 from wellbegun.errors import MissingDependencyError, ModelError
 from wellbegun.racing.records import Trial
 from wellbegun.storage import read_bytes, replacing
@@ -23,11 +24,11 @@ _fields = threading.Lock()
 def check_path(path: Path, what: str) -> None:
     """Whether a race can be written there, told before anything runs."""
     if path.suffix not in SUFFIXES:
-        raise ModelError(f"{what}: expected a file ending in .parquet or .csv; got {str(path)!r}.")
+        raise ModelError(f"{what}: expected a file ending in .parquet or .csv; got {cut(str(path))}.")
     if not path.parent.is_dir():
         raise ModelError(f"{what}: there is no folder {str(path.parent)!r}.")
     if path.is_dir():
-        raise ModelError(f"{what}: {str(path)!r} is a folder.")
+        raise ModelError(f"{what}: {cut(str(path))} is a folder.")
     if path.suffix == ".parquet":
         _arrow()
 
@@ -61,9 +62,9 @@ def read(path: Path) -> tuple[tuple[Trial, ...], dict[str, Any]]:
         rows, head = _from_parquet(content) if path.suffix == ".parquet" else _from_csv(content.decode())
         trials = tuple(Trial(**row) for row in rows)
     except (ValueError, TypeError, KeyError, csv.Error) as error:  # pyarrow's errors are ValueErrors
-        raise ModelError(f"race: {str(path)!r} holds no race ({type(error).__name__}: {error}).") from error
+        raise ModelError(f"race: {cut(str(path))} holds no race ({type(error).__name__}: {error}).") from error
     if head.get("format") != FORMAT:
-        raise ModelError(f"race: {str(path)!r} has format {head.get('format')!r}; this version reads {FORMAT}.")
+        raise ModelError(f"race: {cut(str(path))} has format {head.get('format')!r}; this version reads {FORMAT}.")
     return trials, head
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from wellbegun._arguments import cut
 from wellbegun.errors import ArgumentError
 from wellbegun.racing.files import check_path
 from wellbegun.racing.records import Trial
@@ -42,7 +43,7 @@ class Store:
         if differing:
             shown = "; ".join(f"{n}: {_change(race.settings.get(n), wanted.get(n))}" for n in differing)
             raise ArgumentError(
-                f"race: resume must be the file of a race with the same settings; {str(path)!r} differs in {shown}. "
+                f"race: resume must be the file of a race with the same settings; {cut(str(path))} differs in {shown}. "
                 "Give another file for another race."
             )
         self.add(trial for trial in race.trials if trial.status != "failed")  # what failed may do better now

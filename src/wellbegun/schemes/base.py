@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import within_range
+from wellbegun._arguments import guarded
 from wellbegun._typing import Array
 from wellbegun.engine import fill
 from wellbegun.laws import Law
@@ -63,7 +63,7 @@ class Scheme:
         return drawn.transpose(back).copy()
 
     def _checked_law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        with within_range(self.spelling, shape):
+        with guarded(self.spelling, shape):
             return self._law(shape, layout)
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from wellbegun._arguments import within_range
+from wellbegun._arguments import guarded
 from wellbegun._typing import Array
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
@@ -75,7 +75,7 @@ def scheme(
 
         @functools.wraps(factory)
         def made(*arguments: Any, **options: Any) -> Scheme:
-            with within_range(name, (*arguments, *options.values())):
+            with guarded(name, (*arguments, *options.values())):
                 return factory(*arguments, **options)
 
         vars(made)["card"] = card

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from wellbegun._arguments import known, message, parse_call
+from wellbegun._arguments import guarded, known, message, parse_call
 from wellbegun.errors import ArgumentError
 from wellbegun.schemes import catalogue
 from wellbegun.schemes.base import Scheme
@@ -36,7 +36,8 @@ def parse_scheme(text: str, *, own: Iterable[Factory] = ()) -> Scheme:
     (he_normal(), he_normal(mode='fan_out'))
     """
     name, positional, keywords = parse_call("scheme", text, nested=partial(parse_scheme, own=own))
-    names = {**_NAMED, **{factory.__name__: factory for factory in own}}
+    with guarded("scheme", own):
+        names = {**_NAMED, **{factory.__name__: factory for factory in own}}
     factory = names[known("scheme", "name", name, names)]
     try:
         inspect.signature(factory).bind(*positional, **keywords)

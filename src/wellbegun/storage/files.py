@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wellbegun._arguments import message, told
+from wellbegun._arguments import cut, message, path_of, told
 from wellbegun.errors import ArgumentError, FileError, ModelError
 
 LARGEST = 1 << 30  # bytes of a plan, a graph, rules or a race
@@ -37,7 +37,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     path.read_text(), [file.name for file in Path(folder).iterdir()]
     ('whole', ['a.txt'])
     """
-    new: Path | None = None
+    path, new = path_of("out", path), None
+    if "\0" in path:
+        raise FileError(f"out: cannot write {cut(path)}: a path holds no null byte.")
     try:
         special = _special(path)
         target = Path(os.path.realpath(path))
@@ -61,7 +63,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except FileError:
         raise
     except OSError as error:
-        raise FileError(f"out: cannot write {str(path)!r}: {error.strerror or error}.") from error
+        raise FileError(f"out: cannot write {cut(str(path))}: {error.strerror or error}.") from error
     finally:
         if new is not None:
             new.unlink(missing_ok=True)
@@ -99,15 +101,18 @@ def read_bytes(what: str, path: str | os.PathLike[str], limit: int = LARGEST) ->
     Raises:
         ModelError: no such file, no regular one, or too large a one.
     """
+    path = path_of(what, path)
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
-            raise ModelError(f"{what}: cannot read {str(path)!r}: it is no regular file.")
+            raise ModelError(f"{what}: cannot read {cut(str(path))}: it is no regular file.")
         if found.st_size > limit:
-            raise ModelError(f"{what}: {str(path)!r} has {found.st_size:,} bytes; at most {limit:,} are read.")
+            raise ModelError(f"{what}: {cut(str(path))} has {found.st_size:,} bytes; at most {limit:,} are read.")
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        raise ModelError(f"{what}: cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}.") from error
+        raise ModelError(
+            f"{what}: cannot read {cut(str(path))}: {getattr(error, 'strerror', None) or error}."
+        ) from error
 
 
 def read_text(what: str, path: str | os.PathLike[str], kind: str = "JSON") -> str:
@@ -119,7 +124,7 @@ def read_text(what: str, path: str | os.PathLike[str], kind: str = "JSON") -> st
     try:
         return read_bytes(what, path).decode()
     except UnicodeDecodeError as error:
-        raise ModelError(f"{what}: {str(path)!r} is not {kind} (it is no text).") from error
+        raise ModelError(f"{what}: {cut(str(path))} is not {kind} (it is no text).") from error
 
 
 def json_object(what: str, text: str, origin: str) -> dict[str, Any]:

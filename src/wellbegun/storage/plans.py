@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from wellbegun._arguments import instance
 from wellbegun.planning import Plan
 from wellbegun.storage.files import json_object, read_text, write_text
 
@@ -15,7 +16,7 @@ def save_plan(plan: Plan, path: str | os.PathLike[str]) -> Path:
 
 def plan_to_json(plan: Plan, *, indent: int | None = 1) -> str:
     """A plan as JSON text."""
-    return json.dumps(plan.to_dict(), indent=indent, allow_nan=False)
+    return json.dumps(instance("save_plan", "plan", plan, Plan).to_dict(), indent=indent, allow_nan=False)
 
 
 def load_plan(path: str | os.PathLike[str]) -> Plan:

@@ -4,7 +4,7 @@ import os
 import tomllib
 from typing import Any
 
-from wellbegun._arguments import choice, message
+from wellbegun._arguments import choice, cut, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
 from wellbegun.planning import Overrides, Rule, rule_from_table
 from wellbegun.storage.files import read_text
@@ -36,7 +36,7 @@ def load_rules(path: str | os.PathLike[str]) -> Overrides:
     try:
         data = tomllib.loads(read_text("rules", path, "TOML"))
     except (RecursionError, ValueError) as error:  # no TOML, or nested too deeply
-        raise ModelError(f"rules: {str(path)!r} is not TOML: {error}.") from error
+        raise ModelError(f"rules: {cut(str(path))} is not TOML: {error}.") from error
     owner = str(path)
     for key in data:
         choice(owner, "key", key, KEYS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wellbegun._arguments import message, told
+from wellbegun._arguments import cut, instance, message, progress_of, told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, FileError
 from wellbegun.materialize import Ledger, Target, fill_targets
@@ -34,7 +34,7 @@ def saving(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        raise FileError(f"out: cannot write {str(path)!r}: {told(error)}") from error
+        raise FileError(f"out: cannot write {cut(str(path))}: {told(error)}") from error
 
 
 def fill_file(
@@ -62,6 +62,8 @@ def fill_file(
     ...     fill_file(Plan((entry,), "classic@1", 0), Path(folder) / "model.safetensors")
     <Ledger, seed 0: 1 filled, 0 kept, 0 tied>
     """
+    instance("fill_file", "plan", plan, Plan).check()
+    progress_of("fill_file", progress)
     filled = [entry for entry in plan.entries if entry.action == "fill"]
     for entry in filled:
         if entry.dtype not in _CODES:

@@ -59,7 +59,7 @@ def edge_of_chaos(activation: str | Function, *, bias_std: float = 0.0) -> Edge:
 
     def excess(q: float) -> float:
         second, slope = _averages(function, q)
-        return q - second / slope - bias**2 if slope > 0 else math.nan
+        return q - second / slope - bias * bias if slope > 0 else math.nan
 
     values = np.array([excess(float(q)) for q in _GRID])
     if bias == 0 and np.all(np.abs(values) < 1e-9 * _GRID):  # positively homogeneous
@@ -90,7 +90,9 @@ def fixed_point(activation: str | Function, weight_std: float, bias_std: float =
     (True, 1.0)
     """
     function = activation_of(activation) if isinstance(activation, str) else activation
-    w, b = real("fixed_point", "weight_std", weight_std, minimum=0, exclusive=True) ** 2, bias_std**2
+    weight = real("fixed_point", "weight_std", weight_std, minimum=0, exclusive=True)
+    bias = real("fixed_point", "bias_std", bias_std)
+    w, b = weight * weight, bias * bias
     q = 1.0
     for _ in range(500):
         before, q = q, w * _averages(function, q)[0] + b

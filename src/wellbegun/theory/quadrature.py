@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wellbegun._arguments import message, told
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 
@@ -51,7 +52,7 @@ def sample(function: Function, *, owner: str = "moments") -> Samples:
         ArgumentTypeError: not callable, or not elementwise. ArgumentError: not finite somewhere within +-14.
     """
     if not callable(function):
-        raise ArgumentTypeError(f"{owner}: an activation must be a name or a function of an array; got {function!r}.")
+        raise ArgumentTypeError(message(owner, "an activation", "a name or a function of an array", function))
     nodes, weights, analysis, derivative = _rule()
     edges = np.linspace(-_REACH, _REACH, 113)  # quarters: the usual kinks (0, 1, 3, 6) fall on edges
     left, width = edges[:-1], np.diff(edges)
@@ -87,10 +88,10 @@ def _evaluate(function: Function, x: Array, owner: str) -> Array:
     try:
         with np.errstate(all="ignore"):
             value = np.asarray(function(x.ravel()), dtype=np.float64)
-    except (TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # whatever a function of the user's raises
         remedy = "Write it with NumPy functions, such as np.tanh or np.maximum."
         raise ArgumentTypeError(
-            f"{owner}: an activation must take a NumPy array; it failed: {error}. {remedy}"
+            f"{owner}: an activation must take a NumPy array; it failed: {told(error)} {remedy}"
         ) from error
     if value.shape != (x.size,):
         raise ArgumentTypeError(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.distributions import Distribution
 
-from wellbegun._arguments import message
+from wellbegun._arguments import guarded, message
 from wellbegun.backend import main_of
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, TraceError
 from wellbegun.huggingface import inputs_of
@@ -25,8 +25,9 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
         ArgumentTypeError: something that is no batch. ArgumentError: None for a model whose input cannot be told.
         ModelError: no parameters.
     """
-    made = batch is None or not holds_data(batch)
-    given = arguments_of(_guess(model) if batch is None else batch, torch.Tensor, _tensor, inner(model).forward)
+    with guarded("batch", batch):  # one that holds itself, or whose attributes cannot be read
+        made = batch is None or not holds_data(batch)
+        given = arguments_of(_guess(model) if batch is None else batch, torch.Tensor, _tensor, inner(model).forward)
     first = next(iter(model.parameters()), None)
     if first is None:
         raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
@@ -38,7 +39,8 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
         return tensor.to(first.device, dtype)
 
     cast = [t.dtype for t in given.arrays(torch.Tensor) if real is not None and t.dtype.is_floating_point]
-    found = given.map(torch.Tensor, move)
+    with guarded("batch", batch):
+        found = given.map(torch.Tensor, move)
     other = {dtype for dtype in cast if dtype != real}
     if made or not other:
         return found
