@@ -32,6 +32,7 @@ BOUNDS = {
     "W602": f"entropy of attention weights over log(keys), at least {c.ENTROPY:g}",
     "W701": f"share of dead units, of those that standard normal input leaves alive, at most {c.DEAD:g}",
     "W702": f"share of flat entries, of those that standard normal input leaves steep, at most {c.SATURATED:g}",
+    "W703": f"share of a codebook's rows (or of places, if they are fewer) in use, at least {c.CODES:g}",
     "W801": "parameters that are used and get no gradient: none",
     "W802": "parameters that the loss does not reach: none",
     "W803": f"relative updates of two weights by a plain gradient step, at most {c.UPDATE_RANGE:,.0f} apart",

@@ -52,6 +52,7 @@ FAMILIES = {
 }
 """What codes are about, by their first letters."""
 TRAINED = "these are trained values, which drawing them again would lose"
+"""What is said instead of a call that would draw them again."""
 INSTEAD = {
     "W1": "look at what else scales the signal at {place}, and at the loops it is in",
     "W2": "look at what multiplies or stops gradients between {place} and the loss",

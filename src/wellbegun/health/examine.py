@@ -313,6 +313,8 @@ def _cut_off(statistics: Statistics) -> list[Finding]:
 
 
 _FAINTING = frozenset({"W101", "W103", "W201", "W301", "W701", "W801"})  # from which gradients may vanish behind
+# a single key gets all attention, whatever its score is: then gradients of scores are what rounding leaves
+_SCORING = frozenset({"query", "key", "query_key"})
 
 
 def _cancelled(statistics: Statistics) -> list[Finding]:
@@ -331,7 +333,7 @@ def _cancelled(statistics: Statistics) -> list[Finding]:
         beside = [q.gradient_rms or 0.0 for q in some if q is not p and branch[q.name] == branch[p.name]]
         small = len(beside) > 1 and (p.gradient_rms or 0.0) < NOISE * median(beside)
         if small and (p.gradient or not (silent or p.by_design)):
-            found["W801" if p.gradient else "W802"].append((p, median(beside)))
+            found["W801" if p.gradient and p.role not in _SCORING else "W802"].append((p, median(beside)))
     return [_without(code, ones) for code, ones in found.items() if ones]
 
 

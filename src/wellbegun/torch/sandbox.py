@@ -81,10 +81,10 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
 def _same_draws(model: torch.nn.Module) -> Iterator[None]:
     """The same random numbers in each pass: what is measured depends on the model, the batch and the seed alone.
 
-    Beside other threads, which draw from the generators of the process, those are left alone: torch's operations get
-    one of the pass's own, which gives the same numbers.
+    Beside other threads that may draw from the generators of the process, those are left alone: torch's operations get
+    one of the pass's own, which gives the same numbers. Daemons (of notebooks, progress bars) and ours draw nothing.
     """
-    if threading.active_count() > 1:
+    if any(_may_draw(thread) for thread in threading.enumerate()):
         with _OwnGenerators():
             yield
         return
@@ -96,6 +96,11 @@ def _same_draws(model: torch.nn.Module) -> Iterator[None]:
         for device in devices:
             torch.cuda.default_generators[device].manual_seed(0)
         yield
+
+
+def _may_draw(thread: threading.Thread) -> bool:
+    ours = thread is threading.current_thread() or thread.name.startswith("wellbegun")
+    return not (ours or thread.daemon)
 
 
 class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]
