@@ -168,3 +168,19 @@ def test_zeros_beside_a_bias_that_was_chosen_are_an_answer_of_their_own() -> Non
     nn.init.normal_(model.place.bias)  # six numbers of which none comes back
     plan = wb.plan(model, torch.randn(4, 3, 6, 6), seed=0)
     assert not any(entry.decided_by == "intent" for entry in plan.entries if entry.name == "place.weight")
+
+
+@pytest.mark.parametrize("noise", [True, False])
+def test_a_constant_matrix_is_meant_only_beside_a_part_that_tells_units_apart(noise: bool) -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean, self.spread = nn.Parameter(torch.randn(16, 8) / 3), nn.Parameter(torch.full((16, 8), 0.2))
+            self.register_buffer("noise", torch.randn(16, 8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ (self.mean + self.spread * self.noise if noise else self.spread).T
+
+    model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), Own(), nn.ReLU(), nn.Linear(16, 4))
+    wb.initialize(model, BATCH, seed=0)
+    assert bool((model[2].spread == 0.2).all()) is noise

@@ -205,7 +205,7 @@ class Evidence:
         if role.operation < 0 or role.layout is None or role.role in _ADDED | _SCALES:
             return ""
         matrix = role.is_weight and min(role.layout.canonical_shape(role.parameter.shape)[-2:]) > 1
-        if held.what == "constant" and (matrix or _slot(role.parameter) == "weight"):
+        if held.what == "constant" and (matrix or _slot(role.parameter) == "weight") and not self._varied(role):
             return "units that are all alike learn alike"
         operation = self.graph.operations[role.operation]
         if held.what != "zero" or operation.kind not in (*WEIGHTED, "lookup"):
@@ -214,6 +214,12 @@ class Evidence:
         if (first and role.role != "readout") or self._silences(operation.outputs[0]):
             return "nothing of the signal would be left behind it"
         return ""
+
+    def _varied(self, role: Role) -> bool:
+        """Whether a parameter is a part of a weight of which another part differs from unit to unit."""
+        uses = self.graph.operations[role.operation].uses
+        parts = {use.parameter for use in uses if use.slot == "weight"} - {role.parameter.name}
+        return any(name in self.held and self.held[name].what == "random" for name in parts)
 
     def _flat(self, role: Role, value: float) -> bool:
         """Whether the activation that a bias is before hardly changes around a value."""
