@@ -175,7 +175,6 @@ def rewritten(m: Layer) -> torch.Tensor:
 
 
 UNTOLD: dict[str, tuple[Weight, dict[str, tuple[int, ...]]]] = {
-    "positive": (lambda m: torch.exp(m.w), {}),
     "gated": (lambda m: m.w * torch.sigmoid(m.v), {"w": (M, N), "v": (M, N)}),
     "rewritten": (rewritten, {}),
     "bounded": (lambda m: 1e-4 * torch.tanh(m.w), {}),
