@@ -204,3 +204,19 @@ def test_long_arguments_are_cut():
         with pytest.raises(WellbegunError) as caught:
             wb.plan(nn.Linear(8, 4), (4, 8), frozen=value)
         assert len(str(caught.value)) < 1000
+
+
+def test_a_model_that_transforms_its_own_functions_is_looked_at():
+    class Slopes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2))
+
+        def forward(self, x):
+            return torch.func.vmap(torch.func.jacrev(self.inner))(x).flatten(1)
+
+    model = Slopes()
+    before = [parameter.data_ptr() for parameter in model.parameters()]
+    assert wb.check(model, X).statistics.parameters
+    assert [parameter.data_ptr() for parameter in model.parameters()] == before
+    assert all(type(parameter.grad) is type(None) for parameter in model.parameters())

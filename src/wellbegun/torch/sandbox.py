@@ -208,7 +208,8 @@ class _Backups:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._parameters = [tensor for tensor in model.parameters() if not is_lazy(tensor)]
-        self._guarded = {storage_of(tensor): tensor.detach() for tensor in self._parameters if not tensor.is_meta}
+        self._aliases = [tensor.detach() for tensor in self._parameters]  # now: inside a transform it would be its own
+        self._guarded = {storage_of(each): each for each in self._aliases if not each.is_meta}
         self._saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._attributes: list[tuple[torch.Tensor, torch.Tensor, Any, bool]] | None = None
 
@@ -222,7 +223,8 @@ class _Backups:
     def save_attributes(self) -> None:
         """Before gradients, flags or memory are asked for or set."""
         if self._attributes is None:
-            self._attributes = [(each, each.detach(), each.grad, each.requires_grad) for each in self._parameters]
+            pairs = zip(self._parameters, self._aliases, strict=True)
+            self._attributes = [(each, alias, each.grad, each.requires_grad) for each, alias in pairs]
             gradients = (gradient for _, _, gradient, _ in self._attributes if gradient is not None)
             self._guarded |= {storage_of(each): each.detach() for each in gradients if not each.is_meta}
 
