@@ -174,11 +174,19 @@ def rewritten(m: Layer) -> torch.Tensor:
     return m.w * mask
 
 
+ONE_SIGN: dict[str, tuple[Weight, dict[str, tuple[int, ...]]]] = {"positive": (lambda m: torch.exp(m.w), {})}
 UNTOLD: dict[str, tuple[Weight, dict[str, tuple[int, ...]]]] = {
     "gated": (lambda m: m.w * torch.sigmoid(m.v), {"w": (M, N), "v": (M, N)}),
     "rewritten": (rewritten, {}),
     "bounded": (lambda m: 1e-4 * torch.tanh(m.w), {}),
 }
+
+
+@pytest.mark.parametrize("name", ONE_SIGN)
+def test_weights_of_one_sign_share_what_comes_in(name: str) -> None:
+    model = Layer(ONE_SIGN[name][0])
+    wb.initialize(model, torch.randn(64, N, generator=torch.Generator().manual_seed(0)), seed=0)
+    assert float(ONE_SIGN[name][0](model).detach().mean()) == pytest.approx(1 / N, rel=0.3)
 
 
 @pytest.mark.parametrize("name", UNTOLD)

@@ -224,11 +224,11 @@ made = definitions("test_torch_made")
 
 
 def computed(name: str) -> Made:
-    weight, shapes = {**made.COMPUTED, **made.UNTOLD}[name]
+    weight, shapes = {**made.COMPUTED, **made.UNTOLD, **made.ONE_SIGN}[name]
     return nn.Sequential(made.Layer(weight, **shapes), nn.ReLU(), nn.Linear(made.M, 10)), drawn(64, made.N)
 
 
-add("computed", {name: functools.partial(computed, name) for name in (*made.COMPUTED, *made.UNTOLD)})
+add("computed", {name: functools.partial(computed, name) for name in (*made.COMPUTED, *made.UNTOLD, *made.ONE_SIGN)})
 each(
     "computed",
     "test_torch_made",

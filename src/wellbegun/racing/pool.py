@@ -112,30 +112,38 @@ class Pool:
             yield _given_up(job, f"its worker died {ALONE + 1} times, at last while nothing else ran")
 
     def _clustered(self, jobs: Iterable[Job]) -> Iterator[Trial]:
-        """A few jobs ahead for each worker; a job that the cluster gives up goes again as one job for each trial."""
+        """A few jobs ahead for each worker; a job that the cluster gives up goes again as one job for each trial, and
+        a trial while nothing else runs: a scheduler blames what waits at a worker for the death of it too."""
         from distributed import KilledWorker, as_completed
 
-        waiting = list(jobs)[::-1]
-        flying: dict[Any, Job] = {}
+        waiting, blamed = list(jobs)[::-1], list[Job]()
+        flying: dict[Any, tuple[Job, bool]] = {}
         done = as_completed()
+
+        def submit(job: Job, alone: bool) -> None:
+            future = self.client.submit(_run, *self._given, job, os.getpid(), pure=False)
+            flying[future] = job, alone
+            done.add(future)
 
         def send() -> None:
             while waiting and len(flying) < AHEAD * self.workers:
-                job = waiting.pop()
-                future = self.client.submit(_run, *self._given, job, os.getpid(), pure=False)
-                flying[future] = job
-                done.add(future)
+                submit(waiting.pop(), False)
+            if blamed and not flying:
+                submit(blamed.pop(), True)
 
         send()
         try:
             for future in done:
-                job = flying.pop(future)
+                job, alone = flying.pop(future)
                 try:
                     yield from future.result()[1]
                 except KilledWorker:
-                    if len(job.arms) == 1:
+                    if alone:
                         yield _given_up(job, "every worker of the cluster that tried it died")
-                    waiting += [job._replace(arms=(arm,)) for arm in job.arms if len(job.arms) > 1]
+                    elif len(job.arms) == 1:
+                        blamed.append(job)
+                    else:
+                        waiting += [job._replace(arms=(arm,)) for arm in job.arms]
                 send()
         finally:
             self.client.cancel(list(flying))
