@@ -206,6 +206,22 @@ def test_long_arguments_are_cut():
         assert len(str(caught.value)) < 1000
 
 
+def test_what_a_pass_leaves_alone_is_not_written_to():
+    """Another thread may be reading it: a container that is emptied and filled again breaks its loop."""
+    from wellbegun.torch.sandbox import _put_back
+
+    class Watched(deque):
+        def clear(self) -> None:
+            raise AssertionError("touched")
+
+    _put_back(Watched([1, 2]), [1, 2])
+    with pytest.raises(AssertionError, match="touched"):  # the control
+        _put_back(Watched([1, 2]), [1])
+    numbers = np.array([1.0, np.nan])
+    numbers.flags.writeable = False
+    _put_back(numbers, numbers.copy())
+
+
 def test_a_model_that_transforms_its_own_functions_is_looked_at():
     class Slopes(nn.Module):
         def __init__(self) -> None:

@@ -424,6 +424,17 @@ def test_wrong_use_is_one_message_and_status_two(folder: Path, arguments: tuple[
     assert not (folder / "w.safetensors").exists()
 
 
+def test_what_failed_without_anybodys_fault_has_status_three(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, *_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wellbegun.storage.files.os.fsync", full)
+    text = run("plan", "net.py:mlp", "-i", "8,64", "-o", "plan.json", status=3)
+    assert "No space left on device" in text
+    assert "Traceback" not in text
+    assert not (folder / "plan.json").exists()
+
+
 def test_python_dash_m_and_help(folder: Path) -> None:
     found = subprocess.run([sys.executable, "-m", "wellbegun", "--help"], capture_output=True, text=True, check=True)
     for command in ("plan", "init", "check", "schemes", "gain"):

@@ -373,7 +373,7 @@ def test_one_forward_and_at_most_two_backwards(readout: float, passes: int, monk
     run = torch.autograd._engine_run_backward
     count = lambda ends, *a, **k: grads.append(ends) or run(ends, *a, **k)  # noqa: E731
     monkeypatch.setattr(torch.autograd, "_engine_run_backward", count)
-    monkeypatch.setattr("wellbegun.api.models.tried", lambda _, model, health, begun: health)  # which measures copies
+    monkeypatch.setattr("wellbegun.api.models.tried", lambda _, model, health, *rest: health)  # which measures copies
     CALLS.clear()
     statistics = wb.check(model, X).statistics
     assert statistics.injected is (readout == 0)

@@ -119,6 +119,19 @@ def test_trials_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(count)) == len(count)
 
 
+def test_each_trial_is_told_before_it_begins_and_an_error_of_the_teller_is_its_own() -> None:
+    told: list[str] = []
+    wb.check(damaged(lambda m: m[2].weight.zero_()), X, progress=lambda done, total, what: told.append(what))
+    assert any(what.startswith("try wb.initialize(") for what in told)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if what.startswith("try"):
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        wb.check(damaged(lambda m: m[2].weight.zero_()), X, progress=stop)
+
+
 class Uncopyable(nn.Sequential):
     def __deepcopy__(self, memo: Any) -> Any:
         raise RuntimeError("holds a connection")

@@ -69,7 +69,7 @@ def test_gradients_are_not_in_memory_all_at_once(monkeypatch: pytest.MonkeyPatch
         receive(statistics, name, gradient)
 
     receive = module.receive
-    monkeypatch.setattr("wellbegun.api.models.tried", lambda _, model, health, begun: health)  # which measures copies
+    monkeypatch.setattr("wellbegun.api.models.tried", lambda _, model, health, *rest: health)  # which measures copies
     monkeypatch.setattr(module, "receive", take)
     assert len([p for p in wb.check(model, drawn(64, 20)).statistics.parameters if p.gradient]) == len(seen) == 40
     assert max(alive) <= 3

@@ -167,6 +167,7 @@ def initialize(
         As `plan` and `check`. Whatever it raises, and if it is interrupted, the model is what it was.
     Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
         batch; a copy of the values from before, until it is done (none in JAX, whose arrays are never written into).
+        If it is unhealthy, remedies are tried as by `check`.
 
     >>> from torch import nn
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
@@ -221,7 +222,7 @@ def _tried(
         told |= {"frozen": "keep", "strict": False}
         return _begin(backend, copy, batch, told, {**judged, "progress": None}).health
 
-    return tried(backend, model, health, begun)
+    return tried(backend, model, health, begun, judged["progress"])
 
 
 def _judged(owner: str, loss: object, chance: float | None, progress: object) -> dict[str, Any]:
@@ -298,6 +299,10 @@ def check(
     Nothing about the model changes: weights, buffers, gradients, modes, hooks and random states are as before. It is
     measured in the mode it is in, and under the autocast that is on.
 
+    Remedies of what makes it unhealthy are tried before they are told, on a copy: what is printed removes its finding
+    and brings no other, or says that drawing weights again does not help. Models of more than 2^28 parameters, or that
+    cannot be copied, are not, and a note says so.
+
     Args:
         model, batch: As for `plan`; the batch should look like real data.
         loss: Function of the model's output that gives a scalar tensor. None makes one up and says which:
@@ -311,9 +316,6 @@ def check(
         findings that stop no training; they make no model unhealthy.
     Raises:
         TraceError: the model or the loss failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
-    Remedies of what makes it unhealthy are tried before they are told, on a copy: what is printed removes its finding
-    and brings no other, or says that drawing weights again does not help. Models of more than 2^28 parameters, or that
-    cannot be copied, are not, and a note says so.
     Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute; if
         it is unhealthy, at most 8 copies, each initialized and measured once.
     Source: each finding names its own; `wellbegun.health.CATALOGUE` lists all codes.

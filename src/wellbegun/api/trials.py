@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wellbegun._arguments import told
+from wellbegun._typing import Progress
 from wellbegun.backend import Backend, Model
 from wellbegun.errors import WellbegunError
 from wellbegun.health import INSTEAD, TRAINED, Finding, Health, Remedy, mends
@@ -17,11 +18,12 @@ NOT_TRIED = "  # not tried"
 Begun = Callable[[Model, Remedy, int], Health]  # carries a remedy out, with the seed that is so much larger
 
 
-def tried(backend: Backend, model: Model, health: Health, begun: Begun) -> Health:
+def tried(backend: Backend, model: Model, health: Health, begun: Begun, progress: Progress | None = None) -> Health:
     """The same findings with remedies that were seen to mend them, or words where none of those tried does.
 
     The first finding of each code is tried, for at most `MOST` trials in all; the rest, and remarks, keep what is
-    proposed, which says that it was not tried. Trained values are never drawn again.
+    proposed, which says that it was not tried. Trained values are never drawn again. `progress` is called before each
+    trial.
     """
     calls = [found for found in health.findings if found.candidates]
     bad = [found for found in calls if found.severity == "unhealthy"]
@@ -31,20 +33,19 @@ def tried(backend: Backend, model: Model, health: Health, begun: Begun) -> Healt
     size = sum(math.prod(parameter.shape) for parameter in backend.describe(model).values()) if bad else 0
     if size > LARGEST:
         return _told(health, chosen, f"the model has {size:,} parameters, and is not copied above {LARGEST:,}")
-    trials = _Trials(backend, model, health, begun)
-    for found in {found.code: found for found in reversed(bad)}.values() if bad else ():
-        chosen[id(found)] = ""
+    trials = _Trials(backend, model, health, begun, progress)
+    first = {found.code: found for found in reversed(bad)}
     for found in bad:
-        if not chosen[id(found)]:
-            chosen[id(found)] = trials.remedy(found) or found.remedy + NOT_TRIED
+        if first[found.code] is found:
+            chosen[id(found)] = trials.remedy(found) or chosen[id(found)]
     return _told(health, chosen, trials.failed)
 
 
 class _Trials:
     """What came of each call so far: findings share some."""
 
-    def __init__(self, backend: Backend, model: Model, health: Health, begun: Begun) -> None:
-        self.backend, self.model, self.health, self.begun = backend, model, health, begun
+    def __init__(self, backend: Backend, model: Model, health: Health, begun: Begun, progress: Progress | None) -> None:
+        self.backend, self.model, self.health, self.begun, self.progress = backend, model, health, begun, progress
         self.left, self.failed = MOST, ""  # why the model cannot be copied
         self._known: dict[tuple[Remedy, int], Health | None] = {}
 
@@ -71,6 +72,8 @@ class _Trials:
 
     def _after(self, call: Remedy, number: int) -> Health | None:
         """The health of a copy; None if it cannot be initialized so."""
+        if self.progress is not None:
+            self.progress(MOST - self.left, MOST, f"try {call}")
         self.left -= 1
         try:
             with self.backend.copied(self.model) as copy:

@@ -85,9 +85,7 @@ class Parameter:
     tied_to: str | None = None  # canonical name, if this is another name of the same storage
     owners: tuple[str, ...] = ()  # class names of the module that holds it: its own, then those it inherits from
     set_by: str | None = None  # the computed tensor whose assignment sets this one: an original of a parametrization
-    bound: Literal["", "orthogonal", "spectral"] = (
-        ""  # of a computed tensor: what is 1, all singular values or the largest
-    )
+    bound: Literal["", "orthogonal", "spectral"] = ""  # of a computed tensor: are all singular values 1, or the largest
     held: bool = True  # whether it has values: none on the meta device, nor where they are nan
     layer: str = ""  # kind of the framework's own layer that holds it (Linear, LSTM, ...), if one does
     own: "Use | None" = None  # how that layer uses it

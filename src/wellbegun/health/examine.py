@@ -112,16 +112,14 @@ def _batch(statistics: Statistics) -> list[Finding]:
     for x in statistics.inputs:
         if x.bad:
             detail = f"{x.bad} of {x.entries} entries are nan or inf"
-            found.append(finding("W901", x.name, float(x.bad), 0.0, detail=detail, remedy=CATALOGUE["W901"].remedy))
+            found.append(finding("W901", x.name, float(x.bad), 0.0, detail=detail))
         elif x.raw and x.rms > RAW:
             spread = "" if x.low is None else f"; columns have RMS {x.low:.3g} to {x.high:.3g}"
             detail = f"its RMS is {x.rms:.3g}, and a weight reads it as it is{spread}"
-            found.append(finding("W902", x.name, x.rms, RAW, detail=detail, remedy=CATALOGUE["W902"].remedy))
+            found.append(finding("W902", x.name, x.rms, RAW, detail=detail))
         if x.constant:
             detail = f"{x.constant} columns are the same in every sample"
-            found.append(
-                finding("W903", x.name, float(x.constant), 0.0, detail=detail, remedy=CATALOGUE["W903"].remedy)
-            )
+            found.append(finding("W903", x.name, float(x.constant), 0.0, detail=detail))
     return found
 
 

@@ -172,8 +172,7 @@ class Plan(Displayed):
 
     def check(self) -> None:
         """Raise ArgumentError where an entry says what no entry can: a plan may come from a file or be made by hand."""
-        for name in ("recipe",):
-            text_of("plan", name, getattr(self, name))
+        text_of("plan", "recipe", self.recipe)
         for entry in self.entries:
             owner = f"plan: {shown(str(entry.name))[:80]}"
             for name in ("name", "dtype", "role", "scheme", "stream", "reason"):

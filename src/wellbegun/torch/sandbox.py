@@ -279,14 +279,13 @@ def _here(tensor: Any) -> Any:
 
 def _put_back(table: Any, kept: Any) -> None:
     """Only what differs is touched: another thread may be reading."""
-    if isinstance(table, list):
-        table[:] = kept
-    elif isinstance(table, np.ndarray):
-        if table.flags.writeable:
+    if isinstance(table, np.ndarray):
+        if table.tobytes() != kept.tobytes():
             table[...] = kept
-    elif isinstance(table, deque):
-        table.clear()
-        table.extend(kept)
+    elif isinstance(table, (list, deque)):
+        if [*map(id, table)] != [*map(id, kept)]:
+            table.clear()
+            table.extend(kept)
     elif isinstance(table, set):
         table.intersection_update(kept)
         table.update(kept)
