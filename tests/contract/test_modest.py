@@ -353,6 +353,29 @@ def test_weights_that_a_layer_makes_have_the_size_of_weights(how: str) -> None:
     assert "makes the weight of another signal" in result.plan["makers.0.weight"].reason
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_kernels_right_behind_a_convolution_and_before_no_other_weight(shared: bool) -> None:
+    class Kernels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.enter, self.codes = nn.Conv2d(3, 8, 3, padding=1), nn.Parameter(torch.randn(5, 16))
+            one = nn.Linear(16, 9 * 64, bias=False)
+            self.makers = nn.ModuleList([one] * 5 if shared else [nn.Linear(16, 9 * 64, bias=False) for _ in range(5)])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x, self.seen = self.enter(x), []
+            for maker, code in zip(self.makers, self.codes, strict=True):
+                x = torch.relu(nn.functional.conv2d(x, maker(code).view(8, 8, 3, 3), padding=1))
+                self.seen.append(size(x))
+            return x.mean(dim=(2, 3))
+
+    torch.manual_seed(0)
+    model, x = Kernels(), batch(16, 3, 8, 8)
+    wb.initialize(model, x, seed=0)
+    model(x)
+    assert max(model.seen) < 8 * min(model.seen)  # 25 times, where the first is sized as a readout
+
+
 def test_a_signal_that_a_graph_or_a_gate_averages_is_no_weight() -> None:
     class Averaged(nn.Module):
         def __init__(self) -> None:

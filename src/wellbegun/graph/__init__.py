@@ -7,7 +7,7 @@ from wellbegun.graph.edges import over_basis
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.proportional import Bag, bag_of, idle, is_multiplied, makes_weight, way
+from wellbegun.graph.proportional import Bag, bag_of, goes_on, idle, is_multiplied, makes_weight, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, roles_of
@@ -35,6 +35,7 @@ __all__ = [
     "branches_of",
     "bundles_of",
     "can_mirror",
+    "goes_on",
     "graph_from_dict",
     "graph_to_dict",
     "idle",

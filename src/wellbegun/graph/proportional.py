@@ -9,7 +9,7 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.residual import Branch
-from wellbegun.graph.walk import TRANSPARENT, backward
+from wellbegun.graph.walk import TRANSPARENT, backward, forward
 
 _PROPORTIONAL = frozenset({"move", "split", "concat", "scale", "add"})
 
@@ -116,8 +116,8 @@ def bag_of(graph: Analysis, lookup: Operation) -> Bag:
 
 
 @inferred("which weights are made by a layer", lambda *_: None)
-def makes_weight(graph: Analysis, layer: Operation) -> tuple[int, int] | None:
-    """Where what a layer gives is the weight of another value: the number of terms, and that value."""
+def makes_weight(graph: Analysis, layer: Operation) -> tuple[Operation, int] | None:
+    """Where what a layer gives is the weight of another value: the product, and that value."""
     value = layer.outputs[0]
     while len(readers := graph.consumers.get(value, ())) == 1 and readers[0].kind in ("move", "shift"):
         value = readers[0].outputs[0] if readers[0].outputs else -1
@@ -126,8 +126,15 @@ def makes_weight(graph: Analysis, layer: Operation) -> tuple[int, int] | None:
     product, place = readers[0], readers[0].inputs.index(value)
     other = product.inputs[1 - place]
     source = graph.producers.get(graph.plain(other))
-    straight = source is not None and source.kind in (*WEIGHTED, "softmax", "shift")
-    return None if straight or not product.over_units[place] else (product.width, other)
+    # where terms run over units of both, as of queries and keys, a layer's output is no less a signal than this one
+    straight = source is not None and source.kind in (*WEIGHTED, "softmax", "shift") and product.over_units[1 - place]
+    return None if straight or not product.over_units[place] else (product, other)
+
+
+def goes_on(graph: Analysis, step: Operation) -> bool:
+    """Whether what an operation gives meets a function or another product before it is put out."""
+    behind = forward(graph, step.outputs, lambda _: True)
+    return any(o.over_units or (o.kind == "pointwise" and not graph.is_linear(o)) for o in behind)
 
 
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, makes_weight, over_basis
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, goes_on, makes_weight, over_basis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT, backward
 from wellbegun.planning.method import KEEP, Choice
@@ -68,8 +68,11 @@ def _weight(
     target, relative, reason, source = _aim(role, own)
     made = makes_weight(graph, operation) if role.role in ("hidden", "readout") and own is None else None
     if made is not None:
-        target, relative = target / math.sqrt(made[0] * _read(graph, made[1], points)), False
-        reason += f"; it makes the weight of another signal, of {made[0]} terms: entries of RMS {target:.2g}"
+        product, other = made
+        if role.role == "readout" and goes_on(graph, product):
+            target, reason = 1.0, _plain_reason(role)
+        target, relative = target / math.sqrt(product.width * _read(graph, other, points)), False
+        reason += f"; it makes the weight of another signal, of {product.width} terms: entries of RMS {target:.2g}"
     edge = role.role == "hidden" and over_basis(graph, operation)
     if edge:
         target, reason = _EDGE * target, f"{reason}; over a basis, beside a plain weight: {_EDGE:g} of it, not measured"
