@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import copy
 from dataclasses import dataclass, is_dataclass
 from inspect import Parameter, signature
@@ -175,6 +175,10 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     Raises:
         ArgumentTypeError: something that is no batch.
     """
+    if isinstance(batch, Iterator) or (isinstance(batch, Iterable) and hasattr(batch, "dataset")):
+        raise ArgumentTypeError(
+            message("batch", "batch", "one batch", type(batch).__name__, "Give next(iter(loader)).")
+        )
     named, listed, notes = _understood(batch, None if called is None else _taken(called))
     kwargs = {str(key): _argument(value, str(key), arrays, convert) for key, value in named.items()}
     args = tuple(_argument(item, f"input{i}", arrays, convert) for i, item in enumerate(listed))

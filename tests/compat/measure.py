@@ -117,8 +117,8 @@ def special(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> 
     found = {}
     for name, one in first.items():
         other = second[name]
-        if not one.numel() or not one.is_floating_point():
-            continue
+        if not one.numel() or not one.is_floating_point() or ".parametrizations." in name:
+            continue  # what a weight is computed from is judged by that weight
         if torch.equal(one, other):
             if bool((one == 0).all()):
                 found |= {name: "zero weight"} if one.ndim > 1 and name.endswith("weight") else {}

@@ -211,6 +211,7 @@ add(
             depth=2,
             heads=4,
             dim_head=8,
+            mlp_act=torch.nn.ReLU(),
         ),
         "FT-Transformer": lambda: small(
             "tab_transformer_pytorch",

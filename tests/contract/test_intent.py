@@ -165,9 +165,10 @@ def test_zeros_beside_a_bias_that_was_chosen_are_an_answer_of_their_own() -> Non
     model = Placed()
     plan = wb.plan(model, torch.randn(4, 3, 6, 6), seed=0)
     assert {entry.name for entry in plan.entries if entry.decided_by == "intent"} == {"place.weight", "place.bias"}
-    nn.init.normal_(model.place.bias)  # six numbers of which none comes back
-    plan = wb.plan(model, torch.randn(4, 3, 6, 6), seed=0)
-    assert not any(entry.decided_by == "intent" for entry in plan.entries if entry.name == "place.weight")
+    alone = nn.Sequential(nn.Linear(16, 6), nn.Tanh(), nn.Linear(6, 4))
+    nn.init.zeros_(alone[0].weight)  # nothing of the signal goes around it
+    plan = wb.plan(alone, torch.randn(4, 16), seed=0)
+    assert not any(entry.decided_by == "intent" for entry in plan.entries)
 
 
 @pytest.mark.parametrize("noise", [True, False])

@@ -1,5 +1,6 @@
 """Several threads: a model that trains meanwhile, and models of their own."""
 
+import random
 import subprocess
 import sys
 import threading
@@ -104,6 +105,25 @@ def test_random_numbers_of_other_threads_are_their_own() -> None:
         watcher.join()
     assert all(map(torch.equal, found, expected))
     assert drawn == numpy
+
+
+def test_a_pool_that_waits_for_work_draws_nothing_and_states_come_back() -> None:
+    class Drawing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x) * (1 + random.random() + float(np.random.rand()) + torch.rand(()))
+
+    model, x = Drawing(), torch.randn(16, 8)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()  # its thread stays, and waits
+        states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+        for _ in range(3):
+            wb.check(model, x)
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2]
+        assert torch.equal(torch.get_rng_state(), states[2])
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])

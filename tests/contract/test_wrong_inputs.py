@@ -1,5 +1,7 @@
 """Batches, losses and methods that are not what they should be: said in one sentence, or reported as what they are."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,33 @@ def net() -> nn.Module:
 def test_without_finite_samples(call, batch):
     """They are reported, by `initialize` as by `check`: no correction can come of them."""
     assert {"W401", "W901"} & {*call(net(), batch).codes}
+
+
+LOADER = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(8, 8)), batch_size=4)
+
+
+@pytest.mark.parametrize("batch", [LOADER, iter(LOADER), (x for x in torch.randn(2, 4, 8))])
+@pytest.mark.parametrize("call", [wb.check, wb.plan, wb.initialize])
+def test_a_loader_is_no_batch(call, batch):
+    with pytest.raises(ArgumentTypeError, match=r"batch must be one batch; got .*next\(iter\(loader\)\)"):
+        call(net(), batch)
+
+
+@pytest.mark.parametrize("made", [torch.jit.script, lambda model: torch.jit.trace(model, torch.randn(2, 8))])
+@pytest.mark.parametrize("call", [wb.check, wb.plan, wb.initialize])
+def test_compiled_scripts_are_refused_and_their_layers_are_not(call, made):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        script = made(net())
+        layer = torch.jit.script(nn.Linear(4, 4))
+    with pytest.raises(ArgumentTypeError, match="Give the model that it was made from"):
+        call(script, torch.randn(16, 8))
+    call(nn.Sequential(net(), layer), torch.randn(16, 8))
+
+
+def test_a_race_wants_a_function_that_makes_models():
+    with pytest.raises(ArgumentTypeError, match=r"build must be a function; got 'Sequential'.*lambda"):
+        wb.race(["auto"], net(), (torch.randn(64, 8), torch.randint(0, 4, (64,))))
 
 
 def test_what_is_not_finite_corrects_nothing():

@@ -58,7 +58,7 @@ from wellbegun.backend.training import (
     score,
     trained,
 )
-from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, Shift, Strayed
+from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, Shift, Strayed, looked_at
 
 __all__ = [
     "FILES",
@@ -111,6 +111,7 @@ __all__ = [
     "find",
     "holders",
     "host_randomness",
+    "looked_at",
     "main_of",
     "named",
     "no_scalar",

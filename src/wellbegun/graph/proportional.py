@@ -137,6 +137,32 @@ def goes_on(graph: Analysis, step: Operation) -> bool:
     return any(o.over_units or (o.kind == "pointwise" and not graph.is_linear(o)) for o in behind)
 
 
+@inferred("which rows of tables are multiplied with each other", lambda *_: 0)
+def scored(graph: Analysis, lookup: Operation) -> int:
+    """Number of terms where rows of a table are multiplied with rows of tables and summed; 0 where they are not."""
+    if (product := _only_reader(graph, lookup)) is None or not all(_looked_up(graph, v) for v in product.inputs):
+        return 0
+    if product.kind == "matmul":
+        whole = product.width == graph.parameters[lookup.uses[0].parameter].shape[-1]
+        return product.width if whole and any(product.over_units) else 0  # an axis of 1 may count as units
+    total = _only_reader(graph, product) if (product.kind, product.arithmetic) == ("gate", "product") else None
+    return total.width if total is not None and total.reduction == "sum" else 0
+
+
+def _only_reader(graph: Analysis, step: Operation) -> Operation | None:
+    """What reads the result, if it is one operation, past moves."""
+    while len(readers := graph.consumers.get(step.outputs[0], ())) == 1 and readers[0].outputs:
+        step = readers[0]
+        if step.kind != "move":
+            return step
+    return None
+
+
+def _looked_up(graph: Analysis, value: int) -> bool:
+    made = list(backward(graph, [value], lambda operation: operation.kind == "move"))
+    return bool(made) and made[-1].kind == "lookup"
+
+
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:
     """Whether a value comes from one of these operations."""
     first = min(starts)

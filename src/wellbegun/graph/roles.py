@@ -14,7 +14,7 @@ from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.proportional import Bag, bag_of, constant_behind
+from wellbegun.graph.proportional import Bag, bag_of, constant_behind, scored
 from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.graph.walk import leading_to
@@ -84,6 +84,7 @@ class Role:
     on_table: bool = False  # positions: whether what they are added to comes from a lookup table
     multiplied: bool = False  # positions: whether they meet a signal in a product of two values, as queries do
     bag: Bag = field(default_factory=Bag)  # a table: how many of its rows become one value
+    scored: int = 0  # a table: terms of the product of its rows with those of another, where the model ends in it
     alone: bool = False  # a token: whether it is a signal by itself, as queries of an attention are
     timed: bool = False  # whether it is inside a branch with time steps, as in a state-space layer
     net: Net = field(default_factory=Net, compare=False, repr=False)
@@ -158,6 +159,7 @@ class _Facts:
         if role.role == "embedding":
             said["unit"] = 1 / constant_behind(self.graph, self.graph.operations[index].outputs[0])
             said["bag"] = bag_of(self.graph, self.graph.operations[index])
+            said["scored"] = 0 if index in self.leading else scored(self.graph, self.graph.operations[index])
         if role.role == "token":
             said["alone"] = self.graph.operations[index].kind == "move" and not self.graph.operations[index].inputs
         return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net, **said)

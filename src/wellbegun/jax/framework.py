@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer
+from wellbegun.backend import MOST, Batch, HostedHandle, Loss, Model, Session, Trainer, looked_at
 from wellbegun.engine import Job, write
 from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.graph import ModelGraph, Parameter
@@ -96,8 +97,8 @@ class JaxBackend:
         values = {slot.name: slot.variable.get_value() for slot in slots_of(model)}
         known = ((name, values.get(name)) for name in names)
         real = ((n, a) for n, a in known if isinstance(a, jax.Array) and jnp.issubdtype(a.dtype, jnp.floating))
-        flat = ((name, np.asarray(array).reshape(-1)) for name, array in real)
-        return {name: (a[:: max(1, a.size // most)].astype(np.float64), a.size) for name, a in flat}
+        flat = ((n, np.asarray(a).reshape(-1, *(a.shape[-1:] if a.ndim > 1 and a.size else ()))) for n, a in real)
+        return {name: (looked_at(HostedHandle(partial(np.asarray, array)), most), array.size) for name, array in flat}
 
     # ------------------------------------------------------------------ files and texts
     def read_batch(self, path: Path) -> object:

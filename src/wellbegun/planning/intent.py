@@ -16,6 +16,8 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, Analysis, Operation, Parameter, Role
+from wellbegun.graph.inference import inferred
+from wellbegun.graph.walk import around, forward
 from wellbegun.schemes import Scheme, fan_in_uniform, normal, ones, zeros
 
 INTENTS = ("auto", "keep", "overwrite")
@@ -26,6 +28,9 @@ FLAT = 1e-3  # change of a function over 4 units that is none
 _OFF = 2.0  # means beyond so many standard deviations are no accident
 _SMOOTH = 0.5  # correlation of neighbours from which values follow a pattern
 _ROUNDED = 1e-7  # random values of that size are lost in the rounding of what they are added to
+_BEYOND = 3.0  # times the bound of its layer: no bias that was drawn
+_JOINED = frozenset({"move", "concat", "split"})  # a token is still itself behind them
+_AUTHOR = "that nobody but its author chose"
 _MOST = 1e12  # what no constructor writes
 _LEAST = 8  # values from which chance does not make a pattern
 
@@ -62,30 +67,33 @@ class Held:
 
 
 def held_of(values: Array) -> Held:
-    """What a sample shows.
+    """What a sample shows: values in order, or rows of a matrix.
 
     >>> str(held_of(np.full(4, -4.5))), str(held_of(np.linspace(3, 6, 24)))
     ('the constant -4.5', 'a pattern of RMS 4.6')
     >>> held_of(np.random.default_rng(0).uniform(-1, 1, 99)).what
     'random'
+    >>> held_of(np.sin(np.arange(32)[:, None] / 10 ** np.linspace(0, 4, 16))).what
+    'smooth'
     """
     if not values.size or not np.isfinite(values).all():
         return Held("nothing", 0.0, 0.0)
+    width, values = values.shape[-1], values.ravel()
     with np.errstate(over="ignore"):
         mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
     if size > _MOST:
         return Held("nothing", 0.0, 0.0)
-    return Held(_what(values, mean, size), size, mean)
+    return Held(_what(values, mean, size, width), size, mean)
 
 
-def _what(values: Array, mean: float, size: float) -> What:
+def _what(values: Array, mean: float, size: float, width: int) -> What:
     if size == 0:
         return "zero"
     if np.ptp(values) == 0:
         return "constant"
     spread = float(values.std())
     few = len(values) < _LEAST
-    if pattern := _few_pattern(values) if few else _pattern(values, spread):
+    if pattern := _few_pattern(values) if few else _pattern(values, spread, width):
         return pattern
     return "off centre" if abs(mean) > (10 if few else _OFF) * spread else "random"
 
@@ -95,18 +103,32 @@ def _few_pattern(values: Array) -> Literal["", "pattern"]:
     return "pattern" if len(values) > 3 and len(np.unique(values)) <= len(values) / 2 else ""
 
 
-def _pattern(values: Array, spread: float) -> Literal["", "pattern", "smooth"]:
-    """Whether there are few numbers, or one of them often, or each is near the one before."""
+def _pattern(values: Array, spread: float, width: int) -> Literal["", "pattern", "smooth"]:
+    """Whether there are few numbers, or one of them often, or each is near the one before, or above in a matrix."""
     numbers, counts = np.unique(values, return_counts=True)
     if len(numbers) <= len(values) / 4 or counts.max() >= max(len(values) / 8, 3):
         return "pattern"
     centred = (values - values.mean()) / spread
-    smooth = float((centred[1:] * centred[:-1]).mean()) > max(_SMOOTH, 3 / math.sqrt(len(values)))
-    return "smooth" if smooth else ""
+    beside = {1, min(width, len(values) - 1)}
+    alike = max(float((centred[lag:] * centred[:-lag]).mean()) for lag in beside)
+    return "smooth" if alike > max(_SMOOTH, 3 / math.sqrt(len(values) - max(beside))) else ""
 
 
 # ---------------------------------------------------------------------- across the model
-class Evidence:
+@inferred("what was constructed on purpose", lambda *_: ("", ()))
+def purposes(
+    graph: Analysis, roles: Mapping[str, Role], samples: Samples, every: bool
+) -> tuple[str, tuple[tuple[str, str, bool], ...]]:
+    """Why nothing in the model is evidence, "" where it is; and of all that was constructed on purpose its name, what
+    was there and what is usual, and whether it stays.
+
+    `every`: all stays; else what would leave units equal, or a layer silent, does not.
+    """
+    evidence = _Evidence(graph, roles, samples)
+    return evidence.doubt, () if evidence.doubt else tuple(evidence.purposes(every=every))
+
+
+class _Evidence:
     """What all parameters of a model hold, and what is usual there."""
 
     def __init__(self, graph: Analysis, roles: Mapping[str, Role], samples: Samples) -> None:
@@ -133,17 +155,13 @@ class Evidence:
         """RMS of the constructor's law; 0 if it is not known."""
         if p.own is None or p.own.layout is None or p.own.slot not in ("weight", "table"):
             return 0.0
-        moments = (
-            CONSTRUCTED[p.own.slot].law(p.shape, layout=p.own.layout).moments(p.own.layout.canonical_shape(p.shape))
-        )
+        shape, layout = self.graph.parameters[p.name].shape, p.own.layout  # its own, not that of what is computed
+        moments = CONSTRUCTED[p.own.slot].law(shape, layout=layout).moments(layout.canonical_shape(shape))
         return math.sqrt(moments.variance)
 
     def purposes(self, *, every: bool) -> Iterator[tuple[str, str, bool]]:
-        """(name, what was there and what is usual, whether it stays) for all that was constructed on purpose.
-
-        `every`: all stays; else what would leave units equal, or a layer silent, does not.
-        """
-        told = {} if self.doubt else {name: self._deviation(self.roles[name], held) for name, held in self.held.items()}
+        """As `purposes` tells them."""
+        told = {name: self._deviation(self.roles[name], held) for name, held in self.held.items()}
         # a layer that gives one answer first: zeros beside a bias that somebody chose
         answers = {_module(name) for name in told if told[name] and self.held[name].what in ("constant", "pattern")}
         faults = {name: "" if every else self._fault(self.roles[name], self.held[name]) for name in told if told[name]}
@@ -167,21 +185,32 @@ class Evidence:
             return "" if usual else f"where {role.unit:g} leaves a signal as it is"
         if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
             return ""
+        if held.what == "random" and role.role in _ADDED and (bound := self._bound(role)) is not None:
+            beyond = f"where one starts within {bound:.2g} of 0" if bound else _AUTHOR
+            return beyond if held.size > _BEYOND * bound else ""
         if held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
             return self._smaller(role, held)
-        return f"where a {layer} starts otherwise" if slot else "that nobody but its author chose"
+        return f"where a {layer} starts otherwise" if slot else _AUTHOR
 
     def _drawn(self, role: Role, held: Held) -> bool:
         """Whether one number, or a few near each other, may have been drawn at random."""
         if role.role not in _ADDED:
             single = held.what == "constant" and math.prod(role.parameter.shape) == 1
             return single and role.layout is not None and role.is_weight and role.met is not None
-        beside = role.beside
-        if _slot(role.parameter) != "bias" or beside is None or beside.layout is None:
-            return False
+        bound = self._bound(role)
         single = held.what == "off centre" or (held.what == "constant" and math.prod(role.parameter.shape) == 1)
-        fan_in = beside.layout.fans(beside.parameter.shape).fan_in
-        return single and abs(held.mean) <= 1.001 / math.sqrt(max(fan_in, 1))
+        return single and bound is not None and abs(held.mean) <= 1.001 * bound
+
+    def _bound(self, role: Role) -> float | None:
+        """Largest bias that a layer draws, 1 / sqrt(fan in); 0 for one of no layer; None if the fan is not known."""
+        if not _slot(role.parameter):
+            alone = role.beside is None and role.role == "bias"
+            return 0.0 if alone or role.role == "time_step_bias" else None
+        if _slot(role.parameter) != "bias" or role.beside is None or role.beside.layout is None:
+            return None
+        shape = role.beside.parameter.shape
+        least = min(role.beside.layout.fans(shape).fan_in, math.prod(shape[1:]))  # transposed convolutions take these
+        return 1 / math.sqrt(max(least, 1))
 
     def _smaller(self, role: Role, held: Held) -> str:
         """Random values far below the size of their law, and what is usual for their kind here, in a layer that ends
@@ -196,13 +225,13 @@ class Evidence:
 
     def _fault(self, role: Role, held: Held) -> str:
         """Why values cannot be meant; "" if they can."""
-        if role.role == "token" and held.what == "zero":
+        if role.role == "token" and held.what == "zero" and self._normed(role):
             return "a signal that is zero has no direction"
         if held.what == "random" and held.size < _ROUNDED:
             return "they are lost in rounding"
         if role.role == "bias" and held.what in ("constant", "off centre") and self._flat(role, held.mean):
             return "what follows does not respond there"
-        if role.operation < 0 or role.layout is None or role.role in _ADDED | _SCALES:
+        if role.operation < 0 or role.layout is None or role.role in (*_ADDED, *_SCALES, "negative_slope"):
             return ""
         matrix = role.is_weight and min(role.layout.canonical_shape(role.parameter.shape)[-2:]) > 1
         if held.what == "constant" and (matrix or _slot(role.parameter) == "weight") and not self._varied(role):
@@ -210,10 +239,15 @@ class Evidence:
         operation = self.graph.operations[role.operation]
         if held.what != "zero" or operation.kind not in (*WEIGHTED, "lookup"):
             return ""
-        first = bool(operation.inputs) and self.graph.made(self.graph.plain(operation.inputs[0])) < 0
-        if (first and role.role != "readout") or self._silences(operation.outputs[0]):
+        only = role.role != "readout" and not around(self.graph, {operation.index}, self.graph.outputs)
+        if only or self._silences(operation.outputs[0]):
             return "nothing of the signal would be left behind it"
         return ""
+
+    def _normed(self, role: Role) -> bool:
+        """Whether a token is normalized before a weight meets it."""
+        given = () if role.operation < 0 else self.graph.operations[role.operation].outputs
+        return any(o.kind == "norm" for o in forward(self.graph, given, lambda o: o.kind in _JOINED))
 
     def _varied(self, role: Role) -> bool:
         """Whether a parameter is a part of a weight of which another part differs from unit to unit."""

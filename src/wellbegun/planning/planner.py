@@ -9,7 +9,7 @@ from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, Wellbegu
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
-from wellbegun.planning.intent import INTENTS, Evidence, Samples
+from wellbegun.planning.intent import INTENTS, Samples, purposes
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import recipe_of
@@ -80,11 +80,11 @@ def _intended(
     intent: str,
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Let what was constructed on purpose stay, unless the user decides; notes, and what else reasons say of a name."""
-    evidence = Evidence(graph, roles, samples(roles))
-    if evidence.doubt:
-        return (f"Nothing that the model holds counts as put there on purpose: {evidence.doubt}.",), {}
+    doubt, found = purposes(graph, roles, samples(roles), intent == "keep")
+    if doubt:
+        return (f"Nothing that the model holds counts as put there on purpose: {doubt}.",), {}
     meant = dict[str, str]()
-    for name, what, stays in evidence.purposes(every=intent == "keep"):
+    for name, what, stays in found:
         if selected[name].by or name in (asked.only or ()):  # what is named in full is asked for
             continue
         if stays:

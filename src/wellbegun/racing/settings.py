@@ -7,7 +7,7 @@ from typing import Any
 
 from wellbegun import __version__
 from wellbegun._arguments import choice, integer, message, real, seed_of
-from wellbegun.backend import Backend, samples_at
+from wellbegun.backend import Backend, belongs, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.racing.data import Data, chance_of, data_of
 from wellbegun.racing.entrants import Tools, candidates_of, digest, function_text
@@ -121,6 +121,9 @@ def settings_of(
     for argument, value in (("build", build), *((n, f) for n, f in (("loss", loss), ("metric", metric)) if f)):
         if not callable(value):
             raise ArgumentTypeError(message("race", argument, "a function", value))
+    if belongs(build):
+        remedy = "Each training begins with a fresh model: give lambda: Model(...), or the class."
+        raise ArgumentTypeError(message("race", "build", "a function", type(build).__name__, remedy))
     found_rates = rates_of(rates)
     kinds, numbers = optimizers_of(optimizers, backend.trainer().optimizers), seeds_of(seeds)
     length = integer("race", "steps", steps, minimum=1)

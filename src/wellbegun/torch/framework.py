@@ -9,14 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from wellbegun import huggingface
 from wellbegun._arguments import message
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer
+from wellbegun.backend import MOST, Batch, Loss, Model, Session, Trainer, looked_at
 from wellbegun.engine.regions import overlaps
 from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
@@ -113,7 +112,8 @@ class TorchBackend:
             local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
             if local.layout == torch.strided and overlaps(local.shape, local.stride()):
                 continue  # one number in many places is no evidence of anything
-            samples[name] = TensorHandle(local).entries(most).astype(np.float64), tensor.numel()
+            matrix = local.flatten(0, -2) if local.ndim > 1 else local.flatten()
+            samples[name] = looked_at(TensorHandle(matrix), most), tensor.numel()
         return samples
 
     # ------------------------------------------------------------------ files and texts

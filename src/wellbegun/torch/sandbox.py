@@ -2,6 +2,7 @@
 
 import inspect
 import random
+import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,7 @@ from wellbegun.torch.trace.tensors import storage_of
 _CONTAINERS = frozenset({dict, list, set, OrderedDict, deque, np.ndarray})
 
 
+_IDLE = ("concurrent.futures.thread", "_worker")  # what a thread of a pool that waits for work runs
 _turn = threading.RLock()
 """Passes of several threads of ours come one after the other: a model may be that of two, generators are."""
 
@@ -82,7 +84,8 @@ def _same_draws(model: torch.nn.Module) -> Iterator[None]:
     """The same random numbers in each pass: what is measured depends on the model, the batch and the seed alone.
 
     Beside other threads that may draw from the generators of the process, those are left alone: torch's operations get
-    one of the pass's own, which gives the same numbers. Daemons (of notebooks, progress bars) and ours draw nothing.
+    one of the pass's own, which gives the same numbers. Daemons (of notebooks, progress bars), ours and those of pools
+    that have nothing to do draw nothing.
     """
     if any(_may_draw(thread) for thread in threading.enumerate()):
         with _OwnGenerators():
@@ -100,7 +103,10 @@ def _same_draws(model: torch.nn.Module) -> Iterator[None]:
 
 def _may_draw(thread: threading.Thread) -> bool:
     ours = thread is threading.current_thread() or thread.name.startswith("wellbegun")
-    return not (ours or thread.daemon)
+    if ours or thread.daemon:
+        return False
+    running = sys._current_frames().get(thread.ident or 0)
+    return running is None or (running.f_globals.get("__name__"), running.f_code.co_name) != _IDLE
 
 
 class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]

@@ -34,6 +34,9 @@ def check_model(model: Any) -> torch.nn.Module:
     """The argument, if it is a torch module."""
     if not isinstance(model, torch.nn.Module):
         raise ArgumentTypeError(message("wellbegun", "model", "a torch.nn.Module", type(model).__name__))
+    if isinstance(model, torch.jit.ScriptModule):
+        remedy = "Give the model that it was made from: layers of a compiled one cannot be looked into."
+        raise ArgumentTypeError(message("wellbegun", "model", "a torch.nn.Module", type(model).__name__, remedy))
     return model
 
 

@@ -1,0 +1,184 @@
+"""Kinds of values that people construct on purpose, each with a sibling that is no purpose."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch_models import Of
+
+import wellbegun as wb
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def ids(*shape: int, below: int) -> torch.Tensor:
+    return torch.randint(below, shape, generator=torch.Generator().manual_seed(0))
+
+
+def kept(model: nn.Module, batch: object) -> set[str]:
+    """Names that stay because somebody constructed them."""
+    return {entry.name for entry in wb.plan(model, batch, seed=0).entries if entry.decided_by == "intent"}
+
+
+def set_to(layer: nn.Module, **values: torch.Tensor) -> nn.Module:
+    with torch.no_grad():
+        for name, value in values.items():
+            getattr(layer, name).copy_(value)
+    return layer
+
+
+# ---------------------------------------------------------------------- biases
+@pytest.mark.parametrize(
+    ("bias", "stays"),
+    [
+        (torch.tensor([-0.7, -3.2, -1.9, -5.1, -2.6, -4.4, -0.9, -3.7, -2.2, -6.0]), True),  # logarithms of shares
+        (torch.tensor([22.5, 3.1, -7.0, 0.4, 11.0, -2.0, 9.5, -14.0, 5.5, 1.2]), True),  # means of targets
+        (torch.empty(10).uniform_(-1 / 8, 1 / 8, generator=torch.Generator().manual_seed(1)), False),
+    ],
+)
+def test_a_bias_that_no_layer_draws_stays(bias: torch.Tensor, stays: bool) -> None:
+    model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 10))
+    set_to(model[2], bias=bias)
+    assert ("2.bias" in kept(model, drawn(32, 16))) is stays
+
+
+def test_biases_that_transposed_convolutions_draw_are_no_purpose() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.ConvTranspose2d(64, 9, 3), nn.ReLU(), nn.Conv2d(9, 9, 3))
+    assert kept(model, drawn(8, 3, 12, 12)) == set()
+
+
+def test_an_addend_of_the_users_own_stays_where_it_is_added_to_no_layer() -> None:
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return m.out(torch.sin(x * m.rate.exp() + m.phase))
+
+    model = Of(forward, out=nn.Linear(12, 4))
+    model.rate = nn.Parameter(torch.zeros(12))
+    model.phase = nn.Parameter(torch.rand(12, generator=torch.Generator().manual_seed(0)) * 2 * math.pi)
+    assert "phase" in kept(model, drawn(32, 12))
+
+
+# ---------------------------------------------------------------------- tables
+def factors(zero: bool, size: float = 1.0) -> nn.Module:
+    """Matrix factorization, with a bias for each row."""
+
+    def forward(m: nn.Module, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        return (m.left(i) * m.right(j)).sum(-1) + m.more(i).squeeze(-1) + m.less(j).squeeze(-1)
+
+    model = Of(
+        forward,
+        left=nn.Embedding(50, 16),
+        right=nn.Embedding(60, 16),
+        more=nn.Embedding(50, 1),
+        less=nn.Embedding(60, 1),
+    )
+    if zero:
+        set_to(model.more, weight=torch.zeros(50, 1))
+        set_to(model.less, weight=torch.zeros(60, 1))
+    return model
+
+
+PAIRS = (ids(64, below=50), ids(64, below=60))
+
+
+def test_tables_of_zeros_beside_another_way_stay() -> None:
+    assert kept(factors(zero=True), PAIRS) == {"more.weight", "less.weight"}
+    assert kept(factors(zero=False), PAIRS) == set()
+
+
+def test_the_only_table_of_a_model_is_not_left_at_zero() -> None:
+    model = nn.Sequential(set_to(nn.Embedding(50, 16), weight=torch.zeros(50, 16)), nn.Linear(16, 4))
+    assert kept(model, ids(32, below=50)) == set()
+
+
+@pytest.mark.parametrize("spelling", ["product", "matmul", "einsum"])
+def test_rows_that_are_scored_against_each_other_start_with_small_scores(spelling: str) -> None:
+    score: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+        "product": lambda u, v: (u * v).sum(-1),
+        "matmul": lambda u, v: (u[:, None] @ v[..., None]).squeeze(),
+        "einsum": lambda u, v: torch.einsum("bd,bd->b", u, v),
+    }
+    model = Of(
+        lambda m, i, j: score[spelling](m.left(i), m.right(j)), left=nn.Embedding(500, 64), right=nn.Embedding(600, 64)
+    )
+    batch = (ids(4096, below=500), ids(4096, below=600))
+    wb.initialize(model, batch, seed=0)
+    with torch.no_grad():
+        found = model(*batch).square().mean().sqrt()
+    assert 0.25 < float(found) < 0.35  # 8 with unit entries
+
+
+def test_tables_whose_product_goes_on_keep_unit_entries() -> None:
+    model = Of(
+        lambda m, i, j: m.out(m.left(i) * m.right(j)),
+        left=nn.Embedding(50, 16),
+        right=nn.Embedding(60, 16),
+        out=nn.Linear(16, 3),
+    )
+    plan = wb.plan(model, PAIRS, seed=0)
+    assert {plan[name].law.std for name in ("left.weight", "right.weight")} == {1.0}  # type: ignore[union-attr]
+
+
+def waves(rows: int, width: int, halves: bool) -> torch.Tensor:
+    """Sines and cosines of positions, in turn or each in a half."""
+    angles = torch.arange(rows)[:, None] / 10000 ** (torch.arange(width // 2) / (width // 2))
+    parts = torch.stack([angles.sin(), angles.cos()], dim=1 if halves else 2)
+    return parts.reshape(rows, width)
+
+
+@pytest.mark.parametrize("halves", [True, False])
+@pytest.mark.parametrize(("rows", "width"), [(16, 8), (128, 32), (512, 768), (5000, 512)])
+def test_waves_in_a_table_that_is_trained_stay(rows: int, width: int, halves: bool) -> None:
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return m.out(torch.relu(m.first(m.tokens(x) + m.places(torch.arange(x.shape[1])))))
+
+    parts = {"tokens": nn.Embedding(20, width), "first": nn.Linear(width, 8), "out": nn.Linear(8, 4)}
+    model = Of(forward, places=set_to(nn.Embedding(rows, width), weight=waves(rows, width, halves)), **parts)
+    batch = ids(4, 12, below=20)
+    assert kept(model, batch) == {"places.weight"}
+    control = Of(forward, places=nn.Embedding(rows, width), **parts)
+    assert kept(control, batch) == set()
+
+
+# ---------------------------------------------------------------------- states, slopes, slices
+def test_a_first_state_of_zeros_stays_and_a_token_of_zeros_in_front_of_a_norm_does_not() -> None:
+    def stepped(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        state = m.start.expand(x.shape[0], -1)
+        for step in x.unbind(1):
+            state = torch.tanh(m.given(step) + m.kept(state))
+        return m.out(state)
+
+    model = Of(stepped, given=nn.Linear(6, 16), kept=nn.Linear(16, 16), out=nn.Linear(16, 3))
+    model.start = nn.Parameter(torch.zeros(1, 16))
+    assert kept(model, drawn(8, 5, 6)) == {"start"}
+
+    def queried(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        queries = m.norm(m.start.expand(x.shape[0], -1, -1))
+        return m.out(nn.functional.scaled_dot_product_attention(m.asks(queries), x, x))
+
+    model = Of(queried, norm=nn.LayerNorm(16), asks=nn.Linear(16, 16), out=nn.Linear(16, 3))
+    model.start = nn.Parameter(torch.zeros(1, 4, 16))
+    assert kept(model, drawn(8, 5, 16)) == set()
+
+
+@pytest.mark.parametrize(("slope", "stays"), [(0.05, True), (0.25, False)])
+@pytest.mark.parametrize("count", [1, 32])
+def test_slopes_below_zero_that_somebody_chose_stay(slope: float, stays: bool, count: int) -> None:
+    model = nn.Sequential(nn.Linear(16, 32), nn.PReLU(count, init=slope), nn.Linear(32, 4))
+    assert ("1.weight" in kept(model, drawn(32, 16))) is stays
+
+
+def test_weights_that_are_computed_with_another_shape_are_no_error() -> None:
+    class Widened(nn.Module):
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return torch.cat([weight, -weight])
+
+    model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(16, 4))
+    model[0].bias = None  # the layer gives twice as many units as its own matrix has
+    torch.nn.utils.parametrize.register_parametrization(model[0], "weight", Widened(), unsafe=True)
+    plan = wb.plan(model, drawn(32, 16), seed=0)
+    assert not [note for note in plan.notes if "fault of wellbegun" in note]
