@@ -21,7 +21,7 @@ from wellbegun.schemes import normal, orthogonal, zeros
 _GPT2 = "Radford et al. 2019; measured for this recipe"
 _MEASURED = "measured for this recipe"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
-_SCORE = 0.3  # RMS of a number that the model puts out
+_SCORE = 0.01  # RMS of products of two rows; noisy ratings, held out: 0.30, at 0.3 0.81, with unit rows 4.5
 _INPUT_GAIN = {"lstm": 2.0, "gru": 1.4, "rnn_tanh": 1.0, "rnn_relu": 1.0}
 
 
@@ -32,7 +32,7 @@ def readout_rms(role: Role) -> float:
     sizes = zip(role.parameter.shape, role.layout.axes, strict=True)
     classes = math.prod(size for size, letter in sizes if letter == axis)
     if classes < 2:
-        return _SCORE
+        return 0.3
     return min(0.5 if role.net.normed else 1.0, math.sqrt(0.04 * math.log(classes)))
 
 
@@ -43,8 +43,8 @@ def _embedding(role: Role) -> Choice:
         reason = f"table that is also the readout: std {size:.2g}/sqrt({width}) keeps the first loss near chance"
         return Choice(normal(std=size * width**-0.5), reason, _GPT2)
     if role.scored:
-        size, reason = _SCORE**0.5 * role.scored**-0.25, f"scores of {role.scored} products of two rows: RMS {_SCORE}"
-        return Choice(normal(std=float(f"{size:.8g}")), f"{reason}, so that they start small", _MEASURED)
+        size, reason = _SCORE**0.5 * role.scored**-0.25, f"rows of two tables are multiplied: scores of RMS {_SCORE}"
+        return Choice(normal(std=float(f"{size:.8g}")), f"{reason}, from which they learn what others share", _MEASURED)
     if role.bag.rows > 1:
         what, rows = "averaged" if role.bag.averaged else "added", role.bag.rows
         reason = f"rows are {what}, {rows} at a time: entries of 1/sqrt({rows}) learn faster than unit ones"
