@@ -216,6 +216,34 @@ def mamba() -> Case:
 
 
 # ---------------------------------------------------------------------- small ones
+@case("Segformer-b0, 512²")
+def segformer() -> Case:
+    return hf().SegformerForSemanticSegmentation(hf().SegformerConfig(num_labels=150)), drawn(1, 3, 512, 512)
+
+
+@case("EfficientNet-b0, 224²")
+def efficientnet() -> Case:
+    sizes: dict[str, Any] = {"width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280, "image_size": 224}
+    return hf().EfficientNetForImageClassification(hf().EfficientNetConfig(**sizes)), drawn(4, 3, 224, 224)
+
+
+@case("RecurrentGemma, 3 layers of 256")
+def recurrent_gemma() -> Case:
+    sizes = {"num_hidden_layers": 3, "hidden_size": 256, "lru_width": 256, "intermediate_size": 1024}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 1, "attention_window_size": 64, "vocab_size": 8192}
+    config = hf().RecurrentGemmaConfig(**sizes, **heads, use_cache=False)
+    return hf().RecurrentGemmaForCausalLM(config), tokens(4, 128)
+
+
+@case("Qwen3-Next, 4 layers of 256, 8 experts")
+def qwen_next() -> Case:
+    sizes = {"num_hidden_layers": 4, "hidden_size": 256, "vocab_size": 8192, "head_dim": 64, "use_cache": False}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "linear_num_key_heads": 4, "linear_num_value_heads": 8}
+    experts = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
+    more = {"linear_key_head_dim": 32, "linear_value_head_dim": 32, "shared_expert_intermediate_size": 256}
+    return hf().Qwen3NextForCausalLM(hf().Qwen3NextConfig(**sizes, **heads, **experts, **more)), tokens(4, 128)
+
+
 @case("LSTM language model, 24 wide")
 def recurrent() -> Case:
     return zoo().LanguageModel(10000, 256), tokens(20, 35, below=10000)

@@ -424,12 +424,12 @@ def test_wrong_use_is_one_message_and_status_two(folder: Path, arguments: tuple[
     assert not (folder / "w.safetensors").exists()
 
 
-def test_what_failed_without_anybodys_fault_has_status_three(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_message_and_status_two(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, *_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("wellbegun.storage.files.os.fsync", full)
-    text = run("plan", "net.py:mlp", "-i", "8,64", "-o", "plan.json", status=3)
+    text = run("plan", "net.py:mlp", "-i", "8,64", "-o", "plan.json", status=2)
     assert "No space left on device" in text
     assert "Traceback" not in text
     assert not (folder / "plan.json").exists()

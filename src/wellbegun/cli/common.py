@@ -13,7 +13,7 @@ from rich.console import Console
 from wellbegun import __version__, api
 from wellbegun._arguments import shown
 from wellbegun.backend import find
-from wellbegun.errors import FileError, ModelError, WellbegunError
+from wellbegun.errors import ModelError, WellbegunError
 from wellbegun.planning import Overrides
 from wellbegun.storage import load_rules
 
@@ -67,14 +67,14 @@ Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json."
 
 @contextmanager
 def messages() -> Iterator[None]:
-    """Our errors become one message and exit status 2, or 3 where nothing about the call was wrong."""
+    """Our errors become one message and exit status 2, files that cannot be written among them."""
     try:
         yield
     except WellbegunError as error:
         if "--debug" in debugging:
             raise
         complain(f"Error: {error}")
-        raise typer.Exit(3 if isinstance(error, FileError) else 2) from error
+        raise typer.Exit(2) from error
 
 
 def complain(text: str) -> None:
