@@ -4,8 +4,9 @@
 
 A valid call is taken, and up to three of its arguments are exchanged for values that fit nothing: wrong types, numbers
 that are huge, negative or nan, texts with escapes, objects whose methods raise, containers that hold themselves. Plans
-and rules are read from files in which something was exchanged, removed, cut or flipped. `--slow` is the share of calls
-that run a model. Whatever else than a `WellbegunError` leaves is printed, with the call; the exit status is 1 then.
+and rules are read from files in which something was exchanged, removed, cut or flipped; words of commands are
+exchanged, too. `--slow` is the share of calls that run a model. What leaves and is no `WellbegunError` is printed,
+with the call; the exit status is 1 then.
 """
 
 import argparse
@@ -27,17 +28,32 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 import wellbegun as wb
 from wellbegun import schemes, storage, streams
+from wellbegun.cli import app
 from wellbegun.errors import WellbegunError
 from wellbegun.laws import law_classes, law_from_dict
 from wellbegun.schemes import parse_scheme
 
 LINE = 1000  # most characters of a line of a message
-NOT = {"race", "report", "show", "Race", "Applied", "Result", "Health", "Ledger", "Fans"}  # long, files, or plain data
-SLOW = ("plan", "initialize", "check", "signal_propagation", "apply")
+NOT = {"Race", "Applied", "Result", "Health", "Ledger", "Fans"}  # plain data
+SLOW = ("plan", "initialize", "check", "signal_propagation", "apply", "race", "report", "show")
+LONG = {"steps", "seeds", "batch_size", "jobs", "rates", "optimizers"}  # of a race: more is not wrong, but takes long
+COMMANDS = [
+    "plan net.py:mlp -i 8,4", "plan net.py:mlp -i 8,4 --format json", "plan net.py:mlp -i 8,4 -o plan.json",
+    "plan net.py:mlp -i 8,4 --rules rules.toml", "check net.py:mlp -i 8,4", "check net.py:mlp -i 8,4 --format junit",
+    "init net.py:mlp -i 8,4 --out w.safetensors --seed 3", "init net.py:mlp -i 8,4 --plan plan.json --out w.st",
+    "schemes", "gain relu", "check net.py:mlp -i 8,4 --html page.html",
+]  # fmt: skip
 RULES = '[[rule]]\npattern = "*weight"\nscheme = "he_normal(gain=2)"\n[[rule]]\nrole = "bias"\nscheme = "zeros"\n'
+
+
+FILES = {
+    "net.py": "from torch import nn\ndef mlp(): return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))\n",
+    "plan.json": "", "rules.toml": RULES, ".": "", "no/where": "",
+}  # fmt: skip
 
 
 class Rude:
@@ -96,6 +112,7 @@ class Fuzz:
         torch.manual_seed(0)
         self.rng, self.folder, self.calls = random.Random(seed), folder, Counter[str]()
         self.bugs: dict[tuple[str, str, str], str] = {}
+        self.samples = (torch.randn(24, 4), torch.arange(24) % 3)
         self.model, self.batch, law = net(), torch.randn(8, 4), wb.he_normal().law((4, 6))
         self.plan = plan = wb.plan(self.model, self.batch, seed=0)
         self.text = storage.plan_to_json(plan)
@@ -103,6 +120,8 @@ class Fuzz:
         self.valid |= {"activation": "relu", "low": -1.0, "high": 1.0, "plan": plan, "before": plan, "after": plan}
         self.valid |= {"path": folder / "out", "model": self.model, "batch": self.batch, "data": law.to_dict()}
         self.valid |= {"axes": "oi", "text": "he_normal()", "entries": plan.entries, "parts": ((4, law),)}
+        self.valid |= {"candidates": ["auto"], "build": net, "steps": 2, "seeds": 1, "rates": (1e-3,), "jobs": 1}
+        self.valid |= {"found": plan, "progress": False}
         self.valid |= {"recipe": "auto", "stream": "w", "rows": (0,), "values": (1.0,), "size": (1,), "inputs": ()}
         public = {name: getattr(wb, name) for name in wb.__all__ if callable(getattr(wb, name)) and name not in NOT}
         public |= {each.__name__: each for each in law_classes()}
@@ -170,13 +189,31 @@ class Fuzz:
         return args, kwargs
 
     def on_a_model(self) -> None:
+        if self.rng.random() < 0.3:
+            return self.on_a_command()
         name = self.rng.choice(SLOW)
         args, kwargs = self.arguments(self.slow[name])
+        if name == "race":
+            kwargs |= {key: self.valid.get(key, "adam") for key in LONG if isinstance(kwargs[key], (int, range))}
+            kwargs["batch_size"], args[2] = 4, args[2] if args[2] is not self.valid["data"] else self.samples
         before, given = copy.deepcopy(self.model.state_dict()), self.batch.clone()
         done = self.call(name, self.slow[name], *args, **kwargs)
         if (done is None and not _same(before, self.model)) or not torch.equal(given, self.batch):
             self.tell(name, args, kwargs, "the model changed though the call failed, or the batch did", None)
         self.model.load_state_dict(before)
+
+    def on_a_command(self) -> None:
+        words = self.rng.choice(COMMANDS).split()
+        for _ in range(self.rng.choice([0, 1, 1, 2])):
+            word = self.rng.choice([*(str(each) for each in (*NUMBERS, *TEXTS)), *FILES])
+            place = self.rng.randrange(len(words) + 1)
+            words[place : place + self.rng.choice([0, 1, 1])] = [word.replace("\0", "")]
+        for name in ("net.py", "plan.json", "rules.toml"):
+            (self.folder / name).write_text(FILES[name] or self.text)
+        done = CliRunner().invoke(app, words)
+        self.calls[f"a command: status {done.exit_code}"] += 1
+        if done.exit_code not in (0, 1, 2, 3) or not isinstance(done.exception, (SystemExit, type(None))):
+            self.tell("wellbegun", words, {}, f"{done.exit_code}: {done.output[-300:]}", done.exception)
 
     def on_a_file(self) -> None:
         path = self.folder / self.rng.choice(["plan.json", "plan.json", "rules.toml"])

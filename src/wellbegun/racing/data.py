@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wellbegun._arguments import message
+from wellbegun._arguments import message, users
 from wellbegun._typing import Array
 from wellbegun.backend import Inputs, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
@@ -71,7 +71,8 @@ def data_of(given: Any) -> Data:
     name = "the given data"
     if callable(given):
         name = getattr(given, "__name__", name)
-        given = given()
+        with users("race", "data"):
+            given = given()
     if isinstance(given, str):
         return _builtin(given)
     if isinstance(given, Mapping):

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wellbegun._arguments import integer
+from wellbegun._arguments import integer, path_of, text_of
 from wellbegun.errors import MissingDependencyError
 from wellbegun.racing.pool import Pool
 from wellbegun.racing.progress import Progress, shown
@@ -34,7 +34,9 @@ def run(
     kit = settings.kit
     entries = [(name, arm) for name in kit.candidates for arm in settings.arms]
     order = [(name, *arm, seed) for name, arm in entries for seed in settings.seeds]
-    path = None if resume is None else Path(resume)
+    path = None if resume is None else Path(path_of("race", resume))
+    if backend is not None:
+        text_of("race", "backend", backend)
     store = Store(order, settings.fingerprint(), settings.description(), kit.chance, path)
     interrupted = False
     pool = Pool(kit, settings.arrays, jobs, backend)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wellbegun import __version__
-from wellbegun._arguments import choice, integer, message, real, seed_of
+from wellbegun._arguments import choice, function, guarded, integer, message, real, seed_of
 from wellbegun.backend import Backend, belongs, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.racing.data import Data, chance_of, data_of
@@ -118,14 +118,14 @@ def settings_of(
 ) -> Settings:
     """Check every argument; the model is built once and sees one batch, so that what cannot run is told at once."""
     entrants = candidates_of(candidates)
-    for argument, value in (("build", build), *((n, f) for n, f in (("loss", loss), ("metric", metric)) if f)):
-        if not callable(value):
-            raise ArgumentTypeError(message("race", argument, "a function", value))
-    if belongs(build):
+    for argument, value in (("loss", loss), ("metric", metric)):
+        function("race", argument, value, "a function")
+    if not callable(build) or belongs(build):
         remedy = "Each training begins with a fresh model: give lambda: Model(...), or the class."
         raise ArgumentTypeError(message("race", "build", "a function", type(build).__name__, remedy))
-    found_rates = rates_of(rates)
-    kinds, numbers = optimizers_of(optimizers, backend.trainer().optimizers), seeds_of(seeds)
+    with guarded("race", (rates, optimizers, seeds)):
+        found_rates = rates_of(rates)
+        kinds, numbers = optimizers_of(optimizers, backend.trainer().optimizers), seeds_of(seeds)
     length = integer("race", "steps", steps, minimum=1)
     size = integer("race", "batch_size", batch_size, minimum=1)
     if prune is not None:
