@@ -40,7 +40,7 @@ class InputSpec:
     def parse(text: str) -> "InputSpec":
         """From text; ArgumentError if it is none."""
         parts = re.fullmatch(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*", text)
-        allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz or .pt file"
+        allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz, .csv or .pt file"
         if not parts:
             raise ArgumentError(message("input", "spec", allowed, text))
         dtype, high = parts.group(2) or "float32", parts.group(3)

@@ -20,13 +20,14 @@ from wellbegun.storage import load_rules
 app = typer.Typer(
     help="The first value of every parameter of a neural network: plan it, write it, check it.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 console = Console(highlight=False)
 debugging: set[str] = set()  # what the command line was asked for
 Format = Literal["table", "json"]
+ENDS = {("init", "out"): ".safetensors", ("plan", "out"): ".json"}  # what files are called
 
 ModelText = Annotated[
     str,
@@ -38,7 +39,9 @@ ModelText = Annotated[
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
-        "--input", "-i", help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz or .pt file; repeat for more inputs."
+        "--input",
+        "-i",
+        help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz, .csv or .pt file; repeat for more inputs.",
     ),
 ]
 RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as auto, classic, gpt2 or classic@1.")]
@@ -57,7 +60,10 @@ Intent = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="What nothing can be said of is an error, and not a note.")]
 Seed = Annotated[
-    int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")
+    int | None,
+    typer.Option(
+        "--seed", "-s", help="Integer in [0, 2**64), of model and values; absent: drawn, printed and recorded."
+    ),
 ]
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write a report for the browser to this file.")
@@ -131,8 +137,8 @@ def loss_of(model: object, targets: object) -> dict[str, Any]:
 
 
 def outputs(command: str, read: Iterable[str | Path | None], **written: Path | None) -> None:
-    """Files that are to be written, before the work is done that they are to hold: there is a folder for each, and none
-    is another one or one that is read."""
+    """Files that are to be written, before the work is done that they are to hold: there is a folder for each, it is
+    called what it will be, and none is another one or one that is read."""
     taken = {place: f"the input {str(path)!r}" for path in read if path is not None and (place := _place(path))}
     for option, path in written.items():
         if path is None:
@@ -141,6 +147,10 @@ def outputs(command: str, read: Iterable[str | Path | None], **written: Path | N
             raise ModelError(f"{command}: --{option} must be a file; got the folder {str(path)!r}.")
         if not path.parent.is_dir():
             raise ModelError(f"{command}: there is no folder {str(path.parent)!r} for --{option}.")
+        end = ".html" if option == "html" else ENDS.get((command, option), path.suffix)
+        if path.suffix not in ("", end):
+            text = f"{command}: --{option} writes a {end} file, and nothing else; got {str(path)!r}."
+            raise ModelError(f"{text} Write {str(path.with_suffix(end))!r}.")
         place = _place(path)
         if place in taken:
             raise ModelError(f"{command}: --{option} would overwrite {taken[place]}. Name another file.")

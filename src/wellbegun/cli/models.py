@@ -40,8 +40,9 @@ from wellbegun.health import known_codes
 from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
 from wellbegun.planning import diff as diff_plans
 from wellbegun.planning import explain as explain_parameter
-from wellbegun.reports import diff_table, junit, tables, to_json
+from wellbegun.reports import diff_rows, diff_table, explained, junit, plan_rows, tables, to_csv, to_json, to_markdown
 from wellbegun.storage import load_plan, save_plan
+from wellbegun.streams import fresh_seed
 
 
 @app.command("plan")
@@ -68,7 +69,9 @@ def plan_command(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
     html: Html = None,
-    format: Formats = "table",
+    format: Annotated[
+        Literal["table", "json", "csv", "markdown"], typer.Option("--format", "-f", help="What is printed.")
+    ] = "table",
 ) -> None:
     """Show what every parameter would get, and why. Writes nothing into the model."""
     with messages():
@@ -76,30 +79,46 @@ def plan_command(
             raise ModelError("plan: give --explain or --diff, not both.")
         outputs("plan", [source_of(model), rules, diff, *(input or [])], out=out, html=html)
         other = None if diff is None else _recipe_or_plan(diff)
+        seed = other.seed if seed is None and isinstance(other, Plan) else fresh_seed() if seed is None else seed
         asked = asked_rules(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
-        built = load_model(model, batch, light=True)
+        built = load_model(model, batch, light=True, seed=seed)
 
-        def decide(name: str, number: int | None) -> Plan:
+        def decide(name: str) -> Plan:
             with working() as progress:
-                options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": number}
+                options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": seed}
                 return api.plan(built, batch, progress=progress, strict=strict, intent=intent, **options)
 
-        found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
+        found = decide(recipe)
         shown: Plan | PlanDiff | Explanation = found
         if explain is not None:
             shown = explain_parameter(found, explain)
         if other is not None:
-            shown = diff_plans(found, other if isinstance(other, Plan) else decide(other, found.seed))
+            shown = diff_plans(found, other if isinstance(other, Plan) else decide(other))
         if out is not None:
             save_plan(found, out)
         write_report(html, found, title=f"Plan for {model}")
     if format == "json":
         print(to_json(shown.to_dict()))
-    else:
+    elif format == "table":
         show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown))
         written("Plan", out, format)
+    else:
+        print((to_csv if format == "csv" else to_markdown)(_rows(shown)))
     written("Report", html, format)
+
+
+def _rows(shown: Plan | PlanDiff | Explanation) -> list[tuple[str, ...]]:
+    """The headings, and what the table says."""
+    if isinstance(shown, Plan):
+        return plan_rows(shown)
+    if isinstance(shown, PlanDiff):
+        name, rows = "", list[tuple[str, ...]]()
+        for first, *rest in diff_rows(shown):
+            name = first or name
+            rows.append((name, *rest))
+        return [("parameter", "what", *shown.recipes), *rows]
+    return [("what", "value"), *((name, value) for name, value in explained(shown) if value)]
 
 
 def _recipe_or_plan(text: str) -> str | Plan:
@@ -138,8 +157,9 @@ def init_command(
         outputs("init", [source_of(model), rules, plan, *(input or [])], out=out, html=html)
         asked = asked_rules(rules, rule, exclude, only)
         batch, targets = load_batch(input or [])
-        built = load_model(model, batch)
         known = None if plan is None else load_plan(plan)
+        seed = known.seed if known is not None else fresh_seed() if seed is None else seed
+        built = load_model(model, batch, seed=seed)
         before = None if html is None else api.check(built, batch, **loss_of(built, targets))
         with working() as progress:
             if known is None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellbegun.planning import Change, Entry, Explanation, PlanDiff
-from wellbegun.reports.text import FOLD, Column, law_text, masked, new_table, safe
+from wellbegun.reports.text import FOLD, Column, facts, law_text, masked, new_table, safe, shape_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -14,15 +14,7 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------------- one parameter
 def explanation_table(found: Explanation) -> list["RenderableType"]:
     """One line for each fact."""
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in explained(found):
-        if value:
-            grid.add_row(name, safe(value))
-    return [safe(found.entry.name), grid]
+    return facts(found.entry.name, explained(found))
 
 
 def explained(found: Explanation) -> Iterator[tuple[str, str]]:
@@ -61,7 +53,7 @@ def _what(entry: Entry) -> str:
 
 
 def _shape(entry: Entry) -> str:
-    return "×".join(map(str, entry.shape)) or "scalar"
+    return shape_text(entry.shape)
 
 
 def _met(entry: Entry) -> str:

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wellbegun._arguments import shown
+from wellbegun.health.catalogue import Check
 from wellbegun.laws import Law
 from wellbegun.materialize import Ledger
 from wellbegun.planning import Entry, Plan
@@ -39,6 +40,19 @@ def safe(text: str) -> "RenderableType":
     return Text("\n".join(map(shown, text.split("\n"))))
 
 
+def facts(title: str, found: Iterable[tuple[str, str]]) -> list["RenderableType"]:
+    """A title, and a line for each fact that is known."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in found:
+        if value:
+            grid.add_row(name, safe(value))
+    return [safe(title), grid]
+
+
 # ---------------------------------------------------------------------- plans
 def plan_table(plan: Plan) -> list["RenderableType"]:
     """One row for each parameter (one for all that differ only in the numbers of their names), and the totals."""
@@ -50,6 +64,26 @@ def plan_table(plan: Plan) -> list["RenderableType"]:
         shape = "×".join(map(str, first.shape)) or "scalar"
         table.add_row(*map(safe, (name, shape, first.role, done(first), law_text(first.law), first.reason)))
     return [table, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
+
+
+PLAN_COLUMNS = ("parameter", "shape", "dtype", "action", "role", "scheme", "law", "mean", "std", "why", "source")
+
+
+def plan_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """The headings, and one row for each parameter; mean and std are those of one value."""
+    return [PLAN_COLUMNS, *map(_plan_row, plan.entries)]
+
+
+def _plan_row(entry: Entry) -> tuple[str, ...]:
+    moments = entry.moments()
+    numbers = ("", "") if moments is None else (f"{moments.mean:.10g}", f"{math.sqrt(moments.variance):.10g}")
+    told = shape_text(entry.shape), entry.dtype, entry.action, entry.role, done(entry), law_text(entry.law)
+    return (entry.name, *told, *numbers, entry.reason, entry.source)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Sizes with × between them."""
+    return "×".join(map(str, shape)) or "scalar"
 
 
 def _groups(plan: Plan) -> list[list[Entry]]:
@@ -105,6 +139,22 @@ def schemes_table(cards: Iterable[Card]) -> list["RenderableType"]:
         table.add_row(*map(safe, (names, card.formula, card.strengths, card.weaknesses, card.use)))
         table.add_section()
     return [table, safe("Arguments, shapes, errors and sources: help(wellbegun.he_normal) and likewise for each.")]
+
+
+def recipes_table(about: Mapping[str, str]) -> list["RenderableType"]:
+    """What each recipe is for."""
+    table = new_table("Recipes", [("recipe", {"no_wrap": True}), ("for", {})])
+    for name, text in about.items():
+        table.add_row(name, safe(text))
+    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME")]
+
+
+def codes_table(codes: Mapping[str, Check]) -> list["RenderableType"]:
+    """What each code is called."""
+    table = new_table("What a check can find", [("code", {"no_wrap": True}), ("what", {}), ("", {})])
+    for code, check in codes.items():
+        table.add_row(code, safe(check.title), "a remark" if check.severity == "remark" else "")
+    return [table, safe("A remark makes no model unhealthy. All about one code: wellbegun codes W201")]
 
 
 GAIN_ROWS = (
