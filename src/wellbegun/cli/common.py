@@ -15,6 +15,8 @@ from wellbegun._arguments import shown
 from wellbegun.backend import find
 from wellbegun.errors import FileError, ModelError, WellbegunError
 from wellbegun.planning import Overrides
+from wellbegun.racing import progress
+from wellbegun.reports.text import safe
 from wellbegun.storage import load_rules
 
 app = typer.Typer(
@@ -111,21 +113,17 @@ def show(parts: Any) -> None:
 
 @contextmanager
 def working(all_of_it: str = "") -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on the terminal's error stream, with phase, time and place, gone when done. What is told starts
-    with the phase, unless there is one for all of it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    """Progress with phase, time and place. What is told starts with the phase, unless there is one for all of it."""
+    with progress.shown(True, all_of_it) as tell:
+        yield lambda done, total, what: tell(done, total, shown(what))
 
-    texts = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[place]}", markup=False)
-    columns = texts[0], BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), texts[1]
-    errors = Console(stderr=True)
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("start", total=None, place="")
 
-        def progress(done: int, total: int, what: str) -> None:
-            phase, _, place = (all_of_it, "", what) if all_of_it else shown(what).partition(" ")
-            bar.update(task, completed=done, total=total, description=phase, place=place)
-
-        yield progress
+def begun(text: str, model: object, seed: int, *, drawn: bool = False, recipe: str = "") -> Any:
+    """What was taken for granted: a line to stand above what came of it."""
+    training = getattr(model, "training", None)
+    mode = "" if training is None else ", in training mode" if training else ", in evaluation mode"
+    parts = [f"recipe {recipe}, "] * bool(recipe), f"seed {seed}", [" (drawn)"] * drawn, mode
+    return safe(f"{text}: {''.join(map(''.join, parts))}.")
 
 
 def loss_of(model: object, targets: object) -> dict[str, Any]:

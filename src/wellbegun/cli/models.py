@@ -26,6 +26,7 @@ from wellbegun.cli.common import (
     Strict,
     app,
     asked_rules,
+    begun,
     loss_of,
     messages,
     outputs,
@@ -158,6 +159,7 @@ def init_command(
         asked = asked_rules(rules, rule, exclude, only)
         batch, targets = load_batch(input or [])
         known = None if plan is None else load_plan(plan)
+        drawn = known is None and seed is None
         seed = known.seed if known is not None else fresh_seed() if seed is None else seed
         built = load_model(model, batch, seed=seed)
         before = None if html is None else api.check(built, batch, **loss_of(built, targets))
@@ -175,7 +177,8 @@ def init_command(
     if format == "json":
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
     else:
-        show([*tables(ledger), *tables(health)])
+        above = begun(model, built, decided.seed, drawn=drawn, recipe=decided.recipe)
+        show([above, *tables(ledger), *tables(health)])
         written(f"Weights, plan and seed {decided.seed}", out, format)
     written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)
@@ -216,6 +219,6 @@ def check_command(
     elif format == "junit":
         print(junit(health, model))
     else:
-        show(tables(health))
+        show([begun(model, built, seed), *tables(health)])
     written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)
