@@ -67,9 +67,9 @@ def test_completion_is_offered() -> None:
 def test_recipes_and_codes_are_listed() -> None:
     assert set(ABOUT) == {name for name in RECIPES if "@" not in name}
     listed = run("recipes")
-    assert all(re.search(rf"^ {name} +\S", listed, re.MULTILINE) for name in ABOUT)
+    assert all(re.search(rf"^{name} +\S", listed, re.MULTILINE) for name in ABOUT)
     assert json.loads(run("recipes", "-f", "json")) == dict(ABOUT)
-    assert all(f" {code} " in run("codes") for code in ("W101", "W902"))
+    assert all(f"\n{code}  " in run("codes") for code in ("W101", "W902"))
     for code, check in CATALOGUE.items():
         text = " ".join(run("codes", code.lower()).split())
         assert code in text

@@ -1,6 +1,7 @@
 """The command line. Exit status 0 healthy, 1 unhealthy, 2 wrong use, 3 something failed, 130 ended by Ctrl-C, 141 its
 output is read no more."""
 
+import io
 import os
 import sys
 from typing import Any
@@ -40,6 +41,9 @@ def _status(words: list[str]) -> Any:
         return 0
     from wellbegun.cli.common import complain, debugging
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe whose encoding lacks a letter shows a question mark
+            stream.reconfigure(errors="replace")
     debugging.update(set(words) & {"--debug"})
     try:
         return __getattr__("app")([word for word in words if word != "--debug"])

@@ -27,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 console = Console(highlight=False)
+_WIDE = 10_000  # columns, more than any table has
 debugging: set[str] = set()  # what the command line was asked for
 Format = Literal["table", "json"]
 ENDS = {("init", "out"): ".safetensors", ("plan", "out"): ".json"}  # what files are called
@@ -70,6 +71,7 @@ Seed = Annotated[
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write a report for the browser to this file.")
 ]
+Wide = Annotated[bool, typer.Option("--wide", help="Tables with all columns, however long the lines.")]
 Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json.")]
 
 
@@ -105,10 +107,10 @@ def asked_rules(
     return start.then(pairs, exclude or (), only or None)
 
 
-def show(parts: Any) -> None:
-    """Print tables and lines."""
+def show(parts: Any, *, wide: bool = False) -> None:
+    """Print tables and lines; `wide`: as long as they are."""
     for part in parts:
-        console.print(part)
+        console.print(part, crop=False, width=_WIDE if wide else None)
 
 
 @contextmanager

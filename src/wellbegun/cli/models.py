@@ -24,6 +24,7 @@ from wellbegun.cli.common import (
     RuleTexts,
     Seed,
     Strict,
+    Wide,
     app,
     asked_rules,
     begun,
@@ -70,6 +71,7 @@ def plan_command(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
     html: Html = None,
+    wide: Wide = False,
     format: Annotated[
         Literal["table", "json", "csv", "markdown"], typer.Option("--format", "-f", help="What is printed.")
     ] = "table",
@@ -102,7 +104,7 @@ def plan_command(
     if format == "json":
         print(to_json(shown.to_dict()))
     elif format == "table":
-        show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown))
+        show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown), wide=wide)
         written("Plan", out, format)
     else:
         print((to_csv if format == "csv" else to_markdown)(_rows(shown)))
@@ -149,6 +151,7 @@ def init_command(
         Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
     ] = None,
     html: Html = None,
+    wide: Wide = False,
     format: Formats = "table",
 ) -> None:
     """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
@@ -178,7 +181,7 @@ def init_command(
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
     else:
         above = begun(model, built, decided.seed, drawn=drawn, recipe=decided.recipe)
-        show([above, *tables(ledger), *tables(health)])
+        show([above, *tables(ledger), *tables(health)], wide=wide)
         written(f"Weights, plan and seed {decided.seed}", out, format)
     written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)
@@ -196,6 +199,7 @@ def check_command(
         typer.Option("--seed", "-s", help="Integer in [0, 2**64), from which the model is built and remedies drawn."),
     ] = 0,
     html: Html = None,
+    wide: Wide = False,
     format: Annotated[
         Literal["table", "json", "junit"], typer.Option("--format", "-f", help="table, json, or JUnit XML for CI.")
     ] = "table",
@@ -219,6 +223,6 @@ def check_command(
     elif format == "junit":
         print(junit(health, model))
     else:
-        show([begun(model, built, seed), *tables(health)])
+        show([begun(model, built, seed), *tables(health)], wide=wide)
     written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)

@@ -8,7 +8,19 @@ import typer
 from wellbegun import api
 from wellbegun._loading import load_object, read_arrays
 from wellbegun._tables import read_table
-from wellbegun.cli.common import Formats, Html, app, console, messages, outputs, show, source_of, write_report, written
+from wellbegun.cli.common import (
+    Formats,
+    Html,
+    Wide,
+    app,
+    console,
+    messages,
+    outputs,
+    show,
+    source_of,
+    write_report,
+    written,
+)
 from wellbegun.errors import ModelError
 from wellbegun.racing.files import check_path
 from wellbegun.reports import tables, to_json
@@ -79,6 +91,7 @@ def race_command(
         Path | None, typer.Option("--out", "-o", help="Also write all trials to this .parquet or .csv.")
     ] = None,
     html: Html = None,
+    wide: Wide = False,
     format: Formats = "table",
 ) -> None:
     """Train initializations of a model against each other, briefly, on your data: who learns fastest, how certainly.
@@ -112,7 +125,7 @@ def race_command(
     if format == "json":
         print(to_json(found.to_dict()))
     else:
-        show([*([said] if said else []), *tables(found)])
+        show([*([said] if said else []), *tables(found)], wide=wide)
         for path in dict.fromkeys(path for path in (resume, out) if path is not None):
             console.print(f"Trials written to {path}", markup=False)
     written("Report", html, format)

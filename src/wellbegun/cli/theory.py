@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from wellbegun._loading import load_object
-from wellbegun.cli.common import Formats, app, messages, show
+from wellbegun.cli.common import Formats, Wide, app, messages, show
 from wellbegun.health import CATALOGUE, FAMILIES, known_codes
 from wellbegun.planning.recipes import ABOUT
 from wellbegun.reports import codes_table, gain_table, recipes_table, schemes_table, to_json
@@ -15,12 +15,12 @@ from wellbegun.theory import moments
 
 
 @app.command("schemes")
-def schemes_command(format: Formats = "table") -> None:
+def schemes_command(format: Formats = "table", wide: Wide = False) -> None:
     """Compare all initialization schemes: rule, strengths, weaknesses, when to use."""
     if format == "json":
         print(to_json([card.texts() for card in cards()]))
     else:
-        show(schemes_table(cards()))
+        show(schemes_table(cards()), wide=wide)
 
 
 @app.command("recipes")
