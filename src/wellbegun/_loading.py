@@ -47,7 +47,11 @@ def _from_file(path: Path, what: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises is theirs: pass it on with its place
-        raise ModelError(f"{what}: running {cut(str(path))} failed: {type(error).__name__}: {error}") from error
+        absent = isinstance(error, ModuleNotFoundError) and KNOWN.get(error.name or "")
+        remedy = f" {absent.remedy}" if absent else ""
+        raise ModelError(
+            f"{what}: running {cut(str(path))} failed: {type(error).__name__}: {told(error)}{remedy}"
+        ) from error
     finally:
         sys.path.pop(0)
     return module

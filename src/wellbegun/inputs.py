@@ -180,6 +180,9 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     Raises:
         ArgumentTypeError: something that is no batch.
     """
+    if hasattr(batch, "__iter__") and hasattr(batch, "dataset"):
+        remedy = "Give one of its batches: next(iter(loader))."
+        raise ArgumentTypeError(message("batch", "value", "one batch", type(batch).__name__, remedy))
     named, listed, notes = _understood(batch, None if called is None else _taken(called))
     made = list[str]()
 
