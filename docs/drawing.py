@@ -93,4 +93,5 @@ def standing_alone(name: str) -> str:
     palette = dict(zip(SERIES, ("#00796b", "#d84315", "#5e35b1", "#1565c0", "#8a6400", "#ad1457"), strict=True))
     for stand_in, colour in {**palette, INK: "#222222", FAINT: "#dddddd"}.items():
         text = text.replace(stand_in, colour)
-    return text
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r"(<svg[^>]*>)", r'\1<rect width="100%" height="100%" fill="#ffffff"/>', text, count=1)

@@ -126,7 +126,7 @@ def command_line() -> str:
     from wellbegun.cli import app
 
     group: Any = get_command(app)
-    status = "Exit status: 0 healthy, 1 unhealthy, 2 wrong use, 3 something failed (`--debug` shows where)."
+    status = "Exit status: 0 healthy, 1 unhealthy, 2 wrong use, 3 something failed (`--debug`), 141 a closed pipe."
     lines = ["# Command line", "", f"{group.help}", "", status, ""]
     lines += ["| command | what it does |", "|---|---|"]
     for name, command in group.commands.items():

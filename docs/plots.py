@@ -41,9 +41,9 @@ def _home(recipe: str) -> signals.Checked:
 
 
 def _home_panel(axes: Any, title: str, field: str) -> None:
-    names = {"framework default": "", "recipe classic": "classic", "recipe auto": "auto"}
+    names = {"PyTorch's default": "", "textbook": "classic", "wellbegun": "auto"}
     lines = {name: getattr(_home(recipe), field)[:-1] for name, recipe in names.items()}
-    order = ("recipe auto", "framework default", "recipe classic")
+    order = ("wellbegun", "PyTorch's default", "textbook")
     by_layer(axes, title, {name: lines[name] for name in order}, low=1e-30, high=1e4, place="lower right")
 
 
@@ -373,7 +373,7 @@ def correction(axes: Any) -> None:
 
 
 def main() -> None:
-    """Write plots to a folder."""
+    """Write plots to a folder: `python docs/plots.py docs/figures home-gradient` is the one of the README."""
     folder, names = Path(sys.argv[1]), sys.argv[2:] or list(PLOTS)
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sklearn.datasets import load_digits
 from torch import nn
@@ -23,6 +22,7 @@ from torch import nn
 import wellbegun as wb
 from networks import HybridMLP, PlainConvNet, RowLSTM
 from wellbegun.health import Health
+from wellbegun.racing.progress import Progress, shown
 from wellbegun.storage import save_plan
 
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -120,14 +120,13 @@ def accuracy(model: nn.Module, data: Digits) -> float:
         return float((model(data.test_images).argmax(1) == data.test_labels).float().mean())
 
 
-def run(data: Digits, steps: int, progress: Progress) -> list[Outcome]:
+def run(data: Digits, steps: int, tell: Progress) -> list[Outcome]:
     """Every network with every initialization and rate."""
     total = len(NETWORKS) * len(CANDIDATES) * len(RATES) * steps
-    task = progress.add_task("training", total=total, what="")
-    outcomes = []
+    outcomes, done = [], 0
     for network in NETWORKS:
         for candidate in CANDIDATES:
-            progress.update(task, what=f"{network}, {candidate}")
+            tell(done, total, f"{network}, {candidate}")
             health = look(build(network, candidate, data), data)
             operations = health.statistics.operations
             outcome = Outcome(
@@ -142,7 +141,7 @@ def run(data: Digits, steps: int, progress: Progress) -> list[Outcome]:
                 outcome.losses[f"{rate:g}"] = []
                 for loss in train(model, data, rate, steps):
                     outcome.losses[f"{rate:g}"].append(loss)
-                    progress.advance(task)
+                    tell(done := done + 1, total, f"{network}, {candidate}")
                 outcome.accuracy[f"{rate:g}"] = accuracy(model, data)
             outcomes.append(outcome)
     return outcomes
@@ -261,15 +260,8 @@ def main() -> None:
     torch.set_flush_denormal(True)  # the vanishing candidates would otherwise spend the time on denormal numbers
     console, data, start = Console(highlight=False, width=150), digits(), time.perf_counter()
 
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[what]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        outcomes = run(data, steps, progress)
+    with shown(True, "training") as tell:
+        outcomes = run(data, steps, tell)
     for network in NETWORKS:
         ours = [outcome for outcome in outcomes if outcome.network == network]
         console.print(before_table(network, ours))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wellbegun._arguments import cut, nearest, seed_of, told
+from wellbegun._tables import read_table
 from wellbegun.backend import FILES, KNOWN, MODELS, belongs, find, named
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
 from wellbegun.inputs import InputSpec
@@ -46,7 +47,11 @@ def _from_file(path: Path, what: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises is theirs: pass it on with its place
-        raise ModelError(f"{what}: running {cut(str(path))} failed: {type(error).__name__}: {error}") from error
+        absent = isinstance(error, ModuleNotFoundError) and KNOWN.get(error.name or "")
+        remedy = f" {absent.remedy}" if absent else ""
+        raise ModelError(
+            f"{what}: running {cut(str(path))} failed: {type(error).__name__}: {told(error)}{remedy}"
+        ) from error
     finally:
         sys.path.pop(0)
     return module
@@ -107,10 +112,10 @@ def _made(text: str, light: bool, seed: int | None) -> object:
 
 
 def load_batch(texts: list[str]) -> tuple[Any, Any]:
-    """(batch, targets) from --input: shapes, or one .npz or .pt file; targets are its "y", "target" or "labels"."""
+    """(batch, targets) from --input: shapes, or one .npz, .csv or .pt file; targets: its "y", "target" or "labels"."""
     if not texts:
         return None, None
-    if len(texts) == 1 and Path(texts[0]).suffix in (".npz", *FILES):
+    if len(texts) == 1 and Path(texts[0]).suffix in (".npz", ".csv", *FILES):
         return _split(_read(Path(texts[0])))
     specs = []
     for text in texts:
@@ -126,6 +131,9 @@ def _read(path: Path) -> Any:
         raise ModelError(f"input: there is no file {cut(str(path))}.")
     if path.suffix == ".npz":
         return read_arrays(path, "input")
+    if path.suffix == ".csv":
+        table = read_table(path, "input")
+        return {"x": table.x, "y": table.y}
     try:
         return named(FILES[path.suffix]).read_batch(path)
     except Exception as error:  # readers raise many kinds; all mean the file is not what its name says

@@ -36,11 +36,15 @@ class InputSpec:
     dtype: str = "float32"
     high: int | None = None
 
+    def __str__(self) -> str:
+        values = "standard normal" if self.high is None else f"whole numbers below {self.high:,}"
+        return f"{self.dtype} {self.shape}, {values}"
+
     @staticmethod
     def parse(text: str) -> "InputSpec":
         """From text; ArgumentError if it is none."""
         parts = re.fullmatch(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*", text)
-        allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz or .pt file"
+        allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz, .csv or .pt file"
         if not parts:
             raise ArgumentError(message("input", "spec", allowed, text))
         dtype, high = parts.group(2) or "float32", parts.group(3)
@@ -148,6 +152,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     notes: tuple[str, ...] = ()  # how the batch was understood, where that is not plain
+    made: tuple[str, ...] = ()  # what was made up, in words
 
     def arrays(self, kind: type[T]) -> list[T]:
         """Every array in it, in order."""
@@ -156,7 +161,7 @@ class Call:
     def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
         """The same call with a function of every array."""
         args, kwargs = mapped((self.args, self.kwargs), kind, function)
-        return Call(args, kwargs, self.notes)
+        return Call(args, kwargs, self.notes, self.made)
 
 
 Convert = Callable[[Any, str | None], Any]  # an array and the dtype it is to have; None: its own
@@ -176,13 +181,21 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
         ArgumentTypeError: something that is no batch.
     """
     if isinstance(batch, Iterator) or (isinstance(batch, Iterable) and hasattr(batch, "dataset")):
-        raise ArgumentTypeError(
-            message("batch", "batch", "one batch", type(batch).__name__, "Give next(iter(loader)).")
-        )
+        remedy = "Give one of its batches: next(iter(loader))."
+        raise ArgumentTypeError(message("batch", "value", "one batch", type(batch).__name__, remedy))
     named, listed, notes = _understood(batch, None if called is None else _taken(called))
-    kwargs = {str(key): _argument(value, str(key), arrays, convert) for key, value in named.items()}
-    args = tuple(_argument(item, f"input{i}", arrays, convert) for i, item in enumerate(listed))
-    return Call(args, kwargs, notes)
+    made = list[str]()
+
+    def converted(value: Any, name: str) -> Any:
+        if isinstance(value, InputSpec):
+            label = "batch" if name == "input0" and len(listed) == 1 else name
+            made.append(f"{label}: {value}, made up")
+            return convert(value.draw(name), value.dtype)
+        return convert(value, None)
+
+    kwargs = {str(key): _argument(value, str(key), arrays, converted) for key, value in named.items()}
+    args = tuple(_argument(item, f"input{i}", arrays, converted) for i, item in enumerate(listed))
+    return Call(args, kwargs, notes, tuple(made))
 
 
 class _Taken(NamedTuple):
@@ -251,15 +264,16 @@ def _is_shape(value: Any) -> bool:
     return len(value) > 0 and all(isinstance(size, int) and not isinstance(size, bool) for size in value)
 
 
-def _argument(value: Any, name: str, arrays: type, convert: Convert) -> Any:
+def _argument(value: Any, name: str, arrays: type, convert: Callable[[Any, str], Any]) -> Any:
+    """One argument; `convert` makes an array of the framework of one, or of what tells how to make one up."""
     if isinstance(value, (arrays, np.ndarray)):
-        return convert(value, None)
+        return convert(value, name)
     if isinstance(value, str):
         value = InputSpec.parse(value)
     elif isinstance(value, (tuple, list)) and _is_shape(value):
         value = InputSpec(tuple(value))
     if isinstance(value, InputSpec):
-        return convert(value.draw(name), value.dtype)
+        return convert(value, name)
     if isinstance(value, (tuple, list)):
         return _like(value, [_argument(item, f"{name}.{i}", arrays, convert) for i, item in enumerate(value)])
     if type(value) is dict:
@@ -268,6 +282,6 @@ def _argument(value: Any, name: str, arrays: type, convert: Convert) -> Any:
         return value
     if arrays_in(value, arrays, parts_of) or arrays_in(value, np.ndarray, parts_of):
         kinds: Any = (arrays, np.ndarray)
-        return mapped(value, kinds, lambda array: convert(array, None))
+        return mapped(value, kinds, lambda array: convert(array, name))
     allowed = "a tensor, an array, a shape, a tuple of these or a dict of keyword arguments"
     raise ArgumentTypeError(message("batch", "value", allowed, type(value).__name__))

@@ -60,9 +60,9 @@ def substream(name: str, part: str | int) -> str:
 
 
 def fresh_seed() -> int:
-    """A seed from the operating system's entropy, for callers that record it.
+    """One of a million seeds, from the operating system's entropy, for callers that record it: short enough to retype.
 
-    >>> 0 <= fresh_seed() < 2**64
+    >>> 0 <= fresh_seed() < 10**6
     True
     """
-    return secrets.randbits(64)
+    return secrets.randbelow(10**6)

@@ -63,7 +63,7 @@ def run(*arguments: str, status: int = 0) -> str:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == status, result.output
-    return result.output
+    return result.output if status else result.stdout
 
 
 def test_the_default_candidates_race_on_digits(folder: Path) -> None:
@@ -157,7 +157,7 @@ def test_ctrl_c_shows_and_keeps_what_is_done_and_exits_with_130(folder: Path) ->
     assert process.returncode == 130, errors
     assert "Interrupted: " in out
     assert "Trials written to kept.csv" in out
-    assert errors == ""
+    assert all(line.startswith("racing ") for line in errors.splitlines())
     kept = wb.Race.load(folder / "kept.csv")
     assert kept.interrupted
     assert 1 <= len(kept.trials) < 24

@@ -32,7 +32,7 @@ LOADER = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(
 @pytest.mark.parametrize("batch", [LOADER, iter(LOADER), (x for x in torch.randn(2, 4, 8))])
 @pytest.mark.parametrize("call", [wb.check, wb.plan, wb.initialize])
 def test_a_loader_is_no_batch(call, batch):
-    with pytest.raises(ArgumentTypeError, match=r"batch must be one batch; got .*next\(iter\(loader\)\)"):
+    with pytest.raises(ArgumentTypeError, match=r"value must be one batch; got .*next\(iter\(loader\)\)"):
         call(net(), batch)
 
 

@@ -270,7 +270,7 @@ one_half = halves
 FOUND = """
 import json, sys
 import wellbegun as wb
-from wellbegun.cli.common import app
+from wellbegun.cli import app
 from wellbegun.planning import Rule
 from wellbegun.schemes import ALIASES, SCHEMES, cards, parse_scheme
 from typer.testing import CliRunner

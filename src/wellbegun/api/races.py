@@ -61,7 +61,8 @@ def race(
             on the cluster of the current Dask client, where the data travels with each task.
         resume: A .parquet or .csv file that keeps what is done. If it exists, the race goes on from there, and must
             have the same settings.
-        progress: Whether to show a bar on the terminal, if there is one; or a function called as (done, all, name).
+        progress: Whether to show a bar on the terminal, or a line every five seconds where there is none; or a
+            function called as (done, all, name).
         chance: Loss of a model that knows nothing. None: the entropy of the training targets or their variance; not
             known with a loss of your own.
     Returns:

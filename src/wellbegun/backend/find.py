@@ -49,7 +49,9 @@ def find(model: Model) -> Backend:
     if name is not None:
         return named(name)
     default()  # without any framework, that is the message
-    raise ArgumentTypeError(message("wellbegun", "model", MODELS, type(model).__name__))
+    called = "Call what makes the model, and give what it returns." if callable(model) else ""
+    values = "Those are values: give the model that holds them." if isinstance(model, Mapping) and model else ""
+    raise ArgumentTypeError(message("wellbegun", "model", MODELS, type(model).__name__, called or values))
 
 
 def belongs(thing: object) -> str | None:

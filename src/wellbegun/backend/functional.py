@@ -28,7 +28,7 @@ class FunctionalSession:
     channels_last = True
 
     def __init__(self, traced: Traced) -> None:
-        self.traced, self.program = traced, traced.program
+        self.traced, self.program, self.made = traced, traced.program, traced.made
         self.start = dict(traced.start)
         self.everywhere = False  # whether gradients are asked for at all operations
         self.known: dict[int, Any] = {}  # arrays that are still to be read, by the numbers of values

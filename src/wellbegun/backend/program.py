@@ -172,6 +172,7 @@ class Traced:
     start: Known  # what the program starts from
     main: Value | None  # what losses are taken of
     returned: Callable[[Known], Any]  # what the model returns, where all values are known
+    made: tuple[str, ...]  # inputs that were made up, in words
 
     def unread(self) -> Mapping[int, Sequence[int]]:
         """Equation -> the numbers of values that depend on the batch and that nothing reads or shows after it."""

@@ -110,6 +110,10 @@ class Session(Protocol):
         """
 
     @property
+    def made(self) -> tuple[str, ...]:
+        """Inputs that were made up, in words."""
+
+    @property
     def attended(self) -> Attended | None:
         """While an observer is shown a built-in attention: what it was asked to compute, if that can be told."""
 

@@ -11,22 +11,26 @@ import typer
 from rich.console import Console
 
 from wellbegun import __version__, api
-from wellbegun._arguments import shown
+from wellbegun._arguments import cut, shown
 from wellbegun.backend import find
 from wellbegun.errors import ModelError, WellbegunError
 from wellbegun.planning import Overrides
+from wellbegun.racing import progress
+from wellbegun.reports.text import safe
 from wellbegun.storage import load_rules
 
 app = typer.Typer(
     help="The first value of every parameter of a neural network: plan it, write it, check it.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 console = Console(highlight=False)
+_WIDE = 10_000  # columns, more than any table has
 debugging: set[str] = set()  # what the command line was asked for
 Format = Literal["table", "json"]
+ENDS = {("init", "out"): ".safetensors", ("plan", "out"): ".json"}  # what files are called
 
 ModelText = Annotated[
     str,
@@ -38,7 +42,9 @@ ModelText = Annotated[
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
-        "--input", "-i", help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz or .pt file; repeat for more inputs."
+        "--input",
+        "-i",
+        help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz, .csv or .pt file; repeat for more inputs.",
     ),
 ]
 RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as auto, classic, gpt2 or classic@1.")]
@@ -57,23 +63,30 @@ Intent = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="What nothing can be said of is an error, and not a note.")]
 Seed = Annotated[
-    int | None, typer.Option("--seed", "-s", help="Integer in [0, 2**64); absent: drawn, printed and recorded.")
+    int | None,
+    typer.Option(
+        "--seed", "-s", help="Integer in [0, 2**64), of model and values; absent: drawn, printed and recorded."
+    ),
 ]
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write a report for the browser to this file.")
 ]
+Wide = Annotated[bool, typer.Option("--wide", help="Tables with all columns, however long the lines.")]
 Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json.")]
 
 
 @contextmanager
 def messages() -> Iterator[None]:
-    """Our errors become one message and exit status 2, files that cannot be written among them."""
+    """Our errors, and paths that the system refuses, become one message and exit status 2."""
     try:
         yield
-    except WellbegunError as error:
+    except BrokenPipeError:
+        raise
+    except (WellbegunError, OSError) as error:
         if "--debug" in debugging:
             raise
-        complain(f"Error: {error}")
+        refused = f"{error.strerror}: {cut(error.filename)}." if isinstance(error, OSError) else ""
+        complain(f"Error: {refused or error}")
         raise typer.Exit(2) from error
 
 
@@ -97,29 +110,25 @@ def asked_rules(
     return start.then(pairs, exclude or (), only or None)
 
 
-def show(parts: Any) -> None:
-    """Print tables and lines."""
+def show(parts: Any, *, wide: bool = False) -> None:
+    """Print tables and lines; `wide`: as long as they are."""
     for part in parts:
-        console.print(part)
+        console.print(part, crop=False, width=_WIDE if wide else None)
 
 
 @contextmanager
 def working(all_of_it: str = "") -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on the terminal's error stream, with phase, time and place, gone when done. What is told starts
-    with the phase, unless there is one for all of it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    """Progress with phase, time and place. What is told starts with the phase, unless there is one for all of it."""
+    with progress.shown(True, all_of_it) as tell:
+        yield lambda done, total, what: tell(done, total, shown(what))
 
-    texts = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[place]}", markup=False)
-    columns = texts[0], BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), texts[1]
-    errors = Console(stderr=True)
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("start", total=None, place="")
 
-        def progress(done: int, total: int, what: str) -> None:
-            phase, _, place = (all_of_it, "", what) if all_of_it else shown(what).partition(" ")
-            bar.update(task, completed=done, total=total, description=phase, place=place)
-
-        yield progress
+def begun(text: str, model: object, seed: int, *, drawn: bool = False, recipe: str = "") -> Any:
+    """What was taken for granted: a line to stand above what came of it."""
+    training = getattr(model, "training", None)
+    mode = "" if training is None else ", in training mode" if training else ", in evaluation mode"
+    parts = [f"recipe {recipe}, "] * bool(recipe), f"seed {seed}", [" (drawn)"] * drawn, mode
+    return safe(f"{text}: {''.join(map(''.join, parts))}.")
 
 
 def loss_of(model: object, targets: object) -> dict[str, Any]:
@@ -131,8 +140,8 @@ def loss_of(model: object, targets: object) -> dict[str, Any]:
 
 
 def outputs(command: str, read: Iterable[str | Path | None], **written: Path | None) -> None:
-    """Files that are to be written, before the work is done that they are to hold: there is a folder for each, and none
-    is another one or one that is read."""
+    """Files that are to be written, before the work is done that they are to hold: there is a folder for each, it is
+    called what it will be, and none is another one or one that is read."""
     taken = {place: f"the input {str(path)!r}" for path in read if path is not None and (place := _place(path))}
     for option, path in written.items():
         if path is None:
@@ -141,6 +150,10 @@ def outputs(command: str, read: Iterable[str | Path | None], **written: Path | N
             raise ModelError(f"{command}: --{option} must be a file; got the folder {str(path)!r}.")
         if not path.parent.is_dir():
             raise ModelError(f"{command}: there is no folder {str(path.parent)!r} for --{option}.")
+        end = ".html" if option == "html" else ENDS.get((command, option), path.suffix)
+        if path.suffix not in ("", end):
+            text = f"{command}: --{option} writes a {end} file, and nothing else; got {str(path)!r}."
+            raise ModelError(f"{text} Write {str(path.with_suffix(end))!r}.")
         place = _place(path)
         if place in taken:
             raise ModelError(f"{command}: --{option} would overwrite {taken[place]}. Name another file.")

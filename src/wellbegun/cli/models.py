@@ -24,8 +24,10 @@ from wellbegun.cli.common import (
     RuleTexts,
     Seed,
     Strict,
+    Wide,
     app,
     asked_rules,
+    begun,
     loss_of,
     messages,
     outputs,
@@ -40,8 +42,9 @@ from wellbegun.health import known_codes
 from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
 from wellbegun.planning import diff as diff_plans
 from wellbegun.planning import explain as explain_parameter
-from wellbegun.reports import diff_table, junit, tables, to_json
+from wellbegun.reports import diff_rows, diff_table, explained, junit, plan_rows, tables, to_csv, to_json, to_markdown
 from wellbegun.storage import load_plan, save_plan
+from wellbegun.streams import fresh_seed
 
 
 @app.command("plan")
@@ -68,7 +71,10 @@ def plan_command(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the plan as JSON to this file.")] = None,
     html: Html = None,
-    format: Formats = "table",
+    wide: Wide = False,
+    format: Annotated[
+        Literal["table", "json", "csv", "markdown"], typer.Option("--format", "-f", help="What is printed.")
+    ] = "table",
 ) -> None:
     """Show what every parameter would get, and why. Writes nothing into the model."""
     with messages():
@@ -76,30 +82,46 @@ def plan_command(
             raise ModelError("plan: give --explain or --diff, not both.")
         outputs("plan", [source_of(model), rules, diff, *(input or [])], out=out, html=html)
         other = None if diff is None else _recipe_or_plan(diff)
+        seed = other.seed if seed is None and isinstance(other, Plan) else fresh_seed() if seed is None else seed
         asked = asked_rules(rules, rule, exclude, only)
         batch, _ = load_batch(input or [])
-        built = load_model(model, batch, light=True)
+        built = load_model(model, batch, light=True, seed=seed)
 
-        def decide(name: str, number: int | None) -> Plan:
+        def decide(name: str) -> Plan:
             with working() as progress:
-                options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": number}
+                options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": seed}
                 return api.plan(built, batch, progress=progress, strict=strict, intent=intent, **options)
 
-        found = decide(recipe, other.seed if seed is None and isinstance(other, Plan) else seed)
+        found = decide(recipe)
         shown: Plan | PlanDiff | Explanation = found
         if explain is not None:
             shown = explain_parameter(found, explain)
         if other is not None:
-            shown = diff_plans(found, other if isinstance(other, Plan) else decide(other, found.seed))
+            shown = diff_plans(found, other if isinstance(other, Plan) else decide(other))
         if out is not None:
             save_plan(found, out)
         write_report(html, found, title=f"Plan for {model}")
     if format == "json":
         print(to_json(shown.to_dict()))
-    else:
-        show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown))
+    elif format == "table":
+        show(diff_table(shown, (found.recipe, diff or "")) if isinstance(shown, PlanDiff) else tables(shown), wide=wide)
         written("Plan", out, format)
+    else:
+        print((to_csv if format == "csv" else to_markdown)(_rows(shown)))
     written("Report", html, format)
+
+
+def _rows(shown: Plan | PlanDiff | Explanation) -> list[tuple[str, ...]]:
+    """The headings, and what the table says."""
+    if isinstance(shown, Plan):
+        return plan_rows(shown)
+    if isinstance(shown, PlanDiff):
+        name, rows = "", list[tuple[str, ...]]()
+        for first, *rest in diff_rows(shown):
+            name = first or name
+            rows.append((name, *rest))
+        return [("parameter", "what", *shown.recipes), *rows]
+    return [("what", "value"), *((name, value) for name, value in explained(shown) if value)]
 
 
 def _recipe_or_plan(text: str) -> str | Plan:
@@ -129,6 +151,7 @@ def init_command(
         Path | None, typer.Option("--plan", help="Carry out this plan (JSON) instead of making one.")
     ] = None,
     html: Html = None,
+    wide: Wide = False,
     format: Formats = "table",
 ) -> None:
     """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
@@ -138,8 +161,10 @@ def init_command(
         outputs("init", [source_of(model), rules, plan, *(input or [])], out=out, html=html)
         asked = asked_rules(rules, rule, exclude, only)
         batch, targets = load_batch(input or [])
-        built = load_model(model, batch)
         known = None if plan is None else load_plan(plan)
+        drawn = known is None and seed is None
+        seed = known.seed if known is not None else fresh_seed() if seed is None else seed
+        built = load_model(model, batch, seed=seed)
         before = None if html is None else api.check(built, batch, **loss_of(built, targets))
         with working() as progress:
             if known is None:
@@ -155,7 +180,8 @@ def init_command(
     if format == "json":
         print(to_json({"seed": decided.seed, "out": str(out), "ledger": ledger.counts(), **health.to_dict()}))
     else:
-        show([*tables(ledger), *tables(health)])
+        above = begun(model, built, decided.seed, drawn=drawn, recipe=decided.recipe)
+        show([above, *tables(ledger), *tables(health)], wide=wide)
         written(f"Weights, plan and seed {decided.seed}", out, format)
     written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)
@@ -173,6 +199,7 @@ def check_command(
         typer.Option("--seed", "-s", help="Integer in [0, 2**64), from which the model is built and remedies drawn."),
     ] = 0,
     html: Html = None,
+    wide: Wide = False,
     format: Annotated[
         Literal["table", "json", "junit"], typer.Option("--format", "-f", help="table, json, or JUnit XML for CI.")
     ] = "table",
@@ -196,6 +223,6 @@ def check_command(
     elif format == "junit":
         print(junit(health, model))
     else:
-        show(tables(health))
+        show([begun(model, built, seed), *tables(health)], wide=wide)
     written("Report", html, format)
     raise typer.Exit(0 if health.healthy else 1)

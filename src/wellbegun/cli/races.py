@@ -7,7 +7,20 @@ import typer
 
 from wellbegun import api
 from wellbegun._loading import load_object, read_arrays
-from wellbegun.cli.common import Formats, Html, app, console, messages, outputs, show, source_of, write_report, written
+from wellbegun._tables import read_table
+from wellbegun.cli.common import (
+    Formats,
+    Html,
+    Wide,
+    app,
+    console,
+    messages,
+    outputs,
+    show,
+    source_of,
+    write_report,
+    written,
+)
 from wellbegun.errors import ModelError
 from wellbegun.racing.files import check_path
 from wellbegun.reports import tables, to_json
@@ -27,10 +40,23 @@ def race_command(
         typer.Option(
             "--data",
             "-d",
-            help="digits, an .npz file (arrays x and y, and test_x and test_y if there are; other names are keyword "
-            "arguments of the model), or path.py:function that returns (x, y) or such a dict.",
+            help="digits, a .csv file (the last column is the target), an .npz file (arrays x and y, and test_x and "
+            "test_y if there are; other names are keyword arguments of the model), or path.py:function that returns "
+            "(x, y) or such a dict.",
         ),
     ],
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="NAME", help="The column of a .csv file that is the target.")
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            "--loss",
+            metavar="FUNCTION",
+            help="Of output and targets, as path.py:function or torch.nn.functional:l1_loss. Absent: cross-entropy "
+            "for classes, else mean squared error.",
+        ),
+    ] = None,
     candidate: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,6 +72,7 @@ def race_command(
         typer.Option("--optimizer", help="sgd, momentum, adam (the default) or adamw; repeat for more."),
     ] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="How many (3), or which, separated by commas (7,8,9).")] = "3",
+    seed: Annotated[int, typer.Option("--seed", "-s", help="The first seed, where --seeds says how many.")] = 0,
     steps: Annotated[int, typer.Option("--steps", help="Training steps of each trial.")] = 100,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Samples of each step.")] = 128,
     prune: Annotated[
@@ -64,6 +91,7 @@ def race_command(
         Path | None, typer.Option("--out", "-o", help="Also write all trials to this .parquet or .csv.")
     ] = None,
     html: Html = None,
+    wide: Wide = False,
     format: Formats = "table",
 ) -> None:
     """Train initializations of a model against each other, briefly, on your data: who learns fastest, how certainly.
@@ -76,15 +104,17 @@ def race_command(
         )
         if out is not None:
             check_path(out, "out")
+        found_data, said = _data(data, target)
         found = api.race(
             _candidates(candidate or CANDIDATES),
             _factory(build),
-            _data(data),
+            found_data,
             rates=_numbers("rates", rates, float),
             optimizers=optimizer or ("adam",),
-            seeds=_seeds(seeds),
+            seeds=_seeds(seeds, seed),
             steps=steps,
             batch_size=batch_size,
+            loss=None if loss is None else load_object(loss, "loss"),
             prune=prune,
             jobs=jobs,
             resume=resume,
@@ -95,7 +125,7 @@ def race_command(
     if format == "json":
         print(to_json(found.to_dict()))
     else:
-        show(tables(found))
+        show([*([said] if said else []), *tables(found)], wide=wide)
         for path in dict.fromkeys(path for path in (resume, out) if path is not None):
             console.print(f"Trials written to {path}", markup=False)
     written("Report", html, format)
@@ -127,10 +157,16 @@ def _candidates(texts: Any) -> dict[str, Any]:
     return found
 
 
-def _data(text: str) -> Any:
+def _data(text: str, target: str | None) -> tuple[Any, str]:
+    """What to race on, and what was taken for granted about it."""
+    if text.endswith(".csv"):
+        table = read_table(text, "data", target)
+        return (table.x, table.y), f"Data: {text}, {table.text}."
+    if target is not None:
+        raise ModelError(f"target: only a .csv file has columns; --data is {text!r}.")
     if text.endswith(".npz"):
-        return read_arrays(text, "data")
-    return load_object(text, "data") if ":" in text else text
+        return read_arrays(text, "data"), ""
+    return (load_object(text, "data") if ":" in text else text), ""
 
 
 def _numbers(what: str, text: str, kind: Any) -> list[Any]:
@@ -140,7 +176,9 @@ def _numbers(what: str, text: str, kind: Any) -> list[Any]:
         raise ModelError(f"{what}: expected numbers separated by commas; got {text!r}.") from error
 
 
-def _seeds(text: str) -> Any:
-    """One number is how many; several, or one with a comma behind it, are the seeds."""
+def _seeds(text: str, first: int) -> Any:
+    """One number is how many from the first on; several, or one with a comma behind it, are the seeds."""
     numbers = _numbers("seeds", text.rstrip(","), int)
-    return numbers if "," in text else numbers[0]
+    if "," in text and first:
+        raise ModelError(f"seed: --seeds {text} says which seeds; leave out --seed.")
+    return numbers if "," in text else range(first, first + numbers[0]) if first else numbers[0]

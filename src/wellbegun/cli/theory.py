@@ -1,28 +1,54 @@
-"""Commands that need no model: schemes, gain."""
+"""Commands that need no model: recipes, codes, schemes, gain."""
 
 from typing import Annotated
 
 import typer
 
 from wellbegun._loading import load_object
-from wellbegun.cli.common import (
-    Formats,
-    app,
-    messages,
-    show,
-)
-from wellbegun.reports import gain_table, schemes_table, to_json
+from wellbegun.cli.common import Formats, Wide, app, messages, show
+from wellbegun.health import CATALOGUE, FAMILIES, known_codes
+from wellbegun.planning.recipes import ABOUT
+from wellbegun.reports import codes_table, gain_table, recipes_table, schemes_table, to_json
+from wellbegun.reports.text import facts
 from wellbegun.schemes import cards
 from wellbegun.theory import moments
 
 
 @app.command("schemes")
-def schemes_command(format: Formats = "table") -> None:
+def schemes_command(format: Formats = "table", wide: Wide = False) -> None:
     """Compare all initialization schemes: rule, strengths, weaknesses, when to use."""
     if format == "json":
         print(to_json([card.texts() for card in cards()]))
     else:
-        show(schemes_table(cards()))
+        show(schemes_table(cards()), wide=wide)
+
+
+@app.command("recipes")
+def recipes_command(format: Formats = "table") -> None:
+    """List the recipes, and what each is for."""
+    if format == "json":
+        print(to_json(dict(ABOUT)))
+    else:
+        show(recipes_table(ABOUT))
+
+
+@app.command("codes")
+def codes_command(
+    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="All about this one, such as W201.")] = None,
+    format: Formats = "table",
+) -> None:
+    """List what a check can find; or one code whole: why it is a fault, what to do, where its bound comes from."""
+    with messages():
+        chosen = CATALOGUE if code is None else {found: CATALOGUE[found] for found in known_codes([code.upper()])}
+    if format == "json":
+        print(to_json({name: check._asdict() for name, check in chosen.items()}))
+    elif code is None:
+        show(codes_table(chosen))
+    else:
+        for name, check in chosen.items():
+            told = {"about": FAMILIES[name[:2]], "severity": check.severity, "why": check.why}
+            remedy = check.remedy.format(names="...", parameter="...", bias="...", place="...")
+            show(facts(f"{name} {check.title}", {**told, "remedy": remedy, "source": check.source}.items()))
 
 
 @app.command("gain")

@@ -1,5 +1,6 @@
 """Law + stream + region -> numbers. One entry, `fill`; one dispatch point, `writers.write`."""
 
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
@@ -13,7 +14,7 @@ from wellbegun.engine.workers import threads_of
 from wellbegun.engine.writers import Job, write
 from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
 from wellbegun.laws import Law
-from wellbegun.streams import fresh_seed, stream_key
+from wellbegun.streams import stream_key
 
 __all__ = ["Job", "Matrices", "fill", "write"]
 
@@ -61,7 +62,7 @@ def fill(
             message("fill", "law", "a law from wellbegun.laws", law, "Schemes give one: .law(shape).")
         )
     sizes, kind = shape_of("fill", shape), dtype_of("fill", dtype)
-    stream_seed = fresh_seed() if seed is None else seed_of("fill", seed)
+    stream_seed = secrets.randbits(64) if seed is None else seed_of("fill", seed)
     stream_key(stream_seed, name)  # checks the name
     part, workers = region_of(region, sizes), threads_of(threads)
     law.fits(sizes)

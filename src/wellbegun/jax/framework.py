@@ -111,11 +111,11 @@ class JaxBackend:
         """Every variable of real numbers under its canonical name, with Flax's order of axes."""
         from safetensors.numpy import save_file
 
-        from wellbegun.storage import metadata_of, replacing, saving
+        from wellbegun.storage import metadata_of, saving
 
         values = {slot.name: slot.variable.get_value() for slot in slots_of(model)}
         arrays = {n: np.asarray(a) for n, a in values.items() if jnp.issubdtype(a.dtype, jnp.floating)}
-        with replacing(path) as new, saving(path):
+        with saving(path) as new:
             save_file(arrays, str(new), metadata=metadata_of(plan))
         return Path(path)
 

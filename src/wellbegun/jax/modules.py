@@ -84,6 +84,7 @@ class Pure(NamedTuple):
     slots: tuple[Slot, ...]
     state: tuple[Any, ...]
     arrays: tuple[jax.Array, ...]
+    made: tuple[str, ...]
 
 
 def pure(model: Any, batch: object) -> Pure:
@@ -121,7 +122,8 @@ def pure(model: Any, batch: object) -> Pure:
         raise ModelError(
             f"model: parameter {hidden!r} is in a container that is no module, list or dict; use nnx's own."
         )
-    return Pure(function, slots, tuple(v.get_value() if isinstance(v, nnx.Variable) else v for _, v in flat), arrays)
+    state_values = tuple(v.get_value() if isinstance(v, nnx.Variable) else v for _, v in flat)
+    return Pure(function, slots, state_values, arrays, given.made)
 
 
 def _array(array: Any, dtype: str | None, real: Any) -> jax.Array:

@@ -46,7 +46,7 @@ def traced(model: Any, batch: object) -> Traced:
     def returned(known: Mapping[int, Any]) -> Any:
         return unflatten([read(known, operand) for operand in program.outputs])
 
-    return Traced(graph, program, shown, values, parameters, start, main, returned)
+    return Traced(graph, program, shown, values, parameters, start, main, returned, whole.made)
 
 
 def _jaxpr(whole: Pure) -> tuple[Any, Any]:

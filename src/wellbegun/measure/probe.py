@@ -76,7 +76,7 @@ def statistics(
         lost,
         rms(session.output),
         injected,
-        (*graph.told, *doubt_notes(forward.doubts)),
+        (*(f"{text}." for text in session.made), *graph.told, *doubt_notes(forward.doubts)),
         stream_stats(graph, roles, seen),
         attention_stats(graph, seen),
         gain,

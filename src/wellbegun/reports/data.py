@@ -1,8 +1,13 @@
-"""The same facts as JSON. Numbers JSON does not know become the texts "nan", "inf" and "-inf"."""
+"""The same facts as JSON, CSV and Markdown. Numbers JSON does not know become the texts "nan", "inf" and "-inf"."""
 
+import csv
+import io
 import json
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+Rows = Sequence[Iterable[str]]  # the headings first
 
 
 def to_json(data: Any) -> str:
@@ -19,3 +24,22 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def to_csv(rows: Rows) -> str:
+    """Lines that spreadsheets and data frames read."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().rstrip("\n")
+
+
+def to_markdown(rows: Rows) -> str:
+    """A table for pages and pull requests.
+
+    >>> print(to_markdown([("name", "law"), ("w", "|a| < 1")]))
+    | name | law |
+    |---|---|
+    | w | \\|a\\| < 1 |
+    """
+    first, *rest = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    return "\n".join([first, "|---" * len(list(rows[0])) + "|", *rest])

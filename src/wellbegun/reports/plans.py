@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellbegun.planning import Change, Entry, Explanation, PlanDiff
-from wellbegun.reports.text import FOLD, Column, law_text, masked, new_table, safe
+from wellbegun.reports.fitted import Column, Fitted, Row
+from wellbegun.reports.text import facts, label, law_text, masked, safe, shape_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -14,15 +15,7 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------------- one parameter
 def explanation_table(found: Explanation) -> list["RenderableType"]:
     """One line for each fact."""
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in explained(found):
-        if value:
-            grid.add_row(name, safe(value))
-    return [safe(found.entry.name), grid]
+    return facts(found.entry.name, explained(found))
 
 
 def explained(found: Explanation) -> Iterator[tuple[str, str]]:
@@ -61,7 +54,7 @@ def _what(entry: Entry) -> str:
 
 
 def _shape(entry: Entry) -> str:
-    return "×".join(map(str, entry.shape)) or "scalar"
+    return shape_text(entry.shape)
 
 
 def _met(entry: Entry) -> str:
@@ -102,12 +95,11 @@ def _moments(found: Explanation) -> str:
 def diff_table(found: PlanDiff, sides: tuple[str, str] | None = None) -> list["RenderableType"]:
     """One row for each field that differs; parameters that differ only in the numbers of their names share them."""
     headings = [f"{side}: {name}" for side, name in zip("AB", sides or found.recipes, strict=True)]
-    columns: list[Column] = [("parameter", FOLD), ("what", {}), *((heading, FOLD) for heading in headings)]
-    table = new_table("Where the plans differ", columns)
+    columns = [Column("parameter", "name"), Column("what"), *(Column(heading, "text") for heading in headings)]
+    rows: list[Row] = []
     for row in diff_rows(found):
-        if row[0] and table.row_count:
-            table.add_section()
-        table.add_row(*map(safe, row))
+        rows += [(), row] if row[0] and rows else [row]
+    table = Fitted("Where the plans differ", columns, rows)
     total = len(found) + found.same
     parts = [safe(f"{len(found)} of {total} parameters differ.")]
     if found.seeds[0] != found.seeds[1]:
@@ -120,7 +112,7 @@ def diff_rows(found: PlanDiff) -> Iterator[tuple[str, str, str, str]]:
     """Parameter, what differs, how it is in each; the parameter is named once."""
     for changes in _groups(found):
         first = changes[0]
-        name = first.name if len(changes) == 1 else f"{masked(first.name)} ({len(changes)})"
+        name = label([change.name for change in changes])
         for row in _rows(first):
             yield name, *row
             name = ""

@@ -1,11 +1,12 @@
 """Theory beside measurement, as a table for the terminal."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wellbegun.planning import SignalPropagation
 from wellbegun.planning.propagation import OperationSignal, Quantity
-from wellbegun.reports.text import FOLD, Column, new_table, safe
+from wellbegun.reports.fitted import Column, Fitted
+from wellbegun.reports.text import safe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 def propagation_table(found: SignalPropagation) -> list["RenderableType"]:
     """One row for each operation; gradients are RMS in units of the last hidden weight's."""
-    right: dict[str, Any] = {"justify": "right"}
-    columns: list[Column] = [("operation", FOLD), ("RMS", right), ("measured", right), ("noise", right)]
-    columns += [("correlation", right), ("measured", right), ("gradient", right), ("measured", right), ("", FOLD)]
-    table = new_table(f"Theory and measurement, {found.recipe}", columns)
-    for row in (row for row in found if row.kind != "move" or row.flagged):
-        table.add_row(*map(safe, (row.place, *_cells(row), _verdict(row))))
+    ranks = {"RMS": 0, "seen": 0, "noise": 3, "alike": 2, "seen ": 2, "gradient": 0, "seen  ": 0}
+    columns = [Column("operation", "name"), *(Column(name, "number", rank) for name, rank in ranks.items())]
+    rows = [row for row in found if row.kind != "move" or row.flagged]
+    cells = [(row.place, *_cells(row), _verdict(row)) for row in rows]
+    marked = frozenset(i for i, row in enumerate(rows) if row.flagged)
+    table = Fitted(f"Theory and measurement, {found.recipe}", [*columns, Column("", "why")], cells, marked)
     known = sum(row.second.theory is not None for row in found)
     off = len(found.flagged)
     text = f"Theory reaches {known} of {len(found)} operations; {off} off by more than 5 standard errors of the noise."

@@ -1,17 +1,15 @@
 """A race as tables for the terminal: the verdict, the standings, the paired differences."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wellbegun.racing.records import Paired, Standing
 from wellbegun.racing.results import Race
-from wellbegun.reports.text import FOLD, Column, new_table, safe
+from wellbegun.reports.fitted import Column, Fitted
+from wellbegun.reports.text import safe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
-
-RIGHT: dict[str, Any] = {"justify": "right", "no_wrap": True}
 
 
 def race_table(race: Race) -> list["RenderableType"]:
@@ -32,18 +30,14 @@ def race_table(race: Race) -> list["RenderableType"]:
     return [*parts, *(safe(text) for text in _failures(race))]
 
 
-def _standings(race: Race) -> "Table":
+def _standings(race: Race) -> Fitted:
     several = len({standing.best_optimizer for standing in race.standings}) > 1
     pruned = len({standing.steps for standing in race.standings}) > 1
-    columns: list[Column] = [("candidate", FOLD), ("area", RIGHT), ("quartiles", RIGHT), ("at end", RIGHT)]
-    columns += [("metric", RIGHT), ("conv.", RIGHT), ("rate", RIGHT), ("steps", RIGHT), ("sec.", RIGHT)]
-    shown = [column for column in columns if column[0] != "steps" or pruned]
-    table = new_table("Standings", shown)
-    table.collapse_padding = True  # eight columns fit a terminal of 80
-    for standing in race.standings:
-        cells = _cells(standing, _decimals(race), several=several)
-        table.add_row(*(safe(cells[name]) for name, _ in shown))
-    return table
+    ranks = {"area": 0, "quartiles": 0, "at end": 0, "metric": 0, "conv.": 0, "rate": 0, "steps": 1, "sec.": 2}
+    columns = [Column(name, "number", rank) for name, rank in ranks.items() if name != "steps" or pruned]
+    cells = [_cells(standing, _decimals(race), several=several) for standing in race.standings]
+    rows = [(found["candidate"], *(found[column.title] for column in columns)) for found in cells]
+    return Fitted("Standings", [Column("candidate", "name"), *columns], rows)
 
 
 def _decimals(race: Race) -> int:
@@ -92,19 +86,18 @@ def _checks(race: Race) -> str:
     return "Check before the first step: " + "; ".join(f"{', '.join(n)}: {found}" for found, n in codes.items()) + "."
 
 
-def _pairs(race: Race) -> "Table":
+def _pairs(race: Race) -> Fitted:
     first = race.standings[0].candidate
     pairs = [pair for pair in race.pairs if pair.first == first]
     short = len({pair.steps for pair in pairs}) > 1
-    columns: list[Column] = [(f"{first} against", FOLD), ("difference", RIGHT), ("95 % interval", RIGHT)]
-    columns += [("ahead on", RIGHT), *([("steps", RIGHT)] if short else []), ("", FOLD)]
-    table = new_table("Paired differences of the area", columns)
-    table.collapse_padding = True
+    numbers = "difference", "95 % interval", "ahead on", *(["steps"] if short else [])
+    columns = [Column(f"{first} against", "name"), *(Column(name, "number") for name in numbers), Column("")]
+    rows = []
     for pair in pairs:
         difference, interval, ahead, says = _pair_cells(pair, _decimals(race))
         cells = (pair.second, difference, interval, ahead, *([str(pair.steps)] if short else []), says)
-        table.add_row(*map(safe, cells))
-    return table
+        rows.append(cells)
+    return Fitted("Paired differences of the area", columns, rows)
 
 
 def _pair_cells(pair: Paired, decimals: int) -> tuple[str, str, str, str]:

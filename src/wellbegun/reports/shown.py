@@ -41,4 +41,4 @@ def print_tables(items: Iterable[Shown]) -> None:
     console = Console(highlight=False)
     for item in items:
         for part in tables(item):
-            console.print(part)
+            console.print(part, crop=False)

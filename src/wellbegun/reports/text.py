@@ -2,34 +2,20 @@
 
 import math
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from wellbegun._arguments import shown
+from wellbegun.health.catalogue import Check
 from wellbegun.laws import Law
 from wellbegun.materialize import Ledger
 from wellbegun.planning import Entry, Plan
+from wellbegun.reports.fitted import Column, Facts, Fitted, Row
 from wellbegun.schemes import Card
 from wellbegun.theory import ActivationMoments
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
-
-
-Column = tuple[str, dict[str, Any]]
-FOLD: dict[str, Any] = {"overflow": "fold"}
-
-
-def new_table(title: str, columns: Iterable[Column]) -> "Table":
-    """An empty table in the style of all of ours."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, options in columns:
-        table.add_column(name, **options)
-    return table
 
 
 def safe(text: str) -> "RenderableType":
@@ -39,17 +25,45 @@ def safe(text: str) -> "RenderableType":
     return Text("\n".join(map(shown, text.split("\n"))))
 
 
+def facts(title: str, found: Iterable[tuple[str, str]]) -> list["RenderableType"]:
+    """A title, and a line for each fact that is known."""
+    return [safe(title), Facts([(name, value) for name, value in found if value])]
+
+
 # ---------------------------------------------------------------------- plans
 def plan_table(plan: Plan) -> list["RenderableType"]:
     """One row for each parameter (one for all that differ only in the numbers of their names), and the totals."""
-    columns: list[Column] = [("parameter", FOLD), ("shape", {}), ("role", FOLD), ("scheme", FOLD), ("law", FOLD)]
-    table = new_table(f"Plan {plan.recipe}, seed {plan.seed}", [*columns, ("why", {"ratio": 1})])
+    columns = [Column("parameter", "name"), Column("shape", rank=1), Column("role"), Column("scheme", "call")]
+    columns += [Column("law", rank=2), Column("std", "number"), Column("why", "why")]
+    rows = []
     for entries in _groups(plan):
         first = entries[0]
-        name = first.name if len(entries) == 1 else f"{masked(first.name)} ({len(entries)})"
-        shape = "×".join(map(str, first.shape)) or "scalar"
-        table.add_row(*map(safe, (name, shape, first.role, done(first), law_text(first.law), first.reason)))
+        found = first.moments()
+        std = "" if found is None else f"{math.sqrt(found.variance):.4g}"
+        told = shape_text(first.shape), first.role, done(first), law_text(first.law), std, first.reason
+        rows.append((label([entry.name for entry in entries]), *told))
+    table = Fitted(f"Plan {plan.recipe}, seed {plan.seed}", columns, rows)
     return [table, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
+
+
+PLAN_COLUMNS = ("parameter", "shape", "dtype", "action", "role", "scheme", "law", "mean", "std", "why", "source")
+
+
+def plan_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """The headings, and one row for each parameter; mean and std are those of one value."""
+    return [PLAN_COLUMNS, *map(_plan_row, plan.entries)]
+
+
+def _plan_row(entry: Entry) -> tuple[str, ...]:
+    moments = entry.moments()
+    numbers = ("", "") if moments is None else (f"{moments.mean:.10g}", f"{math.sqrt(moments.variance):.10g}")
+    told = shape_text(entry.shape), entry.dtype, entry.action, entry.role, done(entry), law_text(entry.law)
+    return (entry.name, *told, *numbers, entry.reason, entry.source)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Sizes with × between them."""
+    return "×".join(map(str, shape)) or "scalar"
 
 
 def _groups(plan: Plan) -> list[list[Entry]]:
@@ -65,6 +79,17 @@ def _groups(plan: Plan) -> list[list[Entry]]:
 def masked(text: str) -> str:
     """The text with * for its numbers."""
     return re.sub(r"\d+", "*", text)
+
+
+def label(names: Sequence[str]) -> str:
+    """One name for several that differ in numbers: groups that share no name have different ones.
+
+    >>> label(["layers.0.fc1.weight", "layers.1.fc1.weight", "layers.2.fc1.weight"])
+    'layers.{0..2}.fc1.weight (3)'
+    """
+    parts = [re.split(r"(\d+)", name) for name in (names[0], names[-1])]
+    both = (first if first == last else f"{{{first}..{last}}}" for first, last in zip(*parts, strict=True))
+    return "".join(both) + f" ({len(names)})" * (len(names) > 1)
 
 
 def done(entry: Entry) -> str:
@@ -97,14 +122,27 @@ def ledger_line(ledger: Ledger) -> "RenderableType":
 # ---------------------------------------------------------------------- schemes and gains
 def schemes_table(cards: Iterable[Card]) -> list["RenderableType"]:
     """The comparative table: what each scheme is good and bad at, and when to use it."""
-    titles = "rule", "strengths", "weaknesses", "when to use"
-    columns: list[Column] = [("scheme", {"no_wrap": True}), *((title, {"ratio": 1}) for title in titles)]
-    table = new_table("Initialization schemes", columns)
+    ranks = {"rule": 4, "strengths": 3, "weaknesses": 2, "when to use": 0}
+    columns = [Column("scheme"), *(Column(title, "text", rank) for title, rank in ranks.items())]
+    rows: list[Row] = []
     for card in cards:
-        names = "\n".join((card.name, *(f"= {alias}" for alias in card.aliases)))
-        table.add_row(*map(safe, (names, card.formula, card.strengths, card.weaknesses, card.use)))
-        table.add_section()
-    return [table, safe("Arguments, shapes, errors and sources: help(wellbegun.he_normal) and likewise for each.")]
+        names = ", ".join((card.name, *card.aliases))
+        rows += [(names, card.formula, card.strengths, card.weaknesses, card.use), ()]
+    told = "Arguments, shapes, errors and sources: help(wellbegun.he_normal) and likewise for each."
+    return [Fitted("Initialization schemes", columns, rows[:-1]), safe(told)]
+
+
+def recipes_table(about: Mapping[str, str]) -> list["RenderableType"]:
+    """What each recipe is for."""
+    table = Fitted("Recipes", [Column("recipe"), Column("for", "text")], list(about.items()))
+    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME")]
+
+
+def codes_table(codes: Mapping[str, Check]) -> list["RenderableType"]:
+    """What each code is called."""
+    rows = [(code, check.title, "a remark" * (check.severity == "remark")) for code, check in codes.items()]
+    table = Fitted("What a check can find", [Column("code"), Column("what", "text"), Column("")], rows)
+    return [table, safe("A remark makes no model unhealthy. All about one code: wellbegun codes W201")]
 
 
 GAIN_ROWS = (
@@ -120,12 +158,10 @@ GAIN_ROWS = (
 
 def gain_table(name: str, found: ActivationMoments) -> list["RenderableType"]:
     """Moments and gains of one activation."""
-    columns: list[Column] = [("quantity", {}), ("value", {"justify": "right"}), ("meaning", {})]
-    table = new_table(f"{name}, for z ~ N(0, 1)", columns)
-    for field, symbol, meaning in GAIN_ROWS:
-        value = getattr(found, field)
-        value = 0.0 if abs(value) < 5e-11 else value
-        table.add_row(symbol, f"{value:.10g}", meaning)
+    values = [0.0 if abs(value := getattr(found, field)) < 5e-11 else value for field, *_ in GAIN_ROWS]
+    rows = [(row[1], f"{value:.10g}", row[2]) for row, value in zip(GAIN_ROWS, values, strict=True)]
+    columns = [Column("quantity"), Column("value", "number"), Column("meaning", "text")]
+    table = Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)
     return (
         [table, safe(f"Use it: variance_scaling(scale={found.gain**2:.6g})")] if math.isfinite(found.gain) else [table]
     )

@@ -27,14 +27,26 @@ def metadata_of(plan: Plan) -> dict[str, str]:
 
 
 @contextmanager
-def saving(path: str | os.PathLike[str]) -> Iterator[None]:
-    """What safetensors cannot write is an error of ours: it has a class of its own for a full disk."""
+def saving(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `replacing`, for safetensors: what it cannot write is an error of ours, and equal weights give equal bytes."""
     from safetensors import SafetensorError
 
-    try:
-        yield
-    except SafetensorError as error:
-        raise FileError(f"out: cannot write {cut(str(path))}: {told(error)}") from error
+    with replacing(path) as new:
+        try:
+            yield new
+        except SafetensorError as error:  # it has a class of its own for a full disk
+            raise FileError(f"out: cannot write {cut(str(path))}: {told(error)}") from error
+        _ordered(new)
+
+
+def _ordered(path: Path) -> None:
+    """Sort the metadata, which safetensors writes in an order that differs from run to run."""
+    with path.open("rb+") as file:
+        size = int.from_bytes(file.read(8), "little")
+        head = json.loads(file.read(size))
+        head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+        file.seek(8)
+        file.write(json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
 
 
 def fill_file(

@@ -1,5 +1,6 @@
 """Batches: what the user gives, what a shape means, and where it has to live."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -27,12 +28,18 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
     """
     with guarded("batch", batch):  # one that holds itself, or whose attributes cannot be read
         made = batch is None or not holds_data(batch)
-        given = arguments_of(_guess(model) if batch is None else batch, torch.Tensor, _tensor, inner(model).forward)
+        taken = _guess(model) if batch is None else batch
+        given = arguments_of(taken, torch.Tensor, _tensor, inner(model).forward)
     first = next(iter(model.parameters()), None)
     if first is None:
         raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
     types = Counter(p.dtype for p in model.parameters() if p.dtype.is_floating_point)
     real = types.most_common(1)[0][0] if types and (made or len(types) == 1) else None
+
+    if given.made:
+        kind, teller = str(real).removeprefix("torch."), "first layer" if isinstance(taken, InputSpec) else "config"
+        told = f": the {teller} tells the shape" if batch is None else ""
+        given = replace(given, made=tuple(re.sub(r"\bb?float\d+", kind, text) + told for text in given.made))
 
     def move(tensor: torch.Tensor) -> torch.Tensor:
         dtype = real if real is not None and tensor.dtype.is_floating_point else tensor.dtype

@@ -21,7 +21,7 @@ from wellbegun.errors import ArgumentError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.materialize import Target
 from wellbegun.planning import Plan
-from wellbegun.storage import metadata_of, replacing, saving
+from wellbegun.storage import metadata_of, saving
 from wellbegun.torch import lazy, shards
 from wellbegun.torch.handles import TensorHandle
 from wellbegun.torch.names import inner
@@ -128,7 +128,7 @@ class TorchBackend:
         """Tied tensors are stored once; `safetensors.torch.load_model(model, path)` reads the weights back."""
         from safetensors.torch import save_model
 
-        with replacing(path) as new, saving(path):
+        with saving(path) as new:
             save_model(inner(check_model(model)), str(new), metadata=metadata_of(plan))
         return Path(path)
 

@@ -60,7 +60,7 @@ class TorchSession:
 
     def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None) -> None:
         self.model, self.call, self._given, self._graph = model, call, graph, graph
-        self.named = parameters(model, each=False)
+        self.made, self.named = call.made, parameters(model, each=False)
         self._everywhere = False
         self._pass = ExitStack()
         self._result: object = None

@@ -14,7 +14,7 @@ from wellbegun.reports.html.parts import plural, shown
 from wellbegun.reports.html.plans import groups, outcome_text, totals
 from wellbegun.reports.html.verdict import Verdict, health_verdict, propagation_verdict, race_verdict
 from wellbegun.reports.plans import diff_rows, explained
-from wellbegun.reports.text import done, law_text, masked
+from wellbegun.reports.text import done, label, law_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -64,7 +64,7 @@ def _plan(plan: Plan) -> "Markup":
     rows = []
     for members in groups(plan) or [[index] for index in range(len(plan))]:
         entry = plan.entries[members[0]]
-        name = entry.name if len(members) == 1 else f"{masked(entry.name)} ({len(members)})"
+        name = label([plan.entries[index].name for index in members])
         laws = {law_text(plan.entries[index].law) for index in members}
         law = laws.pop() if len(laws) == 1 else f"{len(laws)} different"
         shape = "×".join(map(str, entry.shape)) or "scalar"
