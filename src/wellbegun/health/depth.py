@@ -7,7 +7,7 @@ in, so growth counts only within a stretch without one, and gradients behind one
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellbegun.health.catalogue import COLLAPSE, EPSILON_RANGE, GRADIENT_RANGE, SENSITIVITY, SIGNAL_RANGE, SILENT
 from wellbegun.health.findings import Finding, finding
@@ -51,9 +51,17 @@ def points_of(statistics: Statistics) -> list[Point]:
     """What is judged, in order of execution."""
     hidden = [o for o in hidden_operations(statistics) if o.branch is None]
     start = hidden[0].input_rms if hidden else 0.0
-    found = [_of_operation(o, start) for o in hidden]
+    found = _in_all_places([_of_operation(o, start) for o in hidden])
     found += [_of_stream(stream, statistics) for stream in statistics.streams if stream.rms > 0]
     return sorted(found, key=lambda point: point.index)
+
+
+def _in_all_places(points: Sequence[Point]) -> list[Point]:
+    """A weight that is used in several places, as in steps of time, learns from all of them."""
+    most: dict[str, float] = {}
+    for point in points:
+        most[point.parameter] = max(most.get(point.parameter, 0.0), point.gradient or 0.0)
+    return [p if p.gradient is None else replace(p, gradient=most[p.parameter]) for p in points]
 
 
 def _of_operation(o: OperationStats, start: float) -> Point:

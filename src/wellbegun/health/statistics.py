@@ -177,6 +177,11 @@ class Statistics:
     trained: str = ""  # what shows that the values were trained; "" if nothing does
 
     @property
+    def by_made_up(self) -> bool:
+        """Whether the gradients are those of a loss that was made up."""
+        return self.loss is not None and self.loss.made_up
+
+    @property
     def finite(self) -> bool:
         """Whether all values and gradients are, as far as they were looked at."""
         known = self.loss is None or math.isfinite(self.loss.value)

@@ -62,7 +62,8 @@ class ForwardStatistics:
         """One operation of the forward pass."""
         output, kind = outputs[0], operation.kind
         for value, handle in zip(operation.inputs, inputs, strict=False):
-            if value not in self._made and value not in self.inputs and handle.kind != "integer":
+            told = handle.kind != "integer" or not size_of(handle)
+            if told and value not in self._made and value not in self.inputs:
                 self.inputs[value] = came(handle)
         self._made.update(operation.outputs)
         if output.kind == "integer" and (self._picked & set(operation.inputs) or any(i.kind == "real" for i in inputs)):

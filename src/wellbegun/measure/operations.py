@@ -11,7 +11,7 @@ from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, R
 from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import weights_before
-from wellbegun.graph.walk import around, depths, forward, leading_to
+from wellbegun.graph.walk import around, depths, forward, leading_to, of_the_batch
 from wellbegun.health import AttentionStats, CodebookStats, OperationStats, StreamStats
 from wellbegun.health.catalogue import ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
@@ -37,6 +37,7 @@ class Facts(NamedTuple):
     starts: Mapping[int, float]  # value -> RMS of what came into its stretch without normalization
     renormed: frozenset[int]  # operations with a normalization further on
     depths: Mapping[int, int]  # operation -> weighted operations in series before it
+    varying: Collection[int] = ()  # operations that depend on the batch, so that samples may differ
     silent: frozenset[int] = frozenset()  # weighted operations that give zeros and have a way around them
     joined: Mapping[int, float] = MappingProxyType({})  # weighted operation -> RMS of the sum that it goes into
 
@@ -63,6 +64,7 @@ def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> t
             _starts(graph, seen.forward),
             leading_to(graph, {"norm"}),
             depths(graph),
+            {operation.index for operation in forward(graph, of_the_batch(graph), lambda _: True)},
             _silent(graph, seen),
             _joined(graph, seen),
         ),
@@ -85,10 +87,11 @@ def _operation(
     output, gradient, sample = seen.forward.weighted[index], seen.gradient(index), seen.forward.samples.get(value)
     near = None
     if sample is not None:
-        apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
-        near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
         with np.errstate(all="ignore"):
             mean = float(sample.mean(dtype=np.float64))
+    if sample is not None and index in facts.varying:
+        apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
+        near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
     bias = next((use.parameter for use in operation.uses if use.slot == "bias"), "")
     return OperationStats(
         index,
