@@ -63,6 +63,12 @@ def around(graph: ModelGraph, without: Collection[int], values: Collection[int])
     return any(o.index not in without and not set(values).isdisjoint(o.outputs) for o in ways)
 
 
+def cut_off_by(graph: ModelGraph, without: Collection[int], values: Iterable[int]) -> frozenset[int]:
+    """Operations all of whose ways to some values pass one of a few operations."""
+    ways = backward(graph, values, lambda operation: operation.index not in without)
+    return frozenset(range(len(graph.operations))) - {operation.index for operation in ways}
+
+
 def depths(graph: ModelGraph, within: Collection[int] | None = None) -> dict[int, int]:
     """Operation -> weighted operations in series before it; of some operations only, if they are named."""
     after: dict[int, int] = {}  # value -> weighted operations before it

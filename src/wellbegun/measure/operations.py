@@ -25,10 +25,11 @@ class Seen(NamedTuple):
     forward: ForwardStatistics
     gradients: Mapping[int, float]  # operation -> norm of the gradient at its output
     places: Collection[int]  # where gradients could arrive
+    asleep: Collection[int] = ()  # operations whose every way to the output leads through a zero that is meant
 
     def gradient(self, index: int) -> float | None:
         """The norm at an operation: 0 where none arrived, None where none can."""
-        return self.gradients.get(index, 0.0 if index in self.places else None)
+        return None if index in self.asleep else self.gradients.get(index, 0.0 if index in self.places else None)
 
 
 class Facts(NamedTuple):

@@ -85,7 +85,7 @@ class ParameterStatistics:
         told."""
         leading = None if wanted is None else _leading(graph, wanted)
         beside = frozenset() if wanted is None else _beside(graph, wanted)
-        stats, designed, blind = [], self._by_design(graph), _blind(graph, leading or ())
+        stats, designed, blind = [], self.by_design(graph), _blind(graph, leading or ())
         for name in self.roles:
             uses = [operation for operation, _ in graph.uses_of(name)]
             own = name in self.trained  # not computed from others, and trained
@@ -102,7 +102,7 @@ class ParameterStatistics:
             stats.append(self._parameter(name, facts))
         return tuple(stats)
 
-    def _by_design(self, graph: ModelGraph) -> set[str]:
+    def by_design(self, graph: ModelGraph) -> set[str]:
         """Weights of zero with a way around them that get a gradient, or will when what is zero behind them does."""
         uses = {name: {operation.index for operation, _ in graph.uses_of(name)} for name in self.zero}
         awake = {name for name in self.zero if (found := self.gradients.get(name)) is not None and found.size}
