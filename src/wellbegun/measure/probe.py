@@ -69,11 +69,12 @@ def statistics(
     back = _Back(session, forward, roles)
     lost, gain = back.both_ways(loss, chance)
     injected = back.silent and back.nothing_came(graph) and back.inject(graph)
-    seen = Seen(forward, back.gradients, session.places, _asleep(graph, back.parameters))
+    wanted = _wanted(session, loss)
+    seen = Seen(forward, back.gradients, session.places, wanted, _asleep(graph, back.parameters, wanted))
     came_in, trained = forward.first_input, _trained(forward, back.parameters)
     found = Statistics(
         operation_stats(graph, roles, seen),
-        back.parameters.stats(graph, _wanted(session, loss)),
+        back.parameters.stats(graph, wanted),
         lost,
         rms(session.output),
         injected,
@@ -99,9 +100,9 @@ def _trained(_: ForwardStatistics, parameters: ParameterStatistics) -> str:
 
 
 @inferred("what lies behind zeros that are meant", lambda *_: ())
-def _asleep(graph: Analysis, parameters: ParameterStatistics) -> Collection[int]:
+def _asleep(graph: Analysis, parameters: ParameterStatistics, wanted: Collection[int] | None) -> Collection[int]:
     zeros = {operation.index for name in parameters.by_design(graph) for operation, _ in graph.uses_of(name)}
-    return cut_off_by(graph, zeros, graph.outputs) if zeros else ()
+    return cut_off_by(graph, zeros, wanted or graph.outputs) if zeros else ()
 
 
 def _wanted(session: Session, loss: Loss | None) -> frozenset[int] | None:
