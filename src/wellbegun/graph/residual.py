@@ -1,13 +1,13 @@
 """Residual streams: which sums are x + f(x), what is inside each branch, and which branches share a stream."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, in_series
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, in_series, of_the_batch
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,24 @@ def apart(graph: Analysis, first: int, second: int) -> tuple[set[int], set[int]]
 
 def _weighted(graph: Analysis, indexes: Iterable[int]) -> bool:
     return any(graph.operations[index].kind in WEIGHTED for index in indexes)
+
+
+@inferred("what lies beside residual streams", lambda *_: frozenset())
+def aside(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
+    """Operations that reach these outputs through residual branches only, as encoders of a decoder do, or from other
+    places than those that are picked in the end, as patches beside a token that reads them."""
+    inside = frozenset[int]().union(*(branch.interior for branch in branches_of(graph)))
+    varying = {value for o in forward(graph, of_the_batch(graph), lambda _: True) for value in o.outputs}
+    picks = {o.index for o in graph.operations if o.entries in ("part", "picked")}
+
+    def joins(made: Operation) -> bool:
+        constant = any(use.slot == "token" for use in made.uses) or not varying.issuperset(made.inputs)
+        return made.kind == "concat" and constant
+
+    ways = [*backward(graph, outputs, lambda made: made.index not in inside and made.index not in picks)]
+    picked = [value for made in ways if made.index in picks - inside for value in made.inputs]
+    ways += backward(graph, picked, lambda made: made.index not in inside and not joins(made))
+    return frozenset(range(len(graph.operations))) - {made.index for made in ways if made.index not in inside}
 
 
 @inferred("how many layers are in series", lambda *_: 1)

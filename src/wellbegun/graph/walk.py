@@ -52,11 +52,21 @@ def ancestors(graph: ModelGraph, value: int) -> set[int]:
     return {value}.union(*(operation.inputs for operation in backward(graph, [value], lambda _: True)))
 
 
+def of_the_batch(graph: ModelGraph) -> set[int]:
+    """Values that operations read and that none of them made."""
+    return {value for operation in graph.operations for value in operation.inputs if value not in graph.producers}
+
+
 def around(graph: ModelGraph, without: Collection[int], values: Collection[int]) -> bool:
     """Whether values depend on the batch by a way that passes none of some operations."""
-    starts = {value for operation in graph.operations for value in operation.inputs if value not in graph.producers}
-    ways = forward(graph, starts, lambda operation: operation.index not in without)
+    ways = forward(graph, of_the_batch(graph), lambda operation: operation.index not in without)
     return any(o.index not in without and not set(values).isdisjoint(o.outputs) for o in ways)
+
+
+def cut_off_by(graph: ModelGraph, without: Collection[int], values: Iterable[int]) -> frozenset[int]:
+    """Operations all of whose ways to some values pass one of a few operations."""
+    ways = backward(graph, values, lambda operation: operation.index not in without)
+    return frozenset(range(len(graph.operations))) - {operation.index for operation in ways}
 
 
 def depths(graph: ModelGraph, within: Collection[int] | None = None) -> dict[int, int]:

@@ -210,9 +210,9 @@ CATALOGUE: dict[str, Check] = {
         "remark",
     ),
     "W901": Check(
-        "non-finite batch",
-        "nan and inf in the batch reach everything that is computed of it, so nothing can be said of the model",
-        "# mend what makes the batch: it holds nan or inf before the model has done anything",
+        "a batch that tells nothing",
+        "no samples, or nan and inf, which reach everything that is computed of it: nothing can be said of the model",
+        "# mend what makes the batch: it is empty, or holds nan or inf before the model has done anything",
         "IEEE 754: every operation on nan gives nan",
     ),
     "W902": Check(

@@ -7,7 +7,7 @@ in, so growth counts only within a stretch without one, and gradients behind one
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellbegun.health.catalogue import COLLAPSE, EPSILON_RANGE, GRADIENT_RANGE, SENSITIVITY, SIGNAL_RANGE, SILENT
 from wellbegun.health.findings import Finding, finding
@@ -28,6 +28,7 @@ class Point:
     least: float  # bound of the ratio
     stretch: float | None  # what came into its stretch: equal for points of the same one
     depth: int  # weighted operations in series before it
+    aside: bool = False  # whether it reaches the output through branches only
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
@@ -51,16 +52,24 @@ def points_of(statistics: Statistics) -> list[Point]:
     """What is judged, in order of execution."""
     hidden = [o for o in hidden_operations(statistics) if o.branch is None]
     start = hidden[0].input_rms if hidden else 0.0
-    found = [_of_operation(o, start) for o in hidden]
+    found = _in_all_places([_of_operation(o, start) for o in hidden])
     found += [_of_stream(stream, statistics) for stream in statistics.streams if stream.rms > 0]
     return sorted(found, key=lambda point: point.index)
+
+
+def _in_all_places(points: Sequence[Point]) -> list[Point]:
+    """A weight that is used in several places, as in steps of time, learns from all of them."""
+    most: dict[str, float] = {}
+    for point in points:
+        most[point.parameter] = max(most.get(point.parameter, 0.0), point.gradient or 0.0)
+    return [p if p.gradient is None else replace(p, gradient=most[p.parameter]) for p in points]
 
 
 def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
-    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o))
+    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o), o.aside)
 
 
 def _least(renormed: bool) -> float:
@@ -75,7 +84,8 @@ def _of_stream(stream: StreamStats, statistics: Statistics) -> Point:
     scale = stream.rms if stream.renormed else stream.start_rms or 1.0
     gradient = None if stream.gradient is None else stream.gradient * scale
     ratio = None if stream.normed or not stream.start_rms else stream.rms / stream.start_rms
-    return Point(stream.index, place, name, ratio, gradient, _least(stream.renormed), stream.start_rms, _depth(stream))
+    least, start = _least(stream.renormed), stream.start_rms
+    return Point(stream.index, place, name, ratio, gradient, least, start, _depth(stream), stream.aside)
 
 
 def _depth(found: OperationStats | StreamStats) -> int:
@@ -158,19 +168,31 @@ def _sensitivity(statistics: Statistics) -> list[Finding]:
 
 # ---------------------------------------------------------------------- backward
 def gradient(statistics: Statistics) -> list[Finding]:
-    """The gradient at the first points against the last ones that a gradient reaches; side by side, the largest."""
-    points = _front([point for point in points_of(statistics) if point.gradient is not None])
-    live = [point for point in points if point.gradient]
-    if not points:
-        return []
-    if not live and any(o.ends_branch and not o.rms and o.gradient for o in statistics.operations):
-        return []  # all that was judged lies in branches that start silent and wake
-    if not live:
-        return [finding("W201", points[0].place, 0.0, 1 / GRADIENT_RANGE, points[0].parameter, whole=True)]
-    if any(o.ends_branch and not (o.rms and o.gradient) for o in statistics.operations):
-        points = live  # a branch that starts silent passes no gradient back, by design
+    """The gradient at the first points against the last ones that a gradient reaches; side by side, the largest. What
+    lies beside the stream counts by itself, as long as it is as large as what branches add: they may be small."""
+    points = [point for point in points_of(statistics) if point.gradient is not None]
+    silent = any(o.ends_branch and not (o.rms and o.gradient) for o in statistics.operations)
+    wakes = any(o.ends_branch and not o.rms and o.gradient for o in statistics.operations)
+    least = min(max((stream.share for stream in statistics.streams), default=1.0), 1.0) / GRADIENT_RANGE
+    found: dict[str, Finding] = {}
+    main: Point | None = None
+    for beside in (False, True):
+        group = _front([point for point in points if point.aside == beside])
+        live = [point for point in group if point.gradient]
+        if group and not (live or wakes):  # or all that was judged lies in branches that start silent and wake
+            place, name = group[0].place, group[0].parameter
+            found.setdefault("W201", finding("W201", place, 0.0, 1 / GRADIENT_RANGE, name, whole=True))
+        elif live:
+            last, judged = live[-1], live if silent else group  # silent branches pass no gradient back, by design
+            if main is not None and (last.gradient or 0.0) < least * (main.gradient or 0.0):
+                last, judged = main, [*judged, main]
+            found = {one.code: one for one in _along(judged, last.gradient or 1.0)} | found
+            main = main or last
+    return list(found.values())
+
+
+def _along(points: Sequence[Point], reference: float) -> list[Finding]:
     sizes = [point.gradient or 0.0 for point in points]
-    reference = live[-1].gradient or 1.0
     found = []
     if sizes[0] / reference < 1 / GRADIENT_RANGE:
         found.append(_lost(points, sizes, reference))

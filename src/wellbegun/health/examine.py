@@ -110,7 +110,9 @@ def _batch(statistics: Statistics) -> list[Finding]:
     """What the inputs hold, before anything of the model is judged."""
     found = []
     for x in statistics.inputs:
-        if x.bad:
+        if not any(other.entries for other in statistics.inputs):
+            found.append(finding("W901", x.name, 0.0, 0.0, detail="it holds no samples"))
+        elif x.bad:
             detail = f"{x.bad} of {x.entries} entries are nan or inf"
             found.append(finding("W901", x.name, float(x.bad), 0.0, detail=detail))
         elif x.raw and x.rms > RAW:
@@ -169,7 +171,7 @@ def _loss(statistics: Statistics) -> list[Finding]:
     loss = statistics.loss
     if loss is None or loss.chance is None:
         return []
-    bound = TRAINED_RATIO if statistics.trained and loss.made_up else LOSS_RATIO
+    bound = TRAINED_RATIO if statistics.trained and statistics.by_made_up else LOSS_RATIO
     if loss.value <= bound * loss.chance:
         return []
     last = [*readouts(statistics), *statistics.operations[-1:]]
@@ -327,11 +329,15 @@ def _cancelled(statistics: Statistics) -> list[Finding]:
     ]
     found: dict[str, list[tuple[ParameterStats, float]]] = {"W801": [], "W802": []}
     silent = any(p.rms == 0 and p.role not in ("bias", "norm_shift") for p in statistics.parameters)
+    blind = False  # whether a readout adds the same to all classes, which cross-entropy cannot see
     for p in some:
         beside = [q.gradient_rms or 0.0 for q in some if q is not p and branch[q.name] == branch[p.name]]
-        small = len(beside) > 1 and (p.gradient_rms or 0.0) < NOISE * median(beside)
-        if small and (p.gradient or not (silent or p.by_design)):
+        share = (p.gradient_rms or 0.0) / usual if len(beside) > 1 and (usual := median(beside)) else 1.0
+        blind = blind or (p.role == "readout" and statistics.by_made_up and share < 100 * NOISE)
+        if share < NOISE and (p.gradient or not (silent or p.by_design)):
             found["W801" if p.gradient and p.role not in _SCORING else "W802"].append((p, median(beside)))
+    if blind:
+        found = {"W802": found["W801"] + found["W802"]}
     return [_without(code, ones) for code, ones in found.items() if ones]
 
 

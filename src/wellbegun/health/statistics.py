@@ -41,6 +41,7 @@ class OperationStats:
     largest: float | None = None  # largest magnitude of its output; None where its norm is within float16's range
     joined: float | None = None  # RMS of the sum that its output goes into, with nothing nonlinear between
     fixed_scale: bool = False  # whether its own scale is forgotten before the loss, as in cosines at a temperature
+    aside: bool = False  # whether it reaches the output through residual branches only, or from other places
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class StreamStats:
     normed: bool  # whether a normalization stands before or behind each branch, so that scales do not multiply
     renormed: bool = False  # whether a normalization further on forgets the scale of the sum
     depth: int | None = None  # weighted operations in series before it
+    aside: bool = False  # as of operations
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,11 @@ class Statistics:
     codebooks: tuple[CodebookStats, ...] = ()
     origin: Origin | None = None  # where values stop being finite
     trained: str = ""  # what shows that the values were trained; "" if nothing does
+
+    @property
+    def by_made_up(self) -> bool:
+        """Whether the gradients are those of a loss that was made up."""
+        return self.loss is not None and self.loss.made_up
 
     @property
     def finite(self) -> bool:

@@ -38,6 +38,8 @@ class Sum:
 
     parts: tuple[float, ...]
     rms: float
+    shape: tuple[int, ...]
+    complex: bool = False
 
 
 class ForwardStatistics:
@@ -62,7 +64,8 @@ class ForwardStatistics:
         """One operation of the forward pass."""
         output, kind = outputs[0], operation.kind
         for value, handle in zip(operation.inputs, inputs, strict=False):
-            if value not in self._made and value not in self.inputs and handle.kind != "integer":
+            told = handle.kind != "integer" or not size_of(handle)
+            if told and value not in self._made and value not in self.inputs:
                 self.inputs[value] = came(handle)
         self._made.update(operation.outputs)
         if output.kind == "integer" and (self._picked & set(operation.inputs) or any(i.kind == "real" for i in inputs)):
@@ -81,7 +84,7 @@ class ForwardStatistics:
                 places = inputs[0].entries(_PLACES)
                 self.codes[operation.index] = len(np.unique(places)), places.size
         elif kind == "add" and len(inputs) == 2 and all(x.kind == "real" for x in inputs):
-            self.sums[operation.index] = Sum(tuple(rough_rms(x) for x in inputs), rough_rms(output))
+            self.sums[operation.index] = Sum(tuple(rough_rms(x) for x in inputs), rough_rms(output), output.shape)
         if kind in _SAMPLED and len(output.shape) > 1 and size_of(output) and output.kind == "real":
             self.samples[operation.outputs[0]] = sample(output, unit_axis(operation.axis, output))
         return ()

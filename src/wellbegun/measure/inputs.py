@@ -15,10 +15,10 @@ _CLOSE = frozenset({"move", "shift", "split"})  # what may lie between an input 
 
 def came(handle: Handle) -> InputStats:
     """One input in numbers; columns are of at most 1,024 rows."""
-    length, entries = handle.norm(), max(size_of(handle), 1)
+    length, entries = handle.norm(), size_of(handle)
     if not is_finite(handle, length):
         return InputStats("", length, int(np.count_nonzero(~np.isfinite(handle.array()))), entries)
-    whole = InputStats("", length / entries**0.5, 0, entries)
+    whole = InputStats("", length / max(entries, 1) ** 0.5, 0, entries)
     if len(handle.shape) != 2 or handle.shape[0] < 4 or handle.kind != "real":
         return whole
     rows = handle.part(slice(None, None, -(-handle.shape[0] // 1024))).array().astype(np.float64)
@@ -30,8 +30,8 @@ def came(handle: Handle) -> InputStats:
 
 
 def input_stats(graph: ModelGraph, found: dict[int, InputStats]) -> tuple[InputStats, ...]:
-    """Each input that was read, with its name."""
-    order = sorted(found)
+    """Each input that was read, with its name; constants of the model, as first states, are none."""
+    order = sorted(value for value in found if value not in graph.producers)
     names = {value: "the batch" if len(order) == 1 else f"input {i} of the batch" for i, value in enumerate(order)}
     raw = {value: _raw(graph, value) for value in order}
     return tuple(

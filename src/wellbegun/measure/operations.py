@@ -10,8 +10,8 @@ import numpy as np
 from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, Role
 from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.residual import weights_before
-from wellbegun.graph.walk import around, depths, forward, leading_to
+from wellbegun.graph.residual import aside, weights_before
+from wellbegun.graph.walk import around, depths, forward, leading_to, of_the_batch
 from wellbegun.health import AttentionStats, CodebookStats, OperationStats, StreamStats
 from wellbegun.health.catalogue import ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
@@ -25,10 +25,12 @@ class Seen(NamedTuple):
     forward: ForwardStatistics
     gradients: Mapping[int, float]  # operation -> norm of the gradient at its output
     places: Collection[int]  # where gradients could arrive
+    wanted: Collection[int] | None = None  # values that the loss is taken of
+    asleep: Collection[int] = ()  # operations whose every way to the output leads through a zero that is meant
 
     def gradient(self, index: int) -> float | None:
         """The norm at an operation: 0 where none arrived, None where none can."""
-        return self.gradients.get(index, 0.0 if index in self.places else None)
+        return None if index in self.asleep else self.gradients.get(index, 0.0 if index in self.places else None)
 
 
 class Facts(NamedTuple):
@@ -37,7 +39,9 @@ class Facts(NamedTuple):
     starts: Mapping[int, float]  # value -> RMS of what came into its stretch without normalization
     renormed: frozenset[int]  # operations with a normalization further on
     depths: Mapping[int, int]  # operation -> weighted operations in series before it
+    varying: Collection[int] = ()  # operations that depend on the batch, so that samples may differ
     silent: frozenset[int] = frozenset()  # weighted operations that give zeros and have a way around them
+    aside: frozenset[int] = frozenset()  # what reaches the output through branches only
     joined: Mapping[int, float] = MappingProxyType({})  # weighted operation -> RMS of the sum that it goes into
 
 
@@ -63,7 +67,9 @@ def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> t
             _starts(graph, seen.forward),
             leading_to(graph, {"norm"}),
             depths(graph),
+            {operation.index for operation in forward(graph, of_the_batch(graph), lambda _: True)},
             _silent(graph, seen),
+            aside(graph, seen.wanted or graph.outputs),
             _joined(graph, seen),
         ),
     )
@@ -85,11 +91,11 @@ def _operation(
     output, gradient, sample = seen.forward.weighted[index], seen.gradient(index), seen.forward.samples.get(value)
     near = None
     if sample is not None:
-        apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
-        near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
         with np.errstate(all="ignore"):
             mean = float(sample.mean(dtype=np.float64))
-    bias = next((use.parameter for use in operation.uses if use.slot == "bias"), "")
+    if sample is not None and index in facts.varying:
+        apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
+        near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
     return OperationStats(
         index,
         operation.place,
@@ -110,7 +116,7 @@ def _operation(
         branch=None if role.branch is None else role.branch.add,
         renormed=index in facts.renormed,
         depth=facts.depths[index],
-        bias=bias,
+        bias=next((use.parameter for use in operation.uses if use.slot == "bias"), ""),
         activation=shares.name if shares else "",
         flat=shares.flat if shares else None,
         gates=shares.gates if shares else False,
@@ -119,6 +125,7 @@ def _operation(
         largest=output.largest,
         joined=facts.joined.get(index),
         fixed_scale=_fixed(operation, index in facts.renormed),
+        aside=index in facts.aside,
     )
 
 
@@ -184,11 +191,17 @@ def stream_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tupl
     for role in roles.values():
         if role.branch is not None:
             branches[role.branch.add] = role.branch
-    facts = Facts(_starts(graph, seen.forward), leading_to(graph, {"norm"}), depths(graph))
+    facts = Facts(
+        _starts(graph, seen.forward),
+        leading_to(graph, {"norm"}),
+        depths(graph),
+        aside=aside(graph, seen.wanted or graph.outputs),
+    )
+    ends = {graph.made(graph.plain(branch.value)) for branch in branches.values()}  # of branches with parallel parts
     named = {operation.index: role for operation, role in weights(graph, roles)}
     return tuple(
         found
-        for index in sorted(branches)
+        for index in sorted(branches.keys() - ends)
         if (found := _stream(graph, branches[index], named, seen, facts)) is not None
     )
 
@@ -212,8 +225,8 @@ def _stream(
     share = added / stream if stream else math.inf
     name = named[end.index].parameter.name
     normed = branch.norm in ("pre", "post")
-    renormed, depth = branch.add in facts.renormed, facts.depths[branch.add]
-    return StreamStats(branch.add, end.place, name, total.rms, share, gradient, start, normed, renormed, depth)
+    renormed, depth, beside = branch.add in facts.renormed, facts.depths[branch.add], branch.add in facts.aside
+    return StreamStats(branch.add, end.place, name, total.rms, share, gradient, start, normed, renormed, depth, beside)
 
 
 # ---------------------------------------------------------------------- attentions

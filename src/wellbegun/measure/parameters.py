@@ -18,7 +18,7 @@ _RANDOM = 16  # least entries of which it can be said that they look random
 _LEAST = 2.0**-24  # smallest float16 above zero
 _FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
 _LOOKED_AT = 8  # weights whose singular values are
-_EDGE = 1.06  # largest singular value of random weights, with a margin for small ones
+_EDGE = 5.0  # fluctuations by which no largest singular value of random weights exceeds what is usual
 _ENTRIES = 4096  # of a gradient that are looked at for underflow
 
 
@@ -70,17 +70,22 @@ class ParameterStatistics:
         if "norm_scale" in spread:
             all_of_them = all(2 * sum(found) > len(found) for found in spread.values())
             return "its normalizations are not as constructed" if all_of_them else ""
-        drawn = [name for name, rows in self.rows.items() if self.different[name] == len(rows) > 1]
-        found = [outlying(self.rows[name]) for name in drawn[:: -(-len(drawn) // _LOOKED_AT) or 1]]
-        beyond = sum(size > _EDGE for size in found)
-        return "its weights have directions that no random ones have" if beyond > 1 and 2 * beyond >= len(found) else ""
+        # a readout has as many directions as units, and training enlarges them all
+        drawn = [
+            name
+            for name, r in self.rows.items()
+            if self.different[name] == len(r) > 1 and self.roles[name].role != "readout"
+        ]
+        looked_at = (outlying(self.rows[name]) for name in drawn[:: -(-len(drawn) // _LOOKED_AT) or 1])
+        found = [size > _EDGE for size in looked_at if not math.isnan(size)]
+        return "its weights have directions that no random ones have" if found and 2 * sum(found) >= len(found) else ""
 
     def stats(self, graph: ModelGraph, wanted: frozenset[int] | None) -> tuple[ParameterStats, ...]:
         """One for each parameter that stands for itself. `wanted`: the values a loss is taken of, if that can be
         told."""
         leading = None if wanted is None else _leading(graph, wanted)
         beside = frozenset() if wanted is None else _beside(graph, wanted)
-        stats, designed, blind = [], self._by_design(graph), _blind(graph, leading or ())
+        stats, designed, blind = [], self.by_design(graph), _blind(graph, leading or ())
         for name in self.roles:
             uses = [operation for operation, _ in graph.uses_of(name)]
             own = name in self.trained  # not computed from others, and trained
@@ -97,7 +102,7 @@ class ParameterStatistics:
             stats.append(self._parameter(name, facts))
         return tuple(stats)
 
-    def _by_design(self, graph: ModelGraph) -> set[str]:
+    def by_design(self, graph: ModelGraph) -> set[str]:
         """Weights of zero with a way around them that get a gradient, or will when what is zero behind them does."""
         uses = {name: {operation.index for operation, _ in graph.uses_of(name)} for name in self.zero}
         awake = {name for name in self.zero if (found := self.gradients.get(name)) is not None and found.size}

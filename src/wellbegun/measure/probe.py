@@ -1,7 +1,7 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from wellbegun._arguments import told
@@ -10,6 +10,7 @@ from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
+from wellbegun.graph.walk import cut_off_by
 from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
@@ -17,7 +18,7 @@ from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, 
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
-from wellbegun.measure.signals import MadeUp, Way, aimless, last_hidden, length_of, made_up, random_signal
+from wellbegun.measure.signals import MadeUp, Way, aimless, length_of, made_up, random_signal, read_out
 
 
 def probe(
@@ -68,11 +69,12 @@ def statistics(
     back = _Back(session, forward, roles)
     lost, gain = back.both_ways(loss, chance)
     injected = back.silent and back.nothing_came(graph) and back.inject(graph)
-    seen = Seen(forward, back.gradients, session.places)
+    wanted = _wanted(session, loss)
+    seen = Seen(forward, back.gradients, session.places, wanted, _asleep(graph, back.parameters, wanted))
     came_in, trained = forward.first_input, _trained(forward, back.parameters)
     found = Statistics(
         operation_stats(graph, roles, seen),
-        back.parameters.stats(graph, _wanted(session, loss)),
+        back.parameters.stats(graph, wanted),
         lost,
         rms(session.output),
         injected,
@@ -95,6 +97,12 @@ def statistics(
 @inferred("whether its values were trained", lambda *_: "")
 def _trained(_: ForwardStatistics, parameters: ParameterStatistics) -> str:
     return parameters.signs_of_training()
+
+
+@inferred("what lies behind zeros that are meant", lambda *_: ())
+def _asleep(graph: Analysis, parameters: ParameterStatistics, wanted: Collection[int] | None) -> Collection[int]:
+    zeros = {operation.index for name in parameters.by_design(graph) for operation, _ in graph.uses_of(name)}
+    return cut_off_by(graph, zeros, wanted or graph.outputs) if zeros else ()
 
 
 def _wanted(session: Session, loss: Loss | None) -> frozenset[int] | None:
@@ -144,13 +152,13 @@ class _Back:
         return bool(hidden) and not any(self.gradients.get(index) for index in hidden)
 
     def inject(self, graph: ModelGraph) -> bool:
-        """A random unit signal sent back from the last hidden operation, to see how the net behind it carries them.
+        """A random unit signal sent back from what the readouts read, to see how the net behind it carries them.
 
         Those of parameters stay what they are by the loss."""
-        start = last_hidden(graph, self.roles, self.session)
-        output = None if start is None else self.forward.weighted.get(start)
-        if start is None or output is None or not self.session.trained or output.rms == 0:
+        start = read_out(graph, self.roles, self.session.places, self.forward)
+        if start is None or not self.session.trained:
             return False
+        output = self.forward.weighted.get(start) or self.forward.sums[start]
         signal = random_signal(output.shape, complex=output.complex)
 
         def receive(place: Place, gradient: Handle) -> None:

@@ -11,7 +11,7 @@ from wellbegun.backend import Handle
 UNITS, ENTRIES, SAMPLES = 64, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
 _FLAT = 1 << 18  # entries above which a statistic that allows it is taken of some only
 _COLUMNS = 8  # looked at first when rows are compared
-_SOME = 96  # rows and columns whose singular values are looked at
+_SOME, _WIDE = 96, 1024  # rows and columns whose singular values are looked at
 _BLOCK = 1 << 22  # entries of rows that are hashed at once: bounded memory, whatever the size
 
 
@@ -141,15 +141,26 @@ def digest(handle: Handle) -> int:
 
 
 def outlying(rows: Rows) -> float:
-    """The largest singular value of some rows and columns, in units of the largest that independent entries have
-    (Marchenko and Pastur 1967): 1 or less for random weights, more once gradients have added directions; nan if
-    there are few, or if magnitudes repeat, which training never leaves.
+    """How far the largest singular value of some rows and columns lies above the largest of independent entries
+    (Marchenko and Pastur 1967), in units of its fluctuation (Johnstone 2001): below 3 for random weights, more once
+    gradients have added directions. Scales and means of rows and columns are taken out: laws may have them.
+    nan if there are few, or if magnitudes repeat, which training never leaves.
     """
-    step = slice(None, None, -(-rows.handle.shape[0] // _SOME))
-    inner = slice(None, None, -(-rows.handle.shape[-1] // _SOME))
-    some = rows.handle.part(step, *[slice(None)] * (len(rows.handle.shape) - 2), inner).array()
+    first, *window, last = rows.handle.shape
+    each = max(_WIDE // max(math.prod(window), 1), 1)
+    steps = slice(None, None, -(-first // _SOME)), *[slice(None)] * len(window), slice(None, None, -(-last // each))
+    some = rows.handle.part(*steps).array()
     flat = some.reshape(len(some), -1).astype(np.float64)
-    size = math.sqrt(float(np.mean(flat**2))) * sum(math.sqrt(n) for n in flat.shape)
-    if min(flat.shape) < 8 or not 0 < size < math.inf or 1.1 * len(np.unique(np.abs(flat))) < flat.size:
+    if (
+        min(flat.shape) < 8
+        or not (np.isfinite(flat) & (flat != 0)).all()
+        or 1.1 * len(np.unique(np.abs(flat))) < flat.size
+    ):
         return math.nan
-    return float(np.linalg.norm(flat, 2)) / size
+    for axis in (1, 0):
+        flat = flat / np.sqrt(np.mean(flat**2, axis=axis, keepdims=True))
+    for axis in (1, 0):
+        flat -= flat.mean(axis=axis, keepdims=True)
+    n, m = (math.sqrt(size - 1) for size in flat.shape)  # one direction went with the means
+    largest = float(np.linalg.norm(flat, 2)) * n * m / float(np.linalg.norm(flat))
+    return 2 * (largest - n - m) / math.cbrt(1 / n + 1 / m)

@@ -1,7 +1,7 @@
 """Losses that are made up, and random signals that are sent back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from wellbegun.backend import CrossEntropy, Handle, Session, Signal, SquaredErro
 from wellbegun.engine import fill
 from wellbegun.graph import ModelGraph, Role
 from wellbegun.graph.inference import inferred
+from wellbegun.graph.walk import backward
 from wellbegun.health import LossStats
 from wellbegun.laws import Law, Normal, Uniform
 from wellbegun.measure.forward import ForwardStatistics
@@ -83,6 +84,18 @@ def last_hidden(graph: ModelGraph, roles: Mapping[str, Role], session: Session) 
     """The last weighted operation that is no readout and that gradients reach."""
     hidden = [o.index for o, role in weights(graph, roles) if role.role != "readout" and o.index in session.places]
     return hidden[-1] if hidden else None
+
+
+@inferred("what readouts read", lambda *_: None)
+def read_out(
+    graph: ModelGraph, roles: Mapping[str, Role], places: Collection[int], seen: ForwardStatistics
+) -> int | None:
+    """The last weighted operation or sum before the readouts that is not zero, and that gradients reach."""
+    known = {**{i: one.rms for i, one in seen.weighted.items()}, **{i: one.rms for i, one in seen.sums.items()}}
+    live = {index for index, size in known.items() if size and index in places}
+    ends = [value for o, role in weights(graph, roles) if role.role == "readout" for value in o.inputs]
+    ways = backward(graph, ends, lambda operation: operation.index not in live)
+    return max((operation.index for operation in ways if operation.index in live), default=None)
 
 
 # ---------------------------------------------------------------------- the growth of signals on the way back

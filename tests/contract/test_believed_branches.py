@@ -1,0 +1,165 @@
+"""Branches may be small, also where encoders, experts or patches lie behind them; what fades inside is still found."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import wellbegun as wb
+
+WIDTH = 32
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(3)
+
+
+def small(model: nn.Module) -> nn.Module:
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+    return model
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        weights = (self.query(x) @ self.key(y).mT / WIDTH**0.5).softmax(-1)
+        return self.out(weights @ self.value(y))
+
+
+class Layer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(3))
+        self.attend, self.cross = Attention(), Attention()
+        self.inside = nn.Sequential(nn.Linear(WIDTH, 64), nn.GELU(), nn.Linear(64, WIDTH))
+
+    def forward(self, x: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
+        y = self.norms[0](x)
+        x = x + self.attend(y, y)
+        if seen is not None:
+            x = x + self.cross(self.norms[1](x), seen)
+        return x + self.inside(self.norms[2](x))
+
+
+class Picked(nn.Module):
+    """Patches beside a token, which alone is read out."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.patches, self.token = nn.Linear(12, WIDTH), nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.places = nn.Parameter(0.02 * torch.randn(1, 17, WIDTH))
+        self.layers = nn.ModuleList(Layer() for _ in range(3))
+        self.norm, self.head, self.scale = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 10), scale
+        small(self.layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([self.token.expand(len(x), -1, -1), self.scale * self.patches(x)], 1) + self.places
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(self.norm(x)[:, 0])
+
+
+class Translator(nn.Module):
+    """A decoder that reads an encoder, whose states are given too."""
+
+    def __init__(self, deep: nn.Module | None = None) -> None:
+        super().__init__()
+        self.read, self.table, self.deep = nn.Linear(12, WIDTH), nn.Embedding(50, WIDTH), deep or nn.Identity()
+        self.encoder, self.decoder = (nn.ModuleList(Layer() for _ in range(2)) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
+        self.head = nn.Linear(WIDTH, 50)
+        small(self.encoder), small(self.decoder)
+
+    def forward(self, x: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = self.deep(self.read(x)), self.table(tokens)
+        for layer in self.encoder:
+            x = layer(x)
+        x = self.norms[0](x)
+        for layer in self.decoder:
+            y = layer(y, x)
+        return self.head(self.norms[1](y)), x
+
+
+class Experts(nn.Module):
+    """Weighted experts, and one that all share, side by side in a branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router, self.shared = nn.Linear(WIDTH, 4), nn.Sequential(nn.Linear(WIDTH, 64), nn.SiLU())
+        self.up, self.down, self.last = nn.Linear(WIDTH, 4 * 64), nn.Linear(64, WIDTH), nn.Linear(64, WIDTH)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        each = torch.nn.functional.silu(self.up(x).unflatten(-1, (4, 64)))
+        mixed = (self.router(x).softmax(-1)[..., None] * each).sum(-2)
+        return self.down(mixed) + self.last(self.shared(x))
+
+
+class Mixture(nn.Module):
+    def __init__(self, loud: float = 1.0) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, WIDTH), nn.Linear(WIDTH, 50)
+        self.norms, self.branches = (nn.ModuleList(make() for _ in range(4)) for make in (self.norm, Experts))
+        self.last = nn.LayerNorm(WIDTH)
+        small(self.branches)
+        with torch.no_grad():
+            self.branches[1].last.weight.mul_(loud)
+
+    @staticmethod
+    def norm() -> nn.Module:
+        return nn.LayerNorm(WIDTH)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.table(tokens)
+        for norm, branch in zip(self.norms, self.branches, strict=True):
+            x = x + branch(norm(x))
+        return self.head(self.last(x))
+
+
+def fading(layers: int = 12) -> nn.Module:
+    return nn.Sequential(*[m for _ in range(layers) for m in (nn.Linear(WIDTH, WIDTH), nn.Sigmoid())])
+
+
+TOKENS = torch.arange(8 * 9).reshape(8, 9) % 50
+GOOD: dict[str, tuple[Callable[[], nn.Module], Any]] = {
+    "patches beside a token": (Picked, torch.randn(8, 16, 12)),
+    "an encoder and a decoder": (Translator, (torch.randn(8, 16, 12), TOKENS)),
+    "experts side by side": (Mixture, TOKENS),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_what_lies_behind_small_branches_is_healthy(kind: str) -> None:
+    make, batch = GOOD[kind]
+    assert wb.check(make(), batch).healthy
+
+
+def test_an_encoder_that_fades_is_found() -> None:
+    codes = wb.check(Translator(fading()), (torch.randn(8, 16, 12), TOKENS)).codes
+    assert {"W103", "W201"} & set(codes)
+
+
+def test_an_encoder_that_gets_no_gradient_is_found() -> None:
+    class Cut(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.detach()
+
+    assert "W801" in wb.check(Translator(Cut()), (torch.randn(8, 16, 12), TOKENS)).codes
+
+
+def test_silent_patches_are_found() -> None:
+    assert {"W101", "W103", "W201"} & set(wb.check(Picked(1e-7), torch.randn(8, 16, 12)).codes)
+
+
+def test_dead_values_before_the_decoder_are_found() -> None:
+    model = Translator(nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU()))
+    nn.init.constant_(model.deep[0].bias, -20.0)
+    assert "W701" in wb.check(model, (torch.randn(8, 16, 12), TOKENS)).codes

@@ -1,0 +1,189 @@
+"""Zeros that are meant (branch ends, outputs, transforms that start as the identity) are healthy; others are found."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import wellbegun as wb
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(3)
+
+
+def zero(layer: Any, bias: torch.Tensor | None = None) -> Any:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    if bias is not None:
+        layer.bias.data.copy_(bias.flatten())
+    return layer
+
+
+def waves(time: torch.Tensor) -> torch.Tensor:
+    return torch.sin(time[:, None] * torch.linspace(0.1, 3, 32))
+
+
+class Block(nn.Module):
+    """Attention and MLP, shifted, scaled and gated by a condition."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attend = nn.MultiheadAttention(width, 4, batch_first=True)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.inside = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.condition = nn.Sequential(nn.SiLU(), zero(nn.Linear(width, 6 * width)))
+
+    def forward(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        a, b, g, d, e, h = self.condition(c)[:, None].chunk(6, -1)
+        y = self.norms[0](x) * (1 + b) + a
+        x = x + g * self.attend(y, y, y)[0]
+        return x + h * self.inside(self.norms[1](x) * (1 + e) + d)
+
+
+class Diffuser(nn.Module):
+    def __init__(self, damage: Callable[[Any], object] = lambda _: None, width: int = 32) -> None:
+        super().__init__()
+        self.patches, self.time = nn.Conv2d(3, width, 4, 4), nn.Sequential(nn.Linear(32, width), nn.SiLU())
+        self.blocks = nn.ModuleList(Block(width) for _ in range(3))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.condition = nn.Sequential(nn.SiLU(), zero(nn.Linear(width, 2 * width)))
+        self.out = zero(nn.Linear(width, 48))
+        with torch.no_grad():
+            damage(self)
+
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        c, x = self.time(waves(time)), self.patches(x).flatten(2).mT
+        for block in self.blocks:
+            x = block(x, c)
+        a, b = self.condition(c)[:, None].chunk(2, -1)
+        return self.out(self.norm(x) * (1 + b) + a)
+
+
+class Residual(nn.Module):
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.GroupNorm(4, before), nn.SiLU(), nn.Conv2d(before, after, 3, 1, 1))
+        self.last = nn.Sequential(nn.GroupNorm(4, after), nn.SiLU(), zero(nn.Conv2d(after, after, 3, 1, 1)))
+        self.time, self.skip = nn.Linear(32, after), nn.Conv2d(before, after, 1)
+
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        return self.skip(x) + self.last(self.first(x) + self.time(time)[..., None, None])
+
+
+class Down(nn.Module):
+    """A U-Net of one level, whose branches and output are zero."""
+
+    def __init__(self, *, cut: bool = False) -> None:
+        super().__init__()
+        self.cut, self.stem = cut, nn.Conv2d(3, 16, 3, 1, 1)
+        self.time = nn.Sequential(nn.Linear(32, 32), nn.SiLU())
+        self.down, self.inside = nn.Conv2d(16, 32, 3, 2, 1), Residual(32, 32)
+        self.up, self.outside = nn.ConvTranspose2d(32, 16, 2, 2), Residual(32, 16)
+        self.out = nn.Sequential(nn.GroupNorm(4, 16), nn.SiLU(), zero(nn.Conv2d(16, 3, 3, 1, 1)))
+
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        x, time = self.stem(x), self.time(waves(time))
+        y = self.inside(self.down(x), time)
+        y = y.detach() if self.cut else y
+        return self.out(self.outside(torch.cat([x, self.up(y)], 1), time))
+
+
+IMAGES, TIMES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)), 9 * torch.arange(4.0)
+
+
+@pytest.mark.parametrize("make", [Diffuser, Down])
+def test_zero_branches_and_a_zero_output_are_healthy(make: Callable[[], nn.Module]) -> None:
+    health = wb.check(make(), (IMAGES, TIMES))
+    assert health.healthy
+    assert health.statistics.injected
+
+
+DAMAGES: dict[str, tuple[Callable[[Any], object], str]] = {
+    "patches of zeros": (lambda m: (m.patches.weight.zero_(), m.patches.bias.zero_()), "W103"),
+    "loud attention": (lambda m: m.blocks[0].attend.in_proj_weight.mul_(12), "W601"),
+    "nan": (lambda m: m.time[0].weight[0].fill_(torch.nan), "W401"),
+    "equal units": (lambda m: m.patches.weight.copy_(m.patches.weight[:1].expand_as(m.patches.weight)), "W301"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_bad_beside_zeros_that_are_meant_is_found(damage: str) -> None:
+    damaged, code = DAMAGES[damage]
+    assert code in wb.check(Diffuser(damaged), (IMAGES, TIMES)).codes
+
+
+def test_a_detached_half_beside_zero_branches_is_found() -> None:
+    assert "W801" in wb.check(Down(cut=True), (IMAGES, TIMES)).codes
+
+
+# ---------------------------------------------------------------------- transforms that start as the identity
+class Points(nn.Module):
+    """A transform of points that is made of them, before the points are read."""
+
+    def __init__(self, start: torch.Tensor | None) -> None:
+        super().__init__()
+        self.look = nn.Sequential(nn.Conv1d(3, 32, 1), nn.BatchNorm1d(32), nn.ReLU())
+        self.deep = nn.Sequential(nn.Linear(32, 32), nn.ReLU())
+        self.turn = zero(nn.Linear(32, 9), start)
+        self.read = nn.Sequential(nn.Conv1d(3, 32, 1), nn.BatchNorm1d(32), nn.ReLU(), nn.Conv1d(32, 64, 1), nn.ReLU())
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        turn = self.turn(self.deep(self.look(x).amax(-1))).unflatten(-1, (3, 3))
+        return self.head(self.read(turn @ x).amax(-1))
+
+
+class Places(nn.Module):
+    """The same of the places at which an image is read."""
+
+    def __init__(self, start: torch.Tensor | None) -> None:
+        super().__init__()
+        look = nn.Conv2d(1, 8, 5, 2), nn.ReLU(), nn.Flatten(), nn.Linear(288, 32), nn.ReLU()
+        self.look, self.move = nn.Sequential(*look), zero(nn.Linear(32, 6), start)
+        self.read = nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(392, 10))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        grid = functional.affine_grid(self.move(self.look(x)).unflatten(-1, (2, 3)), list(x.shape), align_corners=False)
+        return self.read(functional.grid_sample(x, grid, align_corners=False))
+
+
+class Made(nn.Module):
+    """A weight that another net makes, of which only the bias tells at the start."""
+
+    def __init__(self, start: torch.Tensor | None) -> None:
+        super().__init__()
+        self.maker = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), zero(nn.Linear(32, 16 * 32), start))
+        self.head = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 5))
+
+    def forward(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(torch.einsum("bi,bio->bo", x, self.maker(c).unflatten(-1, (16, 32)))))
+
+
+IDENTITIES: dict[str, tuple[Callable[[torch.Tensor | None], nn.Module], Callable[[], Any], Any]] = {
+    "points": (Points, lambda: torch.eye(3), lambda: torch.randn(16, 3, 64)),
+    "places": (Places, lambda: torch.eye(3)[:2], lambda: torch.randn(16, 1, 16, 16)),
+    "weights": (Made, lambda: torch.randn(512) / 4, lambda: (torch.randn(32, 16), torch.randn(32, 8))),
+}
+
+
+@pytest.mark.parametrize("kind", IDENTITIES)
+def test_a_transform_whose_bias_is_meant_is_healthy(kind: str) -> None:
+    make, start, batch = IDENTITIES[kind]
+    assert wb.check(make(start()), batch()).healthy
+
+
+@pytest.mark.parametrize("kind", ["points", "weights"])
+def test_a_transform_that_sends_all_to_zero_is_found(kind: str) -> None:
+    make, _, batch = IDENTITIES[kind]
+    assert not wb.check(make(None), batch()).healthy
+
+
+def test_a_dead_layer_behind_the_transform_is_found() -> None:
+    model = Points(torch.eye(3))
+    zero(model.read[3])
+    assert {"W201", "W301"} <= set(wb.check(model, torch.randn(16, 3, 64)).codes)
