@@ -411,6 +411,14 @@ class Edges(nn.Module):
         return found
 
 
+@pytest.mark.parametrize("how", ["hats", "same"])
+def test_splines_on_edges_are_small_in_a_readout_too(how: str) -> None:
+    result = wb.initialize(nn.Sequential(Edges(how), Edges(how)), batch(64, 24), seed=0)
+    plain, spline = result.plan["1.plain.weight"], result.plan["1.basis.weight"]
+    assert plain.role == spline.role == "readout"
+    assert ("over a basis" in spline.reason) == (how == "hats")
+
+
 @pytest.mark.parametrize("how", ["bumps", "hats", "same", "rolled"])
 def test_splines_on_edges_start_small_beside_the_plain_weight(how: str) -> None:
     torch.manual_seed(0)

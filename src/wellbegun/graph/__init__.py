@@ -7,6 +7,7 @@ from wellbegun.graph.edges import over_basis
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
+from wellbegun.graph.modulation import modulates
 from wellbegun.graph.proportional import Bag, bag_of, goes_on, idle, is_multiplied, makes_weight, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
@@ -44,6 +45,7 @@ __all__ = [
     "layers_of",
     "makes_weight",
     "meetings",
+    "modulates",
     "over_basis",
     "roles_of",
     "sources_and_readers",

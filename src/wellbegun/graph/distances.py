@@ -52,14 +52,14 @@ def unit_of(graph: ModelGraph, operation: Operation, use: Use) -> float | None:
 
 def _size(graph: ModelGraph, value: int) -> float | None:
     """What a function of a distance is, where every difference has variance 2."""
-    step = _maker(graph, value)
+    step = maker(graph, value)
     if step is None or step.kind != "pointwise" or step.root is None or step.function is None:
         return _distance(graph, step)
-    root = _distance(graph, _maker(graph, step.root))
+    root = _distance(graph, maker(graph, step.root))
     return None if root is None else float(np.asarray(step.function(np.array([root])), np.float64)[0])
 
 
-def _maker(graph: ModelGraph, value: int) -> Operation | None:
+def maker(graph: ModelGraph, value: int) -> Operation | None:
     """What made a value, before reshapes and copies."""
     step = graph.producers.get(value)
     while step is not None and step.kind == "move" and step.inputs:
@@ -74,9 +74,9 @@ def _distance(graph: ModelGraph, step: Operation | None) -> float | None:
     centres = [use.parameter for use in step.uses if use.slot == "centre"]
     if centres:
         return math.sqrt(2 * graph.parameters[centres[0]].shape[-1])
-    inner = _maker(graph, step.inputs[0])
+    inner = maker(graph, step.inputs[0])
     function = inner.function if inner is not None and inner.kind == "pointwise" else None
-    shift = inner if function is None or inner is None or inner.root is None else _maker(graph, inner.root)
+    shift = inner if function is None or inner is None or inner.root is None else maker(graph, inner.root)
     if shift is None or shift.kind != "shift" or not is_distance(graph, shift):
         return None
     rows = [graph.parameters[use.parameter].shape[-1] for use in shift.uses if use.slot == "shift"]
@@ -111,10 +111,10 @@ def normed_size(graph: ModelGraph, value: int) -> float:
 
 def _function_of(graph: ModelGraph, value: int) -> tuple[Operation | None, Function | None]:
     """What made a value, or what it is a function of, with that function."""
-    step = _maker(graph, value)
+    step = maker(graph, value)
     if step is None or step.kind != "pointwise" or step.root is None:
         return step, None
-    return _maker(graph, step.root), step.function
+    return maker(graph, step.root), step.function
 
 
 def _spread(graph: ModelGraph, value: int) -> float:

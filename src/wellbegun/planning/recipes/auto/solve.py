@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, goes_on, makes_weight, over_basis
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, goes_on, makes_weight, modulates, over_basis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT, backward
 from wellbegun.planning.method import KEEP, Choice
@@ -14,6 +14,7 @@ from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, v
 from wellbegun.schemes.dependent import row_sums
 
 _EDGE = 0.1  # share of splines on edges beside a plain weight: measured, 0.3 learns as fast and 1 slower
+_FACTOR = 0.1  # of what makes a factor of a signal: measured, 0.3 learns about as fast and 1 slower
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
 _STATES = {"lstm": 0.02, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states that this recipe starts with
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
@@ -73,12 +74,15 @@ def _weight(
             target, reason = 1.0, _plain_reason(role)
         target, relative = target / math.sqrt(product.width * _read(graph, other, points)), False
         reason += f"; it makes the weight of another signal, of {product.width} terms: entries of RMS {target:.2g}"
-    edge = role.role == "hidden" and over_basis(graph, operation)
+    edge = role.role in ("hidden", "readout") and over_basis(graph, operation)
     if edge:
         target, reason = _EDGE * target, f"{reason}; over a basis, beside a plain weight: {_EDGE:g} of it, not measured"
+    elif own is None and made is None and role.role in ("hidden", "readout") and modulates(graph, operation):
+        target, reason = min(target, _FACTOR), f"makes a factor that is 1 where this is 0: {_FACTOR:g}, near that"
     stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
     gain = target * stream / math.sqrt(second)
-    corrected = None if edge or _has_other_use(graph, name) else target
+    kept = _uncorrected(graph, role)
+    corrected = None if edge or kept else target
     paired = (feeder is not None and feeder.mirrored) or name in streams.readers
     inputs = (_inputs(role),) if paired else ()
     outputs = (own is not None and own.mirrored) or name in streams.sources
@@ -86,8 +90,7 @@ def _weight(
         reason, source = f"{reason}; the stream is kept in mirrored pairs, so that no mean adds up on it", _LL
     if feeder is not None and not feeder.mirrored and feeder.mean and not _bias_of(operation):
         reason += "; its inputs have a mean that no bias can cancel"
-    if corrected is None and not edge:
-        reason += "; it is read in other ways too, which are its size as well: not corrected by measurement"
+    reason += kept
     scheme = _scheme(role, gain, outputs, inputs)
     return Choice(scheme, reason, source, corrected, relative)
 
@@ -125,9 +128,13 @@ def alone(role: Role) -> Choice:
     return Choice(_scheme(role, 1.0, False, ()), _plain_reason(role), _SAXE)
 
 
-def _has_other_use(graph: Analysis, name: str) -> bool:
-    """Whether a weight is also a table or something added, like the frequencies of Fourier features in SAM."""
-    return any(use.slot != "weight" for _, use in graph.uses_of(name))
+def _uncorrected(graph: Analysis, role: Role) -> str:
+    """Why the size of what a weight gives is no measure of the weight; "" if it is."""
+    if any(use.slot != "weight" for _, use in graph.uses_of(role.parameter.name)):  # like the frequencies in SAM
+        return "; it is read in other ways too, which are its size as well: not corrected by measurement"
+    if role.role == "attention_out" and role.branch is not None and role.branch.norm == "post":
+        return "; values are small while attention averages, and the norm behind the sum restores sizes: not corrected"
+    return ""
 
 
 def _aim(role: Role, own: Series | None) -> tuple[float, bool, str, str]:
