@@ -79,9 +79,11 @@ def test_nothing_is_broken_and_no_two_rows_share_a_name(name: str, width: int) -
     text = printed(plan, width)
     assert all(len(line) <= width for line in text.splitlines())
     body = text.split("─\n")[1].split("\n\n")[0].splitlines()
-    rows = [re.split(r"  +", line.strip()) for line in body if line.strip()]
-    heads = [row[0] for row in rows if len(row) == 1]
-    assert len({tuple(row[:1]) for row in rows if len(row) > 1}) == len(rows) - len(heads)
+    rows, names, head = [re.split(r"  +", line.strip()) for line in body if line.strip()], [], ""
+    for row, line in zip(rows, filter(str.strip, body), strict=True):
+        head = row[0] if len(row) == 1 else head if line.startswith(" ") else ""
+        names += [head + row[0]] * (len(row) > 1)
+    assert len(set(names)) == len(names)
     numbers = {f"{entry.moments().variance ** 0.5:.4g}" for entry in plan.entries if entry.moments() is not None}
     assert all(any(number in row for row in rows) for number in numbers)
     if width == 10_000:
@@ -113,6 +115,13 @@ def test_a_race_and_theory_fit() -> None:
     assert all(len(line) <= 80 for line in printed(found).splitlines())
     raced = wb.race(["default", "zeros"], mlp, "digits", rates=[1e-2], steps=3, seeds=2, jobs=1)
     assert all(len(line) <= 80 for line in printed(raced).splitlines())
+
+
+def test_long_names_of_plans_that_differ_stand_above_what_differs() -> None:
+    text = printed(wb.diff(plan_of("transformer"), plan_of("transformer", recipe="gpt2")))
+    assert "\ntransformer_encoder_stack.layers.{0..1}.self_attn.in_proj_weight (2)\n" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "…" not in text
 
 
 def test_two_groups_never_have_one_label() -> None:

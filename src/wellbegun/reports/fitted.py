@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wellbegun._arguments import shown
@@ -53,12 +54,12 @@ class Fitted:
         columns = [*([Column("")] if self.marked else []), *self.columns]
         rows = [self._cells(i, row) for i, row in enumerate(self.rows)]
         grid = _Grid(columns, rows, width)
-        yield "bold", self.title
+        yield from (("bold", line) for line in textwrap.wrap(self.title, max(width, LEAST_TEXT), **_WHOLE))
         yield "", ""
         yield from grid.lines(self.marked)
         yield "", ""
         if grid.left_out:
-            yield "dim", f"Left out here, shown by --wide: {', '.join(grid.left_out)}."
+            yield "dim", f"Left out here, shown by --wide: {', '.join(grid.left_out).rstrip('.')}."
 
     def _cells(self, place: int, row: Row) -> Row:
         cells = tuple(map(shown, row))
@@ -137,15 +138,17 @@ class _Grid:
         self.columns = [column._replace(kind="number") if column.kind == "why" else column for column in self.columns]
 
     def _fold_names(self) -> None:
-        self._each("name", self._folded)
+        places = [place for place, column in enumerate(self.columns) if column.kind == "name"]
+        others = self._least() - sum(map(self._natural, places))
+        self._each("name", partial(self._folded, max(self.width - others, LEAST_NAME)))
 
-    def _folded(self, names: list[str]) -> list[str]:
+    def _folded(self, room: int, names: list[str]) -> list[str]:
         start, found = 0, []
         while start < len(names):
-            prefix, count = common_start(names[start:])
+            prefix, count = common_start(names[start:], room)
             if prefix:
                 self.heads[start] = prefix
-            found += ["  " * bool(prefix) + name[len(prefix) :] for name in names[start : start + count]]
+            found += [GAP * bool(prefix) + name[len(prefix) :] for name in names[start : start + count]]
             start += count
         return found
 
@@ -221,19 +224,25 @@ def plain_call(text: str) -> str:
     return text
 
 
-def common_start(names: Sequence[str]) -> tuple[str, int]:
-    """What the first name and its neighbours begin with, up to a dot, and how many do; the most that it saves.
+def common_start(names: Sequence[str], room: int) -> tuple[str, int]:
+    """What the first name and its neighbours begin with, up to a dot, and how many do, if what is left then has room.
 
-    >>> common_start(["encoder.layers.0.up", "encoder.layers.0.down", "head"])
-    ('encoder.layers.0.', 2)
+    A name that stands for the rows below it is all of it such a start.
+
+    >>> common_start(["encoder.layers.0.up", "encoder.layers.0.down", "head"], 12)
+    ('encoder.layers.', 2)
     """
-    best, saved = ("", 1), 12
-    for dot in re.finditer(r"\.", names[0]):
+    if len(names[0]) > room and names[1:2] == [""]:
+        return names[0], next((i for i, name in enumerate(names[1:], 1) if name), len(names))
+    found = []
+    for dot in re.finditer(r"(?<!\.)\.(?!\.)", names[0]):
         prefix = names[0][: dot.end()]
-        count = next((i for i, name in enumerate(names) if not name.startswith(prefix)), len(names))
-        if count > 1 and len(prefix) * (count - 1) >= saved:
-            best, saved = (prefix, count), len(prefix) * (count - 1)
-    return best
+        alike = [*takewhile(lambda name, start=prefix: name.startswith(start), names)]  # type: ignore[misc]
+        longest = max(map(len, alike))
+        if len(alike) > 1 and longest > room:
+            found.append((prefix, len(alike), longest - len(prefix) + len(GAP) <= room))
+    roomy = [(prefix, count) for prefix, count, fits in found if fits]
+    return max(roomy, key=lambda item: item[1]) if roomy else found[-1][:2] if found else ("", 1)
 
 
 def shortened(names: Sequence[str], width: int) -> list[str]:

@@ -91,13 +91,13 @@ def _pairs(race: Race) -> Fitted:
     pairs = [pair for pair in race.pairs if pair.first == first]
     short = len({pair.steps for pair in pairs}) > 1
     numbers = "difference", "95 % interval", "ahead on", *(["steps"] if short else [])
-    columns = [Column(f"{first} against", "name"), *(Column(name, "number") for name in numbers), Column("")]
+    columns = [Column("against", "name"), *(Column(name, "number") for name in numbers), Column("")]
     rows = []
     for pair in pairs:
         difference, interval, ahead, says = _pair_cells(pair, _decimals(race))
         cells = (pair.second, difference, interval, ahead, *([str(pair.steps)] if short else []), says)
         rows.append(cells)
-    return Fitted("Paired differences of the area", columns, rows)
+    return Fitted(f"Area of {first}, paired by seed", columns, rows)
 
 
 def _pair_cells(pair: Paired, decimals: int) -> tuple[str, str, str, str]:

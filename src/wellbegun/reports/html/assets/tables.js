@@ -30,7 +30,7 @@ const Tables = (() => {
     return rank(a) - rank(b) || (rank(a) === 0 ? a - b : order.compare(a ?? "", b ?? ""));
   }
 
-  /** One text for the cells of several rows; numbers that differ become * in the names, and a range elsewhere. */
+  /** One text for the cells of several rows; numbers that differ become a range, of first and last in the names. */
   function summary(column, rows, names) {
     const values = rows.map((row) => column.cells[row]);
     if (values.every((value) => value === values[0])) return shown(column, rows[0]);
@@ -41,7 +41,10 @@ const Tables = (() => {
     }
     const common = masked(values[0]);
     if (!values.every((value) => masked(value) === common)) return `${new Set(values).size} different`;
-    if (column === names) return common;
+    if (column === names) {
+      const [first, last] = [values[0], values.at(-1)].map((value) => value.split(/(\d+)/));
+      return first.map((piece, place) => (piece === last[place] ? piece : `{${piece}..${last[place]}}`)).join("");
+    }
     const numbers = values.map((value) => value.match(NUMBER)); // ranges of those that differ
     const between = values[0].split(NUMBER);
     return between.reduce((text, piece, place) => {
