@@ -202,3 +202,76 @@ def test_a_side_without_the_batch_is_no_collapse() -> None:
     x = torch.randn(32, 16)
     assert wb.check(Offset(), x).healthy
     assert "W103" in wb.check(Offset(shut=True), x).codes
+
+
+# ---------------------------------------------------------------------- few samples, few units, masks
+def test_few_made_up_labels_are_no_confident_output() -> None:
+    model = mlp(16, 32, 5)
+    with torch.no_grad():
+        model[2].weight.mul_(4)
+    for seed in range(8):
+        x = torch.randn(2, 16, generator=torch.Generator().manual_seed(seed))
+        assert "W501" not in wb.check(model, x).codes
+    with torch.no_grad():
+        model[2].weight.mul_(20)
+    assert "W501" in wb.check(model, torch.randn(2, 16)).codes
+
+
+def test_a_level_that_is_added_again_is_no_confident_output() -> None:
+    class Level(nn.Module):
+        def __init__(self, *, again: bool) -> None:
+            super().__init__()
+            self.read, self.again = mlp(48, 64, 24), again
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mean, size = x.mean(dim=-1, keepdim=True), x.std(dim=-1, keepdim=True)
+            out = self.read((x - mean) / size)
+            return out * size + mean if self.again else out
+
+    x = torch.randn(16, 48).cumsum(dim=-1)
+    assert wb.check(Level(again=True), x).healthy
+    model = Level(again=False)
+    nn.init.normal_(model.read[2].weight)
+    assert "W501" in wb.check(model, x).codes
+
+
+class Windows(nn.Module):
+    """Attention within windows, of which some hide the keys that are no neighbours by -100."""
+
+    def __init__(self, loud: float = 1.0) -> None:
+        super().__init__()
+        self.attend, self.head = nn.Linear(16, 48), nn.Linear(16, 5)
+        with torch.no_grad():
+            self.attend.weight[:32].mul_(loud)
+        mask = torch.zeros(4, 1, 8, 8)
+        mask[1, :, :4, 4:] = mask[1, :, 4:, :4] = mask[3, :, ::2, 1::2] = -100.0
+        self.register_buffer("mask", mask)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.attend(x).unflatten(-1, (3, 2, 8)).permute(2, 0, 3, 1, 4)
+        logits = query @ key.mT / 8**0.5 + self.mask.repeat(len(x) // 4, 1, 1, 1)
+        return self.head((logits.softmax(-1) @ value).transpose(1, 2).flatten(2))
+
+
+def test_masks_that_differ_between_windows_are_no_logits() -> None:
+    x = torch.randn(8, 8, 16)
+    assert wb.check(Windows(), x).healthy
+    assert "W601" in wb.check(Windows(12.0), x).codes
+
+
+def test_two_units_of_a_squeeze_may_both_be_off() -> None:
+    class Squeeze(nn.Module):
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.stem, self.down, self.up = nn.Conv2d(3, 16, 3), nn.Conv2d(16, units, 1), nn.Conv2d(units, 16, 1)
+            self.head = nn.Linear(16, 5)
+            nn.init.constant_(self.down.bias, -1.5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.stem(x))
+            each = self.up(torch.relu(self.down(x.mean(dim=(2, 3), keepdim=True))))
+            return self.head((x * torch.sigmoid(each)).mean(dim=(2, 3)))
+
+    x = torch.randn(8, 3, 12, 12)
+    assert not {"W701", "W702"} & set(wb.check(Squeeze(2), x).codes)
+    assert "W701" in wb.check(Squeeze(32), x).codes

@@ -163,3 +163,62 @@ def test_dead_values_before_the_decoder_are_found() -> None:
     model = Translator(nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU()))
     nn.init.constant_(model.deep[0].bias, -20.0)
     assert "W701" in wb.check(model, (torch.randn(8, 16, 12), TOKENS)).codes
+
+
+# ---------------------------------------------------------------------- normalizations over samples
+def convolutions(layers: int, *, loud: float = 1.0, norm: bool = True) -> nn.Sequential:
+    made: list[nn.Module] = []
+    for i in range(layers):
+        made += [nn.Conv2d(16 if i else 3, 16, 3, padding=1, bias=False)]
+        made += [nn.BatchNorm2d(16), nn.ReLU()] if norm else [nn.ReLU()]
+        with torch.no_grad():
+            nn.init.kaiming_normal_(made[-2 - norm].weight)
+            made[-2 - norm].weight.mul_(loud)
+    return nn.Sequential(*made, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+
+
+@pytest.mark.parametrize("layers", [12, 20, 28])
+def test_what_normalizations_over_samples_multiply_gradients_by_is_no_fault_of_weights(layers: int) -> None:
+    assert "W202" not in wb.check(convolutions(layers), torch.randn(8, 3, 8, 8)).codes
+
+
+def test_gradients_that_weights_multiply_are_found_beside_them() -> None:
+    mixed = nn.Sequential(*convolutions(4)[:-3], *convolutions(6, loud=4.0, norm=False)[2:])
+    assert "W202" in wb.check(mixed, torch.randn(8, 3, 8, 8)).codes
+    assert "W202" in wb.check(convolutions(70), torch.randn(8, 3, 8, 8)).codes  # nor does it train
+
+
+def test_a_zero_output_of_one_channel_wakes_the_zeros_before_it() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1)
+            nn.init.zeros_(self.last.weight), nn.init.zeros_(self.last.bias)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.last(torch.relu(self.first(x)))
+
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, 1, 1), Block(), Block(), nn.Conv2d(8, 1, 3, 1, 1))
+    nn.init.zeros_(model[3].weight), nn.init.zeros_(model[3].bias)
+    x = torch.randn(4, 1, 8, 8)
+    assert wb.check(model, x).healthy
+    nn.init.zeros_(model[0].weight)
+    assert "W301" in wb.check(model, x).codes
+
+
+def test_scales_of_zero_let_what_lies_beside_them_sleep() -> None:
+    class Biased(nn.Module):
+        """Attention with a net that makes biases of places, and a norm at the end that starts at zero."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.attend, self.norm = Attention(), nn.LayerNorm(WIDTH)
+            self.places = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, WIDTH))
+            nn.init.zeros_(self.norm.weight)
+            self.register_buffer("grid", torch.randn(16, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.norm(self.attend(x, x + self.places(self.grid)))
+
+    model = nn.Sequential(nn.Linear(12, WIDTH), Biased(), Biased(), nn.Linear(WIDTH, 10))
+    assert wb.check(model, torch.randn(8, 16, 12)).healthy

@@ -79,6 +79,17 @@ def depths(graph: ModelGraph, within: Collection[int] | None = None) -> dict[int
     return found
 
 
+def batch_norms(graph: ModelGraph) -> dict[int, int]:
+    """Operation -> normalizations over samples on the way to it that has the fewest."""
+    after: dict[int, int] = {}
+    found: dict[int, int] = {}
+    for operation in graph.operations:
+        found[operation.index] = min((after.get(value, 0) for value in operation.inputs), default=0)
+        own = operation.kind == "norm" and operation.over == "samples"
+        after.update(dict.fromkeys(operation.outputs, found[operation.index] + own))
+    return found
+
+
 def in_series(graph: ModelGraph, within: Collection[int] | None = None) -> int:
     """Largest number of weighted operations one after another."""
     found = depths(graph, within)

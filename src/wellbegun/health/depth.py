@@ -9,7 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wellbegun.health.catalogue import COLLAPSE, EPSILON_RANGE, GRADIENT_RANGE, SENSITIVITY, SIGNAL_RANGE, SILENT
+from wellbegun.health.catalogue import (
+    BATCH_NORM,
+    COLLAPSE,
+    EPSILON_RANGE,
+    GRADIENT_RANGE,
+    SENSITIVITY,
+    SIGNAL_RANGE,
+    SILENT,
+)
 from wellbegun.health.findings import Finding, finding
 from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
 
@@ -29,6 +37,7 @@ class Point:
     stretch: float | None  # what came into its stretch: equal for points of the same one
     depth: int  # weighted operations in series before it
     aside: bool = False  # whether it reaches the output through branches only
+    norms: int = 0  # normalizations over samples before it
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
@@ -69,7 +78,9 @@ def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
-    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o), o.aside)
+    return Point(
+        o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o), o.aside, o.norms
+    )
 
 
 def _least(renormed: bool) -> float:
@@ -84,8 +95,8 @@ def _of_stream(stream: StreamStats, statistics: Statistics) -> Point:
     scale = stream.rms if stream.renormed else stream.start_rms or 1.0
     gradient = None if stream.gradient is None else stream.gradient * scale
     ratio = None if stream.normed or not stream.start_rms else stream.rms / stream.start_rms
-    least, start = _least(stream.renormed), stream.start_rms
-    return Point(stream.index, place, name, ratio, gradient, least, start, _depth(stream), stream.aside)
+    own = _least(stream.renormed), stream.start_rms, _depth(stream), stream.aside, stream.norms
+    return Point(stream.index, place, name, ratio, gradient, *own)
 
 
 def _depth(found: OperationStats | StreamStats) -> int:
@@ -196,9 +207,16 @@ def _along(points: Sequence[Point], reference: float) -> list[Finding]:
     found = []
     if sizes[0] / reference < 1 / GRADIENT_RANGE:
         found.append(_lost(points, sizes, reference))
-    if max(sizes) / reference > GRADIENT_RANGE:
-        found.append(_swollen(points, sizes, reference))
+    own = [size / _of_norms(points[-1].norms - point.norms) for point, size in zip(points, sizes, strict=True)]
+    if max(own) / reference > GRADIENT_RANGE:
+        found.append(_swollen(points, own, reference))
     return found
+
+
+def _of_norms(count: int) -> float:
+    """What normalizations over samples make gradients grow by, which no weights change; a hundred of them are too many
+    all the same."""
+    return min(BATCH_NORM ** max(count, 0), GRADIENT_RANGE)
 
 
 def _front(points: Sequence[Point]) -> list[Point]:

@@ -172,7 +172,7 @@ def _loss(statistics: Statistics) -> list[Finding]:
     if loss is None or loss.chance is None:
         return []
     bound = TRAINED_RATIO if statistics.trained and statistics.by_made_up else LOSS_RATIO
-    if loss.value <= bound * loss.chance:
+    if loss.value - loss.error <= bound * loss.chance:
         return []
     last = [*readouts(statistics), *statistics.operations[-1:]]
     if last and last[0].fixed_scale:
@@ -255,8 +255,13 @@ def _codebooks(statistics: Statistics) -> list[Finding]:
 
 def _saturated_bound(operation: OperationStats) -> float:
     """Where few units are looked at, some are flat by accident."""
-    usual = operation.flat or 0.0
-    return min(_between(usual, SATURATED) + math.sqrt(usual * (1 - usual) / max(operation.units, 1)), ALL_DEAD)
+    usual, units = operation.flat or 0.0, max(operation.units, 1)
+    return min(_between(usual, SATURATED) + math.sqrt(usual * (1 - usual) / units), _most(usual, units))
+
+
+def _most(chance: float, units: int) -> float:
+    """Of a few units all may be off."""
+    return ALL_DEAD if chance**units < 1e-3 else 1.0
 
 
 def _between(usual: float, share: float) -> float:
@@ -267,7 +272,7 @@ def _dead_bound(operation: OperationStats) -> float:
     """Share of dead units that chance does not explain: with nearly equal samples, a ReLU is off for half the units."""
     usual, units = operation.flat or 0.0, max(operation.units, 1)
     chance = usual ** (operation.entries if (operation.correlation or 0.0) < 0.5 else 1)
-    return min(max(_between(usual, DEAD), chance + 4 * math.sqrt(chance * (1 - chance) / units)), ALL_DEAD)
+    return min(max(_between(usual, DEAD), chance + 4 * math.sqrt(chance * (1 - chance) / units)), _most(chance, units))
 
 
 # ---------------------------------------------------------------------- range, gradients, updates

@@ -42,6 +42,7 @@ class OperationStats:
     joined: float | None = None  # RMS of the sum that its output goes into, with nothing nonlinear between
     fixed_scale: bool = False  # whether its own scale is forgotten before the loss, as in cosines at a temperature
     aside: bool = False  # whether it reaches the output through residual branches only, or from other places
+    norms: int = 0  # normalizations over samples on the way to it that has the fewest
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class StreamStats:
     renormed: bool = False  # whether a normalization further on forgets the scale of the sum
     depth: int | None = None  # weighted operations in series before it
     aside: bool = False  # as of operations
+    norms: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ class LossStats:
     chance: float | None  # None if it cannot be told
     description: str  # what loss was used, in words
     made_up: bool = False  # whether its labels or targets were
+    error: float = 0.0  # standard deviation of its value over labels that were made up
 
 
 @dataclass(frozen=True)

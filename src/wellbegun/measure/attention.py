@@ -44,6 +44,7 @@ def scores_of_softmax(operation: Operation, logits: Handle, weights: Handle) -> 
 def _unmasked(logits: Array, first: int) -> Array:
     """Keys that every head hides from a query: loud logits would hide others in each."""
     heads = tuple(range(first, logits.ndim - 2))
+    heads = heads[-1:] if heads and logits.shape[heads[-1]] > 1 else heads  # samples, or windows, hide other keys
     if not heads or math.prod(logits.shape[axis] for axis in heads) < 2:
         return logits
     with np.errstate(all="ignore"):

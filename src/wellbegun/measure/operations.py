@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, R
 from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import aside, weights_before
-from wellbegun.graph.walk import around, depths, forward, leading_to, of_the_batch
+from wellbegun.graph.walk import around, batch_norms, depths, forward, leading_to, of_the_batch
 from wellbegun.health import AttentionStats, CodebookStats, OperationStats, StreamStats
 from wellbegun.health.catalogue import ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
@@ -39,10 +38,11 @@ class Facts(NamedTuple):
     starts: Mapping[int, float]  # value -> RMS of what came into its stretch without normalization
     renormed: frozenset[int]  # operations with a normalization further on
     depths: Mapping[int, int]  # operation -> weighted operations in series before it
-    varying: Collection[int] = ()  # operations that depend on the batch, so that samples may differ
-    silent: frozenset[int] = frozenset()  # weighted operations that give zeros and have a way around them
-    aside: frozenset[int] = frozenset()  # what reaches the output through branches only
-    joined: Mapping[int, float] = MappingProxyType({})  # weighted operation -> RMS of the sum that it goes into
+    norms: Mapping[int, int]  # operation -> normalizations over samples before it
+    varying: Collection[int]  # operations that depend on the batch, so that samples may differ
+    silent: frozenset[int]  # weighted operations that give zeros and have a way around them
+    aside: frozenset[int]  # what reaches the output through branches only
+    joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
 
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
@@ -61,22 +61,24 @@ def weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operatio
 @inferred("how large signals and gradients are", lambda *_: ())
 def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tuple[OperationStats, ...]:
     """One for each weighted operation, in order."""
-    shares, facts = (
-        shares_of(graph, seen.forward.samples),
-        Facts(
-            _starts(graph, seen.forward),
-            leading_to(graph, {"norm"}),
-            depths(graph),
-            {operation.index for operation in forward(graph, of_the_batch(graph), lambda _: True)},
-            _silent(graph, seen),
-            aside(graph, seen.wanted or graph.outputs),
-            _joined(graph, seen),
-        ),
-    )
+    shares, facts = shares_of(graph, seen.forward.samples), _facts(graph, seen)
     return tuple(
         _operation(operation, role, seen, shares.get(operation.index), facts)
         for operation, role in weights(graph, roles)
         if operation.index in seen.forward.weighted
+    )
+
+
+def _facts(graph: Analysis, seen: Seen) -> Facts:
+    return Facts(
+        _starts(graph, seen.forward),
+        leading_to(graph, {"norm"}),
+        depths(graph),
+        batch_norms(graph),
+        {operation.index for operation in forward(graph, of_the_batch(graph), lambda _: True)},
+        _silent(graph, seen),
+        aside(graph, seen.wanted or graph.outputs),
+        _joined(graph, seen),
     )
 
 
@@ -87,15 +89,14 @@ def _operation(
     shares: Shares | None,
     facts: Facts,
 ) -> OperationStats:
-    index, value, mean = operation.index, operation.outputs[0], None
+    index, value, mean, near = operation.index, operation.outputs[0], None, None
     output, gradient, sample = seen.forward.weighted[index], seen.gradient(index), seen.forward.samples.get(value)
-    near = None
     if sample is not None:
         with np.errstate(all="ignore"):
             mean = float(sample.mean(dtype=np.float64))
-    if sample is not None and index in facts.varying:
-        apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
-        near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
+        if index in facts.varying:
+            apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
+            near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
     return OperationStats(
         index,
         operation.place,
@@ -126,6 +127,7 @@ def _operation(
         joined=facts.joined.get(index),
         fixed_scale=_fixed(operation, index in facts.renormed),
         aside=index in facts.aside,
+        norms=facts.norms[index],
     )
 
 
@@ -191,12 +193,7 @@ def stream_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tupl
     for role in roles.values():
         if role.branch is not None:
             branches[role.branch.add] = role.branch
-    facts = Facts(
-        _starts(graph, seen.forward),
-        leading_to(graph, {"norm"}),
-        depths(graph),
-        aside=aside(graph, seen.wanted or graph.outputs),
-    )
+    facts = _facts(graph, seen)
     ends = {graph.made(graph.plain(branch.value)) for branch in branches.values()}  # of branches with parallel parts
     named = {operation.index: role for operation, role in weights(graph, roles)}
     return tuple(
@@ -225,8 +222,8 @@ def _stream(
     share = added / stream if stream else math.inf
     name = named[end.index].parameter.name
     normed = branch.norm in ("pre", "post")
-    renormed, depth, beside = branch.add in facts.renormed, facts.depths[branch.add], branch.add in facts.aside
-    return StreamStats(branch.add, end.place, name, total.rms, share, gradient, start, normed, renormed, depth, beside)
+    ways = branch.add in facts.renormed, facts.depths[branch.add], branch.add in facts.aside, facts.norms[branch.add]
+    return StreamStats(branch.add, end.place, name, total.rms, share, gradient, start, normed, *ways)
 
 
 # ---------------------------------------------------------------------- attentions

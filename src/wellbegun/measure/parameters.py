@@ -43,7 +43,7 @@ class ParameterStatistics:
         self.different = {name: different(rows) for name, rows in self.rows.items()}
         self.equal = _equal_tensors(session, self.handles)
         self.gradients: dict[str, Gradient] = {}
-        self.zero = {name for name, r in self.rows.items() if len(r) > 1 and not self.handles[name].largest()}
+        self.zero = {name for name in self.rows if not self.handles[name].largest()}
 
     def receive(self, name: str, gradient: Handle) -> None:
         """Take the gradient of a parameter when it arrives."""

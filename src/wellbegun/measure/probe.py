@@ -8,9 +8,9 @@ from wellbegun._arguments import told
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place, Session
 from wellbegun.errors import TraceError, WellbegunError
-from wellbegun.graph import Analysis, ModelGraph, Role, roles_of
+from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
-from wellbegun.graph.walk import cut_off_by
+from wellbegun.graph.walk import around, cut_off_by
 from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
@@ -101,8 +101,12 @@ def _trained(_: ForwardStatistics, parameters: ParameterStatistics) -> str:
 
 @inferred("what lies behind zeros that are meant", lambda *_: ())
 def _asleep(graph: Analysis, parameters: ParameterStatistics, wanted: Collection[int] | None) -> Collection[int]:
+    outputs = wanted or graph.outputs
     zeros = {operation.index for name in parameters.by_design(graph) for operation, _ in graph.uses_of(name)}
-    return cut_off_by(graph, zeros, wanted or graph.outputs) if zeros else ()
+    scales = [(o, use.parameter) for o, use in graph.uses() if use.slot in ("scale", "norm_scale") and use.exact]
+    shut = {o.index for o, name in scales if name in parameters.handles and not parameters.handles[name].largest()}
+    zeros |= {index for index in shut if around(graph, {index}, outputs)}
+    return cut_off_by(graph, zeros, outputs) if zeros else ()
 
 
 def _wanted(session: Session, loss: Loss | None) -> frozenset[int] | None:
@@ -134,7 +138,9 @@ class _Back:
         session = self.session
         given: MadeUp | None = made_up(session.output, last=session.channels_last) if loss is None else None
         value, sent = _judged(session, loss) if given is None else session.judge(given.loss)
-        lost = LossStats(value, chance, "the given loss") if given is None else given.stats(value)
+        lost = LossStats(value, chance, "the given loss")
+        if given is not None:
+            lost = given.stats(value, rms(session.output), told=not self.passed())
         if self.silent:
             session.backward("loss", self.receive, again=True)
             return lost, None
@@ -145,6 +151,12 @@ class _Back:
         gain = None if random else self.way.of_random()
         session.backward("loss", self.receive)
         return lost, self.way.of_loss(self.gradients, length) if random else gain
+
+    def passed(self) -> bool:
+        """Whether the output holds numbers of the batch that no weight has seen, as a mean that is added again."""
+        graph, main = self.session.graph, self.session.main
+        read = {operation.index for operation in graph.operations if operation.kind in (*WEIGHTED, "lookup")}
+        return bool(read) and main is not None and around(graph, read, [main])
 
     def nothing_came(self, graph: ModelGraph) -> bool:
         """Whether there are hidden operations, and no gradient has reached one."""

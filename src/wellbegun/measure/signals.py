@@ -33,10 +33,12 @@ class MadeUp(NamedTuple):
     chance: float | None
     description: str
     limit: float
+    rows: int = 0  # labels that were made up
 
-    def stats(self, value: float) -> LossStats:
-        """What to say of it."""
-        return LossStats(value, self.chance, self.description, made_up=True)
+    def stats(self, value: float, size: float, *, told: bool) -> LossStats:
+        """What to say of it, for an output of this RMS. `told`: whether weights alone decide on the output's scale."""
+        error = size / math.sqrt(self.rows) if self.rows else 0.0
+        return LossStats(value, self.chance if told else None, self.description, made_up=True, error=error)
 
 
 def made_up(output: Handle, *, last: bool) -> MadeUp:
@@ -48,7 +50,7 @@ def made_up(output: Handle, *, last: bool) -> MadeUp:
         labels = np.clip(np.floor(_target(Uniform(0, classes), (rows,))), 0, classes - 1).astype(np.int64)
         described = f"cross-entropy of {classes} classes against random labels"
         limit = (1 - 1 / classes) / rows * (1 + _aimed(classes)) if classes >= _DIRECTIONS and rows else 0.0
-        return MadeUp(CrossEntropy(labels, axis), math.log(classes), described, limit)
+        return MadeUp(CrossEntropy(labels, axis), math.log(classes), described, limit, rows)
     units = entries // max(output.shape[0], 1) if output.shape else 1
     described = "mean squared error against random standard normal targets"
     limit = 4 / max(entries, 1) * (1 + _aimed(units))
