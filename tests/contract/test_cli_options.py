@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,17 @@ def test_short_help(command: str) -> None:
 
 def test_completion_is_offered() -> None:
     assert "--install-completion" in run("-h")
+    for words, wanted in (
+        ("wellbegun ra", "race"),
+        ("wellbegun plan --recipe gp", "gpt2"),
+        ("wellbegun codes W90", "W902"),
+    ):
+        asked = {"_WELLBEGUN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        code = "import sys; sys.argv = ['wellbegun']; from wellbegun.cli import main; main()"
+        found = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True
+        )
+        assert wanted in found.stdout.split(), found.stderr
 
 
 def test_recipes_and_codes_are_listed() -> None:
