@@ -114,8 +114,9 @@ def asked_rules(
 
 def show(parts: Any, *, wide: bool = False) -> None:
     """Print tables and lines; `wide`: as long as they are."""
+    out = Console(highlight=False, width=_WIDE) if wide else console
     for part in parts:
-        console.print(part, crop=False, width=_WIDE if wide else None)
+        out.print(part, crop=False)
 
 
 @contextmanager
