@@ -1,6 +1,7 @@
 """Comma-separated files -> arrays to train on. Every failure is a ModelError that names file, line and column."""
 
 import csv
+import io
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -43,16 +44,16 @@ def read_table(path: str | Path, what: str, target: str | None = None) -> Table:
     wanted = columns.pop(names[place])
     x = np.array([_numbers(owner, name, cells) for name, cells in columns.items()], np.float32).T
     y, said = _targets(owner, names[place], wanted)
-    inputs = f"{x.shape[1]} input{'s' * (x.shape[1] > 1)} as they are"
+    inputs = "1 input as it is" if x.shape[1] == 1 else f"{x.shape[1]} inputs as they are"
     return Table(np.ascontiguousarray(x), y, f"{len(x):,} rows, {inputs}; target {names[place]!r}: {said}")
 
 
 def _rows(path: str | Path, owner: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Names of the columns, and the lines that hold something, with their numbers."""
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        parted = max(",;\t", key=lines[0].count) if lines else ","
-        rows = [(number, row) for number, row in enumerate(csv.reader(lines, delimiter=parted), 1) if any(row)]
+        text = Path(path).read_text(encoding="utf-8-sig")
+        reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=text.partition("\n")[0].count))
+        rows = [(reader.line_num, row) for row in reader if any(row)]
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or told(error)
         raise ModelError(f"{owner} cannot be read as .csv: {reason.rstrip('.')}.") from error
@@ -79,11 +80,17 @@ def _numbers(owner: str, name: str, cells: list[tuple[int, str]]) -> list[float]
 
 def _targets(owner: str, name: str, cells: list[tuple[int, str]]) -> tuple[Array, str]:
     texts = [text for _, text in cells]
-    if all(math.isnan(_number(text)) and text for text in texts):
+    if 2 * sum(math.isnan(_number(text)) for text in texts) > len(texts):
+        if empty := next((number for number, text in cells if not text), 0):
+            raise ModelError(message(f"{owner}, line {empty}", f"column {name!r}", "a class", ""))
         names, found = np.unique(texts, return_inverse=True)
-        return found, f"{len(names)} classes ({cut(', '.join(map(str, names)))[1:-1]})"
+        return found, f"{_classes(names)} ({cut(', '.join(map(str, names)))[1:-1]})"
     values = np.array(_numbers(owner, name, cells))
     whole = np.unique(values)
     if np.array_equal(whole, np.arange(whole[0], whole[0] + len(whole))) and float(whole[0]).is_integer():
-        return (values - whole[0]).astype(np.int64), f"{len(whole)} classes ({whole[0]:g} to {whole[-1]:g})"
+        return (values - whole[0]).astype(np.int64), f"{_classes(whole)} ({whole[0]:g} to {whole[-1]:g})"
     return values.astype(np.float32)[:, None], f"numbers ({values.min():.4g} to {values.max():.4g})"
+
+
+def _classes(found: Array) -> str:
+    return f"{len(found)} class{'es' * (len(found) != 1)}"

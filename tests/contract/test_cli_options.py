@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,17 @@ def test_short_help(command: str) -> None:
 
 def test_completion_is_offered() -> None:
     assert "--install-completion" in run("-h")
+    for words, wanted in (
+        ("wellbegun ra", "race"),
+        ("wellbegun plan --recipe gp", "gpt2"),
+        ("wellbegun codes W90", "W902"),
+    ):
+        asked = {"_WELLBEGUN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        code = "import sys; sys.argv = ['wellbegun']; from wellbegun.cli import main; main()"
+        found = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True
+        )
+        assert wanted in found.stdout.split(), found.stderr
 
 
 def test_recipes_and_codes_are_listed() -> None:
@@ -91,6 +103,19 @@ def test_a_plan_as_csv_and_as_markdown(folder: Path) -> None:
     assert ["shape", "16×4, float32, 64 values"] in one
     other = list(csv.DictReader(io.StringIO(run(*options, "--diff", "classic", "-f", "csv"))))
     assert {row["parameter"] for row in other} == {"a.weight", "b.weight"}
+
+
+def test_wide_tables_leave_nothing_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words, column in (
+        (["plan", "gated.py:build"], "law"),
+        (["check", "gated.py:build"], "weight"),
+        (["schemes"], "rule"),
+    ):
+        narrow, wide = run(*words), run(*words, "--wide")
+        assert "Left out here, shown by --wide:" in narrow or column in narrow
+        assert "Left out" not in wide
+        assert column in wide.split("───")[0]
 
 
 def test_the_same_command_writes_the_same_bytes(folder: Path) -> None:
@@ -159,6 +184,7 @@ def test_a_race_on_a_csv_file_says_what_it_took_for_what(folder: Path) -> None:
     assert text.startswith("Data: d.csv, 40 rows, 4 inputs as they are; target 'kind': 3 classes (a, b, c). Race:")
     table(folder / "real.csv", kind="real")
     loss = ("--loss", "torch.nn.functional:l1_loss", "--seed", "7", "--seeds", "2")
+    assert "parameters on d.csv (32 samples, 8 to test on); cross-entropy" in text
     found = json.loads(run("race", "gated.py:real", "--data", "real.csv", *RACE, *loss, "-f", "json"))
     assert {trial["seed"] for trial in found["trials"]} == {7, 8}
     assert "the given loss" in found["description"]
@@ -184,6 +210,14 @@ def test_tables_are_read(folder: Path, parted: str, heading: bool, kind: str) ->
     assert first is None or first.x.shape == (40, 4)
 
 
+def test_cells_may_be_quoted_and_classes_mixed(folder: Path) -> None:
+    (folder / "q.CSV").write_text('"a","the\nkind"\n1,"x, y"\n2,"7"\n3,"x, y"\n')
+    found = read_table("q.CSV", "data")
+    assert (found.x.ravel().tolist(), found.y.tolist()) == ([1, 2, 3], [1, 0, 1])
+    (folder / "one.csv").write_text("a,b\n1,2\n2,2\n")
+    assert "1 class (2 to 2)" in read_table("one.csv", "data").text
+
+
 BAD = {
     "none.csv": (None, "No such file"),
     "empty.csv": ("", "needs two columns"),
@@ -192,6 +226,9 @@ BAD = {
     "words.csv": ("a,b\n1,2\nx,3\n", "line 3: column 'a' must be a finite number; got 'x'"),
     "gap.csv": ("a,b\n1,2\n,3\n", "line 3: column 'a' must be a finite number; got ''"),
     "nan.csv": ("a,b\n1,2\n2,nan\n", "line 3: column 'b' must be a finite number; got 'nan'"),
+    "class.csv": ("a,b\n1,x\n2,y\n3,\n4,x\n", "line 4: column 'b' must be a class; got ''"),
+    "typo.csv": ("a,b\n1,2\n2,3\n3,4x\n", "line 4: column 'b' must be a finite number; got '4x'"),
+    "null.csv": ("a,b\n1,2\n\0,3\n", "line 3"),
     "twice.csv": ("a,a,b\n1,2,3\n", "two columns share a heading"),
     "bytes.csv": (b"\xff\xfe\x00a", "cannot be read as .csv"),
 }

@@ -14,7 +14,7 @@ from wellbegun import __version__, api
 from wellbegun._arguments import cut, shown
 from wellbegun.backend import find
 from wellbegun.errors import ModelError, WellbegunError
-from wellbegun.planning import Overrides
+from wellbegun.planning import RECIPES, Overrides
 from wellbegun.racing import progress
 from wellbegun.reports.text import safe
 from wellbegun.storage import load_rules
@@ -47,7 +47,12 @@ Inputs = Annotated[
         help="Shape (32,1,8,8 or 8,32:int64<1000), or a .npz, .csv or .pt file; repeat for more inputs.",
     ),
 ]
-RecipeName = Annotated[str, typer.Option("--recipe", help="Recipe, such as auto, classic, gpt2 or classic@1.")]
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        "--recipe", help="Recipe, such as auto, classic, gpt2 or classic@1.", autocompletion=lambda: list(RECIPES)
+    ),
+]
 RuleTexts = Annotated[
     list[str] | None, typer.Option("--rule", "-r", help="'pattern=scheme', such as 'head.*=zeros'; later ones win.")
 ]
@@ -112,8 +117,9 @@ def asked_rules(
 
 def show(parts: Any, *, wide: bool = False) -> None:
     """Print tables and lines; `wide`: as long as they are."""
+    out = Console(highlight=False, width=_WIDE) if wide else console
     for part in parts:
-        console.print(part, crop=False, width=_WIDE if wide else None)
+        out.print(part, crop=False)
 
 
 @contextmanager

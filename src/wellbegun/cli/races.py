@@ -159,14 +159,24 @@ def _candidates(texts: Any) -> dict[str, Any]:
 
 def _data(text: str, target: str | None) -> tuple[Any, str]:
     """What to race on, and what was taken for granted about it."""
-    if text.endswith(".csv"):
+    if text.lower().endswith(".csv"):
         table = read_table(text, "data", target)
-        return (table.x, table.y), f"Data: {text}, {table.text}."
+        return _called(text, (table.x, table.y)), f"Data: {text}, {table.text}."
     if target is not None:
         raise ModelError(f"target: only a .csv file has columns; --data is {text!r}.")
     if text.endswith(".npz"):
-        return read_arrays(text, "data"), ""
+        return _called(text, read_arrays(text, "data")), ""
     return (load_object(text, "data") if ":" in text else text), ""
+
+
+def _called(name: str, data: Any) -> Any:
+    """Data that say where they come from."""
+
+    def given() -> Any:
+        return data
+
+    given.__name__ = name
+    return given
 
 
 def _numbers(what: str, text: str, kind: Any) -> list[Any]:

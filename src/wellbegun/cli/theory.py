@@ -34,7 +34,12 @@ def recipes_command(format: Formats = "table") -> None:
 
 @app.command("codes")
 def codes_command(
-    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="All about this one, such as W201.")] = None,
+    code: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CODE]", help="All about this one, such as W201.", autocompletion=lambda: list(CATALOGUE)
+        ),
+    ] = None,
     format: Formats = "table",
 ) -> None:
     """List what a check can find; or one code whole: why it is a fault, what to do, where its bound comes from."""
