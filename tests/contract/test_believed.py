@@ -80,6 +80,17 @@ def test_random_matrices_are_never_taken_for_trained(law: str) -> None:
     assert outlying(Rows(HostedHandle(lambda: learned), 1)) > 5
 
 
+def test_a_remedy_of_confident_outputs_says_when_it_would_harm() -> None:
+    model, x = nn.Linear(32, 5), torch.randn(64, 32)  # too small for training to show
+    nn.init.normal_(model.weight)
+    (found,) = wb.check(model, x).findings
+    assert found.code == "W501"
+    assert found.remedy.endswith("# unless it was trained")
+    labels = torch.arange(64) % 5
+    given = wb.check(model, x, loss=lambda out: functional.cross_entropy(out, labels), chance=math.log(5))
+    assert "unless" not in given.findings[0].remedy
+
+
 # ---------------------------------------------------------------------- what the made-up loss cannot see
 class Dueling(nn.Module):
     """A value of the state and advantages of actions, whose mean is taken away."""

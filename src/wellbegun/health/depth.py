@@ -179,38 +179,35 @@ def _sensitivity(statistics: Statistics) -> list[Finding]:
 
 # ---------------------------------------------------------------------- backward
 def gradient(statistics: Statistics) -> list[Finding]:
-    """The gradient at the first points against the last ones that a gradient reaches; side by side, the largest. What
-    lies beside the stream counts by itself, as long as it is as large as what branches add: they may be small."""
-    points = [point for point in points_of(statistics) if point.gradient is not None]
-    silent = any(o.ends_branch and not (o.rms and o.gradient) for o in statistics.operations)
-    wakes = any(o.ends_branch and not o.rms and o.gradient for o in statistics.operations)
-    least = min(max((stream.share for stream in statistics.streams), default=1.0), 1.0) / GRADIENT_RANGE
-    found: dict[str, Finding] = {}
-    main: Point | None = None
-    for beside in (False, True):
-        group = _front([point for point in points if point.aside == beside])
-        live = [point for point in group if point.gradient]
-        if group and not (live or wakes):  # or all that was judged lies in branches that start silent and wake
-            place, name = group[0].place, group[0].parameter
-            found.setdefault("W201", finding("W201", place, 0.0, 1 / GRADIENT_RANGE, name, whole=True))
-        elif live:
-            last, judged = live[-1], live if silent else group  # silent branches pass no gradient back, by design
-            if main is not None and (last.gradient or 0.0) < least * (main.gradient or 0.0):
-                last, judged = main, [*judged, main]
-            found = {one.code: one for one in _along(judged, last.gradient or 1.0)} | found
-            main = main or last
-    return list(found.values())
-
-
-def _along(points: Sequence[Point], reference: float) -> list[Finding]:
+    """The gradient at the first points against the last ones that a gradient reaches; side by side, the largest."""
+    all_points = [point for point in points_of(statistics) if point.gradient is not None]
+    points = _front(all_points)
+    live = [point for point in points if point.gradient]
+    if not points:
+        return []
+    if not live and any(o.ends_branch and not o.rms and o.gradient for o in statistics.operations):
+        return []  # all that was judged lies in branches that start silent and wake
+    if not live:
+        return [finding("W201", points[0].place, 0.0, 1 / GRADIENT_RANGE, points[0].parameter, whole=True)]
+    if any(o.ends_branch and not (o.rms and o.gradient) for o in statistics.operations):
+        points = live  # a branch that starts silent passes no gradient back, by design
     sizes = [point.gradient or 0.0 for point in points]
+    reference = live[-1].gradient or 1.0
     found = []
-    if sizes[0] / reference < 1 / GRADIENT_RANGE:
+    if sizes[0] / reference < 1 / GRADIENT_RANGE and not _behind_branches(points[0], all_points, reference, statistics):
         found.append(_lost(points, sizes, reference))
-    own = [size / _of_norms(points[-1].norms - point.norms) for point, size in zip(points, sizes, strict=True)]
+    own = [size / _of_norms(live[-1].norms - point.norms) for point, size in zip(points, sizes, strict=True)]
     if max(own) / reference > GRADIENT_RANGE:
         found.append(_swollen(points, own, reference))
     return found
+
+
+def _behind_branches(first: Point, points: Sequence[Point], reference: float, statistics: Statistics) -> bool:
+    """Whether the first gradient is as small as what branches add, which may be little, and smaller ones do not follow
+    from layer to layer: it lies beside the stream, with others like it."""
+    beside = [point.gradient for point in _front([point for point in points if point.aside]) if point.gradient]
+    least = min(max((stream.share for stream in statistics.streams), default=1.0), 1.0) * reference
+    return first.aside and bool(beside) and min(beside[0] / beside[-1], beside[-1] / least) >= 1 / GRADIENT_RANGE
 
 
 def _of_norms(count: int) -> float:

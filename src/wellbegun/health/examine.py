@@ -189,8 +189,9 @@ def _loss(statistics: Statistics) -> list[Finding]:
     rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
     detail += ", and the weight behind it is the embedding" if tied else ""
     own = tuple(glob.escape(one) for one in (name, last[0].bias) if one)
-    calls = tuple(Remedy(own[:most], tuple((one, rule) for one in own[:most])) for most in range(1, len(own) + 1))
-    return [finding("W501", last[0].place, ratio, bound, name, detail=detail, first=calls)]
+    unless = "it was trained" if statistics.by_made_up else ""  # labels that were made up do not tell
+    calls = (Remedy(own[:most], tuple((one, rule) for one in own[:most]), unless) for most in range(1, len(own) + 1))
+    return [finding("W501", last[0].place, ratio, bound, name, detail=detail, first=tuple(calls))]
 
 
 def _loudest(statistics: Statistics, readout: OperationStats) -> OperationStats:

@@ -14,6 +14,7 @@ class Remedy(NamedTuple):
 
     only: tuple[str, ...] = ()  # none: all of the model
     rules: tuple[tuple[str, str], ...] = ()
+    unless: str = ""  # when it must not be carried out
 
     def __str__(self) -> str:
         """Python to paste.
@@ -23,7 +24,8 @@ class Remedy(NamedTuple):
         """
         only = f", only=[{', '.join(map(repr, self.only))}]" if self.only else ""
         rules = f", rules=[{', '.join(map(repr, self.rules))}]" if self.rules else ""
-        return f"wb.initialize(model, batch{only}{rules})"
+        unless = f"  # unless {self.unless}" if self.unless else ""
+        return f"wb.initialize(model, batch{only}{rules}){unless}"
 
 
 def mends(remedy: Remedy, found: "Finding", before: "Health", after: "Health") -> bool:
