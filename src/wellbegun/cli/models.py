@@ -73,7 +73,8 @@ def plan_command(
     html: Html = None,
     wide: Wide = False,
     format: Annotated[
-        Literal["table", "json", "csv", "markdown"], typer.Option("--format", "-f", help="What is printed.")
+        Literal["table", "json", "csv", "markdown"],
+        typer.Option("--format", "-f", help="What is printed: a table, or data."),
     ] = "table",
 ) -> None:
     """Show what every parameter would get, and why. Writes nothing into the model."""

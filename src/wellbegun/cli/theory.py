@@ -37,7 +37,7 @@ def codes_command(
     code: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CODE]", help="All about this one, such as W201.", autocompletion=lambda: list(CATALOGUE)
+            metavar="CODE", help="All about this one, such as W201.", autocompletion=lambda: list(CATALOGUE)
         ),
     ] = None,
     format: Formats = "table",
