@@ -96,6 +96,22 @@ def constant_behind(graph: Analysis, value: int) -> float:
     return found or 1.0
 
 
+@inferred("which constants stand around a weight", lambda *_: 1.0)
+def constant_around(graph: Analysis, name: str) -> float:
+    """What constants multiply what the first product with a weight reads and gives with; 1 without any."""
+    operation = next(made for made, use in graph.uses_of(name) if made.kind in WEIGHTED and use.slot == "weight")
+    found, made = constant_behind(graph, operation.outputs[0]), graph.producers.get(operation.inputs[0])
+    while made is not None and made.inputs:
+        if made.kind == "pointwise" and made.root is not None and _multiple(graph, made):
+            found, value = found * abs(_slope(graph, made)), made.root
+        elif made.kind == "move":
+            value = made.inputs[0]
+        else:
+            break
+        made = graph.producers.get(value)
+    return found
+
+
 class Bag(NamedTuple):
     """How rows of a table become one value: how many, and whether their mean or sum."""
 
