@@ -147,8 +147,11 @@ def test_a_table_gives_unit_entries_with_the_constant_behind_it(constant: float,
     assert ("constant" in plan["table.weight"].reason) == (constant != 1)
 
 
-@pytest.mark.parametrize(("before", "behind"), [(32**-0.5, 1.0), (1.0, 0.125), (0.25, 0.5), (1.0, 1.0), (1e-4, 1.0)])
-def test_a_shared_readout_counts_the_constants_around_it(before: float, behind: float) -> None:
+@pytest.mark.parametrize(
+    ("before", "behind", "cap"),
+    [(32**-0.5, 1, None), (1, 0.125, None), (0.25, 0.5, None), (1, 1, None), (1e-4, 1, None), (1, 1, 30.0)],
+)
+def test_a_shared_readout_counts_the_constants_around_it(before: float, behind: float, cap: float | None) -> None:
     class Shared(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -157,7 +160,8 @@ def test_a_shared_readout_counts_the_constants_around_it(before: float, behind: 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
             x = self.table(tokens)
             x = self.norm(x + self.block(x)) * before
-            return nn.functional.linear(x.contiguous(), self.table.weight) * behind
+            logits = nn.functional.linear(x.contiguous(), self.table.weight) * behind
+            return logits if cap is None else cap * torch.tanh(logits / cap)
 
     model = Shared()
     plan = wb.initialize(model, torch.arange(45).reshape(5, 9), seed=0).plan
