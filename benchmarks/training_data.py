@@ -27,7 +27,7 @@ def split(inputs: tuple[np.ndarray, ...], target: np.ndarray, held: int) -> Data
 
 
 @cache
-def curves(samples: int = 6000, held: int = 1000) -> Data:
+def curves(samples: int = 24_000, held: int = 1000) -> Data:
     """Ten smooth curves, moved, stretched, tilted, and hidden in noise: 40 numbers, 10 classes."""
     rng = np.random.default_rng(1)
     templates = rng.normal(size=(10, 9)).cumsum(1)
@@ -52,13 +52,13 @@ def sequences() -> Data:
 
 
 @cache
-def images(samples: int = 6000, held: int = 1000) -> Data:
+def images(samples: int = 12_000, held: int = 1000) -> Data:
     """Scanned digits moved over a noisy canvas of 12 x 12; those held out come from other scans."""
     rng, found = np.random.default_rng(2), load_digits()
     x, y = np.zeros((samples, 1, 12, 12)), np.zeros(samples, np.int64)
     for i in range(samples):
         which = rng.integers(1400, 1797) if i >= samples - held else rng.integers(0, 1400)
-        row, column = rng.integers(0, 5, 2)
+        row, column = rng.integers(1, 4, 2)
         x[i, 0, row : row + 8, column : column + 8] = found.images[which] / 16 * rng.uniform(0.6, 1.2)
         y[i] = found.target[which]
     x += 0.15 * rng.normal(size=x.shape)

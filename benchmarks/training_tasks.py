@@ -9,7 +9,8 @@ from torch.nn import functional
 import training_data as data
 import training_networks as networks
 
-LOW, MIDDLE, HIGH = (3e-4, 1e-3, 3e-3, 1e-2), (1e-3, 3e-3, 1e-2, 3e-2), (3e-3, 1e-2, 3e-2, 1e-1)
+RATES = 3e-4, 9e-4, 2.7e-3, 8.1e-3, 2.43e-2, 7.29e-2
+LOW, MIDDLE, HIGH = RATES[:5], RATES[1:5], RATES[2:]
 LONG = 1000  # steps of networks whose steps are cheap
 
 
@@ -67,9 +68,9 @@ DEVELOPMENT: dict[str, Task] = {
     "LSTM": Task(
         lambda: networks.Recurrent(nn.LSTM, 2, 32, 10, table=False), data.sequences, classes, MIDDLE, 32, stacked=False
     ),
-    "ViT": Task(networks.ViT, data.images, classes, LOW, 16),
+    "ViT": Task(networks.ViT, data.images, classes, LOW, 16, 600),
     "GPT, pre-norm": Task(networks.GPT, data.characters, classes, MIDDLE, 8),
-    "token mixer": Task(networks.mixer, data.images, classes, LOW, 16),
+    "token mixer": Task(networks.mixer, data.images, classes, LOW, 16, 600),
     "PatchTST": Task(networks.Forecast, data.series, square, LOW, 16),
     "KAN": Task(
         lambda: nn.Sequential(networks.Spline(8, 16), networks.Spline(16, 16), networks.Spline(16, 1)),

@@ -4,9 +4,10 @@ Usage: python benchmarks/trainings.py [--only NAMES] [--part development|held-ou
 
 AdamW, a short warm-up and a cosine to zero; three seeds (of values and of the order of data); every start at every rate
 sees the same batches. All copies of a network that differ in seed, rate and start are trained as one, side by side.
-Two measures: the mean training loss over all steps, and the loss on data held out at the end. The rate of a start is
-that with the least loss held out. An interval is 95 % of a difference: seeds are paired, and what is left of the
-spread is pooled over the starts.
+Two measures: the mean training loss over all steps, and the loss on data held out at the end, each at the rate that is
+best for it. An interval is 95 % of a difference: seeds are paired, and what is left of the spread is pooled over the
+starts. The growth of a start is how many times larger its weights are than constructed ones, as a geometric mean over
+their entries; whether it says what to multiply a rate with is compared too.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ import wellbegun as wb
 from training_tasks import Task
 
 STARTS = ("constructed", "classic", "auto")
+POWERS = {"old": 0.0, "half": 0.5, "scaled": 1.0}  # of the growth, to multiply the constructed start's rate with
 SEEDS, WARM, DECAY, BETAS, EPSILON = 3, 0.05, 0.01, (0.9, 0.999), 1e-8
 
 
@@ -94,14 +97,27 @@ def started(task: Task, start: str, seed: int, inputs: tuple[Tensor, ...]) -> nn
     return model
 
 
-def trained(task: Task, starts: Sequence[str], steps: int) -> dict[str, Any]:
-    """Both measures of all copies: start -> rate -> (mean of training, held out) for each seed."""
+def growth(models: Sequence[nn.Module], others: Sequence[nn.Module]) -> float:
+    """How many times larger the weights of models are than those of others, as a geometric mean over all entries."""
+    logs, sizes = [], []
+    for model, other in zip(models, others, strict=True):
+        for new, old in zip(model.parameters(), other.parameters(), strict=True):
+            if new.ndim > 1 and new.any() and old.any():
+                logs.append(math.log(new.detach().norm() / old.detach().norm()))
+                sizes.append(new.numel())
+    return float(np.exp(np.average(logs, weights=sizes)))
+
+
+def trained(task: Task, starts: Sequence[str], steps: int) -> tuple[dict[str, Any], dict[str, float]]:
+    """Both measures of all copies: start -> rate -> (mean of training, held out) for each seed; and growths."""
     (inputs, target), held = task.data()
     order = [np.random.default_rng(seed).integers(0, len(target), (steps, task.rows)) for seed in range(SEEDS)]
     kinds = [(start, rate, seed) for start in starts for seed in range(SEEDS) for rate in task.rates]
     first = {seed: tuple(x[order[seed][0]] for x in inputs) for seed in range(SEEDS)}
     models = {(start, seed): started(task, start, seed, first[seed]) for start, _, seed in kinds}
     copies = Copies(task, [models[start, seed] for start, _, seed in kinds])
+    begun = {start: [models[start, seed] for seed in range(SEEDS)] for start in starts}
+    grown = {start: growth(begun[start], begun[starts[0]]) for start in starts}
     rates, seeds = torch.tensor([rate for _, rate, _ in kinds]), torch.tensor([seed for _, _, seed in kinds])
     history = []
     for step in range(steps):
@@ -116,8 +132,9 @@ def trained(task: Task, starts: Sequence[str], steps: int) -> dict[str, Any]:
     mean, end = (torch.nan_to_num(x, worst, worst, worst).clamp(max=worst) for x in (found, losses))
     result: dict[str, Any] = {start: {f"{rate:g}": [] for rate in task.rates} for start in starts}
     for i, (start, rate, _) in enumerate(kinds):
-        result[start][f"{rate:g}"].append([float(mean[:, i].double().mean()), float(end[i])])
-    return result
+        both = float(mean[:, i].double().mean()), float(end[i])
+        result[start][f"{rate:g}"].append([float(f"{loss:.5g}") for loss in both])
+    return result, grown
 
 
 @torch.no_grad()
@@ -136,16 +153,25 @@ def _held_out(copies: Copies, held: Any) -> Tensor:
 
 
 # ---------------------------------------------------------------------- what is compared
-def best_rate(found: dict[str, Any]) -> str:
-    """The rate with the least mean loss held out."""
-    return min(found, key=lambda rate: float(np.mean([end for _, end in found[rate]])))
+def best_rate(found: dict[str, Any], measure: int = 1) -> str:
+    """The rate with the least loss, over the seeds."""
+    return min(found, key=lambda rate: float(np.mean([seed[measure] for seed in found[rate]])))
+
+
+def rates_of(row: dict[str, Any], at: str, measure: int) -> dict[str, str]:
+    """The rate of each start: its own best, or the constructed start's, times a power of its growth."""
+    best = {start: best_rate(found, measure) for start, found in row["losses"].items()}
+    if at == "own":
+        return best
+    found, old = row["losses"], float(best["constructed"])
+    asked = {start: math.log(old * row["growth"][start] ** POWERS[at]) for start in found}
+    return {start: min(found[start], key=lambda rate: abs(math.log(float(rate)) - asked[start])) for start in found}
 
 
 def compared(row: dict[str, Any], start: str, at: str, measure: int) -> dict[str, float | str]:
-    """A start minus the constructed one, and 95 % of that: at its own best rate ("own") or at the constructed
-    start's ("old")."""
-    found, old = row["losses"], best_rate(row["losses"]["constructed"])
-    rates = {each: old if at == "old" else best_rate(found[each]) for each in found}
+    """A start minus the constructed one, and 95 % of that: at its own best rate ("own"), at the constructed start's
+    ("old"), or at that times a power of the start's growth ("half", "scaled")."""
+    found, rates = row["losses"], rates_of(row, at, measure)
     values = np.array([[seed[measure] for seed in found[each][rates[each]]] for each in found])
     left = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
     free = (values.shape[0] - 1) * (values.shape[1] - 1)
@@ -157,14 +183,15 @@ def compared(row: dict[str, Any], start: str, at: str, measure: int) -> dict[str
     return {"difference": difference, "interval": interval, "verdict": verdict}
 
 
-def counts(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Wins, ties and losses of each start for both measures and rates."""
-    result = {}
-    for start in STARTS[1:]:
-        for at in ("own", "old"):
+def counts(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Wins, ties and losses of each start for both measures and rates, for both parts of the tasks."""
+    result: dict[str, dict[str, str]] = {}
+    for part in dict.fromkeys(row["part"] for row in rows):
+        for start, at in product(STARTS[1:], ("own", *POWERS)):
             for measure, name in enumerate(("mean", "held out")):
-                found = [compared(row, start, at, measure)["verdict"] for row in rows]
-                result[f"{start}, {at} rate, {name}"] = "/".join(str(found.count(v)) for v in ("win", "tie", "loss"))
+                found = [compared(row, start, at, measure)["verdict"] for row in rows if row["part"] == part]
+                told = "/".join(str(found.count(verdict)) for verdict in ("win", "tie", "loss"))
+                result.setdefault(part, {})[f"{start}, {at} rate, {name}"] = told
     return result
 
 
@@ -185,12 +212,26 @@ def shown(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def saved(rows: Sequence[dict[str, Any]]) -> str:
+    """Everything as JSON: losses, and what is compared."""
+    told = [
+        row
+        | {
+            "rates": {start: best_rate(found) for start, found in row["losses"].items()},
+            "compared": {at: [compared(row, "auto", at, measure) for measure in (0, 1)] for at in ("own", "old")},
+        }
+        for row in rows
+    ]
+    return json.dumps({"counts": counts(rows), "rows": told}) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="parts of the names of networks")
     parser.add_argument("--part", choices=("development", "held-out"))
     parser.add_argument("--steps", type=int, help="instead of each task's own")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--resume", action="store_true", help="keep the networks that the file has already")
     options = parser.parse_args()
     parts = {"development": training_tasks.DEVELOPMENT, "held-out": training_tasks.HELD_OUT}
     tasks = parts.get(options.part, training_tasks.TASKS)
@@ -198,16 +239,23 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     rows: list[dict[str, Any]] = []
+    if options.resume and options.json and options.json.exists():
+        rows = json.loads(options.json.read_text())["rows"]
     for name, task in chosen.items():
+        if any(row["network"] == name for row in rows):
+            continue
         begin = time.perf_counter()
         steps = options.steps or task.steps
-        losses = trained(task, STARTS, steps)
+        losses, grown = trained(task, STARTS, steps)
         seconds = round(time.perf_counter() - begin, 1)
         part = "development" if name in training_tasks.DEVELOPMENT else "held out"
-        rows.append({"network": name, "part": part, "steps": steps, "seconds": seconds, "losses": losses})
+        row = {"network": name, "part": part, "steps": steps, "seconds": seconds, "growth": grown, "losses": losses}
+        rows.append(row)
         Console(stderr=True).print(f"{name}: {seconds} s")
         if options.json:
-            options.json.write_text(json.dumps({"counts": counts(rows), "rows": rows}) + "\n")
+            options.json.write_text(saved(rows))
+    if options.json:
+        options.json.write_text(saved(rows))
     Console(width=200).print(shown(rows), counts(rows))
 
 

@@ -187,6 +187,35 @@ def cost_table() -> str:
     return "\n".join(lines)
 
 
+def trainings_table() -> str:
+    """From `python benchmarks/trainings.py --json docs/figures/trainings.json`."""
+    lines = [
+        "| network | constructed | classic | auto | rates | mean, own rate | held out | mean, old rate | held out |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    found = json.loads((FIGURES / "trainings.json").read_text())
+    for part, counts in found["counts"].items():
+        for row in found["rows"]:
+            if row["part"] == part:
+                ends = [_ended(row["losses"][start][rate]) for start, rate in row["rates"].items()]
+                cells = [*ends, " ".join(row["rates"].values())]
+                cells += [_verdict(each) for at in ("own", "old") for each in row["compared"][at]]
+                lines.append(f"| {row['network']} | {' | '.join(cells)} |")
+        for start in ("auto", "classic"):
+            told = [counts[f"{start}, {at} rate, {name}"] for at in ("own", "old") for name in ("mean", "held out")]
+            lines.append(f"| **{part}**, wins/ties/losses of {start} | | | | | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
+def _ended(seeds: list[list[float]]) -> str:
+    return f"{sum(end for _, end in seeds) / len(seeds):.4g}"
+
+
+def _verdict(each: dict) -> str:
+    text = f"{each['difference']:+.2g} ± {each['interval']:.1g}"
+    return {"win": f"**{text}**", "tie": text, "loss": f"{text} (loss)"}[each["verdict"]]
+
+
 def _milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return "-"
@@ -225,7 +254,12 @@ TABLES = {
         "faults": compatibility.faults_table,
     },
     "docs/health.md": {"codes": codes_table, "health": health_table},
-    "docs/auto.md": {"backward": backward_table, "recipes": recipes_table, "cost": cost_table},
+    "docs/auto.md": {
+        "backward": backward_table,
+        "recipes": recipes_table,
+        "cost": cost_table,
+        "trainings": trainings_table,
+    },
     "docs/comparison.md": {
         "speed": speed_table,
         "orthogonal-short": orthogonal_short_table,

@@ -147,6 +147,31 @@ def test_a_table_gives_unit_entries_with_the_constant_behind_it(constant: float,
     assert ("constant" in plan["table.weight"].reason) == (constant != 1)
 
 
+@pytest.mark.parametrize(
+    ("before", "behind", "cap"),
+    [(32**-0.5, 1, None), (1, 0.125, None), (0.25, 0.5, None), (1, 1, None), (1e-4, 1, None), (1, 1, 30.0)],
+)
+def test_a_shared_readout_counts_the_constants_around_it(before: float, behind: float, cap: float | None) -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.block, self.norm = nn.Embedding(50, 32), nn.Linear(32, 32), nn.LayerNorm(32)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            x = self.table(tokens)
+            x = self.norm(x + self.block(x)) * before
+            logits = nn.functional.linear(x.contiguous(), self.table.weight) * behind
+            return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    model = Shared()
+    plan = wb.initialize(model, torch.arange(45).reshape(5, 9), seed=0).plan
+    spread = float(model(torch.arange(45).reshape(5, 9)).detach().std())
+    if before > 1e-3:
+        assert 0.2 < spread < 0.7
+    assert model.table.weight.std() <= 1.1  # entries of a stream, however small the constants
+    assert ("around it" in plan["table.weight"].reason) == (before * behind != 1)
+
+
 @pytest.mark.parametrize("how", ["sum", "mean", "by hand"])
 def test_rows_that_are_combined_start_small_and_the_next_layer_knows_it(how: str) -> None:
     class Bags(nn.Module):
@@ -417,6 +442,7 @@ def test_splines_on_edges_are_small_in_a_readout_too(how: str) -> None:
     plain, spline = result.plan["1.plain.weight"], result.plan["1.basis.weight"]
     assert plain.role == spline.role == "readout"
     assert ("over a basis" in spline.reason) == (how == "hats")
+    assert ("grids of splines" in result.plan["0.plain.weight"].reason) == (how == "hats")
 
 
 @pytest.mark.parametrize("how", ["bumps", "hats", "same", "rolled"])

@@ -3,7 +3,7 @@
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.blocks import Stack
-from wellbegun.graph.edges import over_basis
+from wellbegun.graph.edges import beside_basis, over_basis
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
@@ -33,6 +33,7 @@ __all__ = [
     "Use",
     "attentions_of",
     "bag_of",
+    "beside_basis",
     "branches_of",
     "bundles_of",
     "can_mirror",

@@ -27,6 +27,12 @@ def over_basis(graph: Analysis, layer: Operation) -> bool:
     return root != source and bent and reads and not any(step.kind in _MIXES for step in steps)
 
 
+def beside_basis(graph: Analysis, layer: Operation) -> bool:
+    """Whether a layer is the plain weight beside one over a basis."""
+    other = _beside(graph, layer)
+    return other is not None and over_basis(graph, other)
+
+
 def _beside(graph: Analysis, layer: Operation) -> Operation | None:
     """The only other weight in the sum that a layer's output is added in."""
     value = layer.outputs[0]

@@ -83,6 +83,11 @@ def _slope(graph: Analysis, step: Operation) -> float:
 @inferred("which constant multiplies a value", lambda *_: 1.0)
 def constant_behind(graph: Analysis, value: int) -> float:
     """What constants multiply a value with before anything else reads it; 1 without any."""
+    return _constants(graph, value)[0]
+
+
+def _constants(graph: Analysis, value: int) -> tuple[float, int]:
+    """What constants multiply a value with, and what they make of it."""
     before = found = 1.0
     while len(readers := graph.consumers.get(value, ())) == 1 and readers[0].outputs:
         step = readers[0]
@@ -93,7 +98,24 @@ def constant_behind(graph: Analysis, value: int) -> float:
         else:
             break
         value = step.outputs[0]
-    return found or 1.0
+    return found or 1.0, value
+
+
+@inferred("which constants stand around a weight", lambda *_: 1.0)
+def constant_around(graph: Analysis, name: str) -> float:
+    """What constants multiply what a readout with a weight reads, and what it gives if nothing bends that."""
+    operation = next(made for made, use in graph.uses_of(name) if made.kind in WEIGHTED and use.slot == "weight")
+    found, last = _constants(graph, operation.outputs[0])
+    found, made = 1.0 if graph.consumers.get(last) else found, graph.producers.get(operation.inputs[0])
+    while made is not None and made.inputs:
+        if made.kind == "pointwise" and made.root is not None and _multiple(graph, made):
+            found, value = found * abs(_slope(graph, made)), made.root
+        elif made.kind == "move":
+            value = made.inputs[0]
+        else:
+            break
+        made = graph.producers.get(value)
+    return found
 
 
 class Bag(NamedTuple):

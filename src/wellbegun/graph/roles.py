@@ -14,7 +14,7 @@ from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.proportional import Bag, bag_of, constant_behind, scored
+from wellbegun.graph.proportional import Bag, bag_of, constant_around, constant_behind, scored
 from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
 from wellbegun.graph.walk import leading_to
@@ -67,6 +67,7 @@ class Role:
     mode: str = ""  # recurrent kind
     zero_rows: tuple[int, ...] = ()
     shared_readout: bool = False  # a lookup table that is also the readout
+    readout_scale: float = 1.0  # what constants multiply the input and output of such a readout with
     depth: int = 0  # weighted operations in series before it
     stack: Stack | None = None  # the stack of blocks that its branch belongs to
     block: int = 0  # number of its block in the stack, from 0
@@ -160,6 +161,7 @@ class _Facts:
             said["unit"] = 1 / constant_behind(self.graph, self.graph.operations[index].outputs[0])
             said["bag"] = bag_of(self.graph, self.graph.operations[index])
             said["scored"] = 0 if index in self.leading else scored(self.graph, self.graph.operations[index])
+            said["readout_scale"] = constant_around(self.graph, name) if role.shared_readout else 1.0
         if role.role == "token":
             said["alone"] = self.graph.operations[index].kind == "move" and not self.graph.operations[index].inputs
         return replace(role, branch=branch, ends_branch=index in self.ends, net=self.net, **said)

@@ -39,8 +39,11 @@ def readout_rms(role: Role) -> float:
 def _embedding(role: Role) -> Choice:
     if role.shared_readout:
         width = role.layout.canonical_shape(role.parameter.shape)[-1] if role.layout else role.parameter.shape[-1]
-        size = readout_rms(role) if role.layout else 0.5
+        size, around = readout_rms(role) if role.layout else 0.5, role.readout_scale
         reason = f"table that is also the readout: std {size:.2g}/sqrt({width}) keeps the first loss near chance"
+        if around and abs(around - 1) > 1e-6:
+            std = float(f"{min(size * width**-0.5 / around, role.unit):.8g}")
+            return Choice(normal(std=std), f"{reason}, times {1 / around:.4g} for the constants around it", _GPT2)
         return Choice(normal(std=size * width**-0.5), reason, _GPT2)
     if role.scored:
         size, reason = _SCORE**0.5 * role.scored**-0.25, f"rows of two tables are multiplied: scores of RMS {_SCORE}"

@@ -4,7 +4,18 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.errors import LayoutError
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Role, bag_of, goes_on, makes_weight, modulates, over_basis
+from wellbegun.graph import (
+    WEIGHTED,
+    Analysis,
+    Operation,
+    Role,
+    bag_of,
+    beside_basis,
+    goes_on,
+    makes_weight,
+    modulates,
+    over_basis,
+)
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT, backward
 from wellbegun.planning.method import KEEP, Choice
@@ -15,6 +26,7 @@ from wellbegun.schemes.dependent import row_sums
 
 _EDGE = 0.1  # share of splines on edges beside a plain weight: measured, 0.3 learns as fast and 1 slower
 _FACTOR = 0.1  # of what makes a factor of a signal: measured, 0.3 learns about as fast and 1 slower
+_GRID = 0.6  # of signals that splines read: measured, 1 and 0.35 learn slower
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
 _STATES = {"lstm": 0.02, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states that this recipe starts with
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
@@ -79,6 +91,8 @@ def _weight(
         target, reason = _EDGE * target, f"{reason}; over a basis, beside a plain weight: {_EDGE:g} of it, not measured"
     elif own is None and made is None and role.role in ("hidden", "readout") and modulates(graph, operation):
         target, reason = min(target, _FACTOR), f"makes a factor that is 1 where this is 0: {_FACTOR:g}, near that"
+    elif role.role == "hidden" and beside_basis(graph, operation):
+        target, reason = _GRID * target, reason.replace("unit RMS", f"RMS {_GRID:g}, which the grids of splines hold")
     stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
     gain = target * stream / math.sqrt(second)
     kept = _uncorrected(graph, role)
