@@ -95,6 +95,14 @@ def test_the_only_table_of_a_model_is_not_left_at_zero() -> None:
     assert kept(model, ids(32, below=50)) == set()
 
 
+def test_weights_of_zeros_that_sums_over_neighbours_follow_are_no_purpose() -> None:
+    def forward(m: nn.Module, x: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+        return near @ torch.relu(near @ (x @ m.first) + m.bias) @ m.second
+
+    model = Of(forward, first=(12, 16), bias=(16,), second=(16, 4))
+    assert "first" not in kept(model, (drawn(9, 12), torch.softmax(drawn(9, 9), 1)))
+
+
 @pytest.mark.parametrize("spelling", ["product", "matmul", "einsum"])
 def test_rows_that_are_scored_against_each_other_start_with_small_scores(spelling: str) -> None:
     score: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {

@@ -270,10 +270,14 @@ class _Evidence:
             for reader in self.graph.consumers.get(waiting.pop(), ()):
                 if reader.kind in WEIGHTED:
                     return True
-                if reader.index not in found and _keeps_zero(reader):
+                if reader.index not in found and (_keeps_zero(reader) or self._sums_given(reader)):
                     found.add(reader.index)
                     waiting.extend(reader.outputs)
         return False
+
+    def _sums_given(self, operation: Operation) -> bool:
+        """Whether an operation sums by what the batch gives, as the neighbours in a graph."""
+        return operation.kind == "matmul" and any(self.graph.made(self.graph.plain(v)) < 0 for v in operation.inputs)
 
 
 def _keeps_zero(operation: Operation) -> bool:
