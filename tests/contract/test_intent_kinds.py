@@ -62,7 +62,38 @@ def test_an_addend_of_the_users_own_stays_where_it_is_added_to_no_layer() -> Non
     assert "phase" in kept(model, drawn(32, 12))
 
 
+@pytest.mark.parametrize(("offsets", "stays"), [("phases", True), ("symmetric", False)])
+def test_phases_added_to_a_product_of_the_users_own_stay(offsets: str, stays: bool) -> None:
+    model = Of(lambda m, x: m.out(torch.cos(x @ m.rates + m.offsets)), out=nn.Linear(64, 3))
+    model.rates, values = nn.Parameter(drawn(6, 64)), torch.rand(64, generator=torch.Generator().manual_seed(0))
+    model.offsets = nn.Parameter(2 * math.pi * values if offsets == "phases" else (values - 0.5) / 10)
+    assert ("offsets" in kept(model, drawn(32, 6))) is stays
+
+
+def test_centres_in_order_behind_a_layer_stay() -> None:
+    model = Of(
+        lambda m, x: m.out(torch.exp(-2 * (m.first(x)[..., None] - m.centres) ** 2).flatten(1)),
+        first=nn.Linear(4, 8),
+        out=nn.Linear(64, 1),
+    )
+    model.centres = nn.Parameter(torch.linspace(-2, 2, 8))
+    assert "centres" in kept(model, drawn(32, 4))
+
+
 # ---------------------------------------------------------------------- tables
+@pytest.mark.parametrize(("rows", "width"), [(64, 16), (1000, 64), (5000, 300)])
+@pytest.mark.parametrize("what", ["few directions", "clusters", "drawn"])
+def test_tables_whose_rows_resemble_each_other_stay(rows: int, width: int, what: str) -> None:
+    noise = drawn(rows, width)
+    made = {
+        "few directions": drawn(rows, 3, seed=1) @ drawn(3, width, seed=2) + 0.1 * noise,
+        "clusters": drawn(8, width, seed=1)[torch.arange(rows) * 37 % 8] + 0.3 * noise,
+        "drawn": noise,
+    }
+    model = nn.Sequential(nn.Embedding.from_pretrained(made[what], freeze=False), nn.Linear(width, 4))
+    assert kept(model, ids(16, below=rows)) == (set() if what == "drawn" else {"0.weight"})
+
+
 def factors(zero: bool, size: float = 1.0) -> nn.Module:
     """Matrix factorization, with a bias for each row."""
 

@@ -28,7 +28,8 @@ def main() -> None:
     """Entry point of the `wellbegun` command."""
     try:
         status = _status(sys.argv[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed before it began
+            sys.stdout.flush()
     except BrokenPipeError:  # `| head`: what is left to be said goes nowhere
         status = CLOSED
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -90,7 +90,7 @@ def messages() -> Iterator[None]:
     except (WellbegunError, OSError) as error:
         if "--debug" in debugging:
             raise
-        refused = f"{error.strerror}: {cut(error.filename)}." if isinstance(error, OSError) else ""
+        refused = f"{error.strerror}: {cut(error.filename)}." if not isinstance(error, WellbegunError) else ""
         complain(f"Error: {refused or error}")
         raise typer.Exit(2) from error
 

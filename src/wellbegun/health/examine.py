@@ -177,21 +177,21 @@ def _loss(statistics: Statistics) -> list[Finding]:
     last = [*readouts(statistics), *statistics.operations[-1:]]
     if last and last[0].fixed_scale:
         return []  # a temperature decides it, and no first value of a weight
+    unless = "it was trained" if statistics.by_made_up else ""  # labels that were made up do not tell
     ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
     if not last:
-        return [finding("W501", "loss", ratio, bound, detail=detail)]
+        return [finding("W501", "loss", ratio, bound, detail=detail, unless=unless)]
     loudest = _loudest(statistics, last[0])
     if loudest is not last[0]:
         detail += f", and the signal grows {loudest.rms / loudest.input_rms:.3g} times here"
-        return [finding("W501", loudest.place, ratio, bound, loudest.parameter, detail=detail)]
+        return [finding("W501", loudest.place, ratio, bound, loudest.parameter, detail=detail, unless=unless)]
     name = last[0].parameter
     tied = any(parameter.name == name and parameter.role == "embedding" for parameter in statistics.parameters)
     rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
     detail += ", and the weight behind it is the embedding" if tied else ""
     own = tuple(glob.escape(one) for one in (name, last[0].bias) if one)
-    unless = "it was trained" if statistics.by_made_up else ""  # labels that were made up do not tell
-    calls = (Remedy(own[:most], tuple((one, rule) for one in own[:most]), unless) for most in range(1, len(own) + 1))
-    return [finding("W501", last[0].place, ratio, bound, name, detail=detail, first=tuple(calls))]
+    calls = tuple(Remedy(own[:most], tuple((one, rule) for one in own[:most])) for most in range(1, len(own) + 1))
+    return [finding("W501", last[0].place, ratio, bound, name, detail=detail, first=calls, unless=unless)]
 
 
 def _loudest(statistics: Statistics, readout: OperationStats) -> OperationStats:

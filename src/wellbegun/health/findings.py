@@ -46,6 +46,7 @@ def finding(
     whole: bool = False,
     remedy: str = "",
     first: tuple[Remedy, ...] = (),
+    unless: str = "",
 ) -> Finding:
     """A finding with the texts of the catalogue.
 
@@ -55,6 +56,7 @@ def finding(
         whole: Whether the remedy is for the whole model.
         remedy: Words instead of the catalogue's.
         first: Calls to be tried before those of the catalogue.
+        unless: When no call must be carried out.
     """
     check = CATALOGUE[code]
     parameter = parameter or (names[0] if names else "")
@@ -63,7 +65,9 @@ def finding(
         remedy = check.remedy.format(parameter=parameter)
     elif not remedy:
         own = tuple(glob.escape(name) for name in names or (parameter,) if name)
-        calls = (*first, *([Remedy(own)] if own and not whole else []), Remedy())
+        calls = tuple(
+            call._replace(unless=unless) for call in (*first, *([Remedy(own)] if own and not whole else []), Remedy())
+        )
         remedy = str(calls[0])
     detail = "; ".join(filter(None, (detail, f"and {more} more" if more > 0 else "")))
     severity = severity or check.severity

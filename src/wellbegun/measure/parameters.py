@@ -13,12 +13,12 @@ from wellbegun.graph.walk import ancestors, around, forward
 from wellbegun.health import ParameterStats
 from wellbegun.measure.forward import HALF_RANGE
 from wellbegun.measure.samples import Rows, different, digest, is_finite, outlying, size_of, twins
+from wellbegun.theory.spectrum import EDGE
 
 _RANDOM = 16  # least entries of which it can be said that they look random
 _LEAST = 2.0**-24  # smallest float16 above zero
 _FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
 _LOOKED_AT = 8  # weights whose singular values are
-_EDGE = 5.0  # fluctuations by which no largest singular value of random weights exceeds what is usual
 _ENTRIES = 4096  # of a gradient that are looked at for underflow
 
 
@@ -77,7 +77,7 @@ class ParameterStatistics:
             if self.different[name] == len(r) > 1 and self.roles[name].role != "readout"
         ]
         looked_at = (outlying(self.rows[name]) for name in drawn[:: -(-len(drawn) // _LOOKED_AT) or 1])
-        found = [size > _EDGE for size in looked_at if not math.isnan(size)]
+        found = [size > EDGE for size in looked_at if not math.isnan(size)]
         return "its weights have directions that no random ones have" if found and 2 * sum(found) >= len(found) else ""
 
     def stats(self, graph: ModelGraph, wanted: frozenset[int] | None) -> tuple[ParameterStats, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.backend import Handle
+from wellbegun.theory.spectrum import beyond_chance
 
 UNITS, ENTRIES, SAMPLES = 64, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
 _FLAT = 1 << 18  # entries above which a statistic that allows it is taken of some only
@@ -141,26 +142,9 @@ def digest(handle: Handle) -> int:
 
 
 def outlying(rows: Rows) -> float:
-    """How far the largest singular value of some rows and columns lies above the largest of independent entries
-    (Marchenko and Pastur 1967), in units of its fluctuation (Johnstone 2001): below 3 for random weights, more once
-    gradients have added directions. Scales and means of rows and columns are taken out: laws may have them.
-    nan if there are few, or if magnitudes repeat, which training never leaves.
-    """
+    """How far the largest singular value of some rows and columns lies `beyond_chance`."""
     first, *window, last = rows.handle.shape
     each = max(_WIDE // max(math.prod(window), 1), 1)
     steps = slice(None, None, -(-first // _SOME)), *[slice(None)] * len(window), slice(None, None, -(-last // each))
     some = rows.handle.part(*steps).array()
-    flat = some.reshape(len(some), -1).astype(np.float64)
-    if (
-        min(flat.shape) < 8
-        or not (np.isfinite(flat) & (flat != 0)).all()
-        or 1.1 * len(np.unique(np.abs(flat))) < flat.size
-    ):
-        return math.nan
-    for axis in (1, 0):
-        flat = flat / np.sqrt(np.mean(flat**2, axis=axis, keepdims=True))
-    for axis in (1, 0):
-        flat -= flat.mean(axis=axis, keepdims=True)
-    n, m = (math.sqrt(size - 1) for size in flat.shape)  # one direction went with the means
-    largest = float(np.linalg.norm(flat, 2)) * n * m / float(np.linalg.norm(flat))
-    return 2 * (largest - n - m) / math.cbrt(1 / n + 1 / m)
+    return beyond_chance(some.reshape(len(some), -1))

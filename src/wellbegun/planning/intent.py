@@ -19,6 +19,7 @@ from wellbegun.graph import WEIGHTED, Analysis, Operation, Parameter, Role
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import around, forward
 from wellbegun.schemes import Scheme, fan_in_uniform, normal, ones, zeros
+from wellbegun.theory.spectrum import EDGE, beyond_chance
 
 INTENTS = ("auto", "keep", "overwrite")
 SAMPLE = 4096
@@ -29,6 +30,7 @@ _OFF = 2.0  # means beyond so many standard deviations are no accident
 _SMOOTH = 0.5  # correlation of neighbours from which values follow a pattern
 _ROUNDED = 1e-7  # random values of that size are lost in the rounding of what they are added to
 _BEYOND = 3.0  # times the bound of its layer: no bias that was drawn
+_ONE_SIDE = 0.8  # mean over RMS of what lies on one side of 0, as phases from 0 to 2 pi do
 _JOINED = frozenset({"move", "concat", "split"})  # a token is still itself behind them
 _AUTHOR = "that nobody but its author chose"
 _MOST = 1e12  # what no constructor writes
@@ -52,6 +54,7 @@ class Held:
     what: What
     size: float  # RMS
     mean: float
+    directed: bool = False  # of a matrix: whether it has directions that no drawn one has
 
     def __str__(self) -> str:
         if self.what in ("zero", "nothing"):
@@ -78,12 +81,14 @@ def held_of(values: Array) -> Held:
     """
     if not values.size or not np.isfinite(values).all():
         return Held("nothing", 0.0, 0.0)
-    width, values = values.shape[-1], values.ravel()
+    matrix, width, values = values, values.shape[-1], values.ravel()
     with np.errstate(over="ignore"):
         mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
     if size > _MOST:
         return Held("nothing", 0.0, 0.0)
-    return Held(_what(values, mean, size, width), size, mean)
+    found = _what(values, mean, size, width)
+    directed = found == "random" and matrix.ndim == 2 and beyond_chance(matrix) > EDGE
+    return Held(found, size, mean, directed)
 
 
 def _what(values: Array, mean: float, size: float, width: int) -> What:
@@ -106,6 +111,8 @@ def _few_pattern(values: Array) -> Literal["", "pattern"]:
 def _pattern(values: Array, spread: float, width: int) -> Literal["", "pattern", "smooth"]:
     """Whether there are few numbers, or one of them often, or each is near the one before, or above in a matrix."""
     numbers, counts = np.unique(values, return_counts=True)
+    if np.array_equal(numbers, values) or np.array_equal(numbers[::-1], values):
+        return "pattern"  # in order
     if len(numbers) <= len(values) / 4 or counts.max() >= max(len(values) / 8, 3):
         return "pattern"
     centred = (values - values.mean()) / spread
@@ -185,7 +192,9 @@ class _Evidence:
             return "" if usual else f"where {role.unit:g} leaves a signal as it is"
         if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
             return ""
-        if held.what == "random" and role.role in _ADDED and (bound := self._bound(role)) is not None:
+        if held.directed and slot == "table":  # other weights that were trained have directions, too
+            return "whose rows resemble each other as drawn ones do not"
+        if held.what == "random" and role.role in _ADDED and (bound := self._bound(role, held)) is not None:
             beyond = f"where one starts within {bound:.2g} of 0" if bound else _AUTHOR
             return beyond if held.size > _BEYOND * bound else ""
         if held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
@@ -197,15 +206,16 @@ class _Evidence:
         if role.role not in _ADDED:
             single = held.what == "constant" and math.prod(role.parameter.shape) == 1
             return single and role.layout is not None and role.is_weight and role.met is not None
-        bound = self._bound(role)
+        bound = self._bound(role, held)
         single = held.what == "off centre" or (held.what == "constant" and math.prod(role.parameter.shape) == 1)
         return single and bound is not None and abs(held.mean) <= 1.001 * bound
 
-    def _bound(self, role: Role) -> float | None:
+    def _bound(self, role: Role, held: Held) -> float | None:
         """Largest bias that a layer draws, 1 / sqrt(fan in); 0 for one of no layer; None if the fan is not known."""
         if not _slot(role.parameter):
             alone = role.beside is None and role.role == "bias"
-            return 0.0 if alone or role.role == "time_step_bias" else None
+            phases = min(abs(held.mean) / _ONE_SIDE, held.size) > 1 and math.prod(role.parameter.shape) >= _LEAST
+            return 0.0 if alone or phases or role.role == "time_step_bias" else None
         if _slot(role.parameter) != "bias" or role.beside is None or role.beside.layout is None:
             return None
         shape = role.beside.parameter.shape

@@ -9,7 +9,7 @@ import numpy as np
 
 from wellbegun._arguments import message, users
 from wellbegun._typing import Array
-from wellbegun.backend import Inputs, samples_at
+from wellbegun.backend import Inputs, host_randomness, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
 
 TARGETS = ("y", "target", "targets", "labels")
@@ -91,7 +91,8 @@ def _builtin(name: str) -> Data:
     if name != "digits":
         raise ArgumentError(message("race", "data", FORMS, name))
     try:
-        from sklearn.datasets import load_digits
+        with host_randomness():  # of which its first import draws
+            from sklearn.datasets import load_digits
     except ImportError as error:
         raise MissingDependencyError(
             "race: data 'digits' come with scikit-learn. Install it: pip install scikit-learn."
