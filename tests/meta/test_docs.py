@@ -179,7 +179,7 @@ QUESTIONS = (
 
 @pytest.mark.parametrize("words", QUESTIONS)
 def test_a_question_is_a_page_that_ends_with_the_answer(words: str) -> None:
-    pages = [text for path in PAGES if (text := path.read_text()).startswith(f"# {words}\n")]
+    pages = [text for path in PAGES if f"\n# {words}\n" in f"\n{(text := path.read_text())}"]
     assert len(pages) == 1
     assert pages[0].rstrip().rpartition("\n\n")[2].startswith("**The answer**: ")
     assert f"      - {words}: howto/" in (ROOT / "mkdocs.yml").read_text()
