@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import generated
+import places  # noqa: F401 - fills PLOTS
 import plots  # noqa: F401 - fills PLOTS
 from docstrings import linked
 from drawing import PLOTS, drawn

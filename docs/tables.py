@@ -9,6 +9,8 @@ import re
 import sys
 from pathlib import Path
 
+import places
+
 import compatibility
 from wellbegun.health import CATALOGUE
 from wellbegun.schemes import cards
@@ -267,6 +269,7 @@ TABLES = {
         "demo": demo_table,
     },
     "docs/guides/index.md": {"schemes": schemes_table},
+    "docs/roles.md": {"roles": places.roles_table},
     "docs/theory/gains.md": {"gains": gains_table},
     "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},
     "docs/engine.md": {

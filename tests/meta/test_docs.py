@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shutil
@@ -118,7 +119,7 @@ def test_pages_ask_nothing_of_the_network(site: dict[str, str]) -> None:
 def test_plots_and_formulas_are_drawn(site: dict[str, str]) -> None:
     whole = "".join(site.values())
     described = re.findall(r'<svg class="plot" role="img" aria-label="([^"]*)"', whole)
-    plots = (DOCS / "plots.py").read_text().count("\n@plot(")
+    plots = sum((DOCS / name).read_text().count("\n@plot(") for name in ("plots.py", "places.py"))
     assert len(described) == len(set(described)) == plots >= 20
     assert all(len(text) > 60 for text in described)
     assert len(re.findall(r'<svg class="math" role="img" aria-label="', whole)) > 100
@@ -160,6 +161,45 @@ def test_tables_of_names_are_complete(site: dict[str, str]) -> None:
     commands = re.findall(r'id="([\w-]+)">wellbegun ', site["reference/cli.html"])
     assert {"plan", "init", "check", "race", "explore", "gain", "schemes"} <= set(commands)
     assert "--explain" in site["reference/cli.html"]
+
+
+QUESTIONS = (
+    "My loss is NaN",
+    "My loss is 40",
+    "It does not learn",
+    "Which init did we use?",
+    "The same weights on two machines",
+    "Load the file in my trainer",
+    "New head on a trained backbone",
+    "Masks and padding",
+    "My own scheme",
+    "My own recipe",
+)
+
+
+@pytest.mark.parametrize("words", QUESTIONS)
+def test_a_question_is_a_page_that_ends_with_the_answer(words: str) -> None:
+    pages = [text for path in PAGES if f"\n# {words}\n" in f"\n{(text := path.read_text())}"]
+    assert len(pages) == 1
+    assert pages[0].rstrip().rpartition("\n\n")[2].startswith("**The answer**: ")
+    assert f"      - {words}: howto/" in (ROOT / "mkdocs.yml").read_text()
+
+
+@pytest.mark.slow
+def test_search_finds_questions_by_their_words(site: dict[str, str]) -> None:
+    found = json.loads((Path(site[""]) / "search" / "search_index.json").read_text())["docs"]
+    titles = {item["title"] for item in found if "#" not in item["location"]}
+    assert set(QUESTIONS) <= titles
+    assert {"Roles", "Glossary"} <= titles
+
+
+def test_every_role_is_told_and_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    places, drawing = importlib.import_module("places"), importlib.import_module("drawing")
+    assert places.roles_table() in (DOCS / "roles.md").read_text()  # and no role of the code lacks words
+    pictures = "".join(drawing.svg(name) for name in drawing.PLOTS if name.startswith("roles-"))
+    drawn = {word for text in re.findall(r"<text[^>]*>([^<]*)<", pictures) for word in re.findall(r"[a-z_]+", text)}
+    assert places.ROLES.keys() - drawn == set()
 
 
 @pytest.mark.slow
