@@ -2,6 +2,8 @@
 
 import math
 import random
+import sys
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from wellbegun._typing import Array
 from wellbegun.backend.session import Output, Scalar, classes_of
 
 DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for
+_IDLE = ("concurrent.futures.thread", "_worker")  # what a thread of a pool that waits for work runs
 
 Model: TypeAlias = object  # a model of the framework
 Batch: TypeAlias = object  # tensors, arrays or shapes, in the forms that `wellbegun.plan` takes
@@ -89,6 +92,19 @@ def host_randomness() -> Iterator[None]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
+
+
+def others_may_draw() -> bool:
+    """Whether threads beside this one may draw random numbers: not daemons, ours, or those of pools without work."""
+    frames = sys._current_frames()
+
+    def may(thread: threading.Thread) -> bool:
+        if thread is threading.current_thread() or thread.daemon or thread.name.startswith("wellbegun"):
+            return False
+        frame = frames.get(thread.ident or 0)
+        return frame is None or (frame.f_globals.get("__name__"), frame.f_code.co_name) != _IDLE
+
+    return any(map(may, threading.enumerate()))
 
 
 Metric: TypeAlias = Callable[[object, object], object]  # of outputs and targets: a number

@@ -2,7 +2,6 @@
 
 import inspect
 import random
-import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ import torch
 from torch.nn.parameter import Parameter, is_lazy
 from torch.overrides import TorchFunctionMode
 
-from wellbegun.backend import host_randomness
+from wellbegun.backend import host_randomness, others_may_draw
 from wellbegun.engine.regions import overlaps
 from wellbegun.torch.compat import (
     DispatchMode,
@@ -33,7 +32,6 @@ from wellbegun.torch.trace.tensors import storage_of
 _CONTAINERS = frozenset({dict, list, set, OrderedDict, deque, np.ndarray})
 
 
-_IDLE = ("concurrent.futures.thread", "_worker")  # what a thread of a pool that waits for work runs
 _turn = threading.RLock()
 """Passes of several threads of ours come one after the other: a model may be that of two, generators are."""
 
@@ -87,7 +85,7 @@ def _same_draws(model: torch.nn.Module) -> Iterator[None]:
     one of the pass's own, which gives the same numbers. Daemons (of notebooks, progress bars), ours and those of pools
     that have nothing to do draw nothing.
     """
-    if any(_may_draw(thread) for thread in threading.enumerate()):
+    if others_may_draw():
         with _OwnGenerators():
             yield
         return
@@ -99,14 +97,6 @@ def _same_draws(model: torch.nn.Module) -> Iterator[None]:
         for device in devices:
             torch.cuda.default_generators[device].manual_seed(0)
         yield
-
-
-def _may_draw(thread: threading.Thread) -> bool:
-    ours = thread is threading.current_thread() or thread.name.startswith("wellbegun")
-    if ours or thread.daemon:
-        return False
-    running = sys._current_frames().get(thread.ident or 0)
-    return running is None or (running.f_globals.get("__name__"), running.f_code.co_name) != _IDLE
 
 
 class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]
