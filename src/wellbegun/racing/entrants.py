@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from wellbegun._arguments import choice, message, nearest
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.planning import RECIPES, Plan, Rule, recipe_of
+from wellbegun.planning import RECIPES, Plan, Rule, recipe_names, recipe_of
 from wellbegun.schemes import ALIASES, SCHEMES, Scheme, parse_scheme
 
 DEFAULT = ("default", "framework default")  # names that stand for None in a list
@@ -97,7 +97,7 @@ def _candidate(name: str, what: Any) -> Candidate:
 
 def _named(name: str, text: str) -> Candidate:
     """A recipe's name before a scheme's text."""
-    if text in RECIPES:
+    if text in RECIPES or text.partition("@")[0] in recipe_names():
         full = recipe_of(text).full_name
         return Candidate(name, "options", {"recipe": full}, f"recipe {full}")
     try:
