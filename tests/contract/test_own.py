@@ -136,6 +136,37 @@ def test_what_functions_are_given_is_what_they_name() -> None:
         scheme_of(small).law((5,), layout="o")
 
 
+def test_schemes_of_schemes_take_them() -> None:
+    layout = Layout("oi", sections=2)
+    assert wb.mirrored(small) == wb.mirrored(scheme_of(small))
+    assert repr(wb.icnr(tall, 2)) == "icnr(tall(), 2)"
+    assert wb.by_section(wb.laws.Constant(0), wb.ones()).law((4, 3), layout=layout) == wb.by_section(
+        wb.zeros(), wb.ones()
+    ).law((4, 3), layout=layout)
+    assert wb.by_section(small, tall).law((8, 3), layout=layout).moments((8, 3)).variance > 0
+    with pytest.raises(ArgumentTypeError, match="mirrored: scheme must be a scheme, a law, or a function"):
+        wb.mirrored("he_normal")  # type: ignore[arg-type]
+
+
+def test_a_race_knows_a_function_by_its_code() -> None:
+    def told(given: Any) -> str:
+        return candidates_of({"own": given})[0].text
+
+    def changed(role: Any) -> str:
+        return "ones"
+
+    changed.__qualname__ = plain.__qualname__
+    for key in ("recipe", "rules"):
+        one, two = (given if key == "recipe" else [("*", given)] for given in (plain, changed))
+        assert told({key: one}) == told({key: one})
+        assert told({key: one}) != told({key: two})
+        assert " at 0x" not in told({key: one})
+    assert " at 0x" not in told({"recipe": Halved()}) + told({"rules": [wb.Rule("*", small)]})
+    assert told({"recipe": recipe_of("classic")}) == "initialize {'recipe': 'classic@1'}"
+    assert told({"rules": [("*", Damped(2))]}) != told({"rules": [("*", Damped(3))]})
+    assert told({"rules": [("*", "zeros")]}) == "initialize {'rules': [('*', 'zeros')]}"  # the control: as ever
+
+
 def bare(size: int) -> wb.laws.Law:
     return wb.laws.Constant(size)
 
@@ -157,7 +188,7 @@ def broken(fans: wb.Fans) -> wb.laws.Law:
         (broken, RuleError, r"broken\(\): the function raised ZeroDivisionError"),
         (wb.mirrored, ArgumentTypeError, "a scheme of your own must be .*Missing a required argument: 'scheme'"),
         (print, ArgumentTypeError, "what it returns must be a law"),
-        (3, ArgumentTypeError, "a scheme, its name, a law, a function of shape, fans or layout, or 'keep'"),
+        (3, ArgumentTypeError, "a scheme, its name, 'keep', a law, or a function of shape, fans or layout"),
         (None, ArgumentTypeError, "a scheme, its name"),
     ],
 )

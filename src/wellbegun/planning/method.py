@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from wellbegun._arguments import positive, real
 from wellbegun.graph import ModelGraph, Role
-from wellbegun.laws import Law
 from wellbegun.planning.plan import Plan
-from wellbegun.schemes import Scheme, scheme_of
+from wellbegun.schemes import scheme_of
+from wellbegun.schemes.own import Given
 
 KEEP = "keep"
 """In place of a scheme: the parameter stays as it is."""
@@ -25,7 +25,7 @@ class Choice:
     (he_normal(), 'keep')
     """
 
-    scheme: Scheme | Law | Callable[..., Any] | str
+    scheme: Given | str
     reason: str
     source: str = ""
     target: float | None = None  # RMS that the measured correction gives the output of this weight

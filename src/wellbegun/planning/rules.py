@@ -10,9 +10,9 @@ from typing import Any
 from wellbegun._arguments import choice, guarded, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import Parameter
-from wellbegun.laws import Law
 from wellbegun.layout import Layout
-from wellbegun.schemes import Scheme, scheme_of
+from wellbegun.schemes import scheme_of
+from wellbegun.schemes.own import Given
 
 _SHAPES = "one condition for each axis, *, 3, >=1000, <8, or ... for any axes: '>=1000,*' or '...,3,3'"
 
@@ -44,7 +44,7 @@ class Rule:
     """
 
     pattern: str = "*"
-    scheme: Scheme | Law | Callable[..., Any] | str = ""
+    scheme: Given | str = ""
     layout: Layout | str | None = None
     _: KW_ONLY
     regex: str | None = None

@@ -13,6 +13,8 @@ from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
 from wellbegun.schemes.dependent import fixed_law
 
+Given = Scheme | Law | Callable[..., Any]
+"""What is taken for a scheme, besides texts."""
 GIVEN = ("shape", "fans", "layout")
 _GIVES = "a law (wellbegun.laws) or a scheme"
 
@@ -34,6 +36,16 @@ class OwnScheme(Scheme):
         with users(self.spelling, "the function"):
             found = self.function(**given)
         return _gives(self.spelling, found)._law(shape, layout)
+
+
+def made_scheme(owner: str, argument: str, given: object, also: str = "") -> Scheme:
+    """A scheme from what is taken for one, besides texts; `also`: what else the message allows."""
+    if isinstance(given, (Scheme, Law)):
+        return given if isinstance(given, Scheme) else fixed_law(given)
+    if callable(given):
+        return own_scheme(given)
+    allowed = f"a scheme,{also} a law, or a function of shape, fans or layout"
+    raise ArgumentTypeError(message(owner, argument, allowed, given))
 
 
 def own_scheme(

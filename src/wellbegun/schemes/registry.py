@@ -9,14 +9,12 @@ from typing import Any
 from wellbegun._arguments import guarded, known, message, parse_call
 from wellbegun._installed import SCHEMES as INSTALLED
 from wellbegun._installed import first_line, installed, loaded
-from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.laws import Law
+from wellbegun.errors import ArgumentError
 from wellbegun.layout import Layout
 from wellbegun.schemes import catalogue
 from wellbegun.schemes.base import Scheme
 from wellbegun.schemes.card import Card, Factory, card_of
-from wellbegun.schemes.dependent import fixed_law
-from wellbegun.schemes.own import own_scheme
+from wellbegun.schemes.own import made_scheme, own_scheme
 
 _NAMED: Mapping[str, Factory] = MappingProxyType({name: getattr(catalogue, name) for name in catalogue.NAMES})
 
@@ -72,16 +70,9 @@ def scheme_of(given: Any, owner: str = "scheme_of") -> Scheme:
     >>> scheme_of("he_normal"), scheme_of(Normal(0, 1)), scheme_of(lambda fans: Normal(0, 1 / fans.fan_out)).law((4, 2))
     (he_normal(), N(0, 1²), Normal(mean=0.0, std=0.25))
     """
-    if isinstance(given, Scheme):
-        return given
     if isinstance(given, str):
         return parse_scheme(given)
-    if isinstance(given, Law):
-        return fixed_law(given)
-    if callable(given):
-        return own_scheme(given)
-    allowed = "a scheme, its name, a law, a function of shape, fans or layout, or 'keep'"
-    raise ArgumentTypeError(message(owner, "scheme", allowed, given))
+    return made_scheme(owner, "scheme", given, " its name, 'keep',")
 
 
 def cards(*, others: bool = False) -> tuple[Card, ...]:
