@@ -5,6 +5,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,27 @@ def test_what_functions_are_given_is_what_they_name() -> None:
     assert scheme_of(tall).law((5,), layout="o") == wb.laws.Normal(0, 0.2)  # no fans are asked of a bias
     with pytest.raises(LayoutError, match=r"small\(\): layout must be one with fans"):
         scheme_of(small).law((5,), layout="o")
+
+
+def led(level: int, shape: tuple[int, ...]) -> wb.laws.Law:
+    return wb.laws.Constant(level)
+
+
+class Bare:
+    """Not even a dataclass."""
+
+    def __call__(self, shape: tuple[int, ...]) -> wb.laws.Law:
+        return wb.laws.Constant(len(shape))
+
+
+def test_texts_are_the_same_in_every_process() -> None:
+    assert repr(scheme_of(partial(wound, turns=2))) == "wound(turns=2)"
+    assert scheme_of(partial(wound, turns=2)) == scheme_of(partial(wound, turns=2)) != scheme_of(wound)
+    assert scheme_of(partial(wb.he_normal, mode="fan_out")) == wb.he_normal(mode="fan_out")
+    assert scheme_of(partial(led, 3)).law((2,), layout="o") == wb.laws.Constant(3)
+    assert repr(scheme_of(partial(Damped, 2))) == "Damped(2)"
+    assert repr(scheme_of(Bare())) == repr(scheme_of(Bare)) == "Bare()"
+    assert scheme_of(Bare).law((3, 4)) == wb.laws.Constant(2)
 
 
 def test_schemes_of_schemes_take_them() -> None:

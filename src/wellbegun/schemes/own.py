@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -71,13 +72,17 @@ def own_scheme(
     >>> own_scheme(thin).law((20, 10)), own_scheme(thin, options={"times": 5})
     (Uniform(low=-0.1, high=0.1), thin(times=5))
     """
+    if isinstance(given, partial):
+        return own_scheme(given.func, name, (*given.args, *arguments), {**given.keywords, **options})
     name = name or getattr(given, "__name__", "")
     listed = ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in options.items())])
     text = f"{name}({listed})" if name else cut(given)
-    if not isinstance(given, type) and _given(given):
-        _check(text, given, arguments, options)
-        return OwnScheme(text, given, tuple(options.items()))
+    if " at 0x" in text:  # an object without a repr of its own: the same plan has the same text
+        text = f"{type(given).__name__}()"
     _check(text, given, arguments, options)
+    if not isinstance(given, type) and _given(given):
+        named = dict(zip(inspect.signature(given).parameters, arguments, strict=False))
+        return OwnScheme(text, given, tuple({**named, **options}.items()))
     with users(text, "the class" if isinstance(given, type) else "the function"):
         made = given(*arguments, **options)
     if callable(made) and not isinstance(made, Scheme) and _given(made):
