@@ -73,7 +73,7 @@ def schemes() -> str:
         lines += ["", "### Other names for the same", ""] if same else []
         lines += [f"- [](){{#wellbegun.{a}}}`{a}` is [`{name}`][wellbegun.{name}]." for a, name in same]
     lines += ["", "## Text, facts and schemes of your own", ""]
-    for name in ("parse_scheme", "scheme", "Factory", "cards", "Card", "SCHEMES", "ALIASES"):
+    for name in ("parse_scheme", "scheme_of", "scheme", "Factory", "cards", "card_named", "Card", "SCHEMES", "ALIASES"):
         lines.append(f"::: wellbegun.schemes.{name}")
     return "\n".join(lines) + "\n"
 

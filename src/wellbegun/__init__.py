@@ -52,13 +52,12 @@ globals()["__all__"] = sorted(
 )
 
 
-def _fragment(item: object) -> str:
-    """HTML for notebooks, from a row that is loaded when one asks."""
-    found: str = importlib.import_module("wellbegun.reports.html.fragments").fragment(item)
-    return found
+def _rendered(form: str, item: object) -> typing.Any:
+    """What notebooks, terminals and data frames show, from a row that is loaded when one asks."""
+    return importlib.import_module("wellbegun.reports.shown").rendered(form, item)
 
 
-_display.display_with(_fragment)
+_display.display_with(_rendered)
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -1,21 +1,25 @@
 """What reports are made of, without a browser: colours, data, fragments for notebooks, messages."""
 
 import json
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from rich.panel import Panel
 from torch import nn
 from typer.testing import CliRunner
 
 import wellbegun as wb
 from wellbegun.cli import app
-from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
 from wellbegun.racing.results import Race, Trial
 from wellbegun.reports.html import asset, page
 from wellbegun.reports.html.fragments import fragment
@@ -120,6 +124,80 @@ def test_a_fragment_says_what_the_tables_say() -> None:
     html = unwell._repr_html_()
     assert all(f.code in html and f.remedy.split("'")[0] in html for f in unwell.findings)
     assert "✗ unhealthy" in html
+
+
+# ---------------------------------------------------------------------- terminals, treescope, pandas
+def test_rich_prints_what_show_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind, item in displayed().items():
+        wb.show(item)
+        expected = capsys.readouterr().out
+        console = Console(width=80, highlight=False)
+        console.print(item)
+        assert capsys.readouterr().out == expected, kind
+        with console.capture() as seen:
+            console.print(Panel(item))  # inside something else
+        assert expected.splitlines()[0].strip()[:40] in seen.get(), kind
+
+
+def test_treescope_unfolds_what_repr_tells() -> None:
+    treescope = pytest.importorskip("treescope", reason="treescope is optional")
+    for kind, item in displayed().items():
+        for shown in (item, {"inside": [item]}):
+            assert repr(item)[:40] in treescope.render_to_text(shown, ignore_exceptions=False), kind
+        assert "# Rich HTML representation" in treescope.render_to_text(item), kind
+        assert treescope.render_to_html(item, ignore_exceptions=False), kind
+    plain = treescope.render_to_text(displayed()["Plan"].entries[0])
+    assert plain.startswith("Entry(")  # the control: what has no form of its own
+
+
+class FakeFrame:
+    """What pandas.DataFrame is called with."""
+
+    def __init__(self, rows: list[Any], columns: list[str]) -> None:
+        assert all(len(row) == len(columns) for row in rows)
+        assert len(set(columns)) == len(columns)
+        self.columns, self.rows = columns, rows
+
+    def column(self, name: str) -> list[Any]:
+        return [row[self.columns.index(name)] for row in self.rows]
+
+
+def test_every_table_is_a_data_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=FakeFrame))
+    found = displayed()
+    first = {kind: item.to_pandas() for kind, item in found.items()}
+    plan, result = found["Plan"], found["Result"]
+    assert first["Plan"].column("std") == [math.sqrt(entry.moments().variance) for entry in plan.entries]
+    assert first["Plan"].column("shape") == [(8, 8), (8,)]
+    assert first["Result"].rows == first["Plan"].rows
+    assert result.to_pandas("ledger").column("outcome") == ["filled", "filled"]
+    assert result.to_pandas("operations").rows == first["Health"].rows
+    assert first["Health"].column("rms") == [found["Health"].statistics.operations[0].rms]
+    assert first["SignalPropagation"].column("second_theory")[0] == found["SignalPropagation"].rows[0].second.theory
+    assert set(first["PlanDiff"].column("parameter")) == {change.name for change in found["PlanDiff"].changes}
+    assert first["Explanation"].rows[0] == ("what", "filled")
+    assert first["Race"].column("candidate") == ["<script>", "b"]
+    assert len(found["Race"].to_pandas("trials").rows) == 6
+    assert found["Race"].to_pandas("pairs").column("wins") == [3]
+    unwell = wb.check(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).apply(zero), torch.randn(8, 8))
+    assert tuple(unwell.to_pandas("findings").column("code")) == tuple(f.code for f in unwell.findings) != ()
+    with pytest.raises(ArgumentError, match=r"Health.to_pandas: table must be a known name.*operations"):
+        unwell.to_pandas("layers")
+
+
+def test_a_missing_pandas_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingDependencyError, match="Plan.to_pandas needs pandas: pip install pandas."):
+        displayed()["Plan"].to_pandas()
+
+
+def test_a_real_frame_has_numbers() -> None:
+    pytest.importorskip("pandas", reason="pandas is optional")
+    found = displayed()
+    for kind, item in found.items():
+        assert len(item.to_pandas()), kind
+    assert found["Plan"].to_pandas()["std"].dtype == "float64"
+    assert found["Health"].to_pandas("attentions").empty
 
 
 def zero(module: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """Scalars reach the writers people use; the callbacks look at the first real batch and change nothing."""
 
 import math
+import re
 import warnings
 
 import pytest
@@ -60,6 +61,46 @@ def test_what_takes_no_scalars_is_told() -> None:
         log_scalars(wb.check(small(), BATCH), 3)
 
 
+class Tracking:
+    """What the module `mlflow` takes: a thousand numbers at once, and few characters in their names."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, float] = {}
+
+    def log_metric(self, key: str, value: float, step: int | None = None) -> None:
+        raise AssertionError("one call for each number")
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        assert len(metrics) <= 1000
+        assert step == 2
+        for name in metrics:
+            if not re.fullmatch(r"[/\w.\- :]*", name, re.ASCII):
+                raise ValueError(f"Invalid metric name: {name!r}")
+        self.found |= metrics
+
+
+def test_mlflow_and_wandb_take_the_scalars_that_all_others_take() -> None:
+    health, tracking, run = wb.check(small(zero=True), BATCH), Tracking(), Run()
+    with pytest.raises(ValueError, match="Invalid metric name"):  # the control: names as they are
+        tracking.log_metrics(health.scalars(), step=2)
+    written = log_scalars(health, tracking, step=2)
+    assert tracking.found == written
+    log_scalars(health, run, step=2)
+    names, values = list(run.rows[0][0]), list(run.rows[0][0].values())
+    assert values == list(written.values())
+    assert len(set(written)) == len(names)
+    assert written["init/findings"] == run.rows[0][0]["init/findings"] > 0
+    deep = nn.Sequential(*(layer for _ in range(130) for layer in (nn.Linear(4, 4), nn.Tanh())))
+    assert len(log_scalars(wb.check(deep, torch.randn(8, 4)), Tracking(), step=2)) > 1000
+
+
+class Broken:
+    """A logger that does not work."""
+
+    def log_metrics(self, scalars: dict[str, float], step: int) -> None:
+        raise OSError("the disk is full")
+
+
 # ---------------------------------------------------------------------- transformers
 def language_model(bad: bool = False):
     import transformers
@@ -117,6 +158,24 @@ def test_a_trainer_stops_before_the_first_update(tmp_path) -> None:
     with pytest.warns(UserWarning, match="W501"):
         trained(language_model(bad=True), tmp_path, CheckAtStart())
     trained(language_model(bad=True), tmp_path, CheckAtStart(unhealthy="ignore"))  # no warning: warnings are errors
+
+
+@pytest.mark.parametrize("fault", ["check", "logger"])
+def test_a_trainer_trains_on_when_the_check_fails(fault: str, tmp_path, monkeypatch) -> None:
+    from wellbegun.integrations.transformers import CheckAtStart
+
+    without = trained(language_model(), tmp_path / "a")
+    if fault == "check":
+        monkeypatch.setattr(wb.api, "check", failing)
+    with pytest.warns(UserWarning, match="the training goes on unchecked") as seen:
+        found = trained(language_model(), tmp_path / "b", CheckAtStart(unhealthy="raise", to=Broken()))
+    assert len(seen) == 1
+    assert ("ZeroDivisionError" if fault == "check" else "the disk is full") in str(seen[0].message)
+    assert all(torch.equal(found[name], without[name]) for name in without)
+
+
+def failing(*arguments: object, **options: object) -> None:
+    raise ZeroDivisionError("an error of ours")
 
 
 # ---------------------------------------------------------------------- Lightning
@@ -204,3 +263,31 @@ def test_actions_are_known_ones() -> None:
 
     with pytest.raises(ArgumentError, match="warn"):
         CheckAtStart(unhealthy="shout")
+
+
+@pytest.mark.parametrize("fault", ["check", "logger"])
+def test_lightning_trains_on_when_the_check_fails(fault: str, tmp_path, monkeypatch) -> None:
+    from lightning.pytorch.loggers import CSVLogger
+
+    from wellbegun.integrations.lightning import CheckAtStart
+
+    without, callback = fitted(lightning_module(), folder=tmp_path), CheckAtStart(unhealthy="raise")
+    if fault == "check":
+        monkeypatch.setattr(wb.api, "check", failing)
+    else:
+        monkeypatch.setattr("wellbegun.integrations.lightning.log_scalars", failing)
+    with pytest.warns(UserWarning, match="unchecked. ZeroDivisionError: an error of ours.") as seen:
+        found = fitted(lightning_module(), callback, folder=tmp_path, logger=CSVLogger(tmp_path))
+    assert len(seen) == 1
+    assert (callback.health is None) == (fault == "check")
+    assert all(torch.equal(found[name], without[name]) for name in without)
+
+
+def test_what_is_misspelled_is_told_before_a_training() -> None:
+    from wellbegun.integrations.lightning import CheckAtStart
+    from wellbegun.integrations.transformers import CheckAtStart as CheckBeforeTraining
+
+    for kind in (CheckAtStart, CheckBeforeTraining):
+        with pytest.raises(ArgumentError, match="W999"):
+            kind(allow=["W999"])
+        assert kind(allow="W301").allow == {"W301"}

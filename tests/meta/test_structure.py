@@ -21,7 +21,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROWS = {
     "errors": 0, "_typing": 0, "_display": 0, "_collection": 0,
     "_arguments": 1,
-    "layout": 2, "streams": 2, "_tables": 2,
+    "layout": 2, "streams": 2, "_tables": 2, "_installed": 2,
     "laws": 3,
     "engine": 4,
     "schemes": 5, "theory": 5, "inputs": 5,

@@ -177,6 +177,18 @@ def test_my_own_scheme() -> None:
     assert float(model[0].weight.detach().std()) == pytest.approx(0.0625, rel=0.1)
 
 
+def test_my_own_scheme_is_a_function() -> None:
+    def mine(fans: wb.Fans) -> Law:
+        return Normal(0, 0.5 * fans.fan_in**-0.5)
+
+    model = mlp()
+    result = wb.initialize(model, (64, 64), rules={"0.weight": mine}, seed=0)
+    assert result.plan["0.weight"].scheme == "mine()"
+    assert float(model[0].weight.detach().std()) == pytest.approx(0.0625, rel=0.1)
+    with pytest.raises(wb.errors.RuleError, match="what it returns must be a law .* or a scheme; got"):
+        wb.plan(model, (64, 64), rules={"0.weight": lambda shape: torch.randn(shape)})
+
+
 class Loud:
     """A recipe of one's own: classic, with readouts at 1 / fan_in."""
 
@@ -198,3 +210,12 @@ def test_my_own_recipe() -> None:
     assert result.plan.recipe == "loud@1"
     assert result.plan["2.weight"].reason == "readouts of ours are loud"
     assert result.plan["0.weight"].scheme == "he_normal()"
+
+
+def test_my_own_recipe_is_a_function() -> None:
+    def mine(role: Any) -> Any:
+        return "zeros" if role.role == "bias" else wb.he_normal()
+
+    plan = wb.plan(mlp(), (64, 64), recipe=mine, seed=0)
+    assert plan.recipe == "mine@1"
+    assert [entry.scheme for entry in plan.entries] == ["he_normal()", "zeros()"] * 2

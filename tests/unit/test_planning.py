@@ -81,7 +81,7 @@ def test_rules_exclusions_and_frozen_parameters() -> None:
         ({"rules": "fc1"}, ArgumentTypeError, "a list of .pattern, scheme."),
         ({"rules": [3]}, ArgumentTypeError, "pairs .pattern, scheme. or Rule"),
         ({"rules": [(3, "zeros")]}, ArgumentTypeError, "rule: pattern must be a glob"),
-        ({"rules": [("fc1.*", 3)]}, ArgumentTypeError, "a scheme, its name, or 'keep'"),
+        ({"rules": [("fc1.*", 3)]}, ArgumentTypeError, "a scheme, its name, 'keep', a law"),
         ({"recipe": "clasic"}, UnknownNameError, "Did you mean 'classic'"),
         ({"frozen": "yes"}, ArgumentError, "frozen must be one of 'keep', 'fill'"),
         ({"seed": -1}, ArgumentError, "plan: seed"),

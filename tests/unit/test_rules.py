@@ -135,7 +135,11 @@ def test_rules_print_as_the_calls_that_make_them() -> None:
     ("arguments", "error", "match"),
     [
         ({"pattern": None, "scheme": "zeros"}, ArgumentTypeError, "rule: pattern must be a glob"),
-        ({}, ArgumentTypeError, "rule: scheme must be a scheme, its name, or 'keep'; got None"),
+        (
+            {},
+            ArgumentTypeError,
+            "rule: scheme must be a scheme, its name, 'keep', a law, or a .*; got None",
+        ),
         ({"scheme": "zeroes"}, UnknownNameError, "Did you mean 'zeros'"),
         ({"scheme": "zeros", "regex": "(a"}, ArgumentError, r"regex must be a regular expression; got '\(a'. At pos"),
         ({"scheme": "zeros", "type": int}, ArgumentTypeError, "type must be a glob over class names"),

@@ -50,7 +50,7 @@ def plan(
     model: Any,
     batch: Any = None,
     *,
-    recipe: str | Method = "auto",
+    recipe: str | Method | Callable[[Any], Any] = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,
@@ -70,8 +70,8 @@ def plan(
         batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
             as (32, 3, 32, 32). May be left out if the first layer tells the shape.
         recipe: Name of a recipe: "auto" (orthogonal at an operating point found from the graph), "classic" (the
-            textbook scheme for each nonlinearity), or a published one such as "gpt2"; "auto@2" names the version. Or a
-            `wellbegun.planning.Method` of your own.
+            textbook scheme for each nonlinearity), or a published one such as "gpt2"; "auto@2" names the version. Or
+            your own: a function of the role that gives a scheme, or a `wellbegun.planning.Method`.
         rules: What is to differ from the recipe: a list of (pattern, scheme) pairs, `Rule`s or dicts with the arguments
             of `Rule`; or a dict pattern -> scheme; or the path of a .toml file with [[rule]] tables. The pattern is a
             glob over names; a `Rule` can also ask for a regular expression, module type, role or shape. The last rule
@@ -136,7 +136,7 @@ def initialize(
     model: Any,
     batch: Any = None,
     *,
-    recipe: str | Method = "auto",
+    recipe: str | Method | Callable[[Any], Any] = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,

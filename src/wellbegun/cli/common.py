@@ -12,9 +12,10 @@ from rich.console import Console
 
 from wellbegun import __version__, api
 from wellbegun._arguments import cut, shown
+from wellbegun._loading import load_object
 from wellbegun.backend import find
 from wellbegun.errors import ModelError, WellbegunError
-from wellbegun.planning import RECIPES, Overrides
+from wellbegun.planning import Overrides, recipe_names
 from wellbegun.racing import progress
 from wellbegun.reports.text import safe
 from wellbegun.storage import load_rules
@@ -50,11 +51,14 @@ Inputs = Annotated[
 RecipeName = Annotated[
     str,
     typer.Option(
-        "--recipe", help="Recipe, such as auto, classic, gpt2 or classic@1.", autocompletion=lambda: list(RECIPES)
+        "--recipe",
+        help="Recipe, such as auto, classic, gpt2 or classic@1; path.py:name for one of your own.",
+        autocompletion=lambda: list(recipe_names()),
     ),
 ]
 RuleTexts = Annotated[
-    list[str] | None, typer.Option("--rule", "-r", help="'pattern=scheme', such as 'head.*=zeros'; later ones win.")
+    list[str] | None,
+    typer.Option("--rule", "-r", help="'pattern=scheme', such as 'head.*=zeros' or '*=path.py:name'; later ones win."),
 ]
 RuleFile = Annotated[
     Path | None, typer.Option("--rules", help="TOML file with a table for each rule; --rule adds later ones.")
@@ -101,6 +105,11 @@ def complain(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="red", markup=False)
 
 
+def own(text: str, what: str) -> Any:
+    """What "path.py:name" names; a text that is no such thing as it is."""
+    return load_object(text, what) if ":" in text and "(" not in text else text
+
+
 def asked_rules(
     file: Path | None, texts: list[str] | None, exclude: list[str] | None, only: list[str] | None
 ) -> Overrides:
@@ -110,7 +119,7 @@ def asked_rules(
         pattern, equals, scheme = text.partition("=")
         if not equals or not pattern or not scheme:
             raise ModelError(f"rule: expected 'pattern=scheme', such as 'head.*=zeros'; got {text!r}.")
-        pairs.append((pattern.strip(), scheme.strip()))
+        pairs.append((pattern.strip(), own(scheme.strip(), "rule")))
     start = Overrides() if file is None else load_rules(file)
     return start.then(pairs, exclude or (), only or None)
 

@@ -31,6 +31,7 @@ from wellbegun.cli.common import (
     loss_of,
     messages,
     outputs,
+    own,
     show,
     source_of,
     working,
@@ -39,7 +40,7 @@ from wellbegun.cli.common import (
 )
 from wellbegun.errors import ModelError
 from wellbegun.health import known_codes
-from wellbegun.planning import RECIPES, Explanation, Plan, PlanDiff
+from wellbegun.planning import Explanation, Plan, PlanDiff, recipe_names
 from wellbegun.planning import diff as diff_plans
 from wellbegun.planning import explain as explain_parameter
 from wellbegun.reports import diff_rows, diff_table, explained, junit, plan_rows, tables, to_csv, to_json, to_markdown
@@ -88,12 +89,12 @@ def plan_command(
         batch, _ = load_batch(input or [])
         built = load_model(model, batch, light=True, seed=seed)
 
-        def decide(name: str) -> Plan:
+        def decide(name: Any) -> Plan:
             with working() as progress:
                 options: dict[str, Any] = {"recipe": name, "rules": asked, "frozen": frozen, "seed": seed}
                 return api.plan(built, batch, progress=progress, strict=strict, intent=intent, **options)
 
-        found = decide(recipe)
+        found = decide(own(recipe, "recipe"))
         shown: Plan | PlanDiff | Explanation = found
         if explain is not None:
             shown = explain_parameter(found, explain)
@@ -125,13 +126,12 @@ def _rows(shown: Plan | PlanDiff | Explanation) -> list[tuple[str, ...]]:
     return [("what", "value"), *((name, value) for name, value in explained(shown) if value)]
 
 
-def _recipe_or_plan(text: str) -> str | Plan:
+def _recipe_or_plan(text: str) -> Any:
     """What --diff compares with."""
-    if text in RECIPES:
-        return text
     if text.endswith(".json") or Path(text).is_file():
         return load_plan(text)
-    return known("diff", "recipe (or a plan's JSON file)", text, RECIPES)
+    found = own(text, "diff")
+    return known("diff", "recipe (or a plan's JSON file)", text, recipe_names()) if found is text else found
 
 
 @app.command("init")
@@ -169,7 +169,12 @@ def init_command(
         before = None if html is None else api.check(built, batch, **loss_of(built, targets))
         with working() as progress:
             if known is None:
-                options: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed}
+                options: dict[str, Any] = {
+                    "recipe": own(recipe, "recipe"),
+                    "rules": asked,
+                    "frozen": frozen,
+                    "seed": seed,
+                }
                 options |= loss_of(built, targets)
                 found = api.initialize(built, batch, progress=progress, strict=strict, intent=intent, **options)
                 decided, ledger, health = found.plan, found.ledger, found.health

@@ -7,7 +7,7 @@ import typer
 from wellbegun._loading import load_object
 from wellbegun.cli.common import Formats, Wide, app, messages, show
 from wellbegun.health import CATALOGUE, FAMILIES, known_codes
-from wellbegun.planning.recipes import ABOUT
+from wellbegun.planning import recipe_names
 from wellbegun.reports import codes_table, gain_table, recipes_table, schemes_table, to_json
 from wellbegun.reports.text import facts
 from wellbegun.schemes import cards
@@ -18,18 +18,19 @@ from wellbegun.theory import moments
 def schemes_command(format: Formats = "table", wide: Wide = False) -> None:
     """Compare all initialization schemes: rule, strengths, weaknesses, when to use."""
     if format == "json":
-        print(to_json([card.texts() for card in cards()]))
+        print(to_json([card.texts() for card in cards(others=True)]))
     else:
-        show(schemes_table(cards()), wide=wide)
+        show(schemes_table(cards(others=True)), wide=wide)
 
 
 @app.command("recipes")
 def recipes_command(format: Formats = "table") -> None:
     """List the recipes, and what each is for."""
+    about = {name: text for name, text in recipe_names().items() if text}
     if format == "json":
-        print(to_json(dict(ABOUT)))
+        print(to_json(about))
     else:
-        show(recipes_table(ABOUT))
+        show(recipes_table(about))
 
 
 @app.command("codes")

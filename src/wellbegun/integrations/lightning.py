@@ -9,7 +9,7 @@ from lightning.pytorch import Callback
 
 from wellbegun import api
 from wellbegun.health import Health
-from wellbegun.integrations.writers import act, known_action, log_scalars
+from wellbegun.integrations.writers import act, harmless, known_action, known_allow, log_scalars
 
 
 class CheckAtStart(Callback):
@@ -25,7 +25,8 @@ class CheckAtStart(Callback):
     Attributes:
         health: What was found; None until the first batch, and after a resumed run.
     Raises:
-        ArgumentError: an unknown action. When the check runs: UnhealthyError if asked for, TraceError as `wb.check`.
+        ArgumentError: an unknown action or code. In the training: UnhealthyError if asked for, and nothing else. If the
+        check itself fails, or a logger, that is one warning, and the training goes on.
     Cost: that of `wellbegun.check`, once.
 
     >>> CheckAtStart(unhealthy="raise").health is None
@@ -34,18 +35,25 @@ class CheckAtStart(Callback):
 
     def __init__(self, *, unhealthy: str = "warn", allow: Collection[str] = (), chance: float | None = None) -> None:
         self.unhealthy = known_action("CheckAtStart", unhealthy)
-        self.allow, self.chance = tuple(allow), chance
+        self.allow, self.chance = known_allow(allow), chance
         self.health: Health | None = None
+        self._tried = False
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Check once, at step 0; a resumed run has left its initialization behind."""
-        if self.health is not None or trainer.global_step > 0 or trainer.sanity_checking:
+        if not self._tried:
+            self._tried = True
+            with harmless("CheckAtStart"):
+                self._check(trainer, pl_module, batch)
+
+    def _check(self, trainer: Any, module: Any, batch: Any) -> None:
+        if trainer.global_step > 0:
             return
-        if not pl_module.automatic_optimization:  # its training_step would update the weights
+        if not module.automatic_optimization:  # its training_step would update the weights
             text = "CheckAtStart: this module optimizes by hand, so its training_step cannot be tried. Call wb.check."
-            warnings.warn(text, stacklevel=2)
+            warnings.warn(text, stacklevel=4)
             return
-        self.health = api.check(_stepping(pl_module), (batch,), loss=_loss, chance=self.chance)
+        self.health = api.check(_stepping(module), (batch,), loss=_loss, chance=self.chance)
         for logger in trainer.loggers if trainer.is_global_zero else ():
             log_scalars(self.health, logger)
         act(self.health, self.unhealthy, self.allow, "CheckAtStart")

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 from wellbegun import api
 from wellbegun.health import Health
-from wellbegun.integrations.writers import act, known_action, log_scalars
+from wellbegun.integrations.writers import act, harmless, known_action, known_allow, log_scalars
 
 
 class CheckAtStart(TrainerCallback):
@@ -25,7 +25,8 @@ class CheckAtStart(TrainerCallback):
     Attributes:
         health: What was found; None until the first batch, and after a resumed run.
     Raises:
-        ArgumentError: an unknown action. When the check runs: UnhealthyError if asked for, TraceError as `wb.check`.
+        ArgumentError: an unknown action or code. In the training: UnhealthyError if asked for, and nothing else. If the
+        check itself fails, or a logger, that is one warning, and the training goes on.
     Cost: that of `wellbegun.check`, once.
 
     >>> CheckAtStart(unhealthy="raise").health is None
@@ -34,14 +35,15 @@ class CheckAtStart(TrainerCallback):
 
     def __init__(self, *, unhealthy: str = "warn", allow: Collection[str] = (), to: Any = None) -> None:
         self.unhealthy = known_action("CheckAtStart", unhealthy)
-        self.allow, self.to = tuple(allow), to
+        self.allow, self.to = known_allow(allow), to
         self.health: Health | None = None
         self._handle: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Wait for the first batch; a resumed run has left its initialization behind."""
-        if state.global_step == 0 and model is not None:
-            self._handle = model.register_forward_pre_hook(self._first, with_kwargs=True)
+        with harmless("CheckAtStart"):
+            if state.global_step == 0 and model is not None:
+                self._handle = model.register_forward_pre_hook(self._first, with_kwargs=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """No hook stays behind if there was no batch."""
@@ -54,6 +56,10 @@ class CheckAtStart(TrainerCallback):
 
     def _first(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._forget()  # the check runs the model itself
+        with harmless("CheckAtStart"):
+            self._check(model, args, kwargs)
+
+    def _check(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         batch = dict(inspect.signature(model.forward).bind_partial(*args).arguments) | kwargs
         batch = {name: value for name, value in batch.items() if value is not None}
         options = _loss(model) if batch.get("labels") is not None else {}

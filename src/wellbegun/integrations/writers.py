@@ -1,15 +1,18 @@
-"""Where scalars go, and what is done about an unhealthy model."""
+"""Where scalars go, what is done about an unhealthy model, and that a failing check fails nothing else."""
 
+import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
-from wellbegun._arguments import known, message
-from wellbegun.errors import ArgumentTypeError
-from wellbegun.health import Health
+from wellbegun._arguments import known, message, told
+from wellbegun.errors import ArgumentTypeError, UnhealthyError
+from wellbegun.health import Health, known_codes
 
 Action = Literal["warn", "raise", "ignore"]
 """What is done about an unhealthy model."""
+BATCH = 1000  # the most numbers that MLflow takes at once
 
 
 def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/") -> dict[str, float]:
@@ -18,14 +21,15 @@ def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/"
     Args:
         health: What `wellbegun.check` or `wellbegun.initialize` found.
         to: A TensorBoard `SummaryWriter` (anything with `add_scalar`), a Lightning logger (`log_metrics`), a Weights &
-            Biases run (`log`), or a function (name, value, step).
+            Biases run or the module `wandb` (`log`), the module `mlflow` (`log_metric` and `log_metrics`), or a
+            function (name, value, step).
         step: Step that the scalars are written at.
         prefix: What all names start with.
     Returns:
-        The scalars as written: name -> value.
+        The scalars as written: name -> value. MLflow takes fewer characters: others are "_" there.
     Raises:
         ArgumentTypeError: something that cannot take scalars.
-    Cost: one call for each scalar (TensorBoard, functions), or one in all.
+    Cost: one call for each scalar (TensorBoard, functions), or one in all (MLflow: one for each thousand).
 
     >>> import torch, wellbegun as wb
     >>> written = {}
@@ -38,6 +42,11 @@ def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/"
     if hasattr(to, "add_scalar"):
         for name, value in scalars.items():
             to.add_scalar(name, value, step)
+    elif hasattr(to, "log_metrics") and hasattr(to, "log_metric"):
+        scalars = {re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII): value for name, value in scalars.items()}
+        names = list(scalars)
+        for start in range(0, len(names), BATCH):
+            to.log_metrics({name: scalars[name] for name in names[start : start + BATCH]}, step=step)
     elif hasattr(to, "log_metrics"):
         to.log_metrics(scalars, step=step)
     elif hasattr(to, "log"):
@@ -51,9 +60,26 @@ def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/"
     return scalars
 
 
+def known_allow(allow: Collection[str]) -> frozenset[str]:
+    """Codes that are not held against a model, if all exist: told before a training, and not in it."""
+    return known_codes([allow] if isinstance(allow, str) else allow)
+
+
 def known_action(owner: str, unhealthy: str) -> Action:
     """The action, if it is one."""
     return known(owner, "unhealthy", unhealthy, get_args(Action))  # type: ignore[return-value]
+
+
+@contextmanager
+def harmless(owner: str) -> Iterator[None]:
+    """A training goes on, with one warning, whatever is raised in here but what was asked for: `UnhealthyError`."""
+    try:
+        yield
+    except (UnhealthyError, Warning):  # warnings are errors where the user made them so
+        raise
+    except Exception as error:  # of any kind: the training is worth more than the check
+        text = f"{owner}: the check failed, and the training goes on unchecked. {type(error).__name__}: {told(error)}"
+        warnings.warn(text, stacklevel=4)
 
 
 def act(health: Health, unhealthy: Action, allow: Collection[str], owner: str) -> None:

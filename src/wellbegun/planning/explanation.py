@@ -9,7 +9,7 @@ from wellbegun.errors import LayoutError
 from wellbegun.laws import Moments
 from wellbegun.layout import Fans
 from wellbegun.planning.plan import Entry, Plan
-from wellbegun.schemes import cards
+from wellbegun.schemes import card_named
 from wellbegun.streams import stream_key
 
 
@@ -74,4 +74,5 @@ def _fans(entry: Entry) -> tuple[Fans, ...]:
 
 
 def _formula(scheme: str) -> str:
-    return next((card.formula for card in cards() if card.name == scheme.partition("(")[0]), "")
+    card = card_named(scheme.partition("(")[0])
+    return card.formula if card is not None else ""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
-from wellbegun._arguments import message, positive, real
-from wellbegun.errors import ArgumentTypeError
+from wellbegun._arguments import positive, real
 from wellbegun.graph import ModelGraph, Role
 from wellbegun.planning.plan import Plan
-from wellbegun.schemes import Scheme, parse_scheme
+from wellbegun.schemes import scheme_of
+from wellbegun.schemes.own import Given
 
 KEEP = "keep"
 """In place of a scheme: the parameter stays as it is."""
@@ -16,7 +16,7 @@ KEEP = "keep"
 
 @dataclass(frozen=True)
 class Choice:
-    """What a method chose for one parameter: a scheme, its text ("he_normal(mode='fan_out')"), or "keep".
+    """What a method chose for one parameter: a scheme or what `wellbegun.schemes.scheme_of` takes for one, or "keep".
 
     Raises:
         ArgumentError, ArgumentTypeError: a scheme that cannot be read, or a number that is not finite and above 0.
@@ -25,7 +25,7 @@ class Choice:
     (he_normal(), 'keep')
     """
 
-    scheme: Scheme | str
+    scheme: Given | str
     reason: str
     source: str = ""
     target: float | None = None  # RMS that the measured correction gives the output of this weight
@@ -34,11 +34,8 @@ class Choice:
     multiplier: float = 1.0  # of the parameter, in the forward pass
 
     def __post_init__(self) -> None:
-        scheme = self.scheme
-        if isinstance(scheme, str) and scheme != KEEP:
-            object.__setattr__(self, "scheme", parse_scheme(scheme))
-        elif not isinstance(scheme, (Scheme, str)):
-            raise ArgumentTypeError(message("Choice", "scheme", "a scheme, its text, or 'keep'", scheme))
+        if self.scheme != KEEP:
+            object.__setattr__(self, "scheme", scheme_of(self.scheme, "Choice"))
         positive("Choice", self, ("learning_rate", "multiplier"))
         if self.target is not None:
             real("Choice", "target", self.target, minimum=0.0, exclusive=True)

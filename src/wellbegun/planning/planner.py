@@ -27,7 +27,7 @@ _CHOICES = "a mapping from names of parameters to Choice"
 def make_plan(
     graph: ModelGraph,
     *,
-    recipe: str | Method = "auto",
+    recipe: str | Method | Callable[[Role], Any] = "auto",
     rules: Any = (),
     exclude: Iterable[str] = (),
     only: Iterable[str] | None = None,

@@ -11,7 +11,8 @@ from wellbegun._arguments import choice, guarded, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import Parameter
 from wellbegun.layout import Layout
-from wellbegun.schemes import Scheme, parse_scheme
+from wellbegun.schemes import scheme_of
+from wellbegun.schemes.own import Given
 
 _SHAPES = "one condition for each axis, *, 3, >=1000, <8, or ... for any axes: '>=1000,*' or '...,3,3'"
 
@@ -22,7 +23,8 @@ class Rule:
 
     Args:
         pattern: Glob over dotted names: "head.*", "*.bias", "layers.[0-3].weight".
-        scheme: A scheme, its text ("he_normal(mode='fan_out')"), or "keep" to leave the values as they are.
+        scheme: A scheme, its text ("he_normal(mode='fan_out')"), a law, a function of your own of `shape`, `fans` or
+            `layout` that gives a law or a scheme (`wellbegun.schemes.scheme_of`), or "keep" to leave the values.
         layout: Role of each axis where the graph does not tell, as letters or a Layout.
         regex: Regular expression that the whole dotted name matches: r"layers\\.(0|11)\\..*".
         type: Glob over the class name of the module that holds the parameter, or of a class it inherits from:
@@ -42,7 +44,7 @@ class Rule:
     """
 
     pattern: str = "*"
-    scheme: Scheme | str = ""
+    scheme: Given | str = ""
     layout: Layout | str | None = None
     _: KW_ONLY
     regex: str | None = None
@@ -58,11 +60,8 @@ class Rule:
         _check_regex(self.regex)
         if self.shape is not None:
             _axes(self.shape)
-        if isinstance(self.scheme, str) and self.scheme not in ("keep", ""):
-            object.__setattr__(self, "scheme", parse_scheme(self.scheme))
-        if not isinstance(self.scheme, (Scheme, str)) or self.scheme == "":
-            given = self.scheme or None
-            raise ArgumentTypeError(message("rule", "scheme", "a scheme, its name, or 'keep'", given))
+        if self.scheme != "keep":
+            object.__setattr__(self, "scheme", scheme_of(None if self.scheme == "" else self.scheme, "rule"))
         if isinstance(self.layout, str):
             object.__setattr__(self, "layout", Layout(self.layout))
         if not isinstance(self.layout, (Layout, type(None))):

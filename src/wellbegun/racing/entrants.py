@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from wellbegun._arguments import choice, message, nearest
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.planning import RECIPES, Plan, Rule, recipe_of
+from wellbegun.planning import RECIPES, Plan, Rule, recipe_names, recipe_of
+from wellbegun.planning.recipes import Recipe
 from wellbegun.schemes import ALIASES, SCHEMES, Scheme, parse_scheme
 
 DEFAULT = ("default", "framework default")  # names that stand for None in a list
@@ -88,7 +89,7 @@ def _candidate(name: str, what: Any) -> Candidate:
     if isinstance(what, Plan):
         return Candidate(name, "plan", what, f"plan {what.recipe} {digest(what.to_dict())}")
     if isinstance(what, Mapping):
-        return Candidate(name, "options", _options(name, what), f"initialize {dict(what)!r}")
+        return Candidate(name, "options", _options(name, what), f"initialize {_told(dict(what))!r}")
     if callable(what):
         _accepted(what)
         return Candidate(name, "function", what, f"function {function_text(what)}")
@@ -97,7 +98,7 @@ def _candidate(name: str, what: Any) -> Candidate:
 
 def _named(name: str, text: str) -> Candidate:
     """A recipe's name before a scheme's text."""
-    if text in RECIPES:
+    if text in RECIPES or text.partition("@")[0] in recipe_names():
         full = recipe_of(text).full_name
         return Candidate(name, "options", {"recipe": full}, f"recipe {full}")
     try:
@@ -147,6 +148,20 @@ def function_text(function: Callable[..., Any]) -> str:
     if code is None:
         return name
     return f"{name} {digest([code.co_code.hex(), _constants(code), list(code.co_names)])}"
+
+
+def _told(value: Any) -> Any:
+    """Options with functions as texts, without addresses: what is told of one changes with its code."""
+    if isinstance(value, Mapping):
+        return {key: _told(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_told, value))
+    if isinstance(value, Recipe):
+        return value.full_name
+    own = getattr(value.scheme if isinstance(value, Rule) else value, "function", None)
+    if own is not None:
+        return f"{value!r} {function_text(own)}"
+    return function_text(value) if " at 0x" in repr(value) else value
 
 
 def _constants(code: Any) -> list[str]:

@@ -113,7 +113,7 @@ def diff_rows(found: PlanDiff) -> Iterator[tuple[str, str, str, str]]:
     for changes in _groups(found):
         first = changes[0]
         name = label([change.name for change in changes])
-        for row in _rows(first):
+        for row in change_rows(first):
             yield name, *row
             name = ""
 
@@ -129,7 +129,8 @@ def _groups(found: PlanDiff) -> list[list[Change]]:
     return list(groups.values())
 
 
-def _rows(change: Change) -> Iterator[tuple[str, str, str]]:
+def change_rows(change: Change) -> Iterator[tuple[str, str, str]]:
+    """What differs in one parameter, and how it is on both sides."""
     before, after = change.before, change.after
     if before is None or after is None:
         yield "parameter", _done(before), _done(after)

@@ -1,7 +1,9 @@
-"""Which tables show which object."""
+"""Which tables show which object, and the forms that others ask for."""
 
+import importlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
 
 from wellbegun.health import Health
 from wellbegun.materialize import Ledger
@@ -32,6 +34,24 @@ def tables(item: Shown) -> list["RenderableType"]:
     if isinstance(item, Race):
         return race_table(item)
     return health_table(item) if isinstance(item, Health) else [ledger_line(item)]
+
+
+def parts_of(item: Any) -> tuple[Any, ...]:
+    """What a result consists of, which a higher row defines; anything else as it is."""
+    if isinstance(item, get_args(Shown)):
+        return (item,)
+    return tuple(part for name in ("plan", "ledger", "health") if (part := getattr(item, name, None)) is not None)
+
+
+def rendered(form: str, item: Any) -> Any:
+    """What is shown as HTML or by Rich, or a function that gives data frames: see `wellbegun._display`."""
+    if form == "html":
+        return importlib.import_module("wellbegun.reports.html.fragments").fragment(item)
+    if form == "frames":
+        return partial(importlib.import_module("wellbegun.reports.frames").frame, item)
+    from rich.console import Group
+
+    return Group(*(table for part in parts_of(item) for table in tables(part)))
 
 
 def print_tables(items: Iterable[Shown]) -> None:

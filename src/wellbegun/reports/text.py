@@ -51,10 +51,11 @@ PLAN_COLUMNS = ("parameter", "shape", "dtype", "action", "role", "scheme", "law"
 
 def plan_rows(plan: Plan) -> list[tuple[str, ...]]:
     """The headings, and one row for each parameter; mean and std are those of one value."""
-    return [PLAN_COLUMNS, *map(_plan_row, plan.entries)]
+    return [PLAN_COLUMNS, *map(plan_row, plan.entries)]
 
 
-def _plan_row(entry: Entry) -> tuple[str, ...]:
+def plan_row(entry: Entry) -> tuple[str, ...]:
+    """One parameter, as told below these headings."""
     moments = entry.moments()
     numbers = ("", "") if moments is None else (f"{moments.mean:.10g}", f"{math.sqrt(moments.variance):.10g}")
     told = shape_text(entry.shape), entry.dtype, entry.action, entry.role, done(entry), law_text(entry.law)

@@ -13,11 +13,18 @@ from wellbegun.schemes.registry import (
     SCHEMES as SCHEMES,
 )
 from wellbegun.schemes.registry import (
+    card_named as card_named,
+)
+from wellbegun.schemes.registry import (
     cards as cards,
 )
 from wellbegun.schemes.registry import (
     parse_scheme as parse_scheme,
 )
+from wellbegun.schemes.registry import (
+    scheme_of as scheme_of,
+)
 
-globals()["__all__"] = ["ALIASES", "SCHEMES", "Card", "Factory", "Scheme", "cards", "parse_scheme", "scheme"]
+globals()["__all__"] = ["ALIASES", "SCHEMES", "Card", "Factory", "Scheme", "card_named", "cards"]
+globals()["__all__"] += ["parse_scheme", "scheme", "scheme_of"]
 globals()["__all__"] += _catalogue.NAMES  # type checkers would take a list that they cannot follow for an empty one

@@ -8,12 +8,13 @@ from typing import SupportsIndex
 import numpy as np
 
 from wellbegun._arguments import choice, integer, message, real, shape_of
-from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
+from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import DeltaOrthogonal, Dirac, Eye, Law, Mirrored, Orthogonal, Sections
 from wellbegun.laws.matrices import METHODS
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
+from wellbegun.schemes.own import Given, made_scheme
 
 
 @dataclass(frozen=True, repr=False)
@@ -234,7 +235,7 @@ class MirroredScheme(Scheme):
         )
     },
 )
-def mirrored(scheme: Scheme, *, outputs: bool = True, inputs: Iterable[SupportsIndex] = ()) -> MirroredScheme:
+def mirrored(scheme: Given, *, outputs: bool = True, inputs: Iterable[SupportsIndex] = ()) -> MirroredScheme:
     """The next layer sees only phi(a) - phi(-a) of each pair, which is exactly linear for ReLU, leaky ReLU, GELU and
     SiLU. A deep plain network so starts as a product of linear maps, an isometry if these are orthogonal, and training
     breaks the pairs.
@@ -254,8 +255,7 @@ def mirrored(scheme: Scheme, *, outputs: bool = True, inputs: Iterable[SupportsI
     >>> bool(np.allclose(c @ np.maximum(a @ x, 0), -(c @ np.maximum(a @ -x, 0)), atol=1e-6))
     True
     """
-    if not isinstance(scheme, Scheme):
-        raise ArgumentTypeError(message("mirrored", "scheme", "a scheme", scheme))
+    scheme = made_scheme("mirrored", "scheme", scheme)
     blocks = tuple(integer("mirrored", "inputs", size, minimum=2) for size in shape_of("mirrored", inputs, "inputs"))
     if not (outputs or blocks):
         raise ArgumentError(message("mirrored", "inputs", "given where outputs is False", blocks))

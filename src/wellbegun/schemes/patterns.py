@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wellbegun._arguments import choice, integer, message, real
-from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
+from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Law, Normal, Repeat, Sparse
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import publish, scheme
+from wellbegun.schemes.own import Given, made_scheme
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,7 +100,7 @@ class RepeatScheme(Scheme):
     example="icnr(he_normal(mode='fan_out'), 2)",
     invariants={"channels are equal in groups of `times`": lambda w: bool((w[0::2] == w[1::2]).all())},
 )
-def icnr(scheme: Scheme, times: int) -> RepeatScheme:
+def icnr(scheme: Given, times: int) -> RepeatScheme:
     """Args:
         scheme: The scheme of the smaller layer with out / times channels.
         times: Channels that the shuffle joins into one, >= 1: r^2 for an upsampling by r in two dimensions.
@@ -110,8 +111,7 @@ def icnr(scheme: Scheme, times: int) -> RepeatScheme:
     >>> bool((w[:4] == w[0]).all()), bool((w[4] == w[0]).all())
     (True, False)
     """
-    if not isinstance(scheme, Scheme):
-        raise ArgumentTypeError(message("icnr", "scheme", "a scheme", scheme))
+    scheme = made_scheme("icnr", "scheme", scheme)
     count = integer("icnr", "times", times, minimum=1)
     return RepeatScheme(f"icnr({scheme!r}, {count})", scheme, count)
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from wellbegun._arguments import message
-from wellbegun.errors import ArgumentTypeError, LayoutError
+from wellbegun.errors import LayoutError
 from wellbegun.laws import Law, Sections
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
 from wellbegun.schemes.card import publish, scheme
+from wellbegun.schemes.own import Given, made_scheme
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +41,7 @@ class SectionScheme(Scheme):
         "a scheme for each section": lambda w: not w[: len(w) // 2].any() and bool((w[len(w) // 2 :] == 1).all())
     },
 )
-def by_section(*schemes: Scheme) -> SectionScheme:
+def by_section(*schemes: Given) -> SectionScheme:
     """Args:
         schemes: As many as the layout has sections.
     Raises: ArgumentTypeError here: no scheme. LayoutError at the draw: sections that do not fit.
@@ -49,10 +50,8 @@ def by_section(*schemes: Scheme) -> SectionScheme:
     >>> by_section(zeros(), ones())(4, seed=0, layout=Layout("o", sections=2)).tolist()
     [0.0, 0.0, 1.0, 1.0]
     """
-    for one in schemes:
-        if not isinstance(one, Scheme):
-            raise ArgumentTypeError(message("by_section", "schemes", "schemes", one))
-    return SectionScheme(f"by_section({', '.join(map(repr, schemes))})", tuple(schemes))
+    made = tuple(made_scheme("by_section", "schemes", one) for one in schemes)
+    return SectionScheme(f"by_section({', '.join(map(repr, made))})", made)
 
 
 publish(globals())

@@ -1,20 +1,25 @@
 """Recipes: named, versioned choices of a scheme for each role, with the reason in one sentence and its source."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from wellbegun._arguments import known
+from wellbegun._installed import RECIPES as INSTALLED
+from wellbegun._installed import installed, loaded
+from wellbegun.graph import Role
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.recipes.auto import AUTO
 from wellbegun.planning.recipes.base import Recipe, lineage
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.planning.recipes.frameworks import TORCH
 from wellbegun.planning.recipes.others import PPO, SIREN
+from wellbegun.planning.recipes.own import own_recipe
 from wellbegun.planning.recipes.residual import DEEPNORM, FIXUP, REZERO, SKIPINIT, TFIXUP
 from wellbegun.planning.recipes.transformers import BERT, GPT2, LLAMA, MEGATRON, OLMO, T5
 from wellbegun.planning.recipes.vision import CONVNEXT, DCGAN, MAE, RESNET, VIT, VIT_NLHB
 
-__all__ = ["ABOUT", "KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_of"]
+__all__ = ["ABOUT", "KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_names", "recipe_of"]
 
 _LANGUAGE = (GPT2, MEGATRON, LLAMA, OLMO, BERT, T5)
 _VISION = (VIT, VIT_NLHB, MAE, CONVNEXT, RESNET, DCGAN)
@@ -54,10 +59,29 @@ ABOUT: Mapping[str, str] = MappingProxyType(
 """What each recipe is for, in a line."""
 
 
-def recipe_of(recipe: str | Method) -> Method:
-    """A recipe by name (newest version) or name@version; any other method as it is.
+def recipe_names() -> dict[str, str]:
+    """Every recipe that can be named, and what it is for: those of installed packages (entry points
+    "wellbegun.recipes") follow. "" for names with a version."""
+    others = {name: entry.value for name, entry in installed(INSTALLED).items() if name not in RECIPES}
+    return {**dict.fromkeys(RECIPES, ""), **ABOUT, **others}
 
-    >>> recipe_of("classic").full_name
-    'classic@1'
+
+def recipe_of(recipe: str | Method | Callable[[Role], Any]) -> Method:
+    """A recipe by name (newest version) or name@version; a function of the role; any other method as it is.
+
+    Raises:
+        UnknownNameError: no such recipe. ArgumentTypeError: nothing of the kind.
+
+    >>> recipe_of("classic").full_name, recipe_of(lambda role: "zeros").choose(None, {}, frozenset())
+    ('classic@1', {})
     """
-    return recipe if isinstance(recipe, Method) else RECIPES[known("plan", "recipe", recipe, RECIPES)]
+    if not isinstance(recipe, str):
+        return own_recipe(recipe)
+    if recipe in RECIPES:
+        return RECIPES[recipe]
+    others, name = installed(INSTALLED), recipe.partition("@")[0]
+    found = own_recipe(loaded(others[name]), name) if name in others else None
+    names = [*RECIPES, *others, *([found.full_name] if found else [])]
+    known("plan", "recipe", recipe, names)
+    assert found is not None  # `known` knows no other name
+    return found

@@ -14,6 +14,7 @@ from wellbegun.reports.html.parts import plural, shown
 from wellbegun.reports.html.plans import groups, outcome_text, totals
 from wellbegun.reports.html.verdict import Verdict, health_verdict, propagation_verdict, race_verdict
 from wellbegun.reports.plans import diff_rows, explained
+from wellbegun.reports.shown import parts_of
 from wellbegun.reports.text import done, label, law_text
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def fragment(item: Any) -> str:
     render = _RENDERERS.get(type(item))
     if render is not None:
         return str(render(item))
-    parts = (getattr(item, name, None) for name in ("health", "ledger", "plan"))  # results, which a higher row defines
-    return "".join(fragment(part) for part in parts if part is not None)
+    return "".join(map(fragment, reversed(parts_of(item))))
 
 
 def _html(head: str, verdict: Verdict | None = None, lines: Sequence[str] = (), grids: Sequence[Grid] = ()) -> "Markup":

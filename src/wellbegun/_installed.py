@@ -1,0 +1,36 @@
+"""What other installed packages add: entry points, looked up when asked for, so that nothing has to be registered."""
+
+from typing import TYPE_CHECKING, Any
+
+from wellbegun._arguments import told
+from wellbegun.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+SCHEMES, RECIPES = "wellbegun.schemes", "wellbegun.recipes"
+
+
+def installed(group: str) -> dict[str, "EntryPoint"]:
+    """The entry points of a group by their names."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def loaded(entry: "EntryPoint") -> Any:
+    """What an entry point names.
+
+    Raises:
+        ArgumentError: its package cannot be imported, or does not have it.
+    """
+    try:
+        return entry.load()
+    except Exception as error:  # whatever somebody else's package raises
+        what = f"{entry.group.partition('.')[2]}: {entry.name!r}, installed as {entry.value!r}"
+        raise ArgumentError(f"{what}, cannot be loaded: {type(error).__name__}: {told(error)}") from error
+
+
+def first_line(thing: object) -> str:
+    """What the documentation of something begins with."""
+    return (getattr(thing, "__doc__", None) or "").strip().partition("\n")[0]
