@@ -423,9 +423,9 @@ def test_the_table_says_who_wins_first(capsys: pytest.CaptureFixture[str], monke
     text = capsys.readouterr().out
     assert text.startswith("Race: auto wins")
     assert max(map(len, text.splitlines())) <= 80
-    for part in ("Standings", "auto against", "zeros", "3 of 3 seeds", "better", "W101"):
+    for part in ("Standings", "Area of auto, paired", "zeros", "3 of 3 seeds", "better", "W101"):
         assert part in text
-    assert text.index("Standings") < text.index("Paired differences")
+    assert text.index("Standings") < text.index("Area of auto, paired")
 
 
 def test_names_with_brackets_are_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,7 +122,8 @@ def test_a_pool_that_waits_for_work_draws_nothing_and_states_come_back() -> None
         states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
         for _ in range(3):
             wb.check(model, x)
-        assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2]
+        beside = [(type(thread), thread.name) for thread in threading.enumerate() if not thread.daemon]
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2], beside
         assert torch.equal(torch.get_rng_state(), states[2])
 
 

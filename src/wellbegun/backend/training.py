@@ -15,7 +15,12 @@ from wellbegun._typing import Array
 from wellbegun.backend.session import Output, Scalar, classes_of
 
 DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for
-_IDLE = ("concurrent.futures.thread", "_worker")  # what a thread of a pool that waits for work runs
+_POOLS = (
+    "concurrent.futures",
+    "joblib",
+    "multiprocessing",
+    "distributed",
+)  # threads of theirs manage, and draw nothing
 
 Model: TypeAlias = object  # a model of the framework
 Batch: TypeAlias = object  # tensors, arrays or shapes, in the forms that `wellbegun.plan` takes
@@ -102,7 +107,8 @@ def others_may_draw() -> bool:
         if thread is threading.current_thread() or thread.daemon or thread.name.startswith("wellbegun"):
             return False
         frame = frames.get(thread.ident or 0)
-        return frame is None or (frame.f_globals.get("__name__"), frame.f_code.co_name) != _IDLE
+        waits = frame is not None and frame.f_code.co_name == "_worker"
+        return not (waits or type(thread).__module__.startswith(_POOLS))
 
     return any(map(may, threading.enumerate()))
 

@@ -257,7 +257,12 @@ class _Evidence:
     def _normed(self, role: Role) -> bool:
         """Whether a token is normalized before a weight meets it."""
         given = () if role.operation < 0 else self.graph.operations[role.operation].outputs
-        return any(o.kind == "norm" for o in forward(self.graph, given, lambda o: o.kind in _JOINED))
+        return any(o.kind == "norm" for o in forward(self.graph, given, self._passes))
+
+    def _passes(self, operation: Operation) -> bool:
+        """Whether a token of zeros is still that behind an operation, as behind positions that are zeros, too."""
+        silent = all(use.parameter in self.held and self.held[use.parameter].size == 0 for use in operation.uses)
+        return operation.kind in _JOINED or (operation.kind == "shift" and bool(operation.uses) and silent)
 
     def _varied(self, role: Role) -> bool:
         """Whether a parameter is a part of a weight of which another part differs from unit to unit."""

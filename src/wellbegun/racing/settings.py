@@ -122,7 +122,8 @@ def settings_of(
         function("race", argument, value, "a function")
     if not callable(build) or belongs(build):
         remedy = "Each training begins with a fresh model: give lambda: Model(...), or the class."
-        raise ArgumentTypeError(message("race", "build", "a function", type(build).__name__, remedy))
+        given = type(build).__name__ if belongs(build) else build
+        raise ArgumentTypeError(message("race", "build", "a function", given, remedy))
     with guarded("race", (rates, optimizers, seeds)):
         found_rates = rates_of(rates)
         kinds, numbers = optimizers_of(optimizers, backend.trainer().optimizers), seeds_of(seeds)
