@@ -81,7 +81,7 @@ def held_of(values: Array) -> Held:
     """
     if not values.size or not np.isfinite(values).all():
         return Held("nothing", 0.0, 0.0)
-    matrix, width, values = values, values.shape[-1], values.ravel()
+    matrix, width, values = values, values.shape[-1] if values.ndim > 1 else 1, values.ravel()
     with np.errstate(over="ignore"):
         mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
     if size > _MOST:
@@ -117,8 +117,9 @@ def _pattern(values: Array, spread: float, width: int) -> Literal["", "pattern",
         return "pattern"
     centred = (values - values.mean()) / spread
     beside = {1, min(width, len(values) - 1)}
-    alike = max(float((centred[lag:] * centred[:-lag]).mean()) for lag in beside)
-    return "smooth" if alike > max(_SMOOTH, 3 / math.sqrt(len(values) - max(beside))) else ""
+    alike = {lag: float((centred[lag:] * centred[:-lag]).mean()) for lag in beside}
+    smooth = any(alike[lag] > max(_SMOOTH, 3 / math.sqrt(len(values) - lag)) for lag in beside)
+    return "smooth" if smooth else ""
 
 
 # ---------------------------------------------------------------------- across the model
