@@ -19,6 +19,7 @@ from wellbegun.errors import ModelError
 from wellbegun.health import CATALOGUE
 from wellbegun.planning import RECIPES
 from wellbegun.planning.recipes import ABOUT
+from wellbegun.reports import to_csv, to_markdown
 
 NET = """
 import torch
@@ -176,6 +177,12 @@ def table(path: Path, parted: str = ",", heading: bool = True, kind: str = "text
     ]
     rows = [[*"pqrs", "kind"]] * heading + [[*row, wanted] for row, wanted in zip(x, target, strict=True)]
     path.write_text("\n".join(parted.join(map(str, row)) for row in rows) + "\n\n")
+
+
+def test_names_in_data_are_shown_and_not_sent() -> None:
+    rows = [("name", "law"), ("a\x1b[31m\nb", "|x|")]
+    assert list(csv.reader(io.StringIO(to_csv(rows))))[1] == [r"a\x1b[31m\nb", "|x|"]
+    assert to_markdown(rows).splitlines()[2:] == [r"| a\x1b[31m\nb | \|x\| |"]
 
 
 def test_a_race_on_a_csv_file_says_what_it_took_for_what(folder: Path) -> None:

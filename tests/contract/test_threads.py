@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 import wellbegun as wb
+from wellbegun.backend import others_may_draw
 from wellbegun.errors import WellbegunError
 
 X = torch.randn(32, 8)
@@ -105,6 +107,28 @@ def test_random_numbers_of_other_threads_are_their_own() -> None:
         watcher.join()
     assert all(map(torch.equal, found, expected))
     assert drawn == numpy
+
+
+def test_only_threads_that_run_something_may_draw() -> None:
+    go_on = threading.Event()
+
+    def _worker() -> None:  # of the user's own, whatever it is called
+        go_on.wait()
+
+    def seen(wanted: bool) -> bool:
+        """Threads need a moment to begin, and to end."""
+        return any(others_may_draw() == wanted or time.sleep(0.01) for _ in range(3000))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert seen(False)
+        for begin in (threading.Thread(target=_worker).start, lambda: pool.submit(go_on.wait)):
+            begin()
+            found = seen(True)
+            go_on.set()
+            assert found
+            assert seen(False)
+            go_on.clear()
 
 
 def test_a_pool_that_waits_for_work_draws_nothing_and_states_come_back() -> None:

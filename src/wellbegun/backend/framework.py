@@ -98,6 +98,7 @@ class Backend(Protocol):
     ) -> Mapping[str, tuple[Array, int]]:
         """Some values of each of these parameters, as `looked_at` takes them of a vector or of a matrix (with the last
         axis as its columns), and how many the parameter has.
+
         Left out: names the model does not have, complex parameters and those without memory.
         """
 

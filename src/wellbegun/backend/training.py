@@ -15,12 +15,9 @@ from wellbegun._typing import Array
 from wellbegun.backend.session import Output, Scalar, classes_of
 
 DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for
-_POOLS = (
-    "concurrent.futures",
-    "joblib",
-    "multiprocessing",
-    "distributed",
-)  # threads of theirs manage, and draw nothing
+# threads that wait for work of a pool, and those that only manage one
+_IDLE = (("concurrent.futures.thread", "_worker"), ("distributed.threadpoolexecutor", "_worker"))
+_MANAGERS = ("concurrent.futures.process", "joblib.externals.loky.process_executor")
 
 Model: TypeAlias = object  # a model of the framework
 Batch: TypeAlias = object  # tensors, arrays or shapes, in the forms that `wellbegun.plan` takes
@@ -107,8 +104,8 @@ def others_may_draw() -> bool:
         if thread is threading.current_thread() or thread.daemon or thread.name.startswith("wellbegun"):
             return False
         frame = frames.get(thread.ident or 0)
-        waits = frame is not None and frame.f_code.co_name == "_worker"
-        return not (waits or type(thread).__module__.startswith(_POOLS))
+        runs = (frame.f_globals.get("__name__"), frame.f_code.co_name) if frame is not None else ()
+        return not (runs in _IDLE or type(thread).__module__ in _MANAGERS)
 
     return any(map(may, threading.enumerate()))
 

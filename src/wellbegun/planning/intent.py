@@ -54,7 +54,6 @@ class Held:
     what: What
     size: float  # RMS
     mean: float
-    directed: bool = False  # of a matrix: whether it has directions that no drawn one has
 
     def __str__(self) -> str:
         if self.what in ("zero", "nothing"):
@@ -81,14 +80,12 @@ def held_of(values: Array) -> Held:
     """
     if not values.size or not np.isfinite(values).all():
         return Held("nothing", 0.0, 0.0)
-    matrix, width, values = values, values.shape[-1] if values.ndim > 1 else 1, values.ravel()
+    width, values = values.shape[-1] if values.ndim > 1 else 1, values.ravel()
     with np.errstate(over="ignore"):
         mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
     if size > _MOST:
         return Held("nothing", 0.0, 0.0)
-    found = _what(values, mean, size, width)
-    directed = found == "random" and matrix.ndim == 2 and beyond_chance(matrix) > EDGE
-    return Held(found, size, mean, directed)
+    return Held(_what(values, mean, size, width), size, mean)
 
 
 def _what(values: Array, mean: float, size: float, width: int) -> What:
@@ -140,7 +137,7 @@ class _Evidence:
     """What all parameters of a model hold, and what is usual there."""
 
     def __init__(self, graph: Analysis, roles: Mapping[str, Role], samples: Samples) -> None:
-        self.graph, self.roles = graph, roles
+        self.graph, self.roles, self.samples = graph, roles, samples
         self.held = {name: held_of(values) for name, (values, _) in samples.items() if name in roles}
         self.doubt = self._doubt()
         self._usual: dict[str, list[tuple[float, float]]] = {}  # use in a layer -> sizes, and in units of its law
@@ -193,7 +190,7 @@ class _Evidence:
             return "" if usual else f"where {role.unit:g} leaves a signal as it is"
         if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
             return ""
-        if held.directed and slot == "table":  # other weights that were trained have directions, too
+        if held.what == "random" and slot == "table" and self._directed(role.parameter.name):
             return "whose rows resemble each other as drawn ones do not"
         if held.what == "random" and role.role in _ADDED and (bound := self._bound(role, held)) is not None:
             beyond = f"where one starts within {bound:.2g} of 0" if bound else _AUTHOR
@@ -201,6 +198,11 @@ class _Evidence:
         if held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
             return self._smaller(role, held)
         return f"where a {layer} starts otherwise" if slot else _AUTHOR
+
+    def _directed(self, name: str) -> bool:
+        """Whether a table has directions that no drawn one has; those of other weights may come of a training."""
+        values, _ = self.samples[name]
+        return values.ndim == 2 and beyond_chance(values) > EDGE
 
     def _drawn(self, role: Role, held: Held) -> bool:
         """Whether one number, or a few near each other, may have been drawn at random."""
@@ -215,7 +217,8 @@ class _Evidence:
         """Largest bias that a layer draws, 1 / sqrt(fan in); 0 for one of no layer; None if the fan is not known."""
         if not _slot(role.parameter):
             alone = role.beside is None and role.role == "bias"
-            phases = min(abs(held.mean) / _ONE_SIDE, held.size) > 1 and math.prod(role.parameter.shape) >= _LEAST
+            one_sided = abs(held.mean) > _ONE_SIDE * held.size and math.prod(role.parameter.shape) >= _LEAST
+            phases = one_sided and held.size > 1
             return 0.0 if alone or phases or role.role == "time_step_bias" else None
         if _slot(role.parameter) != "bias" or role.beside is None or role.beside.layout is None:
             return None

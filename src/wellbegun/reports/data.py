@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from wellbegun._arguments import shown
+
 Rows = Sequence[Iterable[str]]  # the headings first
 
 
@@ -29,7 +31,7 @@ def plain(value: Any) -> Any:
 def to_csv(rows: Rows) -> str:
     """Lines that spreadsheets and data frames read."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    csv.writer(out, lineterminator="\n").writerows([*map(shown, row)] for row in rows)
     return out.getvalue().rstrip("\n")
 
 
@@ -41,5 +43,5 @@ def to_markdown(rows: Rows) -> str:
     |---|---|
     | w | \\|a\\| < 1 |
     """
-    first, *rest = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    first, *rest = ["| " + " | ".join(shown(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
     return "\n".join([first, "|---" * len(list(rows[0])) + "|", *rest])
