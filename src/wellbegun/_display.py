@@ -32,7 +32,8 @@ class Displayed:
             child = subtree_renderer(getattr(self, name), path=None if path is None else f"{path}.{name}")
             lines.append(parts.build_full_line_with_annotations(parts.siblings_with_annotations(f"{name}=", child)))
         contents = parts.fold_condition(expanded=parts.indented_children(lines))
-        return parts.build_custom_foldable_tree_node(contents=contents, path=path, label=parts.text(repr(self)))
+        label = parts.text(" ".join(repr(self).split()))  # of one line
+        return parts.build_custom_foldable_tree_node(contents=contents, path=path, label=label)
 
     def to_pandas(self, table: str | None = None) -> Any:
         """A table of it as a pandas.DataFrame: numbers are numbers, and nothing is left out or grouped.

@@ -26,7 +26,7 @@ def loaded(entry: "EntryPoint") -> Any:
     """
     try:
         return entry.load()
-    except Exception as error:  # whatever somebody else's package raises
+    except (Exception, SystemExit) as error:  # whatever somebody else's package raises, and if it ends the process
         what = f"{entry.group.partition('.')[2]}: {entry.name!r}, installed as {entry.value!r}"
         raise ArgumentError(f"{what}, cannot be loaded: {type(error).__name__}: {told(error)}") from error
 

@@ -167,11 +167,50 @@ def test_a_trainer_trains_on_when_the_check_fails(fault: str, tmp_path, monkeypa
     without = trained(language_model(), tmp_path / "a")
     if fault == "check":
         monkeypatch.setattr(wb.api, "check", failing)
-    with pytest.warns(UserWarning, match="the training goes on unchecked") as seen:
+    said = "unchecked. ZeroDivisionError" if fault == "check" else "scalars are lost. OSError: the disk is full."
+    with pytest.warns(UserWarning, match=said) as seen:
         found = trained(language_model(), tmp_path / "b", CheckAtStart(unhealthy="raise", to=Broken()))
     assert len(seen) == 1
-    assert ("ZeroDivisionError" if fault == "check" else "the disk is full") in str(seen[0].message)
     assert all(torch.equal(found[name], without[name]) for name in without)
+
+
+def test_what_a_broken_logger_loses_is_not_the_finding(tmp_path) -> None:
+    from wellbegun.integrations.lightning import CheckAtStart
+    from wellbegun.integrations.transformers import CheckAtStart as CheckBeforeTraining
+
+    with pytest.warns(UserWarning, match="scalars are lost"), pytest.raises(AssertionError, match="W501"):
+        trained(language_model(bad=True), tmp_path, CheckBeforeTraining(unhealthy="raise", to=Broken()))
+    callback, module = CheckAtStart(unhealthy="raise"), lightning_module(zero=True)
+    with pytest.raises(AssertionError, match="W301"), pytest.warns(UserWarning, match="scalars are lost"):
+        fitted(module, callback, folder=tmp_path, logger=broken_logger(tmp_path))
+
+
+def broken_logger(folder):
+    from lightning.pytorch.loggers import CSVLogger
+
+    class Full(CSVLogger):
+        def log_metrics(self, *arguments: object, **options: object) -> None:
+            raise OSError("the disk is full")
+
+    return Full(folder)
+
+
+def test_names_that_mlflow_would_take_for_one_stay_two() -> None:
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleDict({name: nn.Linear(8, 8) for name in ("é", "ü", "a(", "a)", "n" * 300)})
+
+        def forward(self, x):
+            for part in self.parts.values():
+                x = torch.tanh(part(x))
+            return x
+
+    health, tracking, run = wb.check(Parts(), torch.randn(32, 8)), Tracking(), Run()
+    written = log_scalars(health, tracking, step=2)
+    log_scalars(health, run, step=2)
+    assert list(tracking.found.values()) == list(written.values()) == list(run.rows[0][0].values())
+    assert max(map(len, written)) == 250
 
 
 def failing(*arguments: object, **options: object) -> None:
@@ -258,6 +297,22 @@ def test_lightning_stops_before_the_first_update(tmp_path) -> None:
         fitted(lightning_module(zero=True), CheckAtStart(), folder=tmp_path)
 
 
+@pytest.mark.parametrize("names", ["batch, i", "*arguments", "batch", "batch, batch_idx=3"])
+def test_the_index_of_a_batch_has_any_name(names: str, tmp_path) -> None:
+    from wellbegun.integrations.lightning import CheckAtStart
+
+    module, callback, space = lightning_module(), CheckAtStart(), {}
+    exec(f"def training_step(self, {names}): return self.told(locals())", space)
+
+    def told(self, given):
+        batch = given["arguments"][0] if "arguments" in given else given["batch"]
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    type(module).training_step, type(module).told = space["training_step"], told
+    fitted(module, callback, folder=tmp_path)
+    assert callback.health is not None
+
+
 def test_actions_are_known_ones() -> None:
     from wellbegun.integrations.lightning import CheckAtStart
 
@@ -275,8 +330,8 @@ def test_lightning_trains_on_when_the_check_fails(fault: str, tmp_path, monkeypa
     if fault == "check":
         monkeypatch.setattr(wb.api, "check", failing)
     else:
-        monkeypatch.setattr("wellbegun.integrations.lightning.log_scalars", failing)
-    with pytest.warns(UserWarning, match="unchecked. ZeroDivisionError: an error of ours.") as seen:
+        monkeypatch.setattr("wellbegun.integrations.writers.log_scalars", failing)
+    with pytest.warns(UserWarning, match="ZeroDivisionError: an error of ours.") as seen:
         found = fitted(lightning_module(), callback, folder=tmp_path, logger=CSVLogger(tmp_path))
     assert len(seen) == 1
     assert (callback.health is None) == (fault == "check")
@@ -291,3 +346,7 @@ def test_what_is_misspelled_is_told_before_a_training() -> None:
         with pytest.raises(ArgumentError, match="W999"):
             kind(allow=["W999"])
         assert kind(allow="W301").allow == {"W301"}
+    with pytest.raises(ArgumentTypeError, match="to must be a SummaryWriter"):
+        CheckBeforeTraining(to=3)
+    with pytest.raises(ArgumentTypeError, match="chance must be a finite number > 0"):
+        CheckAtStart(chance="ten")

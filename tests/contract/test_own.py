@@ -189,6 +189,84 @@ def test_a_race_knows_a_function_by_its_code() -> None:
     assert told({"rules": [("*", "zeros")]}) == "initialize {'rules': [('*', 'zeros')]}"  # the control: as ever
 
 
+def scaled(by: float) -> Callable[..., Any]:
+    def one(fans: wb.Fans) -> wb.laws.Law:
+        return wb.laws.Normal(0, by / fans.fan_in)
+
+    return one
+
+
+def stated(by: float) -> Callable[..., Any]:
+    def one(fans: wb.Fans, by: float = by) -> wb.laws.Law:
+        return wb.laws.Normal(0, by / fans.fan_in)
+
+    return one
+
+
+def by_name(by: float) -> Callable[..., Any]:
+    def one(fans: wb.Fans, *, by: float = by) -> wb.laws.Law:
+        return wb.laws.Normal(0, by / fans.fan_in)
+
+    return one
+
+
+class Held:
+    def __init__(self, by: Any) -> None:
+        self.by = {"deep": [by]}
+
+    def __call__(self, fans: wb.Fans) -> wb.laws.Law:
+        return wb.laws.Normal(0, float(self.by["deep"][0]) / fans.fan_in)
+
+    def method(self, fans: wb.Fans) -> wb.laws.Law:
+        return self(fans)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [scaled, stated, by_name, Held, lambda by: Held(by).method, lambda by: Held(np.full(3, by)),
+     lambda by: Held(torch.full((3,), by)), lambda by: partial(wound, turns=by), lambda by: Held(scaled(by))],
+)  # fmt: skip
+def test_a_race_knows_a_function_by_all_that_it_is_made_of(made: Callable[[Any], Any]) -> None:
+    def told(given: Any) -> str:
+        return candidates_of({"own": given})[0].text
+
+    for wrap in (lambda own: own, lambda own: {"rules": [("*", own)]}, lambda own: {"recipe": own}):
+        one, again, other = (told(wrap(made(by))) for by in (1.0, 1.0, 2.0))
+        assert one == again != other
+        assert " at 0x" not in one
+    inside = [candidates_of({"own": wb.mirrored(scaled(by))})[0].text for by in (1.0, 1.0, 2.0)]
+    assert inside[0] == inside[1] != inside[2]
+
+
+def test_a_race_takes_what_stands_for_a_scheme_or_a_recipe() -> None:
+    for given in (small, Damped(3), wb.laws.Normal(0, 0.1), wb.he_normal(), "he_normal"):
+        (found,) = candidates_of({"own": given})
+        assert [rule.scheme for rule in found.what["rules"]] == [scheme_of(given)]
+    for given in (plain, Halved()):
+        assert candidates_of({"own": given})[0].what == {"recipe": given}
+    assert candidates_of({"own": lambda model: None})[0].kind == "function"  # the control
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+
+    options = {"rates": [1e-2], "steps": 3, "seeds": 1, "jobs": 1}
+    same = {"recipe": "classic", "rules": [wb.Rule(shape="*,*", scheme=Damped(3))]}
+    found = wb.race({"ours": Damped(3), "same": same}, build, "digits", **options)
+    assert found.trials[0].losses == found.trials[1].losses
+
+
+def test_what_is_named_as_one_of_ours_is_told_from_it() -> None:
+    def he_normal(fans: wb.Fans) -> wb.laws.Law:
+        return wb.laws.Constant(1)
+
+    def classic(role: Any) -> str:
+        return "zeros"
+
+    found = wb.plan(mlp(), (8, 12), rules=[("0.weight", he_normal)], recipe=classic, seed=0)
+    assert (found["0.weight"].scheme, found.recipe) == ("own.he_normal()", "own.classic@1")
+    assert wb.diff(found, wb.plan(mlp(), (8, 12), recipe="classic", seed=0)).recipes == ("own.classic@1", "classic@1")
+
+
 def bare(size: int) -> wb.laws.Law:
     return wb.laws.Constant(size)
 
@@ -266,13 +344,21 @@ def test_what_a_recipe_leaves_out_is_kept_and_said() -> None:
 def test_a_class_is_made_and_other_things_are_told() -> None:
     assert wb.plan(mlp(), (8, 12), recipe=Halved, seed=0) == wb.plan(mlp(), (8, 12), recipe=Halved(), seed=0)
     for given, error, said in (
-        (lambda role: 3, ArgumentTypeError, "Choice: scheme must be a scheme"),
+        (lambda role: 3, ArgumentTypeError, "<lambda>@1, asked for 0.weight: Choice: scheme must be a scheme"),
+        (lambda role: "he_nromal", UnknownNameError, "<lambda>@1, asked for 0.weight: .*'he_normal'"),
+        (lambda role: broken, RuleError, r"0.weight: broken\(\): the function raised ZeroDivisionError"),
+        (lambda role: numbers, RuleError, r"numbers\(\): what it returns must be a law"),
         (lambda role: role.nothing, ArgumentError, "asked for 0.weight, raised AttributeError"),
         (3, ArgumentTypeError, "plan: recipe must be a name, a function of a role"),
         (Damped, ArgumentError, "asked for 0.weight, raised"),
         ("nothing", UnknownNameError, "Known: "),
     ):
         with pytest.raises(error, match=said):
+            wb.plan(mlp(), (8, 12), recipe=given, seed=0)
+    unnamed, unversioned = Halved(), partial(plain)
+    unnamed.full_name, unversioned.version = 3, "two"
+    for given, said in ((unnamed, "full_name must be a text"), (unversioned, "version must be an integer")):
+        with pytest.raises(ArgumentTypeError, match=said):
             wb.plan(mlp(), (8, 12), recipe=given, seed=0)
 
 
@@ -303,7 +389,8 @@ class Quiet:
         return ()
 '''
 ENTRIES = {
-    "wellbegun.schemes": "thin = own_parts:thin\ndeep = own_parts:Deep\nzeros = own_parts:thin\nlost = own_parts:lost",
+    "wellbegun.schemes": "thin = own_parts:thin\ndeep = own_parts:Deep\nzeros = own_parts:thin\n"
+    "lost = own_parts:lost\nends = own_end:ends",
     "wellbegun.recipes": "silent = own_parts:silent\nquiet = own_parts:Quiet\nauto = own_parts:silent",
 }
 
@@ -312,6 +399,7 @@ ENTRIES = {
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package with entry points, installed."""
     (tmp_path / "own_parts.py").write_text(FILE)
+    (tmp_path / "own_end.py").write_text("import sys\nsys.exit(3)\n")
     about = tmp_path / "own_parts-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own-parts\nVersion: 1\n")
@@ -338,6 +426,7 @@ def test_installed_schemes_are_known_by_name(package: Path) -> None:
         ("thim", UnknownNameError, "Did you mean 'thin'"),
         ("thin(tines=2)", ArgumentTypeError, "unexpected keyword argument 'tines'"),
         ("deep(1, 2)", ArgumentTypeError, "Too many positional arguments"),
+        ("ends", ArgumentError, "'ends', installed as 'own_end:ends', cannot be loaded: SystemExit: 3"),
         ("lost", ArgumentError, "'lost', installed as 'own_parts:lost', cannot be loaded: AttributeError"),
     ):
         with pytest.raises(error, match=said):

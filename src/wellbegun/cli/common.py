@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from wellbegun import __version__, api
 from wellbegun._arguments import cut, shown
@@ -17,6 +16,7 @@ from wellbegun.backend import find
 from wellbegun.errors import ModelError, WellbegunError
 from wellbegun.planning import Overrides, recipe_names
 from wellbegun.racing import progress
+from wellbegun.reports.text import console as made_console
 from wellbegun.reports.text import safe
 from wellbegun.storage import load_rules
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-console = Console(highlight=False)
+console = made_console()
 _WIDE = 10_000  # columns, more than any table has
 debugging: set[str] = set()  # what the command line was asked for
 Format = Literal["table", "json"]
@@ -102,7 +102,7 @@ def messages() -> Iterator[None]:
 def complain(text: str) -> None:
     """One message on the error stream; what a terminal would obey is written out."""
     text = "\n".join(map(shown, text.split("\n")))
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="red", markup=False)
+    made_console(stderr=True, soft_wrap=True).print(text, style="red", markup=False)
 
 
 def own(text: str, what: str) -> Any:
@@ -126,7 +126,7 @@ def asked_rules(
 
 def show(parts: Any, *, wide: bool = False) -> None:
     """Print tables and lines; `wide`: as long as they are."""
-    out = Console(highlight=False, width=_WIDE) if wide else console
+    out = made_console(width=_WIDE) if wide else console
     for part in parts:
         out.print(part, crop=False)
 
@@ -199,7 +199,7 @@ def write_report(path: Path | None, *found: Any, **options: Any) -> None:
 def written(what: str, path: Path | None, format: str) -> None:
     """Say where something is; JSON on the standard output stays JSON."""
     if path is not None:
-        (console if format == "table" else Console(stderr=True)).print(f"{what} written to {path}", markup=False)
+        (console if format == "table" else made_console(stderr=True)).print(f"{what} written to {path}", markup=False)
 
 
 @app.callback(invoke_without_command=True)

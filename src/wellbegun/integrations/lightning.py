@@ -8,8 +8,9 @@ from typing import Any
 from lightning.pytorch import Callback
 
 from wellbegun import api
+from wellbegun._arguments import real
 from wellbegun.health import Health
-from wellbegun.integrations.writers import act, harmless, known_action, known_allow, log_scalars
+from wellbegun.integrations.writers import harmless, known_action, known_allow, report
 
 
 class CheckAtStart(Callback):
@@ -25,8 +26,8 @@ class CheckAtStart(Callback):
     Attributes:
         health: What was found; None until the first batch, and after a resumed run.
     Raises:
-        ArgumentError: an unknown action or code. In the training: UnhealthyError if asked for, and nothing else. If the
-        check itself fails, or a logger, that is one warning, and the training goes on.
+        ArgumentError: an unknown action or code, or no number. In the training: UnhealthyError if asked for, and
+        nothing else. If the check itself fails, or a logger, that is one warning, and the training goes on.
     Cost: that of `wellbegun.check`, once.
 
     >>> CheckAtStart(unhealthy="raise").health is None
@@ -36,6 +37,8 @@ class CheckAtStart(Callback):
     def __init__(self, *, unhealthy: str = "warn", allow: Collection[str] = (), chance: float | None = None) -> None:
         self.unhealthy = known_action("CheckAtStart", unhealthy)
         self.allow, self.chance = known_allow(allow), chance
+        if chance is not None:
+            real("CheckAtStart", "chance", chance, minimum=0, exclusive=True)
         self.health: Health | None = None
         self._tried = False
 
@@ -54,19 +57,27 @@ class CheckAtStart(Callback):
             warnings.warn(text, stacklevel=4)
             return
         self.health = api.check(_stepping(module), (batch,), loss=_loss, chance=self.chance)
-        for logger in trainer.loggers if trainer.is_global_zero else ():
-            log_scalars(self.health, logger)
-        act(self.health, self.unhealthy, self.allow, "CheckAtStart")
+        loggers = trainer.loggers if trainer.is_global_zero else ()
+        report(self.health, loggers, self.unhealthy, self.allow, "CheckAtStart")
 
 
 def _loss(output: Any) -> Any:
     return output["loss"] if isinstance(output, dict) else output
 
 
+def _takes(function: Any, count: int) -> bool:
+    """Whether a function takes so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
 def _stepping(module: Any) -> Any:
     """The module with its training_step as forward. Parameters, buffers and parts are the same objects."""
     kind = type(module)
-    takes_index = "batch_idx" in inspect.signature(kind.training_step).parameters
+    index = (0,) if _takes(module.training_step, 2) else ()  # whatever it calls it
 
     class Step(kind):  # type: ignore[misc, valid-type]  # its base is known at run time
         def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -74,7 +85,7 @@ def _stepping(module: Any) -> Any:
                 return kind.forward(self, *args, **kwargs)
             self.__dict__["_stepping"] = True
             try:
-                return kind.training_step(self, *args, **({"batch_idx": 0} if takes_index else {}))
+                return kind.training_step(self, *args, *index)
             finally:
                 self.__dict__["_stepping"] = False
 

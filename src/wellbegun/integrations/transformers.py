@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 from wellbegun import api
 from wellbegun.health import Health
-from wellbegun.integrations.writers import act, harmless, known_action, known_allow, log_scalars
+from wellbegun.integrations.writers import harmless, known_action, known_allow, known_writer, report
 
 
 class CheckAtStart(TrainerCallback):
@@ -25,8 +25,9 @@ class CheckAtStart(TrainerCallback):
     Attributes:
         health: What was found; None until the first batch, and after a resumed run.
     Raises:
-        ArgumentError: an unknown action or code. In the training: UnhealthyError if asked for, and nothing else. If the
-        check itself fails, or a logger, that is one warning, and the training goes on.
+        ArgumentError: an unknown action or code. ArgumentTypeError: `to` takes no scalars. In the training:
+        UnhealthyError if asked for, and nothing else. If the check itself fails, or a logger, that is one warning, and
+        the training goes on.
     Cost: that of `wellbegun.check`, once.
 
     >>> CheckAtStart(unhealthy="raise").health is None
@@ -35,7 +36,7 @@ class CheckAtStart(TrainerCallback):
 
     def __init__(self, *, unhealthy: str = "warn", allow: Collection[str] = (), to: Any = None) -> None:
         self.unhealthy = known_action("CheckAtStart", unhealthy)
-        self.allow, self.to = known_allow(allow), to
+        self.allow, self.to = known_allow(allow), None if to is None else known_writer("CheckAtStart", to)
         self.health: Health | None = None
         self._handle: Any = None
 
@@ -64,9 +65,7 @@ class CheckAtStart(TrainerCallback):
         batch = {name: value for name, value in batch.items() if value is not None}
         options = _loss(model) if batch.get("labels") is not None else {}
         self.health = api.check(model, batch, **options)
-        if self.to is not None:
-            log_scalars(self.health, self.to)
-        act(self.health, self.unhealthy, self.allow, "CheckAtStart")
+        report(self.health, [] if self.to is None else [self.to], self.unhealthy, self.allow, "CheckAtStart")
 
 
 def _loss(model: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
@@ -13,6 +13,7 @@ from wellbegun.health import Health, known_codes
 Action = Literal["warn", "raise", "ignore"]
 """What is done about an unhealthy model."""
 BATCH = 1000  # the most numbers that MLflow takes at once
+LONGEST = 250  # characters that it takes in a name
 
 
 def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/") -> dict[str, float]:
@@ -26,7 +27,8 @@ def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/"
         step: Step that the scalars are written at.
         prefix: What all names start with.
     Returns:
-        The scalars as written: name -> value. MLflow takes fewer characters: others are "_" there.
+        The scalars as written: name -> value. MLflow takes fewer characters: others are "_" there, and names
+        that would be the same, or longer than 250, are numbered.
     Raises:
         ArgumentTypeError: something that cannot take scalars.
     Cost: one call for each scalar (TensorBoard, functions), or one in all (MLflow: one for each thousand).
@@ -38,26 +40,45 @@ def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/"
     >>> written["init/findings"] == len(health.findings)
     True
     """
+    known_writer("log_scalars", to)
     scalars = {f"{prefix}{name}": value for name, value in health.scalars().items()}
     if hasattr(to, "add_scalar"):
         for name, value in scalars.items():
             to.add_scalar(name, value, step)
     elif hasattr(to, "log_metrics") and hasattr(to, "log_metric"):
-        scalars = {re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII): value for name, value in scalars.items()}
-        names = list(scalars)
+        names = list(_plain(scalars))
+        scalars = dict(zip(names, scalars.values(), strict=True))
         for start in range(0, len(names), BATCH):
             to.log_metrics({name: scalars[name] for name in names[start : start + BATCH]}, step=step)
     elif hasattr(to, "log_metrics"):
         to.log_metrics(scalars, step=step)
     elif hasattr(to, "log"):
         to.log(scalars, step=step)
-    elif callable(to):
+    else:
         for name, value in scalars.items():
             to(name, value, step)
-    else:
-        allowed = "a SummaryWriter, a logger, a run with .log, or a function (name, value, step)"
-        raise ArgumentTypeError(message("log_scalars", "to", allowed, type(to).__name__))
     return scalars
+
+
+def known_writer(owner: str, to: Any) -> Any:
+    """Where scalars go, if that can take them."""
+    if not callable(to) and not any(hasattr(to, name) for name in ("add_scalar", "log_metrics", "log")):
+        allowed = "a SummaryWriter, a logger, a run with .log, or a function (name, value, step)"
+        raise ArgumentTypeError(message(owner, "to", allowed, type(to).__name__))
+    return to
+
+
+def _plain(names: Iterable[str]) -> dict[str, None]:
+    """Names of the characters and the length that MLflow takes, no two of them the same."""
+    found = dict[str, None]()
+    for name in names:
+        plain, count = re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)[:LONGEST], 1
+        begin = plain
+        while plain in found:
+            count += 1
+            plain = f"{begin[: LONGEST - len(str(count)) - 1]}_{count}"
+        found[plain] = None
+    return found
 
 
 def known_allow(allow: Collection[str]) -> frozenset[str]:
@@ -70,15 +91,23 @@ def known_action(owner: str, unhealthy: str) -> Action:
     return known(owner, "unhealthy", unhealthy, get_args(Action))  # type: ignore[return-value]
 
 
+def report(health: Health, to: Iterable[Any], unhealthy: Action, allow: Collection[str], owner: str) -> None:
+    """Write the scalars, and act, whether they could be written or not."""
+    for writer in to:
+        with harmless(owner, "a logger failed, and its scalars are lost"):
+            log_scalars(health, writer)
+    act(health, unhealthy, allow, owner)
+
+
 @contextmanager
-def harmless(owner: str) -> Iterator[None]:
+def harmless(owner: str, what: str = "the check failed, and the training goes on unchecked") -> Iterator[None]:
     """A training goes on, with one warning, whatever is raised in here but what was asked for: `UnhealthyError`."""
     try:
         yield
     except (UnhealthyError, Warning):  # warnings are errors where the user made them so
         raise
     except Exception as error:  # of any kind: the training is worth more than the check
-        text = f"{owner}: the check failed, and the training goes on unchecked. {type(error).__name__}: {told(error)}"
+        text = f"{owner}: {what}. {type(error).__name__}: {told(error)}"
         warnings.warn(text, stacklevel=4)
 
 

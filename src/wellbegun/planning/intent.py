@@ -35,6 +35,7 @@ _JOINED = frozenset({"move", "concat", "split"})  # a token is still itself behi
 _AUTHOR = "that nobody but its author chose"
 _MOST = 1e12  # what no constructor writes
 _LEAST = 8  # values from which chance does not make a pattern
+_MANY = 16  # values from which chance does not make them this small
 
 Samples = Mapping[str, tuple[Array, int]]
 What = Literal["nothing", "zero", "constant", "pattern", "smooth", "off centre", "random"]
@@ -97,7 +98,8 @@ def _what(values: Array, mean: float, size: float, width: int) -> What:
     few = len(values) < _LEAST
     if pattern := _few_pattern(values) if few else _pattern(values, spread, width):
         return pattern
-    return "off centre" if abs(mean) > (10 if few else _OFF) * spread else "random"
+    bound = 10 if few else _OFF * (1 + 4 / math.sqrt(len(values)))
+    return "off centre" if abs(mean) > bound * spread else "random"
 
 
 def _few_pattern(values: Array) -> Literal["", "pattern"]:
@@ -115,7 +117,7 @@ def _pattern(values: Array, spread: float, width: int) -> Literal["", "pattern",
     centred = (values - values.mean()) / spread
     beside = {1, min(width, len(values) - 1)}
     alike = {lag: float((centred[lag:] * centred[:-lag]).mean()) for lag in beside}
-    smooth = any(alike[lag] > max(_SMOOTH, 3 / math.sqrt(len(values) - lag)) for lag in beside)
+    smooth = any(alike[lag] > max(_SMOOTH, 4 / math.sqrt(len(values) - lag)) for lag in beside)
     return "smooth" if smooth else ""
 
 
@@ -195,7 +197,8 @@ class _Evidence:
         if held.what == "random" and role.role in _ADDED and (bound := self._bound(role, held)) is not None:
             beyond = f"where one starts within {bound:.2g} of 0" if bound else _AUTHOR
             return beyond if held.size > _BEYOND * bound else ""
-        if held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
+        few = slot in ("weight", "table") and held.what == "off centre" and _values(role.parameter) < _LEAST
+        if few or held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
             return self._smaller(role, held)
         return f"where a {layer} starts otherwise" if slot else _AUTHOR
 
@@ -207,17 +210,17 @@ class _Evidence:
     def _drawn(self, role: Role, held: Held) -> bool:
         """Whether one number, or a few near each other, may have been drawn at random."""
         if role.role not in _ADDED:
-            single = held.what == "constant" and math.prod(role.parameter.shape) == 1
+            single = held.what == "constant" and _values(role.parameter) == 1
             return single and role.layout is not None and role.is_weight and role.met is not None
         bound = self._bound(role, held)
-        single = held.what == "off centre" or (held.what == "constant" and math.prod(role.parameter.shape) == 1)
+        single = held.what == "off centre" or (held.what == "constant" and _values(role.parameter) == 1)
         return single and bound is not None and abs(held.mean) <= 1.001 * bound
 
     def _bound(self, role: Role, held: Held) -> float | None:
         """Largest bias that a layer draws, 1 / sqrt(fan in); 0 for one of no layer; None if the fan is not known."""
         if not _slot(role.parameter):
             alone = role.beside is None and role.role == "bias"
-            one_sided = abs(held.mean) > _ONE_SIDE * held.size and math.prod(role.parameter.shape) >= _LEAST
+            one_sided = abs(held.mean) > _ONE_SIDE * held.size and _values(role.parameter) >= _LEAST
             phases = one_sided and held.size > 1
             return 0.0 if alone or phases or role.role == "time_step_bias" else None
         if _slot(role.parameter) != "bias" or role.beside is None or role.beside.layout is None:
@@ -231,7 +234,7 @@ class _Evidence:
         the model or a branch; in others, and above, a size like that is a fault."""
         slot, law = _slot(role.parameter), self._law_size(role.parameter)
         sizes = self._usual.get(slot, ())
-        if not law or not sizes or not (role.role == "readout" or role.ends_branch):
+        if not law or not sizes or _values(role.parameter) < _MANY or not (role.role == "readout" or role.ends_branch):
             return ""
         expected = (law, median(size for size, _ in sizes), law * median(gain for _, gain in sizes))
         small = all(held.size * FAR < one for one in expected)
@@ -311,6 +314,11 @@ def _keeps_zero(operation: Operation) -> bool:
 def _module(name: str) -> str:
     """Path of the module that holds a parameter."""
     return name.rpartition(".")[0]
+
+
+def _values(p: Parameter) -> int:
+    """How many values a parameter holds."""
+    return math.prod(p.shape)
 
 
 def _slot(p: Parameter) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, truth, users
+from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, shown, truth, users
 from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
@@ -12,7 +12,7 @@ from wellbegun.layout import Layout
 from wellbegun.planning.intent import INTENTS, Samples, purposes
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
-from wellbegun.planning.recipes import recipe_of
+from wellbegun.planning.recipes import Recipe, recipe_of
 from wellbegun.planning.reparametrized import held, share_of
 from wellbegun.planning.rules import Overrides, overrides_of
 from wellbegun.planning.selection import Selection, select
@@ -51,7 +51,7 @@ def make_plan(
     taken = frozenset(name for name, selection in selected.items() if selection.by)
     choices = _choices(chosen, graph, roles, taken)
     entries: list[Entry] = []
-    problems, unsaid = list[str](), Unsaid()
+    problems, unsaid = list[str](), Unsaid(named=isinstance(chosen, Recipe))
     for name, parameter in graph.parameters.items():
         if parameter.tied_to is not None:
             entries.append(_tied(name, graph))
@@ -61,7 +61,7 @@ def make_plan(
             entry = _decided(parameter, role, selection, chosen.full_name, choices, unsaid)
             entries.append(replace(entry, reason=entry.reason + meant.get(name, "")))
         except WellbegunError as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{shown(name)}: {error}")
     if problems:
         raise RuleError(_listed(problems))
     if strict and unsaid:
@@ -109,6 +109,8 @@ def _decided(
         try:
             entry = _entry(p, role, selection, recipe, picked)
         except WellbegunError as error:
+            if not unsaid.tolerates(p, error):
+                raise
             reason, decided = unsaid.kept(role, recipe, str(error).rstrip(".")), "nobody"
         else:
             alone = role.operation < 0

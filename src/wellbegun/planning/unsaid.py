@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from wellbegun._arguments import DTYPES
+from wellbegun.errors import LayoutError, WellbegunError
 from wellbegun.graph import Parameter, Role
 from wellbegun.layout import Layout
 from wellbegun.planning.method import Choice
@@ -14,13 +16,18 @@ _UNUSED = "is not used in the forward pass of this batch"
 class Unsaid:
     """What is told of them: all names at once, by reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, named: bool = True) -> None:
+        self._named = named  # whether the recipe is one of ours, which is made for any model
         self._kept: dict[str, list[str]] = {}  # reason -> parameters
         self._safe: list[str] = []
         self._layers: list[str] = []  # not used, and planned from their own layers
 
     def __bool__(self) -> bool:
         return bool(self._kept or self._layers)
+
+    def tolerates(self, p: Parameter, error: WellbegunError) -> bool:
+        """Whether a choice that cannot be carried out is our ignorance, and no fault of a recipe of the user's own."""
+        return self._named or isinstance(error, LayoutError) or p.dtype not in DTYPES
 
     def kept(self, role: Role, recipe: str, error: str = "") -> str:
         """Take one up; why nothing can be said of it."""

@@ -1,22 +1,22 @@
 """Candidates of a race: what the user gives -> how a fresh model gets its first values."""
 
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from wellbegun._arguments import choice, message, nearest
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.planning import RECIPES, Plan, Rule, recipe_names, recipe_of
-from wellbegun.planning.recipes import Recipe
-from wellbegun.schemes import ALIASES, SCHEMES, Scheme, parse_scheme
+from wellbegun.laws import Law
+from wellbegun.planning import RECIPES, Method, Plan, Rule, recipe_names, recipe_of
+from wellbegun.racing.fingerprint import digest, function_text, told
+from wellbegun.schemes import ALIASES, SCHEMES, Scheme, parse_scheme, scheme_of
+from wellbegun.schemes.own import asked_for
 
 DEFAULT = ("default", "framework default")  # names that stand for None in a list
 ALLOWED = (
-    "None (as the framework made it), a recipe's name, a scheme or its text, a Plan, "
-    "a dict of arguments for wellbegun.initialize, or a function of (model[, batch, seed])"
+    "None (as the framework made it), a recipe or its name, a scheme, its text or a law, a Plan, a dict of arguments "
+    "for wellbegun.initialize, or a function: of fans, shape or layout, of role, or of (model[, batch, seed])"
 )
 OPTIONS = ("recipe", "rules", "exclude", "only", "frozen", "calibrate")  # seed, loss and chance are the race's
 EVERY_WEIGHT = "*,*,..."  # two axes or more
@@ -84,12 +84,14 @@ def _candidate(name: str, what: Any) -> Candidate:
         return Candidate(name, "default", text="as the framework made it")
     if isinstance(what, str):
         return _named(name, what)
-    if isinstance(what, Scheme):
-        return _scheme(name, what)
+    if isinstance(what, (Scheme, Law)) or (callable(what) and asked_for(what)):
+        return _scheme(name, scheme_of(what))
     if isinstance(what, Plan):
         return Candidate(name, "plan", what, f"plan {what.recipe} {digest(what.to_dict())}")
     if isinstance(what, Mapping):
-        return Candidate(name, "options", _options(name, what), f"initialize {_told(dict(what))!r}")
+        return Candidate(name, "options", _options(name, what), f"initialize {told(dict(what))!r}")
+    if isinstance(what, Method) or (callable(what) and asked_for(what, ("role",))):
+        return Candidate(name, "options", {"recipe": what}, f"recipe {recipe_of(what).full_name} {function_text(what)}")
     if callable(what):
         _accepted(what)
         return Candidate(name, "function", what, f"function {function_text(what)}")
@@ -114,7 +116,7 @@ def _named(name: str, text: str) -> Candidate:
 def _scheme(name: str, scheme: Scheme) -> Candidate:
     """One scheme for every parameter of two axes or more; `classic` decides about the others (biases 0, norms 1)."""
     options = {"recipe": "classic@1", "rules": (Rule(shape=EVERY_WEIGHT, scheme=scheme),)}
-    return Candidate(name, "options", options, f"scheme {scheme!r}")
+    return Candidate(name, "options", options, f"scheme {told(scheme)}")
 
 
 def _options(name: str, given: Mapping[Any, Any]) -> dict[str, Any]:
@@ -139,40 +141,3 @@ def _accepted(function: Callable[..., Any]) -> int:
         return count
     name = getattr(function, "__name__", repr(function))
     raise ArgumentTypeError(message("race", "candidates", "functions of (model[, batch, seed])", f"{name}{signature}"))
-
-
-def function_text(function: Callable[..., Any]) -> str:
-    """A function's name and a digest of its code, so that a changed one is told from what it was."""
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    if code is None:
-        return name
-    return f"{name} {digest([code.co_code.hex(), _constants(code), list(code.co_names)])}"
-
-
-def _told(value: Any) -> Any:
-    """Options with functions as texts, without addresses: what is told of one changes with its code."""
-    if isinstance(value, Mapping):
-        return {key: _told(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(_told, value))
-    if isinstance(value, Recipe):
-        return value.full_name
-    own = getattr(value.scheme if isinstance(value, Rule) else value, "function", None)
-    if own is not None:
-        return f"{value!r} {function_text(own)}"
-    return function_text(value) if " at 0x" in repr(value) else value
-
-
-def _constants(code: Any) -> list[str]:
-    """Constants of a function and of those inside it, without addresses."""
-    found = []
-    for constant in code.co_consts:
-        inner = hasattr(constant, "co_code")
-        found.append(f"{constant.co_code.hex()} {_constants(constant)}" if inner else repr(constant))
-    return found
-
-
-def digest(data: Any) -> str:
-    """A short fingerprint of plain data."""
-    return hashlib.blake2b(json.dumps(data, sort_keys=True, default=repr).encode(), digest_size=6).hexdigest()

@@ -10,7 +10,8 @@ from wellbegun._arguments import choice, function, guarded, integer, message, re
 from wellbegun.backend import Backend, belongs, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.racing.data import Data, chance_of, data_of
-from wellbegun.racing.entrants import Tools, candidates_of, digest, function_text
+from wellbegun.racing.entrants import Tools, candidates_of
+from wellbegun.racing.fingerprint import digest, function_text
 from wellbegun.racing.work import Arm, Kit
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)

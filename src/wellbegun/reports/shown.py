@@ -13,7 +13,7 @@ from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table
 from wellbegun.reports.propagation import propagation_table
 from wellbegun.reports.races import race_table
-from wellbegun.reports.text import ledger_line, plan_table
+from wellbegun.reports.text import console, ledger_line, plan_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,9 +56,7 @@ def rendered(form: str, item: Any) -> Any:
 
 def print_tables(items: Iterable[Shown]) -> None:
     """Print each as its tables, to the standard output."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    out = console()
     for item in items:
         for part in tables(item):
-            console.print(part, crop=False)
+            out.print(part, crop=False)

@@ -1,9 +1,11 @@
 """Plans, ledgers, schemes and gains as tables for the terminal. Rich is loaded when something is rendered."""
 
 import math
+import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wellbegun._arguments import shown
 from wellbegun.health.catalogue import Check
@@ -15,7 +17,7 @@ from wellbegun.schemes import Card
 from wellbegun.theory import ActivationMoments
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 
 def safe(text: str) -> "RenderableType":
@@ -23,6 +25,15 @@ def safe(text: str) -> "RenderableType":
     from rich.text import Text
 
     return Text("\n".join(map(shown, text.split("\n"))))
+
+
+def console(**options: Any) -> "Console":
+    """A console of Rich. COLUMNS=0 says nothing of its width, as elsewhere."""
+    from rich.console import Console
+
+    if os.environ.get("COLUMNS") == "0":
+        options = {"width": shutil.get_terminal_size().columns} | options
+    return Console(highlight=False, **options)
 
 
 def facts(title: str, found: Iterable[tuple[str, str]]) -> list["RenderableType"]:

@@ -27,9 +27,15 @@ class OwnScheme(Scheme):
     function: Callable[..., Any]
     options: tuple[tuple[str, Any], ...] = ()
 
+    def __post_init__(self) -> None:
+        from wellbegun.schemes.registry import ALIASES, SCHEMES
+
+        if self.spelling.partition("(")[0] in (*SCHEMES, *ALIASES):  # plans are to tell it from ours of that name
+            object.__setattr__(self, "spelling", f"own.{self.spelling}")
+
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         given: dict[str, Any] = dict(self.options)
-        for name in _given(self.function):
+        for name in asked_for(self.function):
             if name == "fans":
                 given[name] = layout.fans(shape, owner=self.spelling)
             else:
@@ -80,30 +86,30 @@ def own_scheme(
     if " at 0x" in text:  # an object without a repr of its own: the same plan has the same text
         text = f"{type(given).__name__}()"
     _check(text, given, arguments, options)
-    if not isinstance(given, type) and _given(given):
+    if not isinstance(given, type) and asked_for(given):
         named = dict(zip(inspect.signature(given).parameters, arguments, strict=False))
         return OwnScheme(text, given, tuple({**named, **options}.items()))
     with users(text, "the class" if isinstance(given, type) else "the function"):
         made = given(*arguments, **options)
-    if callable(made) and not isinstance(made, Scheme) and _given(made):
+    if callable(made) and not isinstance(made, Scheme) and asked_for(made):
         _check(text, made, (), {})
         return OwnScheme(text, made)
     return _gives(text, made)
 
 
-def _given(function: Callable[..., Any]) -> list[str]:
-    """Which of shape, fans and layout it asks for."""
+def asked_for(function: Callable[..., Any], names: tuple[str, ...] = GIVEN) -> list[str]:
+    """Which of some names, such as shape, fans and layout, it asks for."""
     try:
         found = inspect.signature(function).parameters
     except (TypeError, ValueError):  # built-in functions may not tell
         return []
-    return [name for name in GIVEN if name in found]
+    return [name for name in names if name in found]
 
 
 def _check(text: str, function: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
     """Whether it can be called so."""
     try:
-        inspect.signature(function).bind(*arguments, **options, **dict.fromkeys(_given(function)))
+        inspect.signature(function).bind(*arguments, **options, **dict.fromkeys(asked_for(function)))
     except (TypeError, ValueError) as error:
         allowed = "a function of shape, fans or layout, by these names, with defaults for its other arguments"
         remedy = f"{str(error).capitalize()}."

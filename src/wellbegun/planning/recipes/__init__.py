@@ -1,6 +1,7 @@
 """Recipes: named, versioned choices of a scheme for each role, with the reason in one sentence and its source."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from wellbegun.planning.recipes.base import Recipe, lineage
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.planning.recipes.frameworks import TORCH
 from wellbegun.planning.recipes.others import PPO, SIREN
-from wellbegun.planning.recipes.own import own_recipe
+from wellbegun.planning.recipes.own import OwnRecipe, own_recipe
 from wellbegun.planning.recipes.residual import DEEPNORM, FIXUP, REZERO, SKIPINIT, TFIXUP
 from wellbegun.planning.recipes.transformers import BERT, GPT2, LLAMA, MEGATRON, OLMO, T5
 from wellbegun.planning.recipes.vision import CONVNEXT, DCGAN, MAE, RESNET, VIT, VIT_NLHB
@@ -76,7 +77,10 @@ def recipe_of(recipe: str | Method | Callable[[Role], Any]) -> Method:
     ('classic@1', {})
     """
     if not isinstance(recipe, str):
-        return own_recipe(recipe)
+        given = own_recipe(recipe)
+        if isinstance(given, OwnRecipe) and given.full_name in RECIPES:  # plans are to tell it from ours of that name
+            return replace(given, full_name=f"own.{given.full_name}")
+        return given
     if recipe in RECIPES:
         return RECIPES[recipe]
     others, name = installed(INSTALLED), recipe.partition("@")[0]

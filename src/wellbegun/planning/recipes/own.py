@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wellbegun._arguments import message, users
-from wellbegun.errors import ArgumentTypeError
+from wellbegun._arguments import integer, message, shown, users
+from wellbegun.errors import ArgumentTypeError, WellbegunError
 from wellbegun.graph import ModelGraph, Role
 from wellbegun.planning.method import Choice, Method
 
@@ -27,11 +27,17 @@ class OwnRecipe:
         return ()
 
     def _choice(self, role: Role) -> Choice | None:
-        with users(self.full_name, f"the recipe, asked for {role.parameter.name},"):
-            found = self.function(role)
-        if found is None or isinstance(found, Choice):
-            return found
-        return Choice(found, f"{role.role.replace('_', ' ')}: what {self.full_name} gives it")
+        name = shown(role.parameter.name)
+        try:
+            with users(self.full_name, f"the recipe, asked for {name},"):
+                found = self.function(role)
+            if found is None or isinstance(found, Choice):
+                return found
+            return Choice(found, f"{role.role.replace('_', ' ')}: what {self.full_name} gives it")
+        except WellbegunError as error:  # ours say nothing of the recipe
+            if self.full_name not in str(error):
+                error.args = (f"{self.full_name}, asked for {name}: {error}",)
+            raise
 
 
 def own_recipe(given: Any, name: str = "") -> Method:
@@ -53,8 +59,10 @@ def own_recipe(given: Any, name: str = "") -> Method:
         with users("plan", f"making the recipe {name}"):
             given = given()
     if isinstance(given, Method):
+        if not isinstance(given.full_name, str):
+            raise ArgumentTypeError(message(f"recipe {name}", "full_name", "a text, such as 'ours@1'", given.full_name))
         return given
     if callable(given):
-        return OwnRecipe(f"{name}@{getattr(given, 'version', 1)}", given)
+        return OwnRecipe(f"{name}@{integer(f'recipe {name}', 'version', getattr(given, 'version', 1))}", given)
     allowed = "a name, a function of a role, or an object with full_name, choose and notes"
     raise ArgumentTypeError(message("plan", "recipe", allowed, given))
