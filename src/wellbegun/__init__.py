@@ -4,14 +4,10 @@ Names are exported as type checkers understand it: by `name as name`, and by a s
 """
 
 import importlib
-import types
+import importlib.util
 import typing
 
 from wellbegun import _display
-from wellbegun.engine import fill as fill
-from wellbegun.layout import Fans as Fans
-from wellbegun.layout import Layout as Layout
-from wellbegun.schemes.catalogue import *  # noqa: F403
 
 if typing.TYPE_CHECKING:
     from wellbegun.api import Applied as Applied
@@ -24,32 +20,34 @@ if typing.TYPE_CHECKING:
     from wellbegun.api import report as report
     from wellbegun.api import show as show
     from wellbegun.api import signal_propagation as signal_propagation
+    from wellbegun.engine import fill as fill
     from wellbegun.health import Health as Health
+    from wellbegun.layout import Fans as Fans
+    from wellbegun.layout import Layout as Layout
     from wellbegun.materialize import Ledger as Ledger
     from wellbegun.planning import Plan as Plan
     from wellbegun.planning import Rule as Rule
     from wellbegun.planning import diff as diff
     from wellbegun.planning import explain as explain
     from wellbegun.racing.results import Race as Race
+    from wellbegun.schemes.catalogue import *  # noqa: F403
     from wellbegun.storage import load_plan as load_plan
     from wellbegun.storage import save_plan as save_plan
     from wellbegun.theory import edge_of_chaos as edge_of_chaos
     from wellbegun.theory import gain as gain
     from wellbegun.theory import moments as moments
 
-# imported when first used: planning costs more to import than schemes, laws and fill together
+# imported when first used: the command line answers many questions without any of it
 _LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
 _LATER |= dict.fromkeys(("report", "show", "signal_propagation"), "wellbegun.api")
 _LATER |= dict.fromkeys(("Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
 _LATER |= dict.fromkeys(("edge_of_chaos", "gain", "moments"), "wellbegun.theory")
-_LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health"}
-_LATER |= {"Ledger": "wellbegun.materialize"}
+_LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health", "Ledger": "wellbegun.materialize"}
+_LATER |= {"fill": "wellbegun.engine", "Fans": "wellbegun.layout", "Layout": "wellbegun.layout"}
+_SCHEMES = "wellbegun.schemes.catalogue"
 
 __version__ = "0.1.0"
-globals()["__all__"] = sorted(
-    {name for name, item in globals().items() if name[0] != "_" and not isinstance(item, types.ModuleType)} | {*_LATER}
-)
 
 
 def _rendered(form: str, item: object) -> typing.Any:
@@ -61,12 +59,27 @@ _display.display_with(_rendered)
 
 
 def __getattr__(name: str) -> typing.Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'wellbegun' has no attribute {name!r}")
-    found = getattr(importlib.import_module(_LATER[name]), name)
+    found = _exported() if name == "__all__" else _found(name)
     globals()[name] = found
     return found
 
 
+def _found(name: str) -> typing.Any:
+    """What a name stands for: of those that are imported later, a scheme, or a package."""
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    if name[0] != "_":
+        if importlib.util.find_spec(f"{__name__}.{name}") is not None:
+            return importlib.import_module(f"{__name__}.{name}")
+        schemes = importlib.import_module(_SCHEMES)
+        if name in schemes.NAMES:
+            return getattr(schemes, name)
+    raise AttributeError(f"module 'wellbegun' has no attribute {name!r}")
+
+
+def _exported() -> list[str]:
+    return sorted({*importlib.import_module(_SCHEMES).NAMES, *_LATER})
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_exported()})
