@@ -45,6 +45,8 @@ def test_made_up_inputs_are_named(case: str) -> None:
     build, batch, told = MADE[case]
     for health in (wb.check(build(), batch), wb.initialize(build(), batch, seed=0).health):
         assert tuple(note for note in health.notes if "made up" in note) == tuple(f"{text}." for text in told)
+    invented = tuple(note for note in wb.plan(build(), batch, seed=0).notes if "made up" in note)
+    assert invented == (tuple(f"{text}." for text in told) if batch is None else ())  # shapes of the user's are known
 
 
 def test_a_model_of_another_framework_tells_the_same() -> None:

@@ -78,7 +78,7 @@ def statistics(
         lost,
         rms(session.output),
         injected,
-        (*(f"{text}." for text in session.made), *graph.told, *doubt_notes(forward.doubts)),
+        tuple(dict.fromkeys((*(f"{text}." for text in session.made), *graph.told, *doubt_notes(forward.doubts)))),
         stream_stats(graph, roles, seen),
         attention_stats(graph, seen),
         gain,

@@ -39,7 +39,9 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
     if given.made:
         kind, teller = str(real).removeprefix("torch."), "first layer" if isinstance(taken, InputSpec) else "config"
         told = f": the {teller} tells the shape" if batch is None else ""
-        given = replace(given, made=tuple(re.sub(r"\bb?float\d+", kind, text) + told for text in given.made))
+        made_up = tuple(re.sub(r"\bb?float\d+", kind, text) + told for text in given.made)
+        said = tuple(f"{text}." for text in made_up) if batch is None else ()  # to plans, too
+        given = replace(given, made=made_up, notes=(*given.notes, *said))
 
     def move(tensor: torch.Tensor) -> torch.Tensor:
         dtype = real if real is not None and tensor.dtype.is_floating_point else tensor.dtype
@@ -52,8 +54,8 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
     if made or not other:
         return found
     named = ", ".join(sorted(str(dtype) for dtype in other))
-    said = f"Inputs of {named} are given to the model as {real}, the dtype of all its parameters."
-    return replace(found, notes=(*found.notes, said))
+    cast_to = f"Inputs of {named} are given to the model as {real}, the dtype of all its parameters."
+    return replace(found, notes=(*found.notes, cast_to))
 
 
 def _tensor(array: Any, dtype: str | None) -> torch.Tensor:
