@@ -57,6 +57,24 @@ def test_what_layers_draw_is_never_a_purpose() -> None:
     assert sum(what != "random" for what in found) <= 2  # a few in ten thousand lie in order, or off centre
 
 
+@pytest.mark.parametrize("n", [8, 16, 48])
+def test_square_weights_that_no_law_draws_stay(n: int) -> None:
+    noise = drawn(n, n) / math.sqrt(n)
+    for design in (noise + noise.T, torch.eye(n) + noise / 10, noise / 10 - torch.eye(n)):
+        model = nn.Sequential(nn.Linear(n, n), nn.Tanh(), nn.Linear(n, n), nn.Tanh(), nn.Linear(n, 3))
+        set_to(model[2], weight=design)
+        assert kept(model, drawn(32, n)) == {"2.weight"}
+
+
+def test_square_weights_that_layers_draw_are_no_purpose() -> None:
+    for seed in range(60):
+        n, noise = (8, 16, 24)[seed % 3], drawn(24, 24, seed=seed)
+        for design in (noise[:n, :n], torch.linalg.qr(noise[:n, :n])[0], noise[:n, :n].tanh()):
+            model = nn.Sequential(nn.Linear(n, n), nn.Tanh(), nn.Linear(n, n), nn.Tanh(), nn.Linear(n, 3))
+            set_to(model[2], weight=design / math.sqrt(n))
+            assert not kept(model, drawn(32, n))
+
+
 def test_biases_that_transposed_convolutions_draw_are_no_purpose() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.ConvTranspose2d(64, 9, 3), nn.ReLU(), nn.Conv2d(9, 9, 3))

@@ -394,7 +394,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"data": (X[:0], Y[:0])}, "at least one sample"),
     ({"data": (X, np.full(20, math.nan))}, "finite targets"),
     ({"data": (X, np.array(["a"] * 20))}, "an array of numbers; got '<U1 of shape"),
-    ({"data": (X, Y + 10)}, "Target 10 is out of bounds"),
+    ({"data": (X, Y + 10)}, r"Target 1\d is out of bounds\. .*, from 10 to 1\d"),
     ({"resume": "race.json"}, "resume: expected a file ending in .parquet or .csv"),
 ]
 

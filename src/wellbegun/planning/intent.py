@@ -197,6 +197,8 @@ class _Evidence:
         if held.what == "random" and role.role in _ADDED and (bound := self._bound(role, held)) is not None:
             beyond = f"where one starts within {bound:.2g} of 0" if bound else _AUTHOR
             return beyond if held.size > _BEYOND * bound else ""
+        if held.what == "random" and slot == "weight" and (designed := self._designed(role.parameter)):
+            return designed
         few = slot in ("weight", "table") and held.what == "off centre" and _values(role.parameter) < _LEAST
         if few or held.what == "random" or (held.what == "smooth" and slot == "weight") or self._drawn(role, held):
             return self._smaller(role, held)
@@ -206,6 +208,17 @@ class _Evidence:
         """Whether a table has directions that no drawn one has; those of other weights may come of a training."""
         values, _ = self.samples[name]
         return values.ndim == 2 and beyond_chance(values) > EDGE
+
+    def _designed(self, p: Parameter) -> str:
+        """What a square weight shows, where all of it is seen, that no drawn one does."""
+        values, _ = self.samples[p.name]
+        if values.shape != p.shape or values.ndim != 2 or len(set(p.shape)) > 1 or len(values) < 4:
+            return ""
+        if np.array_equal(values, values.T):
+            return "which equals its transpose, as no drawn one does"
+        around = values[~np.eye(len(values), dtype=bool)].std() * max(1.0, 6 / math.sqrt(len(values)))
+        diagonal = len(values) >= _LEAST and abs(np.diag(values).mean()) > around
+        return "around a diagonal, as no drawn one is" if diagonal else ""
 
     def _drawn(self, role: Role, held: Held) -> bool:
         """Whether one number, or a few near each other, may have been drawn at random."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wellbegun import __version__
-from wellbegun._arguments import choice, function, guarded, integer, message, real, seed_of
+from wellbegun._arguments import choice, function, guarded, integer, message, real, seed_of, told
 from wellbegun.backend import Backend, belongs, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.racing.data import Data, chance_of, data_of
@@ -209,7 +209,8 @@ def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[str, str]
         except Exception as error:  # the user's model, loss, optimizer or metric: told with what to look at
             raise ArgumentError(
                 f"race: a first try of model, loss, optimizers and metric on one batch failed: "
-                f"{type(error).__name__}: {error}. Inputs: {_shapes(data.inputs)}; targets: {_shapes(data.targets)}."
+                f"{type(error).__name__}: {told(error)} Inputs: {_shapes(data.inputs)}; targets: "
+                f"{_shapes(data.targets)}{_classes(data.targets)}."
             ) from error
     every = backend.describe(model).values()
     computed = {parameter.set_by for parameter in every}
@@ -217,6 +218,11 @@ def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[str, str]
     shapes = {parameter.name: list(parameter.shape) for parameter in stored}
     values = sum(math.prod(parameter.shape) for parameter in stored)
     return f"{type(model).__name__} with {values:,} parameters", digest(shapes)
+
+
+def _classes(targets: Any) -> str:
+    """Which classes there are, since a model may have too few outputs for them."""
+    return f", from {targets.min()} to {targets.max()}" if targets.dtype.kind in "iu" else ""
 
 
 def _shapes(inputs: Any) -> str:
