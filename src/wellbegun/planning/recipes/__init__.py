@@ -13,7 +13,7 @@ from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.recipes.auto import AUTO
 from wellbegun.planning.recipes.base import Recipe, lineage
 from wellbegun.planning.recipes.classic import CLASSIC
-from wellbegun.planning.recipes.frameworks import TORCH
+from wellbegun.planning.recipes.frameworks import FLAX, HAIKU, KERAS, TORCH
 from wellbegun.planning.recipes.others import PPO, SIREN
 from wellbegun.planning.recipes.own import OwnRecipe, own_recipe
 from wellbegun.planning.recipes.residual import DEEPNORM, FIXUP, REZERO, SKIPINIT, TFIXUP
@@ -25,7 +25,7 @@ __all__ = ["ABOUT", "KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_na
 _LANGUAGE = (GPT2, MEGATRON, LLAMA, OLMO, BERT, T5)
 _VISION = (VIT, VIT_NLHB, MAE, CONVNEXT, RESNET, DCGAN)
 _RESIDUAL = (FIXUP, SKIPINIT, REZERO, DEEPNORM, TFIXUP)
-_ALL = (AUTO, CLASSIC, TORCH, *_LANGUAGE, *_VISION, *_RESIDUAL, SIREN, PPO)
+_ALL = (AUTO, CLASSIC, TORCH, KERAS, FLAX, HAIKU, *_LANGUAGE, *_VISION, *_RESIDUAL, SIREN, PPO)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {recipe.full_name: recipe for recipe in _ALL} | {recipe.name: recipe for recipe in _ALL}
 )
@@ -36,6 +36,9 @@ ABOUT: Mapping[str, str] = MappingProxyType(
         "auto": "any model; the default: orthogonal weights at a scale found from the whole model",
         "classic": "any model: He before ReLU, Xavier before tanh, LeCun before SELU, and so on",
         "torch": "what PyTorch's layers do by themselves: the baseline",
+        "keras": "what Keras's layers do by themselves",
+        "flax": "what Flax's layers do by themselves",
+        "haiku": "what Haiku's layers do by themselves",
         "gpt2": "decoders as GPT-2: std 0.02, ends of branches divided by the root of their number",
         "megatron": "decoders as Megatron-LM",
         "llama": "decoders with gated feed-forward, as Llama",

@@ -1,18 +1,31 @@
-"""torch@1: what the framework gives by itself, layer by layer. The baseline that the other recipes are measured by.
+"""torch@1, keras@1, flax@1, haiku@1: what frameworks give by themselves, layer by layer.
 
-Sources are the `reset_parameters` of torch 2.13. The fans are those torch computes from the stored shape, which for
-transposed convolutions are not the true ones. Two things are not here: parameters that belong to no layer of torch, for
-which it has no default (matrices are taken for linear layers, other values are kept), and `nn.Transformer`, which
-gives every matrix of its own Xavier values once more.
+Sources of torch@1, the baseline that the other recipes are measured by, are the `reset_parameters` of torch 2.13. The
+fans are those torch computes from the stored shape, which for transposed convolutions are not the true ones. Two things
+are not here: parameters that belong to no layer of torch, for which it has no default (matrices are taken for linear
+layers, other values are kept), and `nn.Transformer`, which gives every matrix of its own Xavier values once more.
+The others give the layers of any model what the layers of that name in Keras, Flax and Haiku start with.
 """
 
 import math
+from collections.abc import Callable, Mapping
 
-from wellbegun.graph import Role
+from wellbegun.graph import Analysis, Role
+from wellbegun.laws import Orthogonal
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import recipe, zero
-from wellbegun.planning.recipes.common import linear_default, multiplier, one, sizes, table, xavier
-from wellbegun.schemes import constant, normal, uniform
+from wellbegun.planning.recipes.base import Chooser, recipe, recurrent, zero
+from wellbegun.planning.recipes.common import fan_in, linear_default, multiplier, one, sizes, table, table_width, xavier
+from wellbegun.schemes import (
+    Scheme,
+    by_section,
+    constant,
+    normal,
+    ones,
+    scheme_of,
+    truncated_normal,
+    uniform,
+    zeros,
+)
 
 _SOURCE = "torch 2.13, reset_parameters"
 _ATTENTION = "MultiheadAttention"
@@ -93,3 +106,87 @@ TORCH_CHOICES = table(
     negative_slope=lambda role: Choice(constant(0.25), "slope of a PReLU", _SOURCE),
 )
 TORCH = recipe("torch", 1, TORCH_CHOICES)
+
+
+# ---------------------------------------------------------------------- other frameworks
+_KERAS = "Keras 3, initializers and layers"
+_FLAX = "Flax 0.12, nnx layers"
+_HAIKU = "Haiku 0.0, modules"
+_LSTM = 4  # gates: input, forget, cell, output
+
+
+def _keras_weight(role: Role) -> Choice:
+    """Glorot with the fans that Keras reads off the stored shape: its last axes, times all others."""
+    assert role.layout is not None
+    shape = role.parameter.shape
+    if "k" in role.layout.axes or len(shape) < 3:
+        return Choice(xavier(role, stacked=True), "Glorot uniform, as a layer of Keras has it", _KERAS)
+    bound = math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1])))
+    return Choice(uniform(-bound, bound), f"Glorot uniform of a kernel {shape}, whose first axes count twice", _KERAS)
+
+
+def _keras_recurrent(role: Role) -> Choice:
+    return Choice(scheme_of(Orthogonal()), "recurrent kernel: one orthogonal matrix for all gates together", _KERAS)
+
+
+def _keras_recurrent_bias(role: Role) -> Choice:
+    if role.layout is None or role.layout.sections != _LSTM:
+        return zero(role)
+    return Choice(by_section(zeros(), ones(), zeros(), zeros()), "bias of a forget gate is 1, all others 0", _KERAS)
+
+
+def _truncated(source: str, std_is: str) -> Chooser:
+    """A truncated normal of 1/sqrt(inputs), which is the standard deviation before or after the cut."""
+
+    def choose(role: Role) -> Choice:
+        fan = fan_in(role)
+        scheme = truncated_normal(std=fan**-0.5, std_is=std_is)
+        return Choice(scheme, f"truncated normal, std 1/sqrt({fan}) {std_is} the cut", source)
+
+    return choose
+
+
+def _haiku_pairs(_: Analysis, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
+    """One linear layer of Haiku reads the input and the state together."""
+    found, read = dict[str, Choice](), list[str]()
+    for name, role in roles.items():
+        if role.role == "recurrent_input":
+            read.append(name)
+        elif role.role == "recurrent" and read:
+            both = (read.pop(), name)
+            fan = sum(fan_in(roles[one]) for one in both)
+            reason = (
+                f"one linear layer of input and state, {fan} wide: truncated normal, std 1/sqrt({fan}) before the cut"
+            )
+            found |= dict.fromkeys(both, Choice(truncated_normal(std=fan**-0.5), reason, _HAIKU))
+    return {name: choice for name, choice in found.items() if name not in decided}
+
+
+def _others(source: str, weight: Chooser, rows: Callable[[int], Scheme], **own: Chooser) -> dict[str, Chooser]:
+    """Zero biases and unit norms; what no layer holds is kept."""
+
+    def row(role: Role) -> Choice:
+        return Choice(rows(table_width(role)), "a layer of lookups", source)
+
+    def loose(role: Role) -> Choice:
+        if role.layout is not None and "l" in role.layout.axes:
+            return row(role)
+        return Choice(KEEP, "a parameter of no layer, for which there is no default; kept")
+
+    zeroed = dict.fromkeys(("bias", "recurrent_bias_input", "recurrent_bias", "norm_shift"), zero)
+    more = {"recurrent_projection": weight, "recurrent_input": weight, "recurrent": weight}
+    given = {"hidden": weight, "embedding": row, "positional": loose, "token": loose, "norm_scale": one}
+    return table(**zeroed, **more, **given, multiplier=multiplier) | own
+
+
+KERAS = recipe("keras", 1, _others(
+    _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_keras_recurrent,
+    recurrent_bias_input=_keras_recurrent_bias, negative_slope=lambda _: Choice(zeros(), "slope of a PReLU", _KERAS),
+))  # fmt: skip
+FLAX = recipe("flax", 1, _others(
+    _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=recurrent,
+    negative_slope=lambda _: Choice(constant(0.01), "slope of a PReLU", _FLAX),
+))  # fmt: skip
+HAIKU = recipe("haiku", 1, _others(
+    _HAIKU, _truncated(_HAIKU, "before"), lambda _: truncated_normal(std=1.0)
+), solve=_haiku_pairs)  # fmt: skip

@@ -1,0 +1,118 @@
+"""keras@1, flax@1 and haiku@1 give any model what the layers of those frameworks start with."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import wellbegun as wb
+from wellbegun.laws import Constant
+
+
+class Reader(nn.Module):
+    """A table, a recurrent layer, a norm and a readout."""
+
+    def __init__(self, kind: type[nn.RNNBase] = nn.LSTM) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 24)
+        self.memory = kind(24, 32, batch_first=True)
+        self.norm = nn.LayerNorm(32)
+        self.slope = nn.PReLU()
+        self.out = nn.Linear(32, 10)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.out(self.slope(self.norm(self.memory(self.table(tokens))[0][:, -1])))
+
+
+TOKENS = torch.arange(24).reshape(2, 12) % 50
+
+
+def std_of(plan: wb.Plan, name: str) -> float:
+    entry = plan[name]
+    return math.sqrt(entry.law.moments(entry.layout.canonical_shape(entry.shape)).variance)
+
+
+CUT = 0.8796256610342398  # std of a standard normal cut at two
+EXPECTED: dict[str, dict[str, Any]] = {
+    "keras": {
+        "table.weight": 0.05 / math.sqrt(3), "memory.weight_ih_l0": math.sqrt(2 / (24 + 128)),
+        "memory.weight_hh_l0": math.sqrt(1 / 128), "out.weight": math.sqrt(2 / 42), "slope.weight": 0.0,
+    },
+    "flax": {
+        "table.weight": math.sqrt(1 / 24), "memory.weight_ih_l0": math.sqrt(1 / 24),
+        "memory.weight_hh_l0": math.sqrt(1 / 32), "out.weight": math.sqrt(1 / 32), "slope.weight": 0.0,
+    },
+    "haiku": {
+        "table.weight": CUT, "memory.weight_ih_l0": CUT * math.sqrt(1 / 56),
+        "memory.weight_hh_l0": CUT * math.sqrt(1 / 56), "out.weight": CUT * math.sqrt(1 / 32),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", EXPECTED)
+def test_sizes_are_those_of_the_sources(recipe: str) -> None:
+    plan = wb.plan(Reader(), TOKENS, recipe=recipe, seed=0)
+    for name, std in EXPECTED[recipe].items():
+        assert std_of(plan, name) == pytest.approx(std, rel=1e-6, abs=1e-12), name
+    other = wb.plan(Reader(), TOKENS, recipe="torch", seed=0)  # the control
+    assert std_of(other, "out.weight") != pytest.approx(EXPECTED[recipe]["out.weight"], rel=0.05)
+    assert plan["norm.weight"].law == Constant(1.0)
+    assert plan["out.bias"].law == plan["norm.bias"].law == plan["memory.bias_hh_l0"].law == Constant(0.0)
+    assert plan.recipe == f"{recipe}@1"
+
+
+def test_a_forget_gate_of_keras_is_open() -> None:
+    model = Reader()
+    wb.initialize(model, TOKENS, recipe="keras", seed=0)
+    bias, kernel = model.memory.bias_ih_l0.detach(), model.memory.weight_hh_l0.detach()
+    assert bias.reshape(4, 32).mean(1).tolist() == [0, 1, 0, 0]
+    assert torch.allclose(kernel.T @ kernel, torch.eye(32), atol=1e-5)  # all gates are one matrix
+    assert model.slope.weight.item() == 0
+    flax = wb.initialize(Reader(), TOKENS, recipe="flax", seed=0).model
+    gate = flax.memory.weight_hh_l0.detach()[:32]
+    assert torch.allclose(gate.T @ gate, torch.eye(32), atol=1e-5)  # each gate is one
+    assert not flax.memory.bias_ih_l0.any()
+    assert flax.slope.weight.item() == pytest.approx(0.01)
+    gru = wb.plan(Reader(nn.GRU), TOKENS, recipe="keras", seed=0)
+    assert gru["memory.bias_ih_l0"].law == Constant(0.0)
+
+
+def test_convolutions_count_their_window() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=4), nn.Flatten(), nn.Linear(16, 4)
+    )
+    batch, stds = (
+        (2, 8, 5, 5),
+        {"keras": math.sqrt(2 / (24 * 9)), "flax": 1 / math.sqrt(72), "haiku": CUT / math.sqrt(72)},
+    )
+    for recipe, std in stds.items():
+        plan = wb.plan(model, batch, recipe=recipe, seed=0)
+        assert std_of(plan, "0.weight") == pytest.approx(std, rel=1e-6)
+    assert std_of(wb.plan(model, batch, recipe="flax", seed=0), "2.weight") == pytest.approx(1 / 6, rel=1e-6)
+
+
+def test_flax_gives_what_flax_gives() -> None:
+    """Laws against fresh values of Flax itself."""
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Net(nnx.Module):
+        def __init__(self, rngs: Any) -> None:
+            self.table = nnx.Embed(400, 64, rngs=rngs)
+            self.dense = nnx.Linear(64, 300, rngs=rngs)
+            self.norm = nnx.LayerNorm(300, rngs=rngs)
+            self.out = nnx.Linear(300, 100, rngs=rngs)
+
+        def __call__(self, tokens: Any) -> Any:
+            return self.out(self.norm(nnx.relu(self.dense(self.table(tokens)))))
+
+    model = Net(nnx.Rngs(0))
+    plan = wb.plan(model, np.arange(24).reshape(2, 12), recipe="flax", seed=0)
+    for name, layer in (("table", model.table.embedding), ("dense", model.dense.kernel), ("out", model.out.kernel)):
+        values, entry = np.asarray(layer.get_value()), plan[f"{name}.weight"]
+        assert values.std() == pytest.approx(std_of(plan, f"{name}.weight"), rel=5 / math.sqrt(2 * values.size)), name
+        assert abs(values).max() <= entry.law.support()[1] * (1 + 1e-6)
+    classic = wb.plan(model, np.arange(24).reshape(2, 12), recipe="classic", seed=0)
+    assert std_of(classic, "dense.weight") > 1.3 * std_of(plan, "dense.weight")  # the control
