@@ -155,9 +155,7 @@ def _haiku_pairs(_: Analysis, roles: Mapping[str, Role], decided: frozenset[str]
         elif role.role == "recurrent" and read:
             both = (read.pop(), name)
             fan = sum(fan_in(roles[one]) for one in both)
-            reason = (
-                f"one linear layer of input and state, {fan} wide: truncated normal, std 1/sqrt({fan}) before the cut"
-            )
+            reason = f"one linear layer of input and state, {fan} wide, std 1/sqrt({fan}) before the cut"
             found |= dict.fromkeys(both, Choice(truncated_normal(std=fan**-0.5), reason, _HAIKU))
     return {name: choice for name, choice in found.items() if name not in decided}
 
