@@ -1,7 +1,9 @@
 """The few functions most people need, over the rows below. Frameworks are imported when a function is called."""
 
+from wellbegun.api.comparing import compare_models
 from wellbegun.api.looking import report, show
 from wellbegun.api.models import Applied, Result, apply, check, initialize, plan, signal_propagation
 from wellbegun.api.races import race
 
-__all__ = ["Applied", "Result", "apply", "check", "initialize", "plan", "race", "report", "show", "signal_propagation"]
+__all__ = ["Applied", "Result", "apply", "check", "compare_models", "initialize", "plan", "race", "report", "show"]
+__all__ += ["signal_propagation"]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from wellbegun.health import Health
 from wellbegun.materialize import Ledger
+from wellbegun.measure.comparison import ModelComparison
 from wellbegun.planning import Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.results import Race
+from wellbegun.reports.comparison import comparison_table
 from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table
 from wellbegun.reports.propagation import propagation_table
@@ -18,7 +20,7 @@ from wellbegun.reports.text import console, ledger_line, plan_table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Shown = Plan | PlanDiff | Explanation | Ledger | Health | SignalPropagation | Race
+Shown = Plan | PlanDiff | Explanation | Ledger | Health | SignalPropagation | Race | ModelComparison
 
 
 def tables(item: Shown) -> list["RenderableType"]:
@@ -31,6 +33,8 @@ def tables(item: Shown) -> list["RenderableType"]:
         return explanation_table(item)
     if isinstance(item, SignalPropagation):
         return propagation_table(item)
+    if isinstance(item, ModelComparison):
+        return comparison_table(item)
     if isinstance(item, Race):
         return race_table(item)
     return health_table(item) if isinstance(item, Health) else [ledger_line(item)]

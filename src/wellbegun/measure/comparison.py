@@ -1,0 +1,118 @@
+"""Whether two models hold alike values, tensor by tensor: bit by bit, or as far as a sample of a law can tell."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from wellbegun._display import Displayed
+from wellbegun._typing import Array
+from wellbegun.layout import Layout
+
+SAMPLE = 1 << 16  # values of each tensor that distributions are compared on
+CHANCE = 1e-3  # that anything at all is told apart where both models are drawn from the same laws
+
+Verdict = Literal["same", "alike", "differs", "missing"]
+
+
+class Stored(NamedTuple):
+    """One parameter of a model."""
+
+    values: Array  # float64, in stored axes
+    layout: Layout | None  # what its layer says of its axes
+
+
+@dataclass(frozen=True)
+class ComparedTensor:
+    """One tensor of two models. Numbers are mean and standard deviation; None where a model does not have it."""
+
+    name: str
+    verdict: Verdict
+    first: tuple[float, float] | None
+    second: tuple[float, float] | None
+    why: str
+
+
+@dataclass(frozen=True)
+class ModelComparison(Displayed):
+    """Two models, tensor by tensor."""
+
+    tensors: tuple[ComparedTensor, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether all values are the same, bit by bit."""
+        return all(tensor.verdict == "same" for tensor in self.tensors)
+
+    @property
+    def alike(self) -> bool:
+        """Whether both have the same tensors, which are the same or may have been drawn from the same laws."""
+        return all(tensor.verdict in ("same", "alike") for tensor in self.tensors)
+
+    def counts(self) -> dict[str, int]:
+        """How many tensors there are of each verdict."""
+        found = [tensor.verdict for tensor in self.tensors]
+        return {verdict: found.count(verdict) for verdict in ("same", "alike", "differs", "missing")}
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{number} {verdict}" for verdict, number in self.counts().items() if number)
+        return f"<ModelComparison: {told or 'no tensors'}>"
+
+
+def compared(first: Mapping[str, Stored], second: Mapping[str, Stored]) -> ModelComparison:
+    """Compare parameters of the same names.
+
+    >>> one = {"w": Stored(np.zeros((2, 3)), Layout("oi"))}
+    >>> compared(one, {"w": Stored(np.zeros((3, 2)), Layout("io"))}).same
+    True
+    """
+    level = CHANCE / max(len(first), 1)
+    found = [_tensor(name, first.get(name), second.get(name), level) for name in dict.fromkeys((*first, *second))]
+    return ModelComparison(tuple(found))
+
+
+def _tensor(name: str, first: Stored | None, second: Stored | None, level: float) -> ComparedTensor:
+    numbers = None if first is None else _numbers(first.values), None if second is None else _numbers(second.values)
+    if first is None or second is None:
+        return ComparedTensor(name, "missing", *numbers, f"only the {'second' if first is None else 'first'} has it")
+    if first.values.size != second.values.size:
+        why = f"shapes {first.values.shape} and {second.values.shape} hold different numbers of values"
+        return ComparedTensor(name, "differs", *numbers, why)
+    ours, others = _canonical(first), _canonical(second)
+    if np.array_equal(ours, others, equal_nan=True):
+        return ComparedTensor(name, "same", *numbers, "")
+    why = _unlike(ours, others, level)
+    return ComparedTensor(name, "differs" if why else "alike", *numbers, why)
+
+
+def _canonical(stored: Stored) -> Array:
+    """Values in the order of axes that all frameworks share, where it is known."""
+    layout = stored.layout
+    fits = layout is not None and len(layout.axes) == stored.values.ndim
+    return (stored.values.transpose(layout.canonical) if layout is not None and fits else stored.values).ravel()
+
+
+def _numbers(values: Array) -> tuple[float, float]:
+    return (float(values.mean()), float(values.std())) if values.size else (math.nan, math.nan)
+
+
+def _unlike(first: Array, second: Array, level: float) -> str:
+    """How two samples differ that cannot be of one law; "" if they may be."""
+    from scipy.stats import ks_2samp  # loaded on use, as all of SciPy
+
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return "not all values are finite"
+    parts = [values[:: -(-values.size // SAMPLE)] for values in (first, second)]
+    constant = [np.ptp(part) == 0 for part in parts]
+    if not any(constant) and ks_2samp(*parts).pvalue >= level:
+        return ""
+    if all(constant):
+        return f"{first[0]:.4g} against {second[0]:.4g}"
+    (mean, std), (other_mean, other_std) = _numbers(first), _numbers(second)
+    if abs(std - other_std) > 0.02 * max(std, other_std):
+        return f"standard deviation {std:.4g} against {other_std:.4g}"
+    if abs(mean - other_mean) > 0.02 * max(std, other_std):
+        return f"mean {mean:.4g} against {other_mean:.4g}"
+    return "the same mean and standard deviation, but another distribution"
