@@ -159,8 +159,8 @@ class LossStats:
     value: float
     chance: float | None  # None if it cannot be told
     description: str  # what loss was used, in words
-    made_up: bool = False  # whether its labels or targets were
-    error: float = 0.0  # standard deviation of its value over labels that were made up
+    made_up: bool = False  # whether it was, as labels and targets of which the description does not say otherwise
+    error: float = 0.0  # standard deviation of its value over random labels
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _operation(
         start_rms=facts.starts.get(value),
         branch=None if role.branch is None else role.branch.add,
         renormed=index in facts.renormed,
-        restored=facts.restored.get(value),
+        restored=None if index in facts.scoring else facts.restored.get(value),
         depth=facts.depths[index],
         bias=next((use.parameter for use in operation.uses if use.slot == "bias"), ""),
         largest=output.largest,
