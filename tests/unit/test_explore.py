@@ -16,6 +16,7 @@ from wellbegun.explore.expected import curves
 from wellbegun.explore.networks import HOMOGENEOUS, SLOPES, backward, forward, inputs, layers, slope_of
 from wellbegun.explore.playground import CHOICES, DEPTHS, KINDS, LAYERS, SCALES, Measured, gains_of, measure
 from wellbegun.health import OperationStats, ParameterStats, Statistics, examine
+from wellbegun.health.catalogue import COLLAPSE
 from wellbegun.theory import Signal, Weight, activation_of, moments
 from wellbegun.theory.propagation import through_function, through_weight
 
@@ -306,6 +307,13 @@ def test_packing_keeps_what_it_promises() -> None:
     assert np.isneginf(back[2, 10:]).all()
     assert np.abs(back[:2] - logs[:2]).max() <= 0.5 / packing.STEP + 1e-12
     assert np.abs((packed["b"] / 255) ** 2 - shares).max() < 0.003
+
+
+def test_what_is_left_between_inputs_is_kept_where_a_cosine_would_round_to_one() -> None:
+    left = np.array([[1.0, 0.5, 3.7e-3, 2e-5, 0.9e-5, 0.0]])
+    back = 10 ** unlogs(packing.logs(content._apart(1 - left)))
+    assert np.allclose(back, left, rtol=0.01)
+    assert ((back < COLLAPSE) == (left < COLLAPSE)).all()
 
 
 def test_choices_find_their_rows() -> None:
