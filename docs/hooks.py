@@ -22,6 +22,14 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>([.,;:!?)]*)', r
 IMAGE = re.compile(r'<img alt="([^"]*)" src="[./]*plots/([\w-]+)\.svg" ?/?>')
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Every page says of which version it speaks."""
+    from wellbegun import __version__
+
+    config.copyright = f"wellbegun {__version__}"
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Pages and plots that are made, not kept."""
     pages = {f"plots/{name}.svg": "" for name in PLOTS} | generated.pages(ROOT)
