@@ -301,9 +301,9 @@ def charts(page: Page) -> list[dict[str, Any]]:
     return page.locator("figure").evaluate_all("""(all) => all.map((figure) => ({
         title: figure.querySelector('h3').textContent,
         label: figure.querySelector('svg[role=img]').getAttribute('aria-label'),
-        lines: [...figure.querySelectorAll('g[aria-label=line] path')].map((path) => path.getAttribute('d')),
-        dashes: [...figure.querySelectorAll('g[aria-label=line]')].map((g) => g.getAttribute('stroke-dasharray') ?? ''),
-        marks: figure.querySelectorAll('g[aria-label=dot] :is(path, circle), g[aria-label=rect] rect').length }))""")
+        lines: [...figure.querySelectorAll('g[data-mark=line] path')].map((path) => path.getAttribute('d')),
+        dashes: [...figure.querySelectorAll('g[data-mark=line]')].map((g) => g.getAttribute('stroke-dasharray') ?? ''),
+        marks: figure.querySelectorAll('g[data-mark=dot] :is(path, circle), g[data-mark=rect] rect').length }))""")
 
 
 def test_charts_hold_every_operation_before_and_now(look: Any) -> None:
@@ -331,9 +331,9 @@ def test_attention_and_the_residual_stream_are_shown(look: Any) -> None:
     chart.focus()
     page.keyboard.press("Home")
     assert chart.locator(".tip").inner_text().startswith("sum behind blocks.layers.0.self_attn.out_proj")
-    before = page.locator("#signal-figure g[aria-label=dot] path, #signal-figure g[aria-label=dot] circle").count()
+    before = page.locator("#signal-figure g[data-mark=dot] path, #signal-figure g[data-mark=dot] circle").count()
     choice.select_option("all weighted operations")
-    after = page.locator("#signal-figure g[aria-label=dot] path, #signal-figure g[aria-label=dot] circle").count()
+    after = page.locator("#signal-figure g[data-mark=dot] path, #signal-figure g[data-mark=dot] circle").count()
     assert before == 6 < after
     page.locator("summary", has_text="Attention").click()
     assert status(page, "attentions") == "3 attentions"
@@ -385,10 +385,10 @@ def test_a_race_shows_curves_standings_and_differences(look: Any) -> None:
     assert texts(page, "[data-table=standings] tbody th") == list(found.candidates)
     drawn = charts(page)
     assert len(drawn[0]["lines"]) == len(found.standings)
-    assert page.locator("#curves-figure g[aria-label=area] path").count() == len(found.standings)
+    assert page.locator("#curves-figure g[data-mark=area] path").count() == len(found.standings)
     assert len(set(drawn[0]["dashes"])) == len(found.standings)
     page.get_by_label("Optimizer and rate").select_option("adam, rate 0.01")
-    assert page.locator("#curves-figure g[aria-label=line] path").count() == len(found.standings)
+    assert page.locator("#curves-figure g[data-mark=line] path").count() == len(found.standings)
     page.locator("details summary", has_text="Every trial").click()
     assert status(page, "trials") == f"{len(found.trials)} trials"
     failed = page.locator("[data-table=trials] tbody tr", has_text="failed")

@@ -9,8 +9,7 @@
   function plot(id, label, build) {
     const block = fresh(id);
     Charts.responsive(block, (width) => {
-      const svg = Plot.plot({ width, height: width < 480 ? 260 : 300, marginLeft: 52, marginRight: 16, marginBottom: 42, style: STYLE, ariaLabel: label, ...build(width) });
-      svg.setAttribute("role", "img");
+      const svg = Charts.plot({ width, height: width < 480 ? 260 : 300, marginLeft: 52, marginRight: 16, marginBottom: 42, style: STYLE, ariaLabel: label, ...build(width) });
       block.replaceChildren(svg);
     });
   }

@@ -108,7 +108,7 @@ def _propagation(found: SignalPropagation) -> "Markup":
          shown(row.correlation.measured), "off" if row.flagged else row.reason)
         for row in sorted(found, key=lambda row: not row.flagged)
     ]  # fmt: skip
-    headings = "operation", "E x², theory", "measured", "correlation, theory", "measured", ""
+    headings = "operation", "E x², theory", "measured", "correlation, theory", "measured", "verdict"
     return _html("Theory beside measurement", propagation_verdict(found), [], [Grid(headings, rows, "Operations")])
 
 
