@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from html_reports import faults
 from playwright.sync_api import Browser, Page, sync_playwright
 from typer.testing import CliRunner
 
@@ -321,6 +322,11 @@ def test_ids_labels_and_headings(look: Any) -> None:
     assert {key: found[key] for key in ("twice", "nameless", "silent", "unnamed", "jumps")} == {
         "twice": [], "nameless": [], "silent": 0, "unnamed": 0, "jumps": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(375, "dark"), (1280, "light")])
+def test_axe_finds_no_fault(look: Any, width: int, scheme: str) -> None:
+    assert faults(look(width=width, scheme=scheme)) == []
 
 
 @pytest.mark.parametrize("width", [360, 820])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from html_reports import CLOSING, DEPTH, EVIL, Encoder, Evil, large_plan, mended, race
+from html_reports import CLOSING, DEPTH, EVIL, Encoder, Evil, faults, large_plan, mended, race
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 import wellbegun as wb
@@ -211,6 +211,22 @@ def test_paper_has_no_controls(look: Any) -> None:
     assert texts(page, "[data-table=plan] thead th")[:3] == ["parameter", "shape", "role"]
     assert "{0..96}.bias" in texts(page, "[data-table=plan] tbody th")[1]
     assert page.locator(".chart svg:visible").count() >= 4
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(375, "dark"), (1280, "light")])
+def test_axe_finds_no_fault(look: Any, browser: Browser, width: int, scheme: str) -> None:
+    for name in ("mended", "broken", "race"):
+        assert faults(look(name, width=width, scheme=scheme, bypass_csp=True)) == []
+    _, before, result, theory = mended()
+    shown = "".join(item._repr_html_() for item in (result.plan, result.ledger, result.health, before, theory, race()))
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    style = "<style>:root { color-scheme: light dark }</style>"
+    head = f"<html lang=en><title>notebook</title>{style}<main><h1>A</h1>"
+    page.set_content(head + shown)
+    assert faults(page) == []
+    page.set_content(head + shown.replace('<th scope="col">std</th>', '<th scope="col"></th>'))
+    assert [rule for rule, _ in faults(page)] == ["empty-table-header"]  # the control
+    page.close()
 
 
 def test_headings_labels_and_landmarks(look: Any) -> None:
