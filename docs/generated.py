@@ -14,7 +14,7 @@ from wellbegun.schemes.catalogue import FAMILIES as SCHEMES
 # what is compared with which bound; the bounds themselves stand in the package
 BOUNDS = {
     "W101": f"RMS behind a layer over RMS before the first one, at least 1/{c.SIGNAL_RANGE:g}, "
-    f"or 1/{c.EPSILON_RANGE:g} where a normalization follows",
+    f"or 1/{c.EPSILON_RANGE:g} where a normalization follows, or 1/{c.RESTORED_RANGE:g} where it gives {c.RESTORED:g}",
     "W102": f"the same ratio, at most {c.SIGNAL_RANGE:g}",
     "W103": f"differences between samples behind the last hidden layer, at least {c.COLLAPSE:g} of those of the input",
     "W104": f"share of a branch in its stream, at least {c.SILENT:g}, unless it is zero",

@@ -22,6 +22,14 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>([.,;:!?)]*)', r
 IMAGE = re.compile(r'<img alt="([^"]*)" src="[./]*plots/([\w-]+)\.svg" ?/?>')
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Every page says of which version it speaks."""
+    from wellbegun import __version__
+
+    config.copyright = f"wellbegun {__version__}"
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Pages and plots that are made, not kept."""
     pages = {f"plots/{name}.svg": "" for name in PLOTS} | generated.pages(ROOT)
@@ -52,10 +60,19 @@ def names(text: str) -> str:
 
 def on_page_content(content: str, **_: Any) -> str:
     """Formulas and plots become drawings inside the page, which take its colours."""
+    content = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", content)  # a corner is no heading
     content = FORMULA.sub(formula, content)
     content = IMAGE.sub(lambda found: drawn(found[2], html.unescape(found[1])), content)
     alone = r'<p>(\s*(?:<svg class="plot".*?</svg>\s*)+)</p>'
     return re.sub(alone, r'<div class="plots">\1</div>', content, flags=re.DOTALL)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Names for what the theme leaves without: the dialog of the search, and the lists of sections that have a page."""
+    search = 'data-md-component="search" role="dialog"'
+    output = output.replace(search, f'{search} aria-label="Search"')
+    output = re.sub(r'<label class="md-nav__title" for="(__nav[\d_]+)"', r'\g<0> id="\1_title"', output)
+    return re.sub(r'(<nav class="md-nav"[^>]* aria-labelledby="__nav[\d_]+)_label"', r'\1_title"', output)
 
 
 def formula(found: re.Match[str]) -> str:

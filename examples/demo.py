@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import wellbegun as wb
+from demo_figure import CHANCE, draw
 from networks import HybridMLP, PlainConvNet, RowLSTM
 from wellbegun.health import Health
 from wellbegun.racing.progress import Progress, shown
@@ -40,11 +41,9 @@ CANDIDATES: dict[str, dict[str, Any] | None] = {
     "wellbegun classic": {"recipe": "classic"},
     "wellbegun auto": {},
 }
-OURS = "wellbegun auto"
 DEEP = "plain conv net, 30 layers"
-RIVALS = "framework default", "He everywhere", OURS
+RIVALS = "framework default", "He everywhere", "wellbegun auto"
 RATES = (3e-4, 1e-3, 3e-3)
-CHANCE = 2.302585092994046  # ln 10
 
 
 @dataclass
@@ -197,43 +196,6 @@ def settled(losses: list[float]) -> float:
     return sum(losses[-5:]) / len(losses[-5:])
 
 
-def plot(outcomes: list[Outcome], path: Path) -> None:
-    """Signal, gradient and loss for the three networks."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    styles = dict(
-        zip(CANDIDATES, ("#7f7f7f", "#d62728", "#000000", "#ff7f0e", "#1f77b4", "#9467bd", "#2ca02c"), strict=True)
-    )
-    figure, axes = pyplot.subplots(3, 3, figsize=(15, 11), constrained_layout=True)
-    for column, network in enumerate(NETWORKS):
-        rows = axes[:, column]
-        rows[0].set_title(network, fontweight="bold")
-        for outcome in (outcome for outcome in outcomes if outcome.network == network):
-            look = {"color": styles[outcome.candidate], "label": outcome.candidate, "marker": ".", "linewidth": 1.6}
-            look["linewidth"] = 2.8 if outcome.candidate == OURS else 1.6
-            look["linestyle"] = "--" if outcome.candidate == "zeros" else "-"
-            layers = range(1, len(outcome.signal) + 1)
-            rows[0].plot(layers, [max(value, 1e-20) for value in outcome.signal], **look)
-            rows[1].plot(layers, [max(value, 1e-20) for value in outcome.gradient], **look)
-            rows[2].plot(outcome.losses[outcome.best_rate], **{**look, "marker": ""})
-        for axis in rows[:2]:
-            axis.set_yscale("log")
-            axis.set_ylim(1e-20, 1e2)
-            axis.set_xlabel("layer (values of exactly 0 are drawn at the bottom edge)")
-            axis.xaxis.get_major_locator().set_params(integer=True)
-        rows[0].set_ylabel("RMS of the signal before training")
-        rows[1].set_ylabel("norm of the gradient before training")
-        rows[2].axhline(CHANCE, color="#999999", linestyle=":", linewidth=1)
-        rows[2].set(xlabel="training step, at each one's best rate", ylabel="loss (dotted: chance)", ylim=(0, 3))
-    axes[0, 0].legend(loc="lower left", fontsize=8)
-    figure.suptitle("The same three networks on scanned digits, initialized in seven ways", fontsize=14)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
-
-
 def html_report(data: Digits, steps: int, path: Path) -> Path:
     """To send to a colleague: the deep network before and after, theory beside measurement, and a race of rivals."""
     batch, labels = data.train_images[:64], data.train_labels[:64]
@@ -268,8 +230,9 @@ def main() -> None:
         console.print(after_table(network, ours, steps))
 
     picture, table = arguments.out / "demo.png", arguments.out / "demo.json"
-    plot(outcomes, picture)
-    table.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    found = [asdict(outcome) for outcome in outcomes]
+    draw(found, picture)
+    table.write_text(json.dumps(found, indent=1))
     if arguments.figures:
         arguments.figures.write_text(json.dumps(figures(outcomes), indent=1) + "\n")
     written = [picture, table]

@@ -153,6 +153,7 @@ class Call:
     kwargs: dict[str, Any]
     notes: tuple[str, ...] = ()  # how the batch was understood, where that is not plain
     made: tuple[str, ...] = ()  # what was made up, in words
+    beside: tuple[Any, ...] = ()  # arrays of the batch that the model does not take, such as labels
 
     def arrays(self, kind: type[T]) -> list[T]:
         """Every array in it, in order."""
@@ -160,8 +161,8 @@ class Call:
 
     def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
         """The same call with a function of every array."""
-        args, kwargs = mapped((self.args, self.kwargs), kind, function)
-        return Call(args, kwargs, self.notes, self.made)
+        args, kwargs, beside = mapped((self.args, self.kwargs, self.beside), kind, function)
+        return Call(args, kwargs, self.notes, self.made, beside)
 
 
 Convert = Callable[[Any, str | None], Any]  # an array and the dtype it is to have; None: its own
@@ -195,7 +196,17 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
 
     kwargs = {str(key): _argument(value, str(key), arrays, converted) for key, value in named.items()}
     args = tuple(_argument(item, f"input{i}", arrays, converted) for i, item in enumerate(listed))
-    return Call(args, kwargs, notes, tuple(made))
+    rest: Iterable[object] = ()  # what is left out, which is said
+    if notes and isinstance(batch, (tuple, list)):
+        rest = batch[max(len(listed), 1) :]
+    elif notes and isinstance(batch, Mapping):
+        rest = (value for key, value in batch.items() if key not in named)
+    beside = tuple(convert(value, None) for value in rest if isinstance(value, arrays) or _numbers(value))
+    return Call(args, kwargs, notes, tuple(made), beside)
+
+
+def _numbers(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
 
 
 class _Taken(NamedTuple):
@@ -217,6 +228,12 @@ def _taken(called: Callable[..., object]) -> _Taken | None:
     kinds = {p.kind for p in parameters}
     places = None if Parameter.VAR_POSITIONAL in kinds else len(placed)
     return _Taken(names, sum(p.default is p.empty for p in placed), places, Parameter.VAR_KEYWORD in kinds)
+
+
+def needed(called: Callable[..., object]) -> int:
+    """How many arguments by place a function needs, at least one; those of a module's own function."""
+    taken = _taken(getattr(called, "forward", called))
+    return 1 if taken is None else max(taken.needed, 1)
 
 
 Understood = tuple[Mapping[Any, object], Sequence[object], tuple[str, ...]]  # by name, by place, what is to be said

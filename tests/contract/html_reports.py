@@ -2,7 +2,10 @@
 
 import math
 from functools import cache
+from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -107,3 +110,12 @@ class Evil(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(torch.relu(getattr(self, EVIL)(x) + getattr(self, CLOSING)))
+
+
+def faults(page: Any) -> list[tuple[str, str]]:
+    """What axe-core finds wrong with a page in its present state: rule, first element."""
+    package = pytest.importorskip("axe_playwright_python", reason="make setup installs it")
+    page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
+    page.evaluate((Path(package.__file__).parent / "axe.min.js").read_text())  # no network
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]]

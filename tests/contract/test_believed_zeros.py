@@ -187,3 +187,51 @@ def test_a_dead_layer_behind_the_transform_is_found() -> None:
     model = Points(torch.eye(3))
     zero(model.read[3])
     assert {"W201", "W301"} <= set(wb.check(model, torch.randn(16, 3, 64)).codes)
+
+
+# ---------------------------------------------------------------------- zero times zero
+class Branches(nn.Module):
+    """A stream whose branches end at zero; one of them may hold other zeros too."""
+
+    def __init__(self, damage: Callable[[Any], object] = lambda _: None) -> None:
+        super().__init__()
+        self.first, self.out = nn.Linear(16, 32), nn.Linear(32, 5)
+        self.ins, self.outs = (
+            nn.ModuleList(nn.Linear(32, 32) for _ in range(4)),
+            nn.ModuleList(nn.Linear(32, 32) for _ in range(4)),
+        )
+        self.scales, self.norms = (
+            nn.ParameterList(torch.ones(32) for _ in range(4)),
+            nn.ModuleList(nn.LayerNorm(32) for _ in range(4)),
+        )
+        for layer in self.outs:
+            zero(layer)
+        with torch.no_grad():
+            damage(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for norm, one, two, scale in zip(self.norms, self.ins, self.outs, self.scales, strict=True):
+            x = x + scale * two(torch.relu(one(norm(x))))
+        return self.out(x)
+
+
+def test_a_branch_that_starts_at_zero_wakes_and_one_of_zero_times_zero_never_does() -> None:
+    batch = torch.randn(32, 16)
+    assert wb.check(Branches(), batch).healthy
+    assert wb.check(Branches(lambda m: zero(m.out)), batch).healthy
+    dead: dict[str, Callable[[Any], object]] = {
+        "ins.1.weight": lambda m: zero(m.ins[1]),
+        "outs.2.weight": lambda m: m.scales[2].zero_(),
+        "ins.3.weight": lambda m: (zero(m.ins[3]), m.outs[3].weight.normal_(), m.scales[3].zero_()),
+        "outs.0.weight": lambda m: (m.norms[0].weight.zero_(), m.ins[0].bias.zero_()),
+    }
+    for name, damage in dead.items():
+        model = Branches(damage)
+        found = [f for f in wb.check(model, batch).findings if f.code == "W301"]
+        assert name in [f.parameter for f in found], name
+        optimizer, before = torch.optim.SGD(model.parameters(), 0.1), model.get_parameter(name).clone()
+        for _ in range(5):
+            model(batch).square().mean().backward()
+            optimizer.step()
+        assert torch.equal(model.get_parameter(name), before), name

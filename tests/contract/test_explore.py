@@ -1,6 +1,7 @@
 """`wellbegun explore` in a real browser: every control changes its figures, verdicts are right, nothing is fetched."""
 
 import html
+import itertools
 import math
 import re
 import shutil
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from html_reports import faults
 from playwright.sync_api import Browser, Page, sync_playwright
 from typer.testing import CliRunner
 
 from wellbegun.cli import app
 from wellbegun.cli import pages as pages_module
 from wellbegun.explore.page import CHAPTERS
+from wellbegun.health.catalogue import COLLAPSE
 
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -206,6 +209,26 @@ def test_verdicts_of_known_combinations(look: Any) -> None:
     assert f"about {math.sqrt(2 / 256):.3g}; here it is {math.sqrt(2 / 256):.3g}, just that" in text
 
 
+def test_one_measure_decides_whether_inputs_have_become_the_same(look: Any) -> None:
+    """Of "healthy" and "no difference between inputs" the page says one, by the bound of check."""
+    page, seen = look(), set()
+    for scheme, activation in itertools.product(
+        ("he_normal", "orthogonal", "large", "fan_in_uniform"), ("relu", "tanh", "sigmoid")
+    ):
+        state = f"scheme={scheme}&compare=none&activation={activation}&depth=50"
+        page.evaluate("(state) => { location.hash = state; }", state)
+        page.wait_for_function(f"() => document.body.dataset.drawn === '{scheme} none {activation} 50 256 3'")
+        text = page.locator("#verdict").inner_text()
+        near = re.search(r"differ by (\S+) \(1 minus their cosine\)", text)
+        collapsed = near is not None and float(near[1]) < COLLAPSE
+        assert ("a collapse." in text) == collapsed, text
+        if "Healthy:" in text:
+            assert not collapsed
+            assert not re.search("hardly|cannot|no difference|the same", text)
+        seen.add(("Healthy:" in text, near is not None, collapsed))
+    assert {(True, True, False), (False, True, True)} <= seen  # both were seen
+
+
 def test_the_address_keeps_what_was_picked(look: Any) -> None:
     page = look()
     pick(page, "scheme", "orthogonal")
@@ -299,6 +322,11 @@ def test_ids_labels_and_headings(look: Any) -> None:
     assert {key: found[key] for key in ("twice", "nameless", "silent", "unnamed", "jumps")} == {
         "twice": [], "nameless": [], "silent": 0, "unnamed": 0, "jumps": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(375, "dark"), (1280, "light")])
+def test_axe_finds_no_fault(look: Any, width: int, scheme: str) -> None:
+    assert faults(look(width=width, scheme=scheme)) == []
 
 
 @pytest.mark.parametrize("width", [360, 820])

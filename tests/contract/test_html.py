@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from html_reports import CLOSING, DEPTH, EVIL, Encoder, Evil, large_plan, mended, race
+from html_reports import CLOSING, DEPTH, EVIL, Encoder, Evil, faults, large_plan, mended, race
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 import wellbegun as wb
@@ -40,6 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "broken": wb.report(before, path=folder / "broken.html"),
         "evil": wb.report(plan, bad, model=evil, path=folder / "evil.html", title=EVIL),
         "encoder": wb.report(wb.check(Encoder(), torch.randn(8, 6, 32)), path=folder / "encoder.html"),
+        "encoder-plan": wb.report(wb.plan(Encoder(), torch.randn(8, 6, 32)), path=folder / "encoder-plan.html"),
         "race": wb.report(race(), path=folder / "race.html"),
         "large": wb.report(large_plan(), path=folder / "large.html"),
     }
@@ -164,11 +165,41 @@ def test_a_phone_never_scrolls_sideways(look: Any, name: str) -> None:
     page = look(name, width=375)
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
-    rows = page.locator("tbody tr").first
-    assert rows.evaluate("(row) => getComputedStyle(row).display") == "block"  # cards
+    assert page.locator("[data-table]").first.evaluate("(block) => block.classList.contains('narrow')")  # cards
     assert page.locator(".chart svg").evaluate_all(
         "(all) => all.every((svg) => svg.getBoundingClientRect().right <= 375)"
     )
+
+
+@pytest.mark.parametrize("width", [375, 820, 1280])
+@pytest.mark.parametrize("name", ["mended", "encoder-plan", "race", "evil", "large"])
+def test_no_column_hides_off_the_edge(look: Any, name: str, width: int) -> None:
+    page = look(name, width=width)
+    page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
+    page.wait_for_function("""() => [...document.querySelectorAll('[data-table]')].every((block) => {
+        const room = block.getBoundingClientRect().right + 1;
+        return [...block.querySelectorAll('td, tbody th')].every((cell) => cell.getBoundingClientRect().right <= room);
+    })""")
+    columns, cards = "[data-table] thead th", page.locator("[data-table].narrow").count()
+    if width == 375:
+        assert cards == page.locator("[data-table]").count()
+    elif width == 1280 and name in ("mended", "encoder-plan"):
+        assert cards == 0
+        why = page.locator(columns, has_text="why").bounding_box()
+        assert why is not None
+        assert why["width"] > 150  # some twenty letters in a line
+
+
+def test_long_plans_fold_on_a_phone(look: Any) -> None:
+    page = look("encoder-plan", width=375)
+    page.get_by_label("Put repeated blocks together").uncheck()
+    assert page.locator("[data-table=plan] tbody tr").count() == 8
+    assert page.locator("[data-table=plan]").bounding_box()["height"] < 3_000  # type: ignore[index]
+    page.get_by_role("button", name="Show 30 more").click()
+    assert page.locator("[data-table=plan] tbody tr").count() == 38
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function("() => !document.querySelector('[data-table=plan]').classList.contains('narrow')")
+    assert page.locator("[data-table=plan] tbody tr").count() == 38
 
 
 def test_paper_has_no_controls(look: Any) -> None:
@@ -180,6 +211,22 @@ def test_paper_has_no_controls(look: Any) -> None:
     assert texts(page, "[data-table=plan] thead th")[:3] == ["parameter", "shape", "role"]
     assert "{0..96}.bias" in texts(page, "[data-table=plan] tbody th")[1]
     assert page.locator(".chart svg:visible").count() >= 4
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(375, "dark"), (1280, "light")])
+def test_axe_finds_no_fault(look: Any, browser: Browser, width: int, scheme: str) -> None:
+    for name in ("mended", "broken", "race"):
+        assert faults(look(name, width=width, scheme=scheme, bypass_csp=True)) == []
+    _, before, result, theory = mended()
+    shown = "".join(item._repr_html_() for item in (result.plan, result.ledger, result.health, before, theory, race()))
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    style = "<style>:root { color-scheme: light dark }</style>"
+    head = f"<html lang=en><title>notebook</title>{style}<main><h1>A</h1>"
+    page.set_content(head + shown)
+    assert faults(page) == []
+    page.set_content(head + shown.replace('<th scope="col">std</th>', '<th scope="col"></th>'))
+    assert [rule for rule, _ in faults(page)] == ["empty-table-header"]  # the control
+    page.close()
 
 
 def test_headings_labels_and_landmarks(look: Any) -> None:
@@ -270,9 +317,9 @@ def charts(page: Page) -> list[dict[str, Any]]:
     return page.locator("figure").evaluate_all("""(all) => all.map((figure) => ({
         title: figure.querySelector('h3').textContent,
         label: figure.querySelector('svg[role=img]').getAttribute('aria-label'),
-        lines: [...figure.querySelectorAll('g[aria-label=line] path')].map((path) => path.getAttribute('d')),
-        dashes: [...figure.querySelectorAll('g[aria-label=line]')].map((g) => g.getAttribute('stroke-dasharray') ?? ''),
-        marks: figure.querySelectorAll('g[aria-label=dot] :is(path, circle), g[aria-label=rect] rect').length }))""")
+        lines: [...figure.querySelectorAll('g[data-mark=line] path')].map((path) => path.getAttribute('d')),
+        dashes: [...figure.querySelectorAll('g[data-mark=line]')].map((g) => g.getAttribute('stroke-dasharray') ?? ''),
+        marks: figure.querySelectorAll('g[data-mark=dot] :is(path, circle), g[data-mark=rect] rect').length }))""")
 
 
 def test_charts_hold_every_operation_before_and_now(look: Any) -> None:
@@ -300,9 +347,9 @@ def test_attention_and_the_residual_stream_are_shown(look: Any) -> None:
     chart.focus()
     page.keyboard.press("Home")
     assert chart.locator(".tip").inner_text().startswith("sum behind blocks.layers.0.self_attn.out_proj")
-    before = page.locator("#signal-figure g[aria-label=dot] path, #signal-figure g[aria-label=dot] circle").count()
+    before = page.locator("#signal-figure g[data-mark=dot] path, #signal-figure g[data-mark=dot] circle").count()
     choice.select_option("all weighted operations")
-    after = page.locator("#signal-figure g[aria-label=dot] path, #signal-figure g[aria-label=dot] circle").count()
+    after = page.locator("#signal-figure g[data-mark=dot] path, #signal-figure g[data-mark=dot] circle").count()
     assert before == 6 < after
     page.locator("summary", has_text="Attention").click()
     assert status(page, "attentions") == "3 attentions"
@@ -354,10 +401,10 @@ def test_a_race_shows_curves_standings_and_differences(look: Any) -> None:
     assert texts(page, "[data-table=standings] tbody th") == list(found.candidates)
     drawn = charts(page)
     assert len(drawn[0]["lines"]) == len(found.standings)
-    assert page.locator("#curves-figure g[aria-label=area] path").count() == len(found.standings)
+    assert page.locator("#curves-figure g[data-mark=area] path").count() == len(found.standings)
     assert len(set(drawn[0]["dashes"])) == len(found.standings)
     page.get_by_label("Optimizer and rate").select_option("adam, rate 0.01")
-    assert page.locator("#curves-figure g[aria-label=line] path").count() == len(found.standings)
+    assert page.locator("#curves-figure g[data-mark=line] path").count() == len(found.standings)
     page.locator("details summary", has_text="Every trial").click()
     assert status(page, "trials") == f"{len(found.trials)} trials"
     failed = page.locator("[data-table=trials] tbody tr", has_text="failed")
@@ -408,8 +455,8 @@ def test_the_page_holds_as_many_facts_as_the_json(look: Any) -> None:
     assert page.locator(".finding").count() == len(data["findings"])
     assert status(page, "plan").startswith(f"{len(result.plan.to_dict()['entries'])} parameters")
     shown = len([row for row in theory.to_dict()["rows"] if row["kind"] != "move" or row["flagged"]])
-    outcomes = page.locator("[data-table=plan] tbody tr td:last-child").all_inner_texts()
-    assert set(outcomes) == {record["outcome"] for record in result.ledger.to_dict()["records"]}
+    assert {record["outcome"] for record in result.ledger.to_dict()["records"]} == {"filled"}  # as planned: no column
+    assert "outcome" not in page.locator("[data-table=plan] thead").inner_text()
     assert status(page, "propagation") == f"{shown} operations"
     assert look("broken").locator(".finding").count() == len(before.to_dict()["findings"])
     page = look("race")

@@ -1,10 +1,14 @@
 """What reports are made of, without a browser: colours, data, fragments for notebooks, messages."""
 
+import datetime
 import json
 import math
+import platform
 import re
 import subprocess
 import sys
+from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from html_reports import race
 from rich.console import Console
 from rich.panel import Panel
 from torch import nn
@@ -23,6 +28,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependency
 from wellbegun.racing.results import Race, Trial
 from wellbegun.reports.html import asset, page
 from wellbegun.reports.html.fragments import fragment
+from wellbegun.reports.html.plans import plan_columns, plan_section
 from wellbegun.reports.html.tables import Column, table_data
 
 
@@ -114,6 +120,28 @@ def test_notebooks_show_a_fragment_of_everything() -> None:
         style = "".join(re.findall(r"<style>(.*?)</style>", html, re.DOTALL))
         assert not re.findall(r"(?<![-\w])color: (?!inherit)|background: (?!transparent)", style), "the notebook's own"
         assert all(rule.strip().startswith(".wellbegun") for rule in style.splitlines() if "{" in rule), kind
+
+
+def test_a_notebook_folds_long_plans_and_shows_every_std() -> None:
+    layers = {f"part_{chr(97 + index)}": nn.Linear(8 + index, 9 + index) for index in range(24)}
+    plan = wb.plan(nn.Sequential(OrderedDict(layers)), (16, 8), recipe="classic", seed=0)
+    html = fragment(plan)
+    shown, folded = html.split("<details>")
+    assert len(re.findall(r'<th scope="row">', shown)) == 12
+    assert "<summary>28 more</summary>" in folded
+    assert "8 more; wb.report" in folded
+    for entry in plan.entries[:40]:
+        moments = entry.moments()
+        assert moments is not None
+        assert re.search(rf"{entry.name}</th>.*?<td>{math.sqrt(moments.variance):.4g}</td><td class=.wb-why.>", html)
+    short = fragment(wb.plan(nn.Sequential(*(nn.Linear(8, 8) for _ in range(7))), (16, 8), seed=0))
+    assert "<details>" not in short
+    grouped = nn.Sequential(OrderedDict(("b" + str(i), nn.Linear(8, 8)) for i in range(9)))
+    torch.manual_seed(0)
+    ranged = wb.initialize(grouped, torch.randn(64, 8) @ torch.randn(8, 8), seed=0).plan
+    stds = [math.sqrt(found.variance) for e in ranged.entries if e.name.endswith("weight") and (found := e.moments())]
+    text = fragment(ranged)
+    assert all(f"{std:.4g}" in text for std in (min(stds), max(stds)))
 
 
 def test_a_fragment_says_what_the_tables_say() -> None:
@@ -230,7 +258,7 @@ def test_report_takes_one_of_each_and_says_what_is_wrong(tmp_path: Path) -> None
             ArgumentError,
             "report: before must be given with the Health of now",
         ),
-        ((result.health,), {"model": model}, ArgumentError, "report: model must be given with the Plan that filled it"),
+        ((result.ledger,), {"model": model}, ArgumentError, "report: model must be given with its Plan or Health"),
     ):
         with pytest.raises(kind, match=said):
             wb.report(*arguments, path=tmp_path / "no.html", **options)
@@ -245,6 +273,45 @@ def test_report_is_the_same_text_every_time_and_replaces_a_file_whole(tmp_path: 
     assert path.read_text(encoding="utf-8") == wb.report(result) == wb.report(result.plan, result.ledger, result.health)
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     assert "What happened to each parameter" in str(wb.report(result.ledger))
+
+
+def test_a_report_says_of_which_model_it_is_and_how_and_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    result = wb.initialize(model, (16, 8), seed=0)
+    used = f"with wellbegun {wb.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
+
+    def said(*items: Any, **options: Any) -> str:
+        found = re.search(r'<p class="muted small origin">(.*?)</p>', str(wb.report(*items, **options)))
+        assert found is not None
+        return found[1]
+
+    assert said(result, model=model) == f"Sequential of 4 parameters. Made {used}."
+    assert said(result.health, model=model) == f"Sequential of 4 parameters. Made {used}."
+    assert said(result.plan).startswith("A model of 4 parameters. Made with wellbegun ")
+    assert said(race()).startswith("Made with wellbegun ")
+    day = datetime.date(2026, 11, 29)
+    assert said(result, model=model, date=day) == f"Sequential of 4 parameters. Made on 2026-11-29 {used}."
+    assert "Made on the eve of &lt;b&gt; with" in said(result, date="the eve of <b>")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert said(result, model=model) == f"Sequential of 4 parameters. Made on 1970-01-02 {used}."
+    for wrong in ("yesterday", "9" * 30):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", wrong)
+        with pytest.raises(ArgumentError, match="report: SOURCE_DATE_EPOCH must be seconds since 1970; got"):
+            wb.report(result)
+        assert "1900-01-01" in said(result, date="1900-01-01")
+
+
+def test_who_decided_and_what_became_of_it_are_told_where_they_are_news() -> None:
+    result = wb.initialize(nn.Linear(8, 4), (16, 8), seed=0)
+    titles = [column.title for column in plan_columns(result.plan.entries)]
+    assert "decided by" not in titles
+    ruled = wb.plan(nn.Linear(8, 4), (16, 8), seed=0, rules=[("*", "zeros")])
+    assert "decided by" in [column.title for column in plan_columns(ruled.entries)]
+    kept = replace(result.ledger, records=tuple(replace(record, outcome="kept") for record in result.ledger.records))
+    for ledger, told in ((result.ledger, False), (kept, True)):
+        table = plan_section(result.plan, ledger).data["plan"]
+        assert ("outcome" in [column["title"] for column in table["columns"]]) == told
 
 
 def test_the_command_line_writes_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -89,6 +90,14 @@ def test_wrong_claims_are_noticed(tmp_path: Path) -> None:
     found = documents.run([page])
     assert [outcome.failed for outcome in found] == [False, True, True, True, False, False, True, False]
     assert "NameError" in documents.run([page], apart=True)[1].output  # each block for itself
+
+
+def test_the_home_page_names_what_the_core_needs() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    told = re.search(r"The core needs ([^.]*)\.", (DOCS / "index.md").read_text())
+    assert told is not None
+    names = re.split(r",\s+|\s+and\s+", told[1].lower())
+    assert sorted(names) == sorted(re.split(r"[>=<]", text)[0] for text in needed)
 
 
 # ---------------------------------------------------------------------- the site

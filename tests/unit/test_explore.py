@@ -4,7 +4,9 @@ import base64
 import gzip
 import itertools
 import math
+import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +14,13 @@ import torch
 
 import wellbegun as wb
 from wellbegun.explore import content, packing, playground
+from wellbegun.explore import page as explore_page
 from wellbegun.explore.expected import curves
 from wellbegun.explore.networks import HOMOGENEOUS, SLOPES, backward, forward, inputs, layers, slope_of
 from wellbegun.explore.playground import CHOICES, DEPTHS, KINDS, LAYERS, SCALES, Measured, gains_of, measure
 from wellbegun.health import OperationStats, ParameterStats, Statistics, examine
+from wellbegun.health.catalogue import COLLAPSE
+from wellbegun.reports.html import template
 from wellbegun.theory import Signal, Weight, activation_of, moments
 from wellbegun.theory.propagation import through_function, through_weight
 
@@ -306,6 +311,29 @@ def test_packing_keeps_what_it_promises() -> None:
     assert np.isneginf(back[2, 10:]).all()
     assert np.abs(back[:2] - logs[:2]).max() <= 0.5 / packing.STEP + 1e-12
     assert np.abs((packed["b"] / 255) ** 2 - shares).max() < 0.003
+
+
+def test_without_guides_the_page_names_help_that_exists(tmp_path: Path) -> None:
+    chapters = [{"id": key, "short": short, "title": title} for key, short, title in explore_page.CHAPTERS]
+
+    def story(links: dict[str, str | None]) -> str:
+        given = {"guides": links, "helps": explore_page.GUIDES, "chapters": chapters}
+        return str(template("chapters.html", "wellbegun.explore", **given, **explore_page._chapters()))
+
+    links = explore_page.guides(tmp_path, None)
+    assert links == dict.fromkeys(explore_page.GUIDES)
+    alone = story(links)
+    assert set(re.findall(r"help\(wellbegun\.(\w+)\)", alone)) == set(explore_page.GUIDES.values())
+    assert all(len(getattr(wb, public).__doc__) > 200 for public in explore_page.GUIDES.values())
+    assert ".md" not in alone
+    assert "help(" not in story(explore_page.guides(tmp_path, "https://example.org/{}.html"))
+
+
+def test_what_is_left_between_inputs_is_kept_where_a_cosine_would_round_to_one() -> None:
+    left = np.array([[1.0, 0.5, 3.7e-3, 2e-5, 0.9e-5, 0.0]])
+    back = 10 ** unlogs(packing.logs(content._apart(1 - left)))
+    assert np.allclose(back, left, rtol=0.01)
+    assert ((back < COLLAPSE) == (left < COLLAPSE)).all()
 
 
 def test_choices_find_their_rows() -> None:

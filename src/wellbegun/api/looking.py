@@ -1,5 +1,6 @@
 """Tables and pages of what was found."""
 
+import datetime
 import os
 from dataclasses import replace
 from functools import partial
@@ -38,6 +39,7 @@ def report(
     title: str | None = None,
     before: Health | Result | None = None,
     model: Any = None,
+    date: datetime.date | str | None = None,
 ) -> Path | str:
     """One HTML file that says whether a model is ready to train, and shows why: no network, phone, dark, paper.
 
@@ -46,12 +48,15 @@ def report(
         path: File to write; an existing one is replaced once the new one is complete. None returns the text.
         title: Heading of the page.
         before: Health before initialization, which the charts show beside that of now.
-        model: The model that the plan filled: histograms of its weights stand beside their laws.
+        model: What it is about: the page names its class. With the plan that filled it, histograms of its weights stand
+            beside their laws.
+        date: When it was made: a date, or a text shown as it is. None: the day of the environment variable
+            SOURCE_DATE_EPOCH; without it the page names no day, so that the same things give the same bytes.
     Returns:
         The path of the file, or its text if no path was given.
     Raises:
         ArgumentTypeError: something that cannot be shown. ArgumentError: two of a kind, nothing, or a model without its
-        plan. FileError: the file cannot be written.
+        plan or health. FileError: the file cannot be written.
     Cost: 0.6 MB of text, some 100 bytes for each parameter, and a second at most.
 
     >>> import wellbegun as wb
@@ -61,9 +66,8 @@ def report(
     >>> "Ready to train" in text and "http-equiv" in text
     True
     """
-    from wellbegun import __version__
     from wellbegun.reports.histogram import histograms
-    from wellbegun.reports.html import contents_of, document
+    from wellbegun.reports.html import contents_of, document, origin
     from wellbegun.storage import write_text
 
     items = [part for item in found for part in _parts(item)]
@@ -71,7 +75,7 @@ def report(
     if model is not None and contents.plan is not None:
         samples = partial(find(model).parameter_samples, model)
         contents = replace(contents, histograms=histograms(contents.plan, samples))
-    text = document(contents, title or "How this model begins", __version__)
+    text = document(contents, title or "How this model begins", origin(contents, model, date))
     return text if path is None else write_text(path, text)
 
 

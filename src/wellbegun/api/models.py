@@ -305,9 +305,10 @@ def check(
 
     Args:
         model, batch: As for `plan`; the batch should look like real data.
-        loss: Function of the model's output that gives a scalar tensor. None makes one up and says which:
-            cross-entropy against random labels if the output has classes, else a squared error.
-        chance: What that loss is for a model that knows nothing, if it should be judged.
+        loss: Function of the model's output that gives a scalar tensor; one that needs more, as `cross_entropy`, is
+            given what the batch holds beside the inputs. None makes one up and says which: cross-entropy if the output
+            has classes, else a squared error, against labels or targets of the batch that fit, or random ones.
+        chance: What a given loss is for a model that knows nothing, if it should be judged.
         seed: Of the values with which remedies are tried, in [0, 2**64). What is measured does not depend on it.
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:

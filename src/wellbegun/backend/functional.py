@@ -26,6 +26,7 @@ class FunctionalSession:
 
     attended = None  # attention is always made of its parts
     channels_last = True
+    beside = ()  # a batch is given whole
 
     def __init__(self, traced: Traced) -> None:
         self.traced, self.program, self.made = traced, traced.program, traced.made

@@ -114,6 +114,10 @@ class Session(Protocol):
         """Inputs that were made up, in words."""
 
     @property
+    def beside(self) -> tuple[Array, ...]:
+        """What the batch holds that the model does not take, such as labels."""
+
+    @property
     def attended(self) -> Attended | None:
         """While an observer is shown a built-in attention: what it was asked to compute, if that can be told."""
 

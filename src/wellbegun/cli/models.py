@@ -223,7 +223,7 @@ def check_command(
             built = load_model(model, batch, seed=seed)
             found = api.check(built, batch, seed=seed, progress=progress, **loss_of(built, targets))
             health = found.without(allow or ())
-        write_report(html, health, title=f"How {model} begins")
+        write_report(html, health, model=built, title=f"How {model} begins")
     if format == "json":
         print(to_json(health.to_dict()))
     elif format == "junit":

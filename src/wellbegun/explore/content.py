@@ -27,6 +27,7 @@ from wellbegun.explore.playground import (
     range_of,
     theory_of,
 )
+from wellbegun.health.catalogue import COLLAPSE
 from wellbegun.theory import gain, moments
 
 WEIGHT_BINS = 49  # of the histogram of weights, over +-4 of their RMS
@@ -91,6 +92,7 @@ def play(widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
         "scales": SCALES,
         "layers": LAYERS,
         "bins": BINS,
+        "collapse": COLLAPSE,
         "starts": starts,
         "weights": {f"{kind} {width}": weights(kind, width) for kind in KINDS for width in widths},
     }
@@ -141,12 +143,18 @@ def packed(measured: Sequence[Measured], widths: Sequence[int] = WIDTHS) -> dict
             "extreme": packing.logs(all_of("extreme").transpose(0, 2, 1)),
             "flat": packing.shares(all_of("flat")),
             "dead": packing.shares(all_of("dead")),
-            "alike": packing.shares(all_of("alike")),
+            "apart": packing.logs(_apart(all_of("alike"))),
             "shape": packing.histograms(all_of("shape")),
             "gradient_shape": packing.histograms(all_of("gradient_shape")),
             "findings": all_of("findings").astype(np.uint8),
         }
     )
+
+
+def _apart(cosines: Array) -> Array:
+    """log10 of 1 minus the cosine, which says what a cosine near 1 hides."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log10(np.maximum(1 - cosines, 0)))
 
 
 def _theory(kind: str, activation: str, gains: Array) -> tuple[Array, Array]:

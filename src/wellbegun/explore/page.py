@@ -15,7 +15,11 @@ from wellbegun.storage import write_text
 
 HERE = "wellbegun.explore"
 TITLE = "How should a neural network begin?"
-GUIDES = ("zero", "naive", "xavier", "he", "lecun", "orthogonal", "stable")
+# guide -> the public name whose help says most of it, for those who have the package alone
+GUIDES = {
+    "zero": "zeros", "naive": "normal", "xavier": "xavier_normal", "he": "he_normal", "lecun": "lecun_normal",
+    "orthogonal": "orthogonal", "stable": "check",
+}  # fmt: skip
 # anchor, short name, title
 CHAPTERS = (
     ("zero", "Zeros", "Why a network of equal units never becomes more"),
@@ -67,7 +71,7 @@ def write(
     Args:
         path: The file; its folder must exist.
         docs: Where the guides are, with {} for a guide's name: "https://example.org/guides/{}.html". None: the guides
-            of this repository, if the file is written into its root; else they are named without a link.
+            of this repository, if the file is written into its root; else the help that says most of it is named.
         progress: Called with (groups measured, all groups, what was measured).
     Returns:
         The path.
@@ -111,6 +115,7 @@ def document(data: dict[str, Any], links: dict[str, str | None]) -> str:
         "version": __version__,
         "play": data["play"],
         "guides": links,
+        "helps": GUIDES,
         "chapters": [{"id": key, "short": short, "title": title} for key, short, title in CHAPTERS],
     }
     story = template("chapters.html", HERE, **values, **_chapters())

@@ -1,7 +1,7 @@
 """What a weight does inside attention, gated units and experts: query, key, value, gate, up, down, router."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +90,24 @@ def attentions_of(graph: Analysis) -> Iterator[Attention]:
                 yield Attention(query, key, value, mixing.outputs[0], *compared, scale)
 
 
+@inferred("what makes logits of attentions", lambda *_: frozenset())
+def scoring(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
+    """Operations all of whose ways to these outputs lead through the logits of attentions: they weigh signals, and
+    carry none."""
+    stops: dict[int, set[int | None]] = {}
+    for attention in attentions_of(graph):
+        compared = graph.operations[attention.compared]
+        whole = compared.index == attention.product
+        stops[compared.index] = {attention.query, attention.key} - {attention.value} if whole else {*compared.inputs}
+    needed, carrying = set(outputs), set[int]()
+    for operation in reversed(graph.operations):
+        if needed.intersection(operation.outputs):
+            carrying.add(operation.index)
+            needed.update(set(operation.inputs) - stops.get(operation.index, set()))
+    ways = backward(graph, outputs, lambda _: True)
+    return frozenset(operation.index for operation in ways) - carrying
+
+
 def _compares(operation: Operation) -> bool:
     """Whether masks, sums and scales may stand between a product and its softmax."""
     return operation.kind in TRANSPARENT or operation.kind == "pointwise"
@@ -138,13 +156,11 @@ def _product_after(graph: Analysis, softmax: Operation) -> Operation | None:
 
 def _product_input(graph: ModelGraph, product: Operation, softmax: Operation) -> int:
     """Which input of a product comes from the softmax."""
-    for value in product.inputs:
-        current: Operation | None = graph.producers.get(value)
-        while current is not None and current.index > softmax.index and current.inputs:
-            current = graph.producers.get(current.inputs[0])
-        if current is softmax:
-            return value
-    return product.inputs[0]
+
+    def behind(value: int) -> bool:
+        return any(made is softmax for made in backward(graph, [value], lambda made: made.index > softmax.index))
+
+    return next(filter(behind, product.inputs), product.inputs[0])
 
 
 def _readers(graph: Analysis, value: int) -> Iterator[Operation]:

@@ -273,7 +273,9 @@ class Builder:
         roots = {signal.root for signal in signals}
         others = [known for known, _ in operands if not isinstance(known, Signal)]
         if len(roots) > 1:
-            return self._combine(fact, signals)
+            chosen = [known for place, (known, _) in enumerate(operands) if place != fact.mask and known in signals]
+            masked = fact.mask is not None and len(chosen) == 1  # by what the batch says
+            return _Found("move") if masked else self._combine(fact, signals)
         if fact.mask is not None and isinstance(operands[fact.mask].known, Fixed):
             return _Found("move")  # what a mask of constants hides is no function of the value
         numbers = all(isinstance(other, Fixed) and other.number is not None for other in others)

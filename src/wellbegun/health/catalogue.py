@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple
 
 SIGNAL_RANGE = 100.0  # largest growth or shrinkage of the signal within a stretch without normalization
 EPSILON_RANGE = 300.0  # largest shrinkage before a normalization: then its epsilon (1e-5 under a root) takes over
+RESTORED_RANGE = 1e4  # the same where what is behind the normalization was measured, and is a
+RESTORED = 0.1  # least RMS behind it: its epsilon has not taken over
 GRADIENT_RANGE = 100.0  # the same for the gradient between the last hidden layer and the first
 BATCH_NORM = 1.211  # growth of gradients through a batch norm and a ReLU, whatever the weights: (1 - 1/pi)^-1/2
 COLLAPSE = 1e-5  # least share of the input's differences between samples that the last hidden layer must keep

@@ -14,6 +14,8 @@ from wellbegun.health.catalogue import (
     COLLAPSE,
     EPSILON_RANGE,
     GRADIENT_RANGE,
+    RESTORED,
+    RESTORED_RANGE,
     SENSITIVITY,
     SIGNAL_RANGE,
     SILENT,
@@ -49,6 +51,7 @@ def hidden_operations(statistics: Statistics) -> list[OperationStats]:
         if operation.role != "readout"
         and operation.input_rms > 0
         and not (operation.ends_branch and operation.rms == 0)
+        and not operation.scoring
     ]
 
 
@@ -78,13 +81,13 @@ def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
-    return Point(
-        o.index, o.place, o.parameter, ratio, gradient, _least(o.renormed), origin, _depth(o), o.aside, o.norms
-    )
+    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o), origin, _depth(o), o.aside, o.norms)
 
 
-def _least(renormed: bool) -> float:
-    return 1 / (EPSILON_RANGE if renormed else SIGNAL_RANGE)
+def _least(found: OperationStats | StreamStats) -> float:
+    if not found.renormed:
+        return 1 / SIGNAL_RANGE
+    return 1 / (RESTORED_RANGE if (found.restored or 0.0) >= RESTORED else EPSILON_RANGE)
 
 
 def _of_stream(stream: StreamStats, statistics: Statistics) -> Point:
@@ -95,7 +98,7 @@ def _of_stream(stream: StreamStats, statistics: Statistics) -> Point:
     scale = stream.rms if stream.renormed else stream.start_rms or 1.0
     gradient = None if stream.gradient is None else stream.gradient * scale
     ratio = None if stream.normed or not stream.start_rms else stream.rms / stream.start_rms
-    own = _least(stream.renormed), stream.start_rms, _depth(stream), stream.aside, stream.norms
+    own = _least(stream), stream.start_rms, _depth(stream), stream.aside, stream.norms
     return Point(stream.index, place, name, ratio, gradient, *own)
 
 
@@ -144,7 +147,10 @@ def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound
 
 
 def _collapse(statistics: Statistics) -> list[Finding]:
-    told = [o for o in hidden_operations(statistics) if o.correlation is not None]
+    hidden = [o for o in hidden_operations(statistics) if o.correlation is not None]
+    streams = [stream for stream in statistics.streams if stream.correlation is not None and stream.rms]
+    told: list[OperationStats | StreamStats] = [*(o for o in hidden if o.branch is None), *streams]
+    told = sorted(told, key=lambda o: o.index) if len(told) > 1 else [*hidden]  # branches, if nothing else tells
     if len(told) < 2:
         return []
     came = statistics.input_correlation

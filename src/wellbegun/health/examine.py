@@ -329,7 +329,7 @@ def _cancelled(statistics: Statistics) -> list[Finding]:
     in the batch was sent to."""
     if statistics.injected:
         return []
-    branch = {o.parameter: o.branch for o in statistics.operations}
+    branch = {o.parameter: (o.branch, o.aside) for o in statistics.operations}
     some = [
         p for p in statistics.parameters if p.weighs and p.trainable and p.gradient is not None and p.name in branch
     ]

@@ -31,6 +31,7 @@ class OperationStats:
     start_rms: float | None = None  # of what came into the stretch without normalization that it belongs to
     branch: int | None = None  # the sum at which the residual branch that it is in ends: the stream is judged instead
     renormed: bool = False  # whether a normalization further on forgets its scale
+    restored: float | None = None  # largest RMS behind the normalizations that are next
     depth: int | None = None  # weighted operations in series before it
     bias: str = ""  # name of its bias, if it has one
     activation: str = ""  # what `dead` and `saturated` are of
@@ -42,6 +43,7 @@ class OperationStats:
     joined: float | None = None  # RMS of the sum that its output goes into, with nothing nonlinear between
     fixed_scale: bool = False  # whether its own scale is forgotten before the loss, as in cosines at a temperature
     aside: bool = False  # whether it reaches the output through residual branches only, or from other places
+    scoring: bool = False  # whether it reaches the output through logits of attentions only
     norms: int = 0  # normalizations over samples on the way to it that has the fewest
 
 
@@ -58,9 +60,11 @@ class StreamStats:
     start_rms: float  # of what came into the stretch without normalization that the stream belongs to
     normed: bool  # whether a normalization stands before or behind each branch, so that scales do not multiply
     renormed: bool = False  # whether a normalization further on forgets the scale of the sum
-    depth: int | None = None  # weighted operations in series before it
-    aside: bool = False  # as of operations
+    restored: float | None = None  # as of operations, and so are all that follow
+    depth: int | None = None
+    aside: bool = False
     norms: int = 0
+    correlation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,8 @@ class LossStats:
     value: float
     chance: float | None  # None if it cannot be told
     description: str  # what loss was used, in words
-    made_up: bool = False  # whether its labels or targets were
-    error: float = 0.0  # standard deviation of its value over labels that were made up
+    made_up: bool = False  # whether it was, as labels and targets of which the description does not say otherwise
+    error: float = 0.0  # standard deviation of its value over random labels
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation
 from wellbegun.graph.function import Function
 from wellbegun.graph.meetings import escapes
 from wellbegun.graph.residual import weights_before
+from wellbegun.graph.walk import backward, forward
 from wellbegun.theory import identify
 from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
 
@@ -24,9 +25,9 @@ _STEP = 1e-4  # of the difference quotient, relative to arguments above 1
 
 
 class Shares(NamedTuple):
-    """Of one activation, on a sample of its inputs."""
+    """Of one activation, on a sample of its inputs: as in the statistics of an operation."""
 
-    name: str
+    activation: str
     dead: float
     saturated: float
     flat: float  # what `saturated` is for standard normal inputs
@@ -45,6 +46,8 @@ def shares_of(graph: Analysis, samples: Mapping[int, Array]) -> dict[int, Shares
         if seen is None or not before or max(before) in found:
             continue
         for step, gates in _activations(graph, root):
+            if _added(graph, root, step):
+                continue  # x + f(x) is steep where f is flat
             shares = _shares(step, seen, gates, usual)
             if shares is not None:
                 found[max(before)] = shares
@@ -71,6 +74,17 @@ def _activations(graph: Analysis, root: int) -> Iterator[tuple[Operation, bool]]
     gating = {index: all(r is not None and _gates(graph, r) for r in found) for index, found in readers.items()}
     for index in sorted(readers, key=lambda index: (gating[index], index)):
         yield graph.operations[index], gating[index]
+
+
+def _added(graph: Analysis, root: int, step: Operation) -> bool:
+    """Whether a function of a value is added to the value itself, each of them moved or scaled at most."""
+
+    def plain(o: Operation) -> bool:
+        return o.kind in ("move", "scale", "shift") or (o.kind == "pointwise" and graph.is_linear(o))
+
+    sums = {reader.index for reader in forward(graph, step.outputs, plain) if reader.kind == "add"}
+    before = [root, *(value for made in backward(graph, [root], plain) if plain(made) for value in made.inputs)]
+    return bool(sums) and any(reader.index in sums for reader in forward(graph, before, plain))
 
 
 def _gates(graph: ModelGraph, reader: Operation, further: int = 6) -> bool:

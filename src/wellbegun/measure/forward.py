@@ -50,6 +50,7 @@ class ForwardStatistics:
         self.doubts: dict[str, str] = {}  # what could not be told, and why
         self.weighted: dict[int, Weighted] = {}
         self.sums: dict[int, Sum] = {}
+        self.norms: dict[int, float] = {}  # normalization -> RMS of what it gave
         self.tables: dict[int, float] = {}  # lookup -> RMS of what it gave
         self.inputs: dict[int, InputStats] = {}  # value of the batch -> what it holds
         self.codes: dict[int, tuple[int, int]] = {}  # lookup by what was computed: different codes, of how many places
@@ -78,6 +79,8 @@ class ForwardStatistics:
             return ()
         if kind in WEIGHTED:
             self._weighted(operation, inputs, output)
+        elif kind == "norm":
+            self.norms[operation.index] = rough_rms(output)
         elif kind == "lookup":
             self.tables[operation.index] = rough_rms(output)
             if inputs and self._picked & set(operation.inputs):

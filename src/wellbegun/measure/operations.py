@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, Role
-from wellbegun.graph.attention import attentions_of
+from wellbegun.graph.attention import attentions_of, scoring
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import aside, weights_before
 from wellbegun.graph.walk import around, batch_norms, depths, forward, leading_to, of_the_batch
@@ -42,6 +43,8 @@ class Facts(NamedTuple):
     varying: Collection[int]  # operations that depend on the batch, so that samples may differ
     silent: frozenset[int]  # weighted operations that give zeros and have a way around them
     aside: frozenset[int]  # what reaches the output through branches only
+    scoring: Collection[int]  # what reaches it through logits of attentions only
+    restored: Mapping[int, float]  # value -> largest RMS behind the next normalizations
     joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
 
 
@@ -78,6 +81,8 @@ def _facts(graph: Analysis, seen: Seen) -> Facts:
         {operation.index for operation in forward(graph, of_the_batch(graph), lambda _: True)},
         _silent(graph, seen),
         aside(graph, seen.wanted or graph.outputs),
+        scoring(graph, seen.wanted or graph.outputs),
+        _restored(graph, seen.forward),
         _joined(graph, seen),
     )
 
@@ -96,7 +101,7 @@ def _operation(
             mean = float(sample.mean(dtype=np.float64))
         if index in facts.varying:
             apart = operation.kind in ("conv", "conv_transpose")  # positions belong to one sample
-            near = correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
+            near = _near(sample, apart)
     return OperationStats(
         index,
         operation.place,
@@ -109,26 +114,29 @@ def _operation(
         gradient,
         role.ends_branch or index in facts.silent,
         mean=mean,
-        dead=shares.dead if shares else None,
-        saturated=shares.saturated if shares else None,
         correlation=near,
         gradient_rms=None if gradient is None else gradient / math.sqrt(output.entries),
         start_rms=facts.starts.get(value),
         branch=None if role.branch is None else role.branch.add,
         renormed=index in facts.renormed,
+        restored=None if index in facts.scoring else facts.restored.get(value),
         depth=facts.depths[index],
         bias=next((use.parameter for use in operation.uses if use.slot == "bias"), ""),
-        activation=shares.name if shares else "",
-        flat=shares.flat if shares else None,
-        gates=shares.gates if shares else False,
-        units=shares.units if shares else 0,
-        entries=shares.entries if shares else 0,
         largest=output.largest,
         joined=facts.joined.get(index),
         fixed_scale=_fixed(operation, index in facts.renormed),
         aside=index in facts.aside,
+        scoring=index in facts.scoring,
         norms=facts.norms[index],
+        **(shares._asdict() if shares else {}),
     )
+
+
+def _near(sample: Array | None, apart: bool) -> float | None:
+    """Mean cosine between samples, with their positions, or between all positions where they are not `apart`."""
+    if sample is None:
+        return None
+    return correlation(sample if apart else sample.reshape(math.prod(sample.shape[:2]), sample.shape[2]))
 
 
 def _fixed(operation: Operation, renormed: bool) -> bool:
@@ -170,6 +178,18 @@ def _starts(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
         if now is not None:
             found.update(dict.fromkeys(operation.outputs, now))
     return {value: size for value, (_, size) in found.items()}
+
+
+def _restored(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
+    """Value -> largest RMS behind the normalizations that are next on its ways."""
+    found: dict[int, float] = {}
+    for operation in reversed(graph.operations):
+        here = seen.norms.get(operation.index) if operation.kind in _RESETS else None
+        if operation.kind not in _RESETS:
+            here = max((found[value] for value in operation.outputs if value in found), default=None)
+        for value in operation.inputs if here is not None else ():
+            found[value] = max(found.get(value, 0.0), here or 0.0)
+    return found
 
 
 @inferred("how many codes are used", lambda *_: ())
@@ -222,8 +242,25 @@ def _stream(
     share = added / stream if stream else math.inf
     name = named[end.index].parameter.name
     normed = branch.norm in ("pre", "post")
-    ways = branch.add in facts.renormed, facts.depths[branch.add], branch.add in facts.aside, facts.norms[branch.add]
-    return StreamStats(branch.add, end.place, name, total.rms, share, gradient, start, normed, *ways)
+    index, value = branch.add, operation.outputs[0]
+    sample = seen.forward.samples.get(value) if index in facts.varying else None
+    near = _near(sample, end.kind in ("conv", "conv_transpose"))
+    return StreamStats(
+        index,
+        end.place,
+        name,
+        total.rms,
+        share,
+        gradient,
+        start,
+        normed,
+        renormed=index in facts.renormed,
+        restored=facts.restored.get(value),
+        depth=facts.depths[index],
+        aside=index in facts.aside,
+        norms=facts.norms[index],
+        correlation=near,
+    )
 
 
 # ---------------------------------------------------------------------- attentions

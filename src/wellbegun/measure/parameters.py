@@ -9,12 +9,13 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Handle, Session
 from wellbegun.graph import WEIGHTED, ModelGraph, Role
-from wellbegun.graph.walk import ancestors, around, forward
+from wellbegun.graph.walk import ancestors, around, cut_off_by, forward, of_the_batch
 from wellbegun.health import ParameterStats
 from wellbegun.measure.forward import HALF_RANGE
 from wellbegun.measure.samples import Rows, different, digest, is_finite, outlying, size_of, twins
 from wellbegun.theory.spectrum import EDGE
 
+_FACTORS = frozenset({"weight", "derived", "scale", "norm_scale"})  # of zero they pass nothing, either way
 _RANDOM = 16  # least entries of which it can be said that they look random
 _LEAST = 2.0**-24  # smallest float16 above zero
 _FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
@@ -105,9 +106,9 @@ class ParameterStatistics:
     def by_design(self, graph: ModelGraph) -> set[str]:
         """Weights of zero with a way around them that get a gradient, or will when what is zero behind them does."""
         uses = {name: {operation.index for operation, _ in graph.uses_of(name)} for name in self.zero}
-        awake = {name for name in self.zero if (found := self.gradients.get(name)) is not None and found.size}
-        designed = set()
-        for name in self.zero:
+        awake = {name for name in self.zero if self._awake(name)}
+        designed, dead = set(), self._dead(graph)
+        for name in self.zero - dead:
             if not uses[name] or not around(graph, uses[name], graph.outputs):
                 continue
             outputs = [value for index in uses[name] for value in graph.operations[index].outputs]
@@ -115,6 +116,23 @@ class ParameterStatistics:
             if name in awake or any(behind & uses[other] for other in awake):
                 designed.add(name)
         return designed
+
+    def _dead(self, graph: ModelGraph) -> set[str]:
+        """Weights and factors of zero that get no gradient and never will: each lies behind another, or before it."""
+        of_it = {n: {o.index for o, use in graph.uses_of(n) if use.slot in _FACTORS} for n in self.handles}
+        silent = {n: own for n, own in of_it.items() if own and not self.handles[n].largest() and not self._awake(n)}
+        starts = of_the_batch(graph).union(*(o.outputs for o in graph.operations if not o.inputs))
+        wakes = {*silent}
+        while wakes:
+            shut = frozenset[int]().union(*silent.values())
+            open_ = _before(graph, starts, shut) - cut_off_by(graph, shut, graph.outputs)
+            wakes = {name for name, own in silent.items() if own & open_ and name in self.trained}
+            silent = {name: own for name, own in silent.items() if name not in wakes}
+        return {*silent}
+
+    def _awake(self, name: str) -> bool:
+        found = self.gradients.get(name)
+        return found is not None and bool(found.size)
 
     def _parameter(self, name: str, facts: dict[str, bool | None]) -> ParameterStats:
         role, handle, gradient = self.roles[name], self.handles[name], self.gradients.get(name)
@@ -164,6 +182,11 @@ def _units(handle: Handle, role: Role) -> Rows | None:
         return None
     outputs = sum(role.layout.axes.count(letter) for letter in "eo")
     return Rows(handle.transposed(role.layout.canonical), outputs)
+
+
+def _before(graph: ModelGraph, starts: Iterable[int], shut: Collection[int]) -> set[int]:
+    """Operations that values reach, as far as those that are shut."""
+    return {operation.index for operation in forward(graph, starts, lambda operation: operation.index not in shut)}
 
 
 def _leading(graph: ModelGraph, wanted: Iterable[int]) -> frozenset[int]:

@@ -1,11 +1,11 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from wellbegun._arguments import told
-from wellbegun._typing import Progress, phase
+from wellbegun._typing import Array, Progress, phase
 from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place, Session
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Role, roles_of
@@ -53,6 +53,11 @@ def _origin(_: ForwardStatistics, session: Session, loss: Loss | None) -> Origin
     return origin_of(session, loss)
 
 
+@inferred("what the batch holds beside the inputs", lambda *_: ())
+def _beside(_: ForwardStatistics, session: Session) -> Sequence[Array]:
+    return session.beside
+
+
 def statistics(
     session: Session,
     forward: ForwardStatistics,
@@ -72,13 +77,14 @@ def statistics(
     wanted = _wanted(session, loss)
     seen = Seen(forward, back.gradients, session.places, wanted, _asleep(graph, back.parameters, wanted))
     came_in, trained = forward.first_input, _trained(forward, back.parameters)
+    doubts = doubt_notes(forward.doubts)
     found = Statistics(
         operation_stats(graph, roles, seen),
         back.parameters.stats(graph, wanted),
         lost,
         rms(session.output),
         injected,
-        tuple(dict.fromkeys((*(f"{text}." for text in session.made), *graph.told, *doubt_notes(forward.doubts)))),
+        tuple(dict.fromkeys((*(f"{text}." for text in session.made), *graph.told, *doubts, *back.notes))),
         stream_stats(graph, roles, seen),
         attention_stats(graph, seen),
         gain,
@@ -121,6 +127,7 @@ class _Back:
     def __init__(self, session: Session, forward: ForwardStatistics, roles: Mapping[str, Role]) -> None:
         self.session, self.forward, self.roles = session, forward, roles
         self.parameters = ParameterStatistics(session, roles)
+        self.notes: list[str] = []
         self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
         self.way = Way.of(session.graph, roles, session, forward)
         self.silent = _may_be_silent(session.graph, roles, self.parameters.handles)
@@ -136,9 +143,18 @@ class _Back:
         """Gradients, and how much signals grow on the way back: by one pass if the loss sends a random signal. Where it
         may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
         session = self.session
-        given: MadeUp | None = made_up(session.output, last=session.channels_last) if loss is None else None
+        given: MadeUp | None = None
+        beside: Sequence[Array] = ()
+        if loss is None:
+            beside = _beside(self.forward, session)
+            given = made_up(session.output, last=session.channels_last, beside=beside)
         value, sent = _judged(session, loss) if given is None else session.judge(given.loss)
         lost = LossStats(value, chance, "the given loss")
+        if given is None and chance is None:
+            self.notes.append(f"The given loss is {value:.3g}. It is not judged without `chance`; all else is.")
+        if given is not None and beside:
+            what = "is what the loss is taken of" if given.fits else "fits no loss that is made up, so it was not used"
+            self.notes.append(f"What the batch holds beside the inputs {what}: {given.description}.")
         if given is not None:
             lost = given.stats(value, rms(session.output), told=not self.passed())
         if self.silent:

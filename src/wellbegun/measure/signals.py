@@ -1,7 +1,7 @@
 """Losses that are made up, and random signals that are sent back."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +33,8 @@ class MadeUp(NamedTuple):
     chance: float | None
     description: str
     limit: float
-    rows: int = 0  # labels that were made up
+    rows: int = 0  # labels
+    fits: bool = False  # whether labels or targets are the batch's
 
     def stats(self, value: float, size: float, *, told: bool) -> LossStats:
         """What to say of it, for an output of this RMS. `told`: whether weights alone decide on the output's scale."""
@@ -41,10 +42,14 @@ class MadeUp(NamedTuple):
         return LossStats(value, self.chance if told else None, self.description, made_up=True, error=error)
 
 
-def made_up(output: Handle, *, last: bool) -> MadeUp:
-    """Cross-entropy against random labels if the output has classes, else a squared error against random targets."""
+def made_up(output: Handle, *, last: bool, beside: Sequence[Array] = ()) -> MadeUp:
+    """Cross-entropy if the output has classes, else a squared error: against labels or targets of `beside` that fit, or
+    else random ones."""
     classes, axis = classes_of(output.shape, last=last)
     entries = size_of(output)
+    given = (_against(values, output.shape, units, axis) for units in dict.fromkeys((classes, 1)) for values in beside)
+    if fitting := next(filter(None, given), None):
+        return fitting
     if classes > 1:
         rows = entries // classes
         labels = np.clip(np.floor(_target(Uniform(0, classes), (rows,))), 0, classes - 1).astype(np.int64)
@@ -55,6 +60,22 @@ def made_up(output: Handle, *, last: bool) -> MadeUp:
     described = "mean squared error against random standard normal targets"
     limit = 4 / max(entries, 1) * (1 + _aimed(units))
     return MadeUp(SquaredError(_target(Normal(0, 1), output.shape)), None, described, limit)
+
+
+def _against(values: Array, shape: tuple[int, ...], classes: int, axis: int) -> MadeUp | None:
+    """A loss against labels or targets of the batch, if they fit an output of this shape."""
+    if not values.size or not np.isfinite(values).all():
+        return None
+    kind = values.dtype.kind
+    if classes > 1 and kind in "iu" and values.shape == (*shape[:axis], *shape[axis + 1 :]):
+        labels, described = values.reshape(-1), f"cross-entropy of {classes} classes against the batch's labels"
+        loss = CrossEntropy(labels.astype(np.int64), axis)
+        known = labels.min() >= 0 and labels.max() < classes
+        return MadeUp(loss, math.log(classes), described, 0.0, len(labels), fits=True) if known else None
+    if classes == 1 and kind == "f" and [n for n in values.shape if n != 1] == [n for n in shape if n != 1]:
+        described = "mean squared error against the batch's targets"
+        return MadeUp(SquaredError(values.reshape(shape)), None, described, 0.0, fits=True)
+    return None
 
 
 def _aimed(directions: int) -> float:

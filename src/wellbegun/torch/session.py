@@ -12,7 +12,7 @@ from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
-from wellbegun.inputs import Call
+from wellbegun.inputs import Call, needed
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
@@ -69,6 +69,10 @@ class TorchSession:
         self._pending: list[tuple[int, torch.Tensor]] = []
         self.attended: backend.Attended | None = None  # while an attention is shown
         self._judged: tuple[torch.Tensor, torch.Tensor | None] | None = None
+
+    @property
+    def beside(self) -> tuple[Array, ...]:
+        return tuple(TensorHandle(tensor).array() for tensor in self.call.beside)
 
     def _forget(self) -> None:
         """Let go of the last pass."""
@@ -236,7 +240,8 @@ class TorchSession:
     def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
         if not isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
             with noticed():
-                value = scalar("check", loss(self._result), "the output")
+                beside = self.call.beside[: needed(loss) - 1]
+                value = scalar("check", loss(self._main, *beside) if beside else loss(self._result), "the output")
             self._judged = value, None
             return backend.Judged(float(value.detach()), None)
         output = self._main

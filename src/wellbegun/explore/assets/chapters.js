@@ -9,8 +9,7 @@
   function plot(id, label, build) {
     const block = fresh(id);
     Charts.responsive(block, (width) => {
-      const svg = Plot.plot({ width, height: width < 480 ? 260 : 300, marginLeft: 52, marginRight: 16, marginBottom: 42, style: STYLE, ariaLabel: label, ...build(width) });
-      svg.setAttribute("role", "img");
+      const svg = Charts.plot({ width, height: width < 480 ? 260 : 300, marginLeft: 52, marginRight: 16, marginBottom: 42, style: STYLE, ariaLabel: label, ...build(width) });
       block.replaceChildren(svg);
     });
   }
@@ -114,10 +113,10 @@
         Plot.ruleX([std], { stroke: "var(--strong-line)", strokeDasharray: "4 3" }),
         ...widths.map((w, i) => Plot.line(points.filter((p) => p.width === w), { x: "std", y: "log", stroke: `var(--series-${i + 1})`, strokeWidth: 2, strokeDasharray: ["", "7 4", "2 3"][i] })),
         ...widths.map((w, i) => Plot.dot(points.filter((p) => p.width === w && p.std === std), { x: "std", y: "log", fill: `var(--series-${i + 1})`, r: 5 })),
-        Plot.text([{ y: 0 }], { y: "y", text: () => "healthy", frameAnchor: "left", dx: 4, textAnchor: "start", fill: "var(--text)" }),
+        Plot.text([{ y: 0 }], { y: "y", text: () => "size kept", frameAnchor: "left", dx: 4, textAnchor: "start", fill: "var(--text)" }),
       ],
     }));
-    const word = (log) => (log > 2 ? "explodes" : log < -2 ? "vanishes" : "stays healthy");
+    const word = (log) => (log > 2 ? "explodes" : log < -2 ? "vanishes" : "keeps its size");
     node("naive-text").textContent = `With std ${show(std)} for every layer: ${widths.map((w, i) => `width ${w} ${word(ends[i])}`).join(", ")}. ` + (activation === "tanh" ? "With tanh nothing can explode forward, because no output is above 1; too large a std saturates it instead." : "");
   });
 

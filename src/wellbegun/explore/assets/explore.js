@@ -121,7 +121,7 @@ const Explore = (() => {
       theory: logs(at.theory(row)).slice(0, depth).map(power),
       theoryGradient: theoryGradient.map((v) => power(v - theoryGradient[depth - 1])),
       flat: shares(at.flat(row)).slice(0, depth), dead: shares(at.dead(row)).slice(0, depth),
-      alike: shares(at.alike(row)).slice(0, depth),
+      apart: logs(at.apart(row)).slice(0, depth).map(power), // 1 minus the cosine of two inputs
       signals: kept.map((_, i) => shape.slice(i * play.bins, (i + 1) * play.bins)),
       gradients: kept.map((_, i) => gradientShape.slice((stored + i) * half, (stored + i + 1) * half)),
       signalRatio: power(logs(extreme.slice(0, number))[d]), gradientRatio: power(logs(extreme.slice(number))[d]),
@@ -178,7 +178,7 @@ const Explore = (() => {
     const has = (bit) => (net.found & BITS[bit]) !== 0, last = net.depth - 1;
     const also = [
       ...(has("flat") ? [`In some layer ${show(Number((100 * d3.max(net.flat)).toPrecision(2)))} % of all sums lie where the activation is flat.`] : []),
-      ...(has("alike") ? [`In layer ${net.depth} all inputs have become the same.`] : []),
+      ...(has("alike") ? [`In layer ${net.depth} two inputs differ by ${times(net.apart[last])} (1 minus their cosine); check calls less than ${play.collapse.toFixed(5)} a collapse.`] : []),
     ];
     const bad = (title, ...why) => ({ kind: "bad", sign: "✕", title, why: [...why, ...also].join(" ") });
     if (has("equal")) {
@@ -195,7 +195,7 @@ const Explore = (() => {
     if (has("gradientHuge")) return bad("Exploding gradient: no learning rate fits all layers.", `The signal keeps its size, but a gradient reaches ${times(net.gradientRatio)} times the last layer’s.`, healthy);
     if (has("flat")) return bad("Saturated: the units are stuck.", "Signal and gradient keep their size, but little gets past flat ground.");
     if (has("alike")) return bad("Collapsed: the network sees no difference between inputs.", "Signal and gradient keep their size.");
-    const close = net.alike[last] > 0.95 ? ` One thing to know: at the end two different inputs have a cosine of ${show(Number(net.alike[last].toPrecision(3)))}, so the network can hardly tell them apart.` : "";
+    const close = net.apart[last] < 0.05 ? ` Inputs come out alike but not equal: they differ by ${times(net.apart[last])} (1 minus their cosine), and check speaks of a collapse below ${play.collapse.toFixed(5)}.` : "";
     return { kind: "good", sign: "✓", title: "Healthy: signal and gradient keep their size.", why: `An RMS of 1 came in, and layer ${net.depth} hands on ${times(net.handed[last])}; ${gradient}. Everything stays within a factor of 100.${close}` };
   }
 
@@ -260,9 +260,9 @@ const Explore = (() => {
       node("figure-weights").append(Charts.element("p", { class: "small muted facts-line" }, `Bars: counted. Dashed: the law ${net.law}. std ${show(Number(net.std.toPrecision(3)))}. Look at the numbers below the axis: the shape is the same at every scale.`));
     }
     lines("figure-shares", {
-      label: `Shares by layer. In the last layer ${show(100 * net.flat[depth - 1])} % flat, ${show(100 * net.dead[depth - 1])} % dead, cosine of two inputs ${show(net.alike[depth - 1])}.`,
+      label: `Shares by layer. In the last layer ${show(100 * net.flat[depth - 1])} % flat, ${show(100 * net.dead[depth - 1])} % dead, cosine of two inputs ${show(1 - net.apart[depth - 1])}.`,
       ...layersAxis(depth), y: { title: "share", domain: [0, 1] },
-      series: [{ name: "flat sums", values: net.flat }, { name: "dead units", values: net.dead }, { name: "alike (cosine)", values: net.alike }],
+      series: [{ name: "flat sums", values: net.flat }, { name: "dead units", values: net.dead }, { name: "alike (cosine)", values: net.apart.map((left) => 1 - left) }],
     });
     document.body.dataset.drawn = [value("scheme"), value("compare"), activation, depth, width, scale].join(" ");
   }

@@ -53,6 +53,6 @@ def contents_of(items: Iterable[Any], before: Any = None, *, with_model: bool = 
         if "health" not in parts:
             raise ArgumentError(message("report", "before", "given with the Health of now", "no Health"))
         parts["before"] = before
-    if with_model and "plan" not in parts:
-        raise ArgumentError(message("report", "model", "given with the Plan that filled it", "no Plan"))
+    if with_model and not {"plan", "health"} & parts.keys():
+        raise ArgumentError(message("report", "model", "given with its Plan or Health", "neither"))
     return Contents(**parts)

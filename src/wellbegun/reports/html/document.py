@@ -14,13 +14,13 @@ from wellbegun.reports.html.verdict import Verdict, health_verdict, plan_verdict
 from wellbegun.reports.html.weights import weights_section
 
 
-def document(contents: Contents, title: str, version: str) -> str:
+def document(contents: Contents, title: str, origin: str) -> str:
     """The text of one self-contained HTML file.
 
     Args:
         contents: What to show.
         title: Heading of the page.
-        version: Of wellbegun, for the foot of the page.
+        origin: What it is about and how it was made: `wellbegun.reports.html.origin`.
     Cost: about 0.6 MB of text, and some 100 bytes for each parameter of the plan.
     """
     sections = list(_sections(contents))
@@ -28,7 +28,7 @@ def document(contents: Contents, title: str, version: str) -> str:
     data = {key: value for section in sections for key, value in section.data.items()}
     # tables show numbers as charts do, so the charts' script is there in any case
     scripts = [asset(name) for name in (*CHARTS, *TABLES, "report.js")]
-    body = template("report.html", title=title, verdict=verdict, sections=sections, version=version)
+    body = template("report.html", title=title, verdict=verdict, sections=sections, origin=origin)
     return page(title, body, scripts=scripts, styles=[asset("report.css")], data=data, description=verdict.sentence)
 
 

@@ -1,12 +1,13 @@
 """What a notebook shows: a small scoped fragment without scripts, in the notebook's own colours."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wellbegun.health import Health
 from wellbegun.materialize import Ledger
-from wellbegun.planning import Explanation, Plan, PlanDiff, SignalPropagation
+from wellbegun.planning import Entry, Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.results import Race
 from wellbegun.reports.html.findings import measured
 from wellbegun.reports.html.page import template
@@ -20,7 +21,7 @@ from wellbegun.reports.text import done, label, law_text
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-MOST = 40  # rows of a table
+FIRST, MOST = 12, 40  # rows of a table that are shown, and those that unfold with them
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class Grid:
 
     @property
     def left_out(self) -> int:
-        """Rows beyond the most that are shown."""
+        """Rows beyond the most that are there."""
         return max(0, len(self.rows) - MOST)
 
     @property
-    def first(self) -> Sequence[Sequence[str]]:
-        """The rows that are shown."""
-        return self.rows[:MOST]
+    def parts(self) -> Sequence[Sequence[Sequence[str]]]:
+        """The rows that are shown at once, and those behind them."""
+        end = MOST if self.folded or len(self.rows) <= FIRST + 2 else FIRST
+        return [part for part in (self.rows[:end], self.rows[end:MOST]) if part]
 
 
 def fragment(item: Any) -> str:
@@ -68,9 +70,17 @@ def _plan(plan: Plan) -> "Markup":
         laws = {law_text(plan.entries[index].law) for index in members}
         law = laws.pop() if len(laws) == 1 else f"{len(laws)} different"
         shape = "×".join(map(str, entry.shape)) or "scalar"
-        rows.append((name, shape, entry.role, done(entry), law, entry.reason))
-    headings = "parameter", "shape", "role", "scheme", "law", "why"
+        rows.append(
+            (name, shape, entry.role, done(entry), law, _std([plan.entries[index] for index in members]), entry.reason)
+        )
+    headings = "parameter", "shape", "role", "scheme", "law", "std", "why"
     return _html("Plan", None, [totals(plan), *(f"Note: {note}" for note in plan.notes)], [Grid(headings, rows)])
+
+
+def _std(entries: Sequence[Entry]) -> str:
+    """Of one value, as in the table of `wellbegun.show`; from the least to the largest of several."""
+    stds = [math.sqrt(found.variance) for entry in entries if (found := entry.moments()) is not None]
+    return " to ".join(dict.fromkeys(f"{std:.4g}" for std in (min(stds), max(stds)))) if stds else ""
 
 
 def _health(health: Health) -> "Markup":
@@ -98,7 +108,7 @@ def _propagation(found: SignalPropagation) -> "Markup":
          shown(row.correlation.measured), "off" if row.flagged else row.reason)
         for row in sorted(found, key=lambda row: not row.flagged)
     ]  # fmt: skip
-    headings = "operation", "E x², theory", "measured", "correlation, theory", "measured", ""
+    headings = "operation", "E x², theory", "measured", "correlation, theory", "measured", "verdict"
     return _html("Theory beside measurement", propagation_verdict(found), [], [Grid(headings, rows, "Operations")])
 
 

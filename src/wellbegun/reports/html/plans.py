@@ -9,13 +9,16 @@ from wellbegun.reports.html.parts import Section, plural
 from wellbegun.reports.html.tables import Column, table_block, table_data
 from wellbegun.reports.text import done, law_text, masked
 
+DONE = {"fill": "filled", "keep": "kept", "tie": "tied"}  # action -> the outcome that was planned
+
 
 def plan_section(plan: Plan, ledger: Ledger | None = None) -> Section:
-    """A table of the parameters; with a ledger also what became of each."""
+    """A table of the parameters; with a ledger also what became of each, where that is not what was planned."""
     columns = plan_columns(plan.entries)
     if ledger is not None:
         outcomes = {record.name: record.outcome for record in ledger.records}
-        columns.append(Column("outcome", [outcomes.get(entry.name, "") for entry in plan.entries]))
+        if any(outcomes.get(entry.name) != DONE[entry.action] for entry in plan.entries):
+            columns.append(Column("outcome", [outcomes.get(entry.name, "") for entry in plan.entries]))
     table = table_data(f"Plan {plan.recipe}, seed {plan.seed}", "parameter", columns, groups(plan))
     body = template(
         "sections.html", intro=totals(plan), figures=(), notes=plan.notes, table=table_block("plan"), folded=""
@@ -40,7 +43,8 @@ def ledger_section(ledger: Ledger) -> Section:
 
 
 def plan_columns(entries: tuple[Entry, ...]) -> list[Column]:
-    """What a plan says of each parameter."""
+    """What a plan says of each parameter; who decided, where that was not the recipe alone."""
+    decided = [entry.decided_by for entry in entries]
     moments = [entry.moments() for entry in entries]
     stds = [None if found is None else float(found.variance**0.5) for found in moments]
     return [
@@ -52,7 +56,7 @@ def plan_columns(entries: tuple[Entry, ...]) -> list[Column]:
         Column("std", stds, "number", "exact standard deviation of one value"),
         Column("why", [entry.reason for entry in entries]),
         Column("source", [entry.source for entry in entries]),
-        Column("decided by", [entry.decided_by for entry in entries]),
+        *([Column("decided by", decided)] if any(not by.startswith("recipe ") for by in decided) else []),
     ]
 
 

@@ -26,6 +26,17 @@ const Charts = (() => {
     return node;
   };
 
+  /** A drawing with one name. Plot names its marks too, which a group without a role may not be. */
+  function plot(options) {
+    const svg = Plot.plot(options);
+    svg.setAttribute("role", "img");
+    for (const group of svg.querySelectorAll("g[aria-label]")) {
+      group.dataset.mark = group.getAttribute("aria-label");
+      group.removeAttribute("aria-label");
+    }
+    return svg;
+  }
+
   /** Draw now and whenever the width changes. */
   function responsive(block, paint) {
     let width = 0;
@@ -146,7 +157,7 @@ const Charts = (() => {
         ];
       });
       const [first, last] = d3.extent(spec.xs);
-      const svg = Plot.plot({
+      const svg = plot({
         width, height: narrow ? 260 : 320, marginLeft: 52, marginRight: 16, marginBottom: 42, ariaLabel: spec.label,
         style: { background: "none", color: "var(--text)", fontSize: "12px", fontFamily: "inherit" },
         x: { label: spec.x.title, domain: first === last ? [first - 1, last + 1] : [first, last],
@@ -162,7 +173,6 @@ const Charts = (() => {
           ...marks,
         ],
       });
-      svg.setAttribute("role", "img");
       const x = svg.scale("x"), rule = cursor(svg);
       render(svg, {
         count: spec.xs.length,
@@ -186,7 +196,7 @@ const Charts = (() => {
     }));
     const render = reader(block, spec.label);
     return responsive(block, (width) => {
-      const svg = Plot.plot({
+      const svg = plot({
         width, height: width < 480 ? 240 : 300, marginLeft: 52, marginRight: 16, marginBottom: 42, ariaLabel: spec.label,
         style: { background: "none", color: "var(--text)", fontSize: "12px", fontFamily: "inherit" },
         x: { label: "value", ticks: width < 480 ? 4 : 8, tickFormat: tick },
@@ -200,7 +210,6 @@ const Charts = (() => {
           Plot.ruleY([0]),
         ],
       });
-      svg.setAttribute("role", "img");
       const x = svg.scale("x"), rule = cursor(svg), middle = (i) => (bins[i].low + bins[i].high) / 2;
       render(svg, {
         count: bins.length,
@@ -221,7 +230,7 @@ const Charts = (() => {
     const render = reader(block, spec.label);
     return responsive(block, (width) => {
       const certain = (row) => row.low > 0 || row.high < 0;
-      const svg = Plot.plot({
+      const svg = plot({
         width, height: 34 * spec.rows.length + 60, marginLeft: 16, marginRight: 16, marginBottom: 42, ariaLabel: spec.label,
         style: { background: "none", color: "var(--text)", fontSize: "12px", fontFamily: "inherit" },
         x: { label: spec.x.title, ticks: width < 480 ? 4 : 8, tickFormat: tick, nice: true },
@@ -236,7 +245,6 @@ const Charts = (() => {
         ],
         color: { domain: ["sure", "open"], range: [colour(0), "var(--strong-line)"] },
       });
-      svg.setAttribute("role", "img");
       const y = svg.scale("y"), x = svg.scale("x"), rule = cursor(svg, true);
       const at = (i) => y.apply(spec.rows[i].name) + (y.bandwidth ?? 0) / 2;
       render(svg, {
@@ -257,5 +265,5 @@ const Charts = (() => {
   const draw = (block, spec) => kinds[spec.kind](block, spec);
 
   for (const block of document.querySelectorAll("[data-chart]")) draw(block, data(block.dataset.chart));
-  return { data, show, element, draw, lines, bars, intervals, legend, reader, responsive };
+  return { data, show, element, plot, draw, lines, bars, intervals, legend, reader, responsive };
 })();

@@ -1,7 +1,8 @@
 // Tables that sort, search and unfold, from JSON written by tables.py. Text goes in as text, never as HTML.
 "use strict";
 const Tables = (() => {
-  const STEP = 100; // rows shown before "Show more"
+  const FIRST = { table: 100, cards: 8 }; // rows shown before "Show more"
+  const STEP = 1000;
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -71,11 +72,28 @@ const Tables = (() => {
       this.open = new Set();
       this.sorted = null; // {column, down}
       this.words = [];
-      this.most = STEP;
+      this.extra = 0; // rows asked for beyond the first
+      this.cards = false;
       this.search = null; // what each row says, made at the first search
       this.build();
       this.draw();
+      let width = 0;
+      new ResizeObserver(() => {
+        if (this.block.clientWidth !== width) { width = this.block.clientWidth; this.fit(); }
+      }).observe(this.block);
     }
+
+    /** Rows become cards where the columns have no room beside each other: none hides off the edge. */
+    fit() {
+      if (!this.block.clientWidth || matchMedia("print").matches) return;
+      const before = this.cards;
+      this.block.classList.remove("narrow");
+      this.cards = this.tooWide();
+      this.block.classList.toggle("narrow", this.cards);
+      if (before !== this.cards) this.draw();
+    }
+    tooWide() { return this.scroll.scrollWidth > this.scroll.clientWidth + 1; }
+    get most() { return FIRST[this.cards ? "cards" : "table"] + this.extra; }
 
     build() {
       const id = this.block.dataset.table;
@@ -90,19 +108,19 @@ const Tables = (() => {
       if (this.groups) {
         const box = make("input", { type: "checkbox", id: `${id}-group` });
         box.checked = true;
-        box.addEventListener("change", () => { this.grouped = box.checked; this.most = STEP; this.draw(); });
+        box.addEventListener("change", () => { this.grouped = box.checked; this.extra = 0; this.draw(); });
         controls.append(make("label", { class: "check", for: box.id }, box, " Put repeated blocks together"));
       }
       controls.append(this.status);
       this.head = make("tr", { role: "row" });
       this.columns.forEach((column, index) => this.head.append(this.heading(column, index)));
       this.body = make("tbody", { role: "rowgroup" });
-      this.table = make("table", { role: "table", class: "cards" }, make("caption", {}, this.caption),
+      this.table = make("table", { role: "table" }, make("caption", {}, this.caption),
         make("thead", { role: "rowgroup" }, this.head), this.body);
       this.more = make("button", { type: "button", class: "more" });
       this.more.addEventListener("click", () => this.extend());
-      const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": this.caption }, this.table);
-      this.block.replaceChildren(controls, scroll, this.more);
+      this.scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": this.caption }, this.table);
+      this.block.replaceChildren(controls, this.scroll, this.more);
     }
 
     heading(column, index) {
@@ -127,7 +145,7 @@ const Tables = (() => {
       this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
       this.search ??= Array.from({ length: this.count }, (_, row) =>
         this.columns.map((column) => shown(column, row)).join("\n").toLowerCase());
-      this.most = STEP;
+      this.extra = 0;
       this.draw();
     }
 
@@ -152,13 +170,14 @@ const Tables = (() => {
       this.body.replaceChildren(...items.slice(0, this.most).flatMap((item) => this.lines(item)));
       const hidden = items.length - this.most;
       this.more.hidden = hidden <= 0;
-      if (hidden > 0) this.more.textContent = `Show ${Math.min(hidden, 10 * STEP).toLocaleString("en")} more`;
+      if (hidden > 0) this.more.textContent = `Show ${Math.min(hidden, STEP).toLocaleString("en")} more`;
+      if (!this.cards && this.tooWide()) this.fit(); // these rows are wider than those before
     }
 
     /** More rows, with the focus on the first of them. */
     extend() {
       const at = this.body.children.length;
-      this.most += 10 * STEP;
+      this.extra += STEP;
       this.draw();
       const first = this.body.children[at];
       if (first) { first.tabIndex = -1; first.focus(); }

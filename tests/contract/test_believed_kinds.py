@@ -1,0 +1,192 @@
+"""What looks faint or flat to a measure and is not: behind norms, in logits, in sums with itself; and what truly is."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+import wellbegun as wb
+
+WIDTH = 32
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(3)
+
+
+def small(model: nn.Module, std: float = 0.02) -> nn.Module:
+    for layer in model.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+    return model
+
+
+class Pooled(nn.Module):
+    """Stages of small convolutions; a branch whose factor is 1e-5 stands in each, and norms stand in the branches."""
+
+    def __init__(self, std: float = 0.02) -> None:
+        super().__init__()
+        widths = (3, 16, 16, 32, 32)
+        self.stages = small(nn.ModuleList(nn.Conv2d(*pair, 3, 2, 1) for pair in itertools.pairwise(widths)), std)
+        self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths[1:])
+        self.scales = nn.ParameterList(torch.full((width, 1, 1), 1e-5) for width in widths[1:])
+        self.mixes = small(nn.ModuleList(nn.Conv2d(width, width, 1) for width in widths[1:]))
+        self.last, self.head = nn.GroupNorm(1, 32), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for stage, norm, scale, mix in zip(self.stages, self.norms, self.scales, self.mixes, strict=True):
+            x = stage(x)
+            x = x + scale * mix(norm(x))
+        return self.head(self.last(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize(("std", "healthy"), [(0.015, True), (1e-4, False)])
+def test_a_faint_signal_that_a_norm_restores_is_none_and_one_that_its_epsilon_swallows_is(
+    std: float, healthy: bool
+) -> None:
+    health = wb.check(Pooled(std), torch.randn(4, 3, 64, 64))
+    assert health.healthy is healthy
+    restored = [o.restored for o in health.statistics.operations if o.parameter == "stages.3.weight"]
+    assert (restored[0] > 0.1) is healthy
+
+
+class Placed(nn.Module):
+    """Attention after norms, with places that are compared with what is there, and a net that makes biases of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.places = nn.Embedding(50, WIDTH), nn.Parameter(0.02 * torch.randn(12, WIDTH))
+        self.parts = nn.ModuleList(nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(5)) for _ in range(2))
+        self.biases = nn.ModuleList(nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1)) for _ in range(2))
+        self.norms, self.head = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(3)), nn.Linear(WIDTH, 50)
+        self.register_buffer("grid", torch.rand(12, 12, 2))
+        small(self)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.norms[2](self.table(tokens))
+        for (query, key, value, near, out), bias, norm in zip(self.parts, self.biases, self.norms, strict=False):
+            logits = (
+                query(x) @ (key(x).mT + near(self.places).mT) / WIDTH**0.5 + 8 * torch.sigmoid(bias(self.grid))[..., 0]
+            )
+            x = norm(x + out(logits.softmax(-1) @ value(x)))
+        return self.head(x)
+
+
+def test_what_only_weighs_signals_carries_none() -> None:
+    health = wb.check(Placed(), torch.randint(50, (8, 12)))
+    assert health.healthy
+    scoring = {o.parameter for o in health.statistics.operations if o.scoring}
+    assert scoring == {f"parts.{i}.{j}.weight" for i in (0, 1) for j in (0, 1, 3)} | {
+        f"biases.{i}.{j}.weight" for i in (0, 1) for j in (0, 2)
+    }
+
+
+def test_of_a_fused_attention_too() -> None:
+    layer = nn.TransformerEncoderLayer(WIDTH, 4, 64, batch_first=True)
+
+    class Crossed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+            self.layer, self.head = layer, nn.Linear(WIDTH, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = nn.functional.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x))
+            return self.head(self.layer(y))
+
+    found = wb.check(Crossed(), torch.randn(8, 12, WIDTH)).statistics.operations
+    assert {o.parameter for o in found if o.scoring} == {"query.weight", "key.weight"}
+
+
+class Snake(nn.Module):
+    """x + sin(ax)^2 / a, whose second term is flat near zero."""
+
+    def __init__(self, alone: bool = False) -> None:
+        super().__init__()
+        self.factor, self.alone = nn.Parameter(torch.ones(16, 1)), alone
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wave = torch.sin(self.factor * x).square() / (self.factor + 1e-9)
+        return wave if self.alone else x + wave
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_function_that_is_added_to_its_own_value_is_not_flat(alone: bool) -> None:
+    first = nn.Conv1d(1, 16, 7, padding=3)
+    nn.init.normal_(first.weight, std=1e-4), nn.init.zeros_(first.bias)
+    model = nn.Sequential(
+        first, Snake(alone), nn.Conv1d(16, 16, 3, padding=1), nn.BatchNorm1d(16), nn.ReLU(), nn.Conv1d(16, 4, 1)
+    )
+    assert ("W701" in wb.check(model, torch.randn(8, 1, 64)).codes) is alone
+
+
+class Vocoder(nn.Module):
+    """Small convolutions, with biases of their own, in branches of a stream that carries the signal."""
+
+    def __init__(self, cut: float = 1.0) -> None:
+        super().__init__()
+        self.first, self.up, self.last = (
+            nn.Conv1d(20, 32, 7, padding=3),
+            nn.ConvTranspose1d(32, 16, 8, 4, 2),
+            nn.Conv1d(16, 1, 7, padding=3),
+        )
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                nn.LeakyReLU(0.1), nn.Conv1d(16, 16, 3, padding=1), nn.LeakyReLU(0.1), nn.Conv1d(16, 16, 3, padding=1)
+            )
+            for _ in range(3)
+        )
+        with torch.no_grad():
+            for layer in self.branches.modules():
+                if isinstance(layer, nn.Conv1d):
+                    layer.weight.normal_(0, 0.002)
+            self.up.weight.mul_(cut)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.up(nn.functional.leaky_relu(self.first(x), 0.1))
+        for branch in self.branches:
+            x = x + branch(x)
+        return torch.tanh(self.last(nn.functional.leaky_relu(x, 0.1)))
+
+
+def test_a_branch_that_tells_no_samples_apart_leaves_the_stream_that_does() -> None:
+    batch = torch.randn(4, 20, 16)
+    assert "W103" not in wb.check(Vocoder(), batch).codes
+    assert "W103" in wb.check(Vocoder(1e-6), batch).codes
+
+
+def test_what_is_added_inside_a_faint_branch_gets_its_gradient() -> None:
+    """A factor of 1e-7 behind it is no cancelling."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.inside, self.places = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(4, WIDTH)
+            self.scale = nn.Parameter(torch.full((WIDTH,), 1e-7))
+            self.register_buffer("grid", torch.randn(12, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.scale * self.inside(self.norm(x + self.places(self.grid)))
+
+    model = nn.Sequential(
+        nn.Linear(12, WIDTH), Block(), Block(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 10)
+    )
+    assert wb.check(model, torch.randn(8, 12, 12)).healthy
+
+
+def test_the_loss_is_taken_of_an_output_that_has_a_history() -> None:
+    class Points(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 8))
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            scores = self.body(x)
+            return scores.argmax(-1).float(), scores
+
+    health = wb.check(Points(), torch.randn(32, 16))
+    assert health.healthy
+    assert health.statistics.differentiable
