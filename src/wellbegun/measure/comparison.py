@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -81,10 +82,17 @@ def _tensor(name: str, first: Stored | None, second: Stored | None, level: float
         why = f"shapes {first.values.shape} and {second.values.shape} hold different numbers of values"
         return ComparedTensor(name, "differs", *numbers, why)
     ours, others = _canonical(first), _canonical(second)
-    if np.array_equal(ours, others, equal_nan=True):
+    if np.array_equal(ours, others, equal_nan=True) or _turned(first.values, second.values):
         return ComparedTensor(name, "same", *numbers, "")
     why = _unlike(ours, others, level)
     return ComparedTensor(name, "differs" if why else "alike", *numbers, why)
+
+
+def _turned(first: Array, second: Array) -> bool:
+    """Whether values are the same in another order of axes, which their layers may not tell."""
+    orders = permutations(range(second.ndim)) if second.ndim < 6 else ()
+    turned = (second.transpose(order) for order in orders)
+    return any(one.shape == first.shape and np.array_equal(one, first, equal_nan=True) for one in turned)
 
 
 def _canonical(stored: Stored) -> Array:

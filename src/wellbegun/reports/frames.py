@@ -9,6 +9,7 @@ from wellbegun._arguments import known
 from wellbegun.errors import MissingDependencyError
 from wellbegun.health import AttentionStats, Finding, Health, InputStats, OperationStats, ParameterStats, StreamStats
 from wellbegun.materialize import Ledger, Record
+from wellbegun.measure.comparison import ComparedTensor, ModelComparison
 from wellbegun.planning import Entry, Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.records import Paired, Standing, Trial
 from wellbegun.reports.plans import change_rows, explained
@@ -50,6 +51,8 @@ def records(item: Any) -> dict[str, Records]:
         return {"operations": _signals(item)}
     if isinstance(item, Explanation):
         return {"facts": (("what", "value"), [pair for pair in explained(item) if pair[1]])}
+    if isinstance(item, ModelComparison):
+        return {"tensors": _plain(ComparedTensor, item.tensors)}
     if isinstance(item, PlanDiff):
         rows: list[Sequence[Any]] = [(change.name, *row) for change in item.changes for row in change_rows(change)]
         return {"changes": (("parameter", "what", "before", "after"), rows)}

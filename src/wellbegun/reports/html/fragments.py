@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from wellbegun.health import Health
 from wellbegun.materialize import Ledger
+from wellbegun.measure.comparison import ModelComparison
 from wellbegun.planning import Entry, Explanation, Plan, PlanDiff, SignalPropagation
 from wellbegun.racing.results import Race
+from wellbegun.reports.comparison import HEADINGS, comparison_rows, told
 from wellbegun.reports.html.findings import measured
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import plural, shown
@@ -125,6 +127,10 @@ def _diff(found: PlanDiff) -> "Markup":
     return _html("Where the plans differ", None, lines, [Grid(headings, list(diff_rows(found)))])
 
 
+def _comparison(found: ModelComparison) -> "Markup":
+    return _html(f"Two models: {told(found)}", None, [], [Grid(HEADINGS, comparison_rows(found), "Tensors")])
+
+
 def _race(race: Race) -> "Markup":
     rows = [
         (s.candidate, shown(s.area), f"{shown(s.spread[0])} to {shown(s.spread[1])}", shown(s.best_final),
@@ -143,4 +149,5 @@ _RENDERERS: dict[type, Callable[[Any], "Markup"]] = {
     Explanation: _explanation,
     PlanDiff: _diff,
     Race: _race,
+    ModelComparison: _comparison,
 }

@@ -1,0 +1,106 @@
+"""Two models are compared tensor by tensor, across frameworks too."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import wellbegun as wb
+from wellbegun.errors import ArgumentTypeError
+
+
+def net(width: int = 64) -> nn.Module:
+    return nn.Sequential(nn.Linear(32, width), nn.ReLU(), nn.LayerNorm(width), nn.Linear(width, 10))
+
+
+def verdicts(first: Any, second: Any) -> dict[str, str]:
+    return {tensor.name: tensor.verdict for tensor in wb.compare_models(first, second).tensors}
+
+
+def test_what_differs_is_told() -> None:
+    one, two = net(), net()
+    assert wb.compare_models(one, one).same
+    found = wb.compare_models(one, two)
+    assert found.alike
+    assert not found.same
+    assert found.counts() == {"same": 2, "alike": 4, "differs": 0, "missing": 0}  # the norm is constant
+    nn.init.xavier_normal_(two[3].weight)
+    nn.init.ones_(two[2].bias)
+    nn.init.uniform_(two[3].bias, 0.2, 0.3)
+    with torch.no_grad():
+        two[0].weight[3, 4] = torch.nan
+    said = {tensor.name: tensor.why for tensor in wb.compare_models(one, two).tensors if tensor.verdict == "differs"}
+    assert said.keys() == {"0.weight", "2.bias", "3.weight", "3.bias"}
+    assert said["2.bias"] == "0 against 1"
+    assert said["3.weight"].startswith("standard deviation 0.07")
+    assert said["0.weight"] == "not all values are finite"
+
+
+def test_models_of_other_shapes_and_names() -> None:
+    assert verdicts(net(), net(48))["0.weight"] == "differs"
+    assert verdicts(nn.Sequential(net()), net())["0.0.weight"] == "missing"
+    with pytest.raises(ArgumentTypeError, match="must be a"):
+        wb.compare_models(net(), 3)
+
+
+def test_laws_of_one_size_are_told_apart() -> None:
+    one, two = nn.Linear(200, 300, bias=False), nn.Linear(200, 300, bias=False)
+    nn.init.normal_(one.weight, std=1.0)
+    nn.init.uniform_(two.weight, -(3**0.5), 3**0.5)
+    (tensor,) = wb.compare_models(one, two).tensors
+    assert tensor.why == "the same mean and standard deviation, but another distribution"
+
+
+def test_models_of_one_law_are_seldom_told_apart() -> None:
+    assert sum(not wb.compare_models(net(), net()).alike for _ in range(60)) <= 1
+
+
+def test_a_port_starts_the_same_with_one_seed_and_not_by_itself() -> None:
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Original(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.norm, self.out = nn.Linear(32, 64), nn.LayerNorm(64), nn.Linear(64, 10)
+
+        def forward(self, x: Any) -> Any:
+            return self.out(self.norm(torch.relu(self.inner(x))))
+
+    class Port(nnx.Module):
+        def __init__(self, rngs: Any) -> None:
+            self.inner, self.norm = nnx.Linear(32, 64, rngs=rngs), nnx.LayerNorm(64, rngs=rngs)
+            self.out = nnx.Linear(64, 10, rngs=rngs)
+
+        def __call__(self, x: Any) -> Any:
+            return self.out(self.norm(nnx.relu(self.inner(x))))
+
+    one, two = Original(), Port(nnx.Rngs(0))
+    own = verdicts(one, two)
+    assert own == {
+        "inner.weight": "differs", "inner.bias": "differs", "norm.weight": "same", "norm.bias": "same",
+        "out.weight": "differs", "out.bias": "differs",
+    }  # fmt: skip
+    wb.initialize(two, (8, 32), seed=3, recipe="torch")
+    assert wb.compare_models(one, two).alike
+    for model in (one, two):
+        wb.initialize(model, (8, 32), seed=0, recipe="classic")
+    assert wb.compare_models(one, two).same
+    wb.initialize(two, (8, 32), seed=1, recipe="classic")
+    assert wb.compare_models(one, two).alike
+    assert not wb.compare_models(one, two).same
+
+
+def test_it_is_shown_everywhere(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    one, two = net(), net()
+    nn.init.ones_(two[3].weight)
+    found = wb.compare_models(one, two)
+    wb.show(found)
+    text = capsys.readouterr().out
+    assert text.startswith("Two models: 2 same, 3 alike, 1 differs.")
+    assert max(map(len, text.splitlines())) <= 80
+    lines = [line for line in text.splitlines() if line.startswith("! ")]
+    assert [line.split()[1] for line in lines] == ["3.weight"]
+    assert "3.weight" in found._repr_html_()
+    assert repr(found) == "<ModelComparison: 2 same, 3 alike, 1 differs>"
