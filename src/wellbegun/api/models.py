@@ -178,7 +178,7 @@ def initialize(
     asked, backend, method = overrides_of(_rules(rules), exclude, only), find(model), recipe_of(recipe)
     told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "strict": strict, "intent": intent}
     with speaking("initialize"), backend.undone(model):
-        backend.prepare(model, batch)
+        model = backend.prepare(model, batch)
         told["seed"] = seed = backend.agree(model, fresh_seed() if seed is None else seed)
         found = _begin(backend, model, batch, told, judged, calibrate=calibrate, threads=threads)
         return replace(found, health=_tried(backend, found.model, batch, found.health, seed, judged))

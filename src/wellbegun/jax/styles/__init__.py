@@ -1,0 +1,65 @@
+"""The styles in which JAX models are written, each of which one module knows, and nobody else.
+
+A framework is imported here only if it is loaded: who has a model of it has loaded it.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from wellbegun._arguments import message
+from wellbegun.errors import ArgumentTypeError
+from wellbegun.jax.described import Described
+
+_STYLES: Mapping[str, tuple[str, tuple[str, ...]]] = {  # package -> its module here, and its classes of models
+    "flax.nnx": ("nnx", ("Module",)),
+    "flax.linen": ("linen", ("Module",)),
+    "equinox": ("equinox", ("Module",)),
+    "haiku": ("haiku", ("Transformed", "TransformedWithState")),
+}
+_ALLOWED = (
+    "a module of Flax or Equinox, or (module, variables), (transformed, params[, state]), (module, state), or "
+    "(function, tree of arrays)"
+)
+
+
+def described(model: Any, batch: object = None) -> Described:
+    """What a model is. `batch`: for those that make their arrays when they are called first, which are abstract then.
+
+    Raises:
+        ArgumentTypeError: no model of any style. What its style raises.
+    """
+    whole = model if type(model) is tuple else (model,)
+    for package, (name, kinds) in _STYLES.items():
+        classes = tuple(getattr(sys.modules.get(package), kind, ()) for kind in kinds)
+        if whole and isinstance(whole[0], classes):
+            found: Described = importlib.import_module(f"{__name__}.{name}").described(model, batch)
+            return found
+    if len(whole) == 2 and callable(whole[0]):
+        return importlib.import_module(f"{__name__}.plain").described(model)  # type: ignore[no-any-return]
+    raise ArgumentTypeError(message("wellbegun", "model", _ALLOWED, type(model).__name__))
+
+
+def prepared(model: Any, batch: object) -> Any:
+    """The model with a place for each parameter: the same, or (module, variables) of a module that had none, and
+    (transformed, params[, state]).
+
+    Raises:
+        ArgumentError: such a module without a batch. TraceError: it failed.
+    """
+    for package, (name, kinds) in _STYLES.items():
+        classes = tuple(getattr(sys.modules.get(package), kind, ()) for kind in kinds)
+        if isinstance(model, classes) and (package == "haiku" or (package == "flax.linen" and model.scope is None)):
+            return importlib.import_module(f"{__name__}.{name}").made(model, batch, state=True)
+    return model
+
+
+def in_place(model: Any) -> bool:
+    """Whether a model is an object whose arrays are exchanged, so that the same one comes back."""
+    return isinstance(model, getattr(sys.modules.get("flax.nnx"), "Module", ()))
+
+
+def copied(model: Any) -> Any:
+    """A copy of it, or the model itself if nothing changes it."""
+    return sys.modules["flax.nnx"].clone(model) if in_place(model) else model
