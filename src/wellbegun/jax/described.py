@@ -12,7 +12,7 @@ import numpy as np
 from wellbegun._arguments import told
 from wellbegun.errors import ModelError, TraceError
 from wellbegun.graph import Parameter
-from wellbegun.graph.model import Over
+from wellbegun.graph.model import Over, Use
 
 WEIGHTS = frozenset({"kernel", "embedding", "scale", "weight"})  # what Flax calls the weight of a layer
 _WEIGHTS = WEIGHTS | {"w", "embeddings"}  # what others call it, too
@@ -83,8 +83,10 @@ class Described:
 
     def _parameter(self, slot: Slot) -> Parameter:
         layer = self.layers.get(slot.name.rpartition(".")[0], Layer())
-        shape, held = tuple(slot.array.shape), held_in(slot.array)
-        return Parameter(slot.name, shape, slot.array.dtype.name, owners=layer.owners, held=held, layer=layer.name)
+        shape, dtype, held = tuple(slot.array.shape), slot.array.dtype.name, held_in(slot.array)
+        bias = layer.name and layer.does != "norm" and slot.name.endswith(".bias")
+        own = Use(slot.name, "bias") if bias else None
+        return Parameter(slot.name, shape, dtype, owners=layer.owners, held=held, layer=layer.name, own=own)
 
     @property
     def stored(self) -> Mapping[str, Any]:
@@ -132,7 +134,7 @@ def tree_of(
     tree: Any,
     function: Callable[..., Any],
     back: Callable[[Any], Any],
-    named: Callable[[Sequence[str]], tuple[Names, bool]] = lambda keys: (tuple(keys), True),
+    named: Callable[[Sequence[Any]], tuple[Names, bool]] = lambda path: (keys(path), True),
     *,
     weights: frozenset[str] = _WEIGHTS,
     layers: dict[str, Layer] | None = None,
@@ -145,7 +147,7 @@ def tree_of(
         tree: With arrays, and anything else, as its leaves.
         function: Calls the model once, given another tree, arguments and keyword arguments.
         back: Tree -> model.
-        named: The keys on the way to an array -> path and last name, and whether it is no other state.
+        named: The way to an array -> path and last name, and whether it is no other state.
         weights: Last names that are called "weight", where a module has one of them.
         layers, owned: As in `Described`.
     Raises:
@@ -153,7 +155,7 @@ def tree_of(
     """
     pairs, structure = jax.tree_util.tree_flatten_with_path(tree)
     places = [place for place, (_, leaf) in enumerate(pairs) if isinstance(leaf, ARRAYS)]
-    found = [named([_key(key) for key in pairs[place][0]]) for place in places]
+    found = [named(pairs[place][0]) for place in places]
     real = [own and jnp.issubdtype(pairs[place][1].dtype, jnp.inexact)
             for (_, own), place in zip(found, places, strict=True)]  # fmt: skip
     if not any(real):
@@ -174,9 +176,10 @@ def tree_of(
     )  # fmt: skip
 
 
-def _key(key: Any) -> str:
-    """Of an attribute, an item, a place or a child."""
-    return str(next(getattr(key, name) for name in ("name", "key", "idx") if hasattr(key, name)))
+def keys(path: Sequence[Any]) -> Names:
+    """Of attributes, items, places and children on the way to a leaf."""
+    found = (next(getattr(key, name) for name in ("name", "key", "idx") if hasattr(key, name)) for key in path)
+    return tuple(map(str, found))
 
 
 def canonical(places: Sequence[Names], weights: frozenset[str] = _WEIGHTS) -> list[str]:

@@ -20,7 +20,7 @@ from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.jax.described import held_in
 from wellbegun.jax.session import JaxSession
-from wellbegun.jax.styles import copied, described, in_place, prepared
+from wellbegun.jax.styles import copied, described, in_place, lacking, prepared
 from wellbegun.jax.trace import traced
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target
@@ -63,12 +63,15 @@ class JaxBackend:
         return value
 
     def targets(self, model: Model) -> Mapping[str, Target]:
+        if lacking(model):
+            remedy = "Give it with its variables, as (module, module.init(key, batch)); they may be abstract."
+            raise ArgumentError(f"apply: {type(model).__name__} has no parameters yet. {remedy}")
         known = described(model)
         parameters, stored = known.parameters, known.stored
-        lacking = [slot.name for slot in known.slots if not (held_in(slot.array) or (slot.parameter and known.fills))]
-        if lacking:
+        empty = [slot.name for slot in known.slots if not (held_in(slot.array) or (slot.parameter and known.fills))]
+        if empty:
             remedy = "Build it with real arrays first: not under eval_shape."
-            raise ArgumentError(f"initialize: {lacking[0]!r} is abstract and holds no values. {remedy}")
+            raise ArgumentError(f"initialize: {empty[0]!r} is abstract and holds no values. {remedy}")
         return {name: Target(p.shape, p.dtype, _Array(stored[p.tied_to or name])) for name, p in parameters.items()}
 
     def rebuild(self, model: Model, targets: Mapping[str, Target]) -> Model:
@@ -93,7 +96,7 @@ class JaxBackend:
     def parameter_samples(
         self, model: Model, names: Iterable[str], *, most: int = MOST
     ) -> Mapping[str, tuple[Array, int]]:
-        stored = described(model).stored
+        stored = {} if lacking(model) else described(model).stored
         known = ((name, stored.get(name)) for name in names)
         held = ((n, a) for n, a in known if a is not None and held_in(a))
         real = ((n, a) for n, a in held if jnp.issubdtype(a.dtype, jnp.floating))

@@ -30,7 +30,8 @@ class Told(NamedTuple):
 
 def steps_of(program: Program, told: Told) -> Iterator[Step]:
     """All steps, in the order in which their outputs are known."""
-    homes, together = _homes(program, told.names), dict[int, Step]()
+    told, together = told._replace(names=_named(program, told.names)), dict[int, Step]()
+    homes = _homes(program, told.names)
     for step in (*_layers(program, told, homes), *_softmaxes(program, told)):
         together.update({equation.index: step for equation in step.equations})
     for equation in program.equations:
@@ -55,6 +56,16 @@ def _read(program: Program, equation: Equation) -> tuple[Operand, ...]:
 def _path(told: Told, operand: Operand) -> str | None:
     """Where a parameter is."""
     return told.names[operand.number].rpartition(".")[0] if getattr(operand, "number", 0) in told.names else None
+
+
+def _named(program: Program, names: Mapping[int, str]) -> dict[int, str]:
+    """Names of parameters also where these were moved, as the rows of a stack are."""
+    found = dict(names)
+    for equation in program.equations:
+        given = next(values_in(equation.inputs), None)
+        if given is not None and given.number in found and equation.name in MOVES | {"slice"}:
+            found.update((value.number, found[given.number]) for value in values_in(equation.outputs))
+    return found
 
 
 def _homes(program: Program, names: Mapping[int, str]) -> dict[int, str]:

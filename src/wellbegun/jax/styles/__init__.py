@@ -41,18 +41,25 @@ def described(model: Any, batch: object = None) -> Described:
     raise ArgumentTypeError(message("wellbegun", "model", _ALLOWED, type(model).__name__))
 
 
+def lacking(model: Any) -> str:
+    """The module here that can make the arrays of a model without any: a module of Linen, or what Haiku makes of a
+    function; "" for all others."""
+    linen, haiku = (sys.modules.get(package) for package in ("flax.linen", "haiku"))
+    if isinstance(model, (getattr(haiku, "Transformed", ()), getattr(haiku, "TransformedWithState", ()))):
+        return "haiku"
+    free = isinstance(model, getattr(linen, "Module", ())) and getattr(model, "scope", None) is None
+    return "linen" if free else ""
+
+
 def prepared(model: Any, batch: object) -> Any:
     """The model with a place for each parameter: the same, or (module, variables) of a module that had none, and
     (transformed, params[, state]).
 
     Raises:
-        ArgumentError: such a module without a batch. TraceError: it failed.
+        ArgumentError: such a model without a batch. TraceError: it failed.
     """
-    for package, (name, kinds) in _STYLES.items():
-        classes = tuple(getattr(sys.modules.get(package), kind, ()) for kind in kinds)
-        if isinstance(model, classes) and (package == "haiku" or (package == "flax.linen" and model.scope is None)):
-            return importlib.import_module(f"{__name__}.{name}").made(model, batch, state=True)
-    return model
+    name = lacking(model)
+    return importlib.import_module(f"{__name__}.{name}").made(model, batch, state=True) if name else model
 
 
 def in_place(model: Any) -> bool:

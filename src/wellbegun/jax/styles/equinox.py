@@ -10,7 +10,7 @@ from typing import Any
 import equinox
 import jax
 
-from wellbegun.jax.described import Described, Layer, layer_of, tree_of
+from wellbegun.jax.described import Described, Layer, keys, layer_of, tree_of
 
 
 def described(model: Any, _: object = None) -> Described:
@@ -37,11 +37,11 @@ def described(model: Any, _: object = None) -> Described:
 
         arrays = {place: leaves[place] for place in along}
         size = next((len(array) for array in arrays.values()), 1)
-        keys = jax.random.split(jax.random.key(0), size) if "key" in _taken(module) - kwargs.keys() else None
-        return jax.vmap(one, axis_name=_axis(module), axis_size=size)(arrays, keys)
+        drawn = jax.random.split(jax.random.key(0), size) if "key" in _taken(module) - kwargs.keys() else None
+        return jax.vmap(one, axis_name=_axis(module), axis_size=size)(arrays, drawn)
 
-    def named(keys: Any) -> tuple[tuple[str, ...], bool]:
-        return (tuple(keys[1:]), keys[0] == "0") if stateful else (tuple(keys), True)
+    def named(path: Any) -> tuple[tuple[str, ...], bool]:
+        return (keys(path)[1:], path[0].idx == 0) if stateful else (keys(path), True)
 
     kind, layers = type(module).__name__, {path: _layer(type(node)) for path, node in _nodes(module, "")}
     return tree_of(kind, model, function, lambda new: new, named, weights=frozenset(), layers=layers, owned=True)

@@ -8,7 +8,7 @@ import haiku
 import jax
 
 from wellbegun.jax.call import arguments
-from wellbegun.jax.described import Described, begun, layer_of, numbered, scoped, tree_of
+from wellbegun.jax.described import Described, begun, keys, layer_of, numbered, scoped, tree_of
 
 
 def described(model: Any, batch: object = None) -> Described:
@@ -34,8 +34,9 @@ def described(model: Any, batch: object = None) -> Described:
             found = transformed.apply(*new, *rng, *args, **kwargs)
         return found[0] if len(new) > 1 else found
 
-    def named(keys: Any) -> tuple[tuple[str, ...], bool]:
-        return (*_path(keys[1]), *keys[2:]), keys[0] == "0"
+    def named(path: Any) -> tuple[tuple[str, ...], bool]:
+        names = keys(path)
+        return (*_path(names[1]), *names[2:]), names[0] == "0"
 
     kind = getattr(transformed.apply, "__name__", "function")
     return tree_of(kind, tuple(parts), function, lambda new: (transformed, *new), named, layers=layers)

@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 from flax import linen
+from jax.tree_util import GetAttrKey
 
 from wellbegun.jax.call import arguments
-from wellbegun.jax.described import WEIGHTS, Described, begun, layer_of, numbered, scoped, tree_of
+from wellbegun.jax.described import WEIGHTS, Described, begun, keys, layer_of, numbered, scoped, tree_of
 
 _STREAMS = "params"  # what every stream of random numbers falls back to
 
@@ -38,8 +39,9 @@ def described(model: Any, batch: object = None) -> Described:
     def back(new: Any) -> Any:
         return module.bind(new) if bound else (module, new)
 
-    def named(keys: Any) -> tuple[tuple[str, ...], bool]:
-        return numbered(keys[1:]), keys[0] == "params"
+    def named(path: Any) -> tuple[tuple[str, ...], bool]:
+        names = keys([key for key in path if not isinstance(key, GetAttrKey)])  # boxes with metadata have attributes
+        return numbered(names[1:]), names[0] == "params"
 
     return tree_of(type(module).__name__, variables, function, back, named, weights=WEIGHTS, layers=layers)
 
