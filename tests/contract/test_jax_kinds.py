@@ -137,6 +137,13 @@ def test_flags_of_a_model_are_part_of_the_batch() -> None:
         assert masked == train
 
 
+def test_functions_of_equinox_are_functions() -> None:
+    function = eqx.filter_jit(lambda model, x: jax.vmap(model)(x))
+    result = wb.initialize((function, eqx.nn.MLP(8, 3, 16, 2, key=KEY)), normal(32, 8), seed=0)
+    assert result.ledger.counts()["filled"] == 6
+    assert isinstance(result.model[1], eqx.nn.MLP)
+
+
 def test_a_layer_that_two_share_is_one() -> None:
     class Tied(eqx.Module):
         shared: Any

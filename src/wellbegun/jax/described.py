@@ -189,14 +189,16 @@ def canonical(places: Sequence[Names], weights: frozenset[str] = _WEIGHTS) -> li
     ['first.weight', 'first.bias', 'gate.scale', 'gate.kernel', 'weight']
     """
 
-    def last(names: Names) -> str:
-        for alike, name in ((weights, "weight"), (_BIASES if weights else (), "bias")):
-            if names[-1] in alike:
-                own = [other for other in places if other[:-1] == names[:-1] and other and other[-1] in alike]
-                return name if len(own) == 1 else names[-1]
-        return names[-1]
+    def alike(names: Names) -> str:
+        last = names[-1] if names else ""
+        return "weight" if last in weights else "bias" if weights and last in _BIASES else ""
 
-    return [".".join((*names[:-1], last(names))) if names else "weight" for names in places]
+    several = Counter((names[:-1], alike(names)) for names in places)
+    found = (alike(names) if several[names[:-1], alike(names)] == 1 else "" for names in places)
+    return [
+        ".".join((*names[:-1], last or names[-1])) if names else "weight"
+        for names, last in zip(places, found, strict=True)
+    ]
 
 
 def numbered(path: Iterator[str] | Sequence[str]) -> Names:

@@ -33,12 +33,17 @@ def described(model: Any, batch: object = None) -> Described:
     whole = model if type(model) is tuple else (model,)
     for package, (name, kinds) in _STYLES.items():
         classes = tuple(getattr(sys.modules.get(package), kind, ()) for kind in kinds)
-        if whole and isinstance(whole[0], classes):
+        if whole and isinstance(whole[0], classes) and not (package == "equinox" and _function(whole)):
             found: Described = importlib.import_module(f"{__name__}.{name}").described(model, batch)
             return found
     if len(whole) == 2 and callable(whole[0]):
         return importlib.import_module(f"{__name__}.plain").described(model)  # type: ignore[no-any-return]
     raise ArgumentTypeError(message("wellbegun", "model", _ALLOWED, type(model).__name__))
+
+
+def _function(whole: tuple[Any, ...]) -> bool:
+    """Whether a module of Equinox is a function of a tree, such as what `filter_jit` makes, and has no state."""
+    return len(whole) > 1 and not isinstance(whole[1], sys.modules["equinox"].nn.State)
 
 
 def lacking(model: Any) -> str:
