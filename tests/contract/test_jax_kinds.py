@@ -182,6 +182,9 @@ def test_containers_stay_what_they_are() -> None:
     assert {entry.name for entry in found.plan.entries} == {"first.weight", "first.bias", "last.weight", "last.bias"}
     assert isinstance(found.model[1]["params"]["first"]["kernel"], linen.Partitioned)
     assert isinstance(wb.initialize((module, freeze(variables)), x, seed=0).model[1], FrozenDict)
+    function = wb.initialize((module.apply, variables), x, seed=0)
+    assert {entry.name for entry in function.plan.entries} == {entry.name for entry in found.plan.entries}
+    assert function.model[0] == module.apply
     bound = wb.initialize(module.bind(variables), x, seed=0).model
     assert jax.tree.all(jax.tree.map(np.array_equal, bound.variables, found.model[1]))
 
@@ -226,6 +229,8 @@ def test_double_precision_if_it_is_on() -> None:
         (lambda: {"w": jnp.ones(3)}, "Those are values: give the model that holds them"),
         (lambda: Net, "Call what makes the model"),
         (lambda: (Net(),), "a JAX model"),
+        (lambda: (*net(), jnp.ones(3)), r"\(function, tree of arrays\); got 'tuple'"),
+        (lambda: (jnp.sin, {"w": jnp.ones(3)}, jnp.ones(3)), r"\(function, tree of arrays\); got 'tuple'"),
         (lambda: [jnp.sin, {"w": jnp.ones(3)}], "a JAX model"),
         (lambda: net()[1], "Those are values"),
     ],

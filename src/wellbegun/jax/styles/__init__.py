@@ -12,11 +12,11 @@ from wellbegun._arguments import message
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.jax.described import Described
 
-_STYLES: Mapping[str, tuple[str, tuple[str, ...]]] = {  # package -> its module here, and its classes of models
-    "flax.nnx": ("nnx", ("Module",)),
-    "flax.linen": ("linen", ("Module",)),
-    "equinox": ("equinox", ("Module",)),
-    "haiku": ("haiku", ("Transformed", "TransformedWithState")),
+_STYLES: Mapping[str, tuple[str, tuple[str, ...], int]] = {  # package -> its module here, classes of models, most parts
+    "flax.nnx": ("nnx", ("Module",), 1),
+    "flax.linen": ("linen", ("Module",), 2),
+    "equinox": ("equinox", ("Module",), 2),
+    "haiku": ("haiku", ("Transformed", "TransformedWithState"), 3),
 }
 _ALLOWED = (
     "a module of Flax or Equinox, or (module, variables), (transformed, params[, state]), (module, state), or "
@@ -31,9 +31,11 @@ def described(model: Any, batch: object = None) -> Described:
         ArgumentTypeError: no model of any style. What its style raises.
     """
     whole = model if type(model) is tuple else (model,)
-    for package, (name, kinds) in _STYLES.items():
+    for package, (name, kinds, most) in _STYLES.items():
         classes = tuple(getattr(sys.modules.get(package), kind, ()) for kind in kinds)
-        if whole and isinstance(whole[0], classes) and not (package == "equinox" and _function(whole)):
+        owner = getattr(whole[0], "__self__", None) if package == "flax.linen" else None  # of module.apply
+        own = isinstance(whole[0], classes) or isinstance(owner, classes)
+        if own and len(whole) <= most and not (package == "equinox" and _function(whole)):
             found: Described = importlib.import_module(f"{__name__}.{name}").described(model, batch)
             return found
     if len(whole) == 2 and callable(whole[0]):

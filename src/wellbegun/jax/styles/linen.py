@@ -1,4 +1,4 @@
-"""Flax linen: (module, variables), a module that is bound to its variables, or one whose variables a batch makes."""
+"""Flax linen: (module, variables), (module.apply, variables), a bound module, or one whose variables a batch makes."""
 
 from functools import partial
 from typing import Any
@@ -20,7 +20,8 @@ def described(model: Any, batch: object = None) -> Described:
         ArgumentError: a module without variables, and no batch. ModelError: no parameters.
     """
     bound = not isinstance(model, tuple) and model.scope is not None
-    module, variables = model.unbind() if bound else model if isinstance(model, tuple) else made(model, batch)
+    given, variables = model.unbind() if bound else model if isinstance(model, tuple) else made(model, batch)
+    module = getattr(given, "__self__", given)
     layers: dict[str, Any] = {}
 
     def function(new: Any, *args: Any, **kwargs: Any) -> Any:
@@ -37,7 +38,7 @@ def described(model: Any, batch: object = None) -> Described:
         return found[0]
 
     def back(new: Any) -> Any:
-        return module.bind(new) if bound else (module, new)
+        return module.bind(new) if bound else (given, new)
 
     def named(path: Any) -> tuple[tuple[str, ...], bool]:
         names = keys([key for key in path if not isinstance(key, GetAttrKey)])  # boxes with metadata have attributes
