@@ -137,6 +137,15 @@ def test_flags_of_a_model_are_part_of_the_batch() -> None:
         assert masked == train
 
 
+def test_biases_with_axes_for_a_window_are_means() -> None:
+    """A readout that is a convolution of Equinox has biases of shape (out, 1)."""
+    layers = [eqx.nn.Conv1d(2, 8, 3, key=KEY), eqx.nn.Lambda(jax.nn.relu), eqx.nn.ConvTranspose1d(8, 2, 3, key=KEY)]
+    result = wb.initialize(eqx.nn.Sequential(layers), normal(16, 2, 10), seed=0)
+    assert result.model.layers[2].bias.shape == (2, 1)
+    assert result.plan["layers.2.bias"].scheme == "given"
+    assert result.health.healthy
+
+
 def test_functions_of_equinox_are_functions() -> None:
     function = eqx.filter_jit(lambda model, x: jax.vmap(model)(x))
     result = wb.initialize((function, eqx.nn.MLP(8, 3, 16, 2, key=KEY)), normal(32, 8), seed=0)
