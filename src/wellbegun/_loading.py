@@ -77,8 +77,7 @@ def load_model(text: str, batch: object = None, *, light: bool = False, seed: in
     if seed is not None:
         _restart(seed_of("model", seed))  # modules may draw when they are imported
     model = _made(text, light, seed)
-    find(model).prepare(model, batch)
-    return model
+    return find(model).prepare(model, batch)
 
 
 def _restart(seed: int) -> None:
@@ -96,7 +95,7 @@ def _made(text: str, light: bool, seed: int | None) -> object:
             named("torch").restart(seed)
         return named("torch").from_config(Path(text.removeprefix(_HF)), light=light)
     factory = load_object(text, "model")
-    if not callable(factory):
+    if not callable(factory) and not belongs(factory):
         raise ModelError(f"model: {text!r} is a {type(factory).__name__}, not a function that returns a model.")
     if seed is not None:
         _restart(seed)  # its file may have loaded a framework

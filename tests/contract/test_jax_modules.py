@@ -9,9 +9,16 @@ from twins import TWINS, rngs
 
 import wellbegun as wb
 from wellbegun.backend import HostedHandle, Program, values_in
+from wellbegun.jax.call import Pure
+from wellbegun.jax.call import pure as pure_call
 from wellbegun.jax.jaxpr import program_of
-from wellbegun.jax.modules import parameters_of, pure
+from wellbegun.jax.styles import described
+from wellbegun.jax.styles.nnx import parameters_of
 from wellbegun.torch.parameters import parameters_of as parameters_of_torch
+
+
+def pure(model: object, batch: object) -> Pure:
+    return pure_call(described(model), batch)
 
 
 @pytest.mark.parametrize("name", TWINS)

@@ -73,14 +73,14 @@ def test_every_file_has_a_row() -> None:
     assert {row_name(module_of(path)) if path.parent != SOURCE else path.stem for path in FILES} == set(ROWS)
 
 
-FRAMEWORKS = {"torch", "jax", "keras", "flax", "tensorflow"}
+FRAMEWORKS = {"torch", "jax", "keras", "flax", "equinox", "haiku", "tensorflow"}
 
 
 def test_frameworks_stay_in_their_adapters() -> None:
     """Only below torch/, jax/, ... a framework is imported, or what speaks it: `backend.find` loads that by name."""
     for path in FILES:
         own = path.relative_to(SOURCE).parts[0]
-        allowed = {"torch": {"torch"}, "jax": {"jax", "flax"}}.get(own, set())
+        allowed = {"torch": {"torch"}, "jax": {"jax", "flax", "equinox", "haiku"}}.get(own, set())
         for name in imports_of(path):
             assert name.split(".")[0] not in FRAMEWORKS - allowed, path
             other = row_name(name) if name.startswith("wellbegun.") else ""

@@ -28,7 +28,7 @@ from wellbegun.streams import fresh_seed
 class Applied(Displayed):
     """A plan carried out: the model that holds the values, and what happened to each parameter.
 
-    In torch it is the model that was given; a framework without mutable models gives a new one.
+    In torch and Flax nnx it is the model that was given; models without mutable arrays give a new one.
     """
 
     model: Any = field(repr=False)
@@ -66,7 +66,8 @@ def plan(
     Works on models on the meta device.
 
     Args:
-        model: A torch.nn.Module, in the mode it will be used in.
+        model: A torch.nn.Module, in the mode it will be used in; or a JAX model: a module of Flax or Equinox, or what
+            computes with its arrays, (module, variables), (transformed, params), (function, tree).
         batch: A tensor, an array, a tuple of them (positional arguments), a dict (keyword arguments), or a shape such
             as (32, 3, 32, 32). May be left out if the first layer tells the shape.
         recipe: Name of a recipe: "auto" (orthogonal at an operating point found from the graph), "classic" (the
@@ -178,7 +179,7 @@ def initialize(
     asked, backend, method = overrides_of(_rules(rules), exclude, only), find(model), recipe_of(recipe)
     told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "strict": strict, "intent": intent}
     with speaking("initialize"), backend.undone(model):
-        backend.prepare(model, batch)
+        model = backend.prepare(model, batch)
         told["seed"] = seed = backend.agree(model, fresh_seed() if seed is None else seed)
         found = _begin(backend, model, batch, told, judged, calibrate=calibrate, threads=threads)
         return replace(found, health=_tried(backend, found.model, batch, found.health, seed, judged))

@@ -3,36 +3,62 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from wellbegun._arguments import message
 from wellbegun.backend.framework import Backend
 from wellbegun.backend.training import Model
 from wellbegun.errors import ArgumentTypeError, MissingDependencyError
+from wellbegun.inputs import arrays_in, parts_of
 
 
 class _Known(NamedTuple):
-    """A framework: the class of its models (module, name), and what messages call it."""
+    """A framework: its package; the classes of its models, (module, names); what messages call them; and its arrays,
+    where (function, tree of arrays) is a model too."""
 
     module: str
-    kind: str
+    kinds: Mapping[str, tuple[str, ...]]
     models: str
     remedy: str
+    arrays: tuple[str, ...] = ()
+
+    def has(self, thing: object) -> bool:
+        """Whether something is one of its models; only what is loaded can be."""
+        whole: tuple[Any, ...] = thing if type(thing) is tuple else (thing,)
+        pair = len(whole) in (2, 3) and bool(self.arrays)
+        if not whole or (type(thing) is tuple and not pair):
+            return False
+        if isinstance(whole[0], tuple(_classes(self.kinds))):
+            return True
+        kinds: Any = (np.ndarray, *_classes({self.module: self.arrays}))
+        return pair and len(kinds) > 1 and callable(whole[0]) and bool(arrays_in(whole[1], kinds, parts_of))
+
+
+def _classes(kinds: Mapping[str, tuple[str, ...]]) -> Iterator[type]:
+    found = (getattr(sys.modules.get(module), name, None) for module, names in kinds.items() for name in names)
+    return (kind for kind in found if isinstance(kind, type))
 
 
 KNOWN: Mapping[str, _Known] = {
     "torch": _Known(
-        "torch.nn",
-        "Module",
+        "torch",
+        {"torch.nn": ("Module",)},
         "a torch.nn.Module",
         "PyTorch models need torch. Install it: pip install 'wellbegun[torch]'.",
     ),
     "jax": _Known(
-        "flax.nnx",
-        "Module",
-        "a flax.nnx.Module",
-        "Flax models need jax and flax. Install them: pip install 'wellbegun[jax]'.",
+        "jax",
+        {
+            **dict.fromkeys(("flax.nnx", "flax.linen", "equinox"), ("Module",)),
+            "haiku": ("Transformed", "TransformedWithState"),
+        },
+        "a JAX model (a module of Flax or Equinox, or a function and its arrays: (module, variables), "
+        "(transformed, params), (function, params))",
+        "JAX models need jax. Install it: pip install 'wellbegun[jax]'.",
+        ("Array", "ShapeDtypeStruct"),
     ),
 }
 MODELS = " or ".join(known.models for known in KNOWN.values())
@@ -56,11 +82,7 @@ def find(model: Model) -> Backend:
 
 def belongs(thing: object) -> str | None:
     """The name of the framework that something is a model of; None if it is none."""
-    for name, known in KNOWN.items():
-        kind = getattr(sys.modules.get(known.module), known.kind, None)
-        if isinstance(kind, type) and isinstance(thing, kind):
-            return name
-    return None
+    return next((name for name, known in KNOWN.items() if known.has(thing)), None)
 
 
 def default() -> Backend:

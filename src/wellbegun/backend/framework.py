@@ -34,8 +34,8 @@ class Backend(Protocol):
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         """Parameters by every name: shapes, dtypes, ties, what is trained. Names are canonical: DESIGN 4.1."""
 
-    def prepare(self, model: Model, batch: Batch) -> None:
-        """Give parameters that wait for a first batch their shapes; all else stays as it is.
+    def prepare(self, model: Model, batch: Batch) -> Model:
+        """The model with a shape for each parameter that waits for a first batch: the same object where it can be.
 
         Raises:
             TraceError: the forward pass failed, or left one without a shape.

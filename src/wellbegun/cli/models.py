@@ -166,7 +166,8 @@ def init_command(
         drawn = known is None and seed is None
         seed = known.seed if known is not None else fresh_seed() if seed is None else seed
         built = load_model(model, batch, seed=seed)
-        before = None if html is None else api.check(built, batch, **loss_of(built, targets))
+        held = any(parameter.held for parameter in find(built).describe(built).values())
+        before = api.check(built, batch, **loss_of(built, targets)) if html is not None and held else None
         with working() as progress:
             if known is None:
                 options: dict[str, Any] = {
@@ -177,9 +178,10 @@ def init_command(
                 }
                 options |= loss_of(built, targets)
                 found = api.initialize(built, batch, progress=progress, strict=strict, intent=intent, **options)
-                decided, ledger, health = found.plan, found.ledger, found.health
+                built, decided, ledger, health = found.model, found.plan, found.ledger, found.health
             else:
-                decided, ledger = known, api.apply(built, known, progress=phase(progress, "fill")).ledger
+                applied = api.apply(built, known, progress=phase(progress, "fill"))
+                built, decided, ledger = applied.model, known, applied.ledger
                 health = api.check(built, batch, progress=progress, **loss_of(built, targets))
         find(built).save(built, decided, out)
         write_report(html, decided, ledger, health, before=before, model=built, title=f"How {model} begins")

@@ -1,4 +1,4 @@
-"""JAX: Flax nnx modules are traced to a graph through their jaxpr, filled and run. Nothing else lives here."""
+"""JAX: models of any style are traced to a graph through their jaxpr, filled and run. Nothing else lives here."""
 
 from wellbegun.jax.framework import JaxBackend
 

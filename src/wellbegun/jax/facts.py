@@ -19,13 +19,13 @@ _FUNCTIONS: Mapping[str, str] = {  # elementwise primitives -> the operations of
     "pow": "power", "logistic": "sigmoid", "abs": "absolute", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
     "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2", "erf_inv": "erfinv", "rem": "fmod",
     "is_finite": "isfinite", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal",
-    "ne": "not_equal", **{name: name for name in (
+    "ne": "not_equal", "add_any": "add", **{name: name for name in (
         "add", "exp", "exp2", "expm1", "log", "log1p", "tanh", "tan", "sin", "cos", "sinh", "cosh", "erf", "erfc",
         "sqrt", "rsqrt", "cbrt", "square", "sign", "floor", "ceil", "round", "lgamma", "digamma")},
 }  # fmt: skip
 _COMBINES: Mapping[str, tuple[facts.Combines, Arithmetic]] = {
-    "add": ("sum", "sum"), "sub": ("sum", "difference"), "mul": ("product", "product"), "div": ("product", "quotient"),
-    "max": ("bound", ""), "min": ("bound", ""), "select_n": ("select", ""),
+    "add": ("sum", "sum"), "add_any": ("sum", "sum"), "sub": ("sum", "difference"), "mul": ("product", "product"),
+    "div": ("product", "quotient"), "max": ("bound", ""), "min": ("bound", ""), "select_n": ("select", ""),
 }  # fmt: skip
 _LOGIC = frozenset({"and", "or", "xor", "not"})
 _CASTS = frozenset({"convert_element_type", "stop_gradient", "reduce_precision", "copy"})

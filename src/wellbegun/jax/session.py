@@ -1,4 +1,4 @@
-"""Losses and gradients of a Flax module with a batch, where effects have substituted values."""
+"""Losses and gradients of a model with a batch, where effects have substituted values."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wellbegun import backend
+from wellbegun.jax.jaxpr import channels_last
 
 
 class JaxSession(backend.FunctionalSession):
@@ -16,6 +17,7 @@ class JaxSession(backend.FunctionalSession):
 
     def __init__(self, traced: backend.Traced) -> None:
         super().__init__(traced)
+        self.channels_last = channels_last(traced.program)
         self._compiled: dict[Any, Any] = {}  # backward passes, by what they start and end with
         self._loss: backend.Loss | None = None  # of the user's, as judged last
         self._sent: Any = None  # the gradient of a made-up loss, as judged last

@@ -1,4 +1,4 @@
-"""A Flax module and a batch -> the graph of one forward pass, read from its jaxpr."""
+"""A model and a batch -> the graph of one forward pass, read from its jaxpr."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,35 +7,33 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from wellbegun._arguments import told
 from wellbegun.backend import Program, Traced, Value, main_of, number_of, read, recorded, values_in
 from wellbegun.errors import TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
+from wellbegun.jax.call import Pure, pure
 from wellbegun.jax.facts import Reader, fact_of
-from wellbegun.jax.jaxpr import program_of
-from wellbegun.jax.modules import Pure, parameters_of, pure
-from wellbegun.jax.steps import steps_of
+from wellbegun.jax.jaxpr import channels_last, program_of
+from wellbegun.jax.steps import Told, steps_of
+from wellbegun.jax.styles import described
 
 
 def traced(model: Any, batch: object) -> Traced:
     """The graph and its program; nothing is computed, and nothing about the model changes.
 
     Raises:
-        TraceError: the forward pass failed. What `pure` raises.
+        TraceError: the forward pass failed. What `described` and `pure` raise.
     """
-    whole = pure(model, batch)
+    whole = pure(described(model, batch), batch)
     closed, shapes = _jaxpr(whole)
     program = program_of(closed, len(whole.state))
     held = (*whole.state, *whole.arrays)
     start = {value.number: array for value, array in zip(program.inputs, held, strict=True)}
-    builder = Builder(parameters_of(model), channels_last=True)
-    known, parameters, attributes = _known(builder, whole, program, start)
-    nodes = ((".".join(map(str, path)), node) for path, node in nnx.iter_graph(model))
-    modules = {path: node for path, node in nodes if isinstance(node, nnx.Module)}
-    steps = ((step, fact_of(step), Reader(step)) for step in steps_of(program, modules, attributes))
+    builder = Builder(whole.model.parameters, channels_last=channels_last(program))
+    known, parameters, told_of = _known(builder, whole, program, start)
+    steps = ((step, fact_of(step), Reader(step)) for step in steps_of(program, told_of))
     shown = tuple(recorded(builder, steps, known))
     graph = builder.graph(known[value.number] for value in values_in(program.outputs))
     values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}
@@ -62,20 +60,19 @@ def _jaxpr(whole: Pure) -> tuple[Any, Any]:
 
 def _known(
     builder: Builder, whole: Pure, program: Program, start: Mapping[int, Any]
-) -> tuple[dict[int, Known], dict[str, Value], dict[int, str]]:
-    """What is known of the values that a program starts from; parameters by their first names, and what modules call
-    them."""
+) -> tuple[dict[int, Known], dict[str, Value], Told]:
+    """What is known of the values that a program starts from; parameters by their first names, and what modules say."""
     held = {**{number: start[number] for number in start if number not in program.signals}, **program.constants}
     known: dict[int, Known] = {number: _constant(array) for number, array in held.items()}
     parameters: dict[str, Value] = {}
-    attributes: dict[int, str] = {}
-    for value, slot in zip(program.inputs, whole.slots, strict=False):
-        if isinstance(slot.variable, nnx.Param):
+    names: dict[int, str] = {}
+    for value, slot in zip(program.inputs, whole.model.slots, strict=False):
+        if slot.parameter:
             first = builder.parameters[slot.name].tied_to or slot.name
             known[value.number] = builder.parameter(first, value.array)
-            parameters[first], attributes[value.number] = value, str(slot.path[-1])
-    known.update((value.number, builder.batch(value.array)) for value in program.inputs[len(whole.slots) :])
-    return known, parameters, attributes
+            parameters[first], names[value.number] = value, slot.name
+    known.update((value.number, builder.batch(value.array)) for value in program.inputs[len(whole.state) :])
+    return known, parameters, Told(whole.model.layers, names, whole.model.owned)
 
 
 def _constant(array: Any) -> Known:

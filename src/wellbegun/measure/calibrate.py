@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+import numpy as np
+
 from wellbegun._arguments import message, users
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
@@ -170,7 +172,7 @@ def _centred(plan: Plan, means: Mapping[str, tuple[float, ...]]) -> Plan:
     return replace(
         plan,
         entries=tuple(
-            replace(entry, law=Given.of(means[entry.name]), scheme="given", reason=reason)
+            replace(entry, law=Given.of(np.reshape(means[entry.name], entry.shape)), scheme="given", reason=reason)
             if entry.name in means
             else entry
             for entry in plan.entries

@@ -200,7 +200,7 @@ def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[str, str]
         index = next(trainer.order(len(data.targets), kit.batch_size, seed))
         try:
             model = trainer.build(kit.build, seed)
-            backend.prepare(model, trainer.batch(samples_at(data.inputs, index)))
+            model = backend.prepare(model, trainer.batch(samples_at(data.inputs, index)))
             trainer.attempt(model, course, index, kit.optimizers.values())
             if data.test_inputs is not None and data.test_targets is not None:
                 trainer.evaluate(model, samples_at(data.test_inputs, index[:1] * 0), data.test_targets[:1], kit.metric)

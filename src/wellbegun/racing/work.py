@@ -216,7 +216,7 @@ def _ready(kit: Kit, course: Course, job: Job) -> tuple[Any, tuple[str, ...]]:
     def loss(result: object) -> object:
         return trainer.loss(course, result, index)
 
-    named(kit.framework).prepare(model, batch)
+    model = named(kit.framework).prepare(model, batch)
     judged = {"loss": loss, "chance": course.chance}
     model, health = kit.candidates[job.candidate].prepare(model, batch, job.seed, kit.tools, judged)
     wrong = (finding.code for finding in health.findings if finding.severity != "remark")

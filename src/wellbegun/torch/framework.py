@@ -57,8 +57,9 @@ class TorchBackend:
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         return parameters_of(check_model(model))[0]
 
-    def prepare(self, model: Model, batch: Batch) -> None:
+    def prepare(self, model: Model, batch: Batch) -> Model:
         lazy.materialize(check_model(model), batch)
+        return model
 
     def trace(
         self, model: Model, batch: Batch = None, *, gather: bool = False, progress: Progress | None = None

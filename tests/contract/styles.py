@@ -1,0 +1,292 @@
+"""Models of `twins` written in the other styles of JAX, with the same module paths: the same plan and bits result.
+
+A style's model is made with arrays of its own framework; what is passed to wellbegun is what its users hold.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen
+from twins import TWINS
+
+KEY = jax.random.key(0)
+Make = Callable[[Any], Any]  # of a batch, as the style takes it: what wellbegun is given
+
+
+def bound(module: linen.Module) -> Make:
+    return lambda batch: (module, module.init(KEY, batch))
+
+
+def haiku(function: Callable[..., Any]) -> Make:
+    made = hk.transform_with_state(function)
+    return lambda batch: (made, *made.init(KEY, batch))
+
+
+def normed(x: Any, p: Any, axes: Any, epsilon: float = 1e-5) -> Any:
+    """A normalization by hand."""
+    mean = x.mean(axes, keepdims=True)
+    variance = jnp.square(x - mean).mean(axes, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(variance + epsilon) * p["scale"] + p["bias"]
+
+
+def drawn(*shape: int) -> Any:
+    return jax.random.normal(KEY, shape) / math.prod(shape[:-1]) ** 0.5
+
+
+def dense(i: int, o: int) -> dict[str, Any]:
+    return {"w": drawn(i, o), "b": jnp.zeros(o)}
+
+
+def scales(n: int) -> dict[str, Any]:
+    return {"scale": jnp.ones(n), "bias": jnp.zeros(n)}
+
+
+def linear(p: Any, x: Any) -> Any:
+    return x @ p["w"] + p["b"]
+
+
+# ---------------------------------------------------------------------- dense layers
+class LinenMLP(linen.Module):
+    def setup(self) -> None:
+        self.layers = [linen.Dense(32), linen.Dense(32), linen.Dense(5)]
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers[:-1]:
+            x = layer(x)
+            x = x * jax.nn.sigmoid(x)
+        return self.layers[-1](x)
+
+
+def haiku_mlp(x: Any) -> Any:
+    for place, width in enumerate((32, 32)):
+        x = hk.Linear(width, name=f"layers_{place}")(x)
+        x = x * jax.nn.sigmoid(x)
+    return hk.Linear(5, name="layers_2")(x)
+
+
+class EqxMLP(eqx.Module):
+    layers: list[Any]
+
+    def __init__(self) -> None:
+        self.layers = [eqx.nn.Linear(12, 32, key=KEY), eqx.nn.Linear(32, 32, key=KEY), eqx.nn.Linear(32, 5, key=KEY)]
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers[:-1]:
+            x = layer(x)
+            x = x * jax.nn.sigmoid(x)
+        return self.layers[-1](x)
+
+
+def plain_mlp(p: Any, x: Any) -> Any:
+    for layer in p["layers"][:-1]:
+        x = linear(layer, x)
+        x = x * jax.nn.sigmoid(x)
+    return linear(p["layers"][-1], x)
+
+
+# ---------------------------------------------------------------------- convolutions
+class LinenConv(linen.Module):
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        x = linen.Conv(16, (3, 3), padding=1, use_bias=False, name="stem")(x)
+        x = linen.relu(linen.BatchNorm(use_running_average=False, epsilon=1e-5, name="norm")(x))
+        x = linen.Conv(16, (3, 3), strides=2, padding=1, feature_group_count=16, name="depthwise")(x)
+        x = linen.Conv(32, (1, 1), name="wide")(x)
+        x = linen.relu(linen.GroupNorm(4, epsilon=1e-5, name="groups")(x))
+        return linen.Dense(5, name="head")(x.mean((1, 2)))
+
+
+def haiku_conv(x: Any) -> Any:
+    one = ((1, 1), (1, 1))
+    x = hk.Conv2D(16, 3, padding=one, with_bias=False, name="stem")(x)
+    x = jax.nn.relu(hk.BatchNorm(True, True, 0.9, eps=1e-5, name="norm")(x, is_training=True))
+    x = hk.Conv2D(16, 3, stride=2, padding=one, feature_group_count=16, name="depthwise")(x)
+    x = hk.Conv2D(32, 1, name="wide")(x)
+    x = jax.nn.relu(hk.GroupNorm(4, eps=1e-5, name="groups")(x))
+    return hk.Linear(5, name="head")(x.mean((1, 2)))
+
+
+class EqxConv(eqx.Module):
+    stem: Any
+    norm: Any
+    depthwise: Any
+    wide: Any
+    groups: Any
+    head: Any
+
+    def __init__(self) -> None:
+        self.stem = eqx.nn.Conv2d(3, 16, 3, padding=1, use_bias=False, key=KEY)
+        self.norm = eqx.nn.BatchNorm(16, "batch", mode="batch")
+        self.depthwise = eqx.nn.Conv2d(16, 16, 3, stride=2, padding=1, groups=16, key=KEY)
+        self.wide, self.groups = eqx.nn.Conv2d(16, 32, 1, key=KEY), eqx.nn.GroupNorm(4, 32)
+        self.head = eqx.nn.Linear(32, 5, key=KEY)
+
+    def __call__(self, x: Any, state: Any) -> Any:
+        x, state = self.norm(self.stem(x), state)
+        x = jax.nn.relu(self.groups(self.wide(self.depthwise(jax.nn.relu(x)))))
+        return self.head(x.mean((1, 2))), state
+
+
+def conv(p: Any, x: Any, **options: Any) -> Any:
+    found = jax.lax.conv_general_dilated(
+        x, p["w"], **{"window_strides": (1, 1), "padding": "SAME", **options},
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )  # fmt: skip
+    return found + p["b"] if "b" in p else found
+
+
+def plain_conv(p: Any, x: Any) -> Any:
+    x = jax.nn.relu(normed(conv(p["stem"], x), p["norm"], (0, 1, 2)))
+    one = [(1, 1), (1, 1)]
+    x = conv(p["depthwise"], x, window_strides=(2, 2), padding=one, feature_group_count=16)
+    x = conv(p["wide"], x)
+    grouped = x.reshape(*x.shape[:-1], 4, -1)
+    shaped = {name: part.reshape(4, -1) for name, part in p["groups"].items()}
+    x = jax.nn.relu(normed(grouped, shaped, (1, 2, 4)).reshape(x.shape))
+    return linear(p["head"], x.mean((1, 2)))
+
+
+def conv_tree() -> Any:
+    return {
+        "stem": {"w": drawn(3, 3, 3, 16)}, "norm": scales(16),
+        "depthwise": {"w": drawn(3, 3, 1, 16), "b": jnp.zeros(16)},
+        "wide": {"w": drawn(1, 1, 16, 32), "b": jnp.zeros(32)}, "groups": scales(32), "head": dense(32, 5),
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------- transformers
+def mixed(q: Any, k: Any, v: Any) -> Any:
+    """Attention of four heads; axes before the last two may be samples."""
+    q, k, v = (x.reshape(*x.shape[:-1], 4, -1) for x in (q, k, v))
+    weights = jax.nn.softmax(jnp.einsum("...qhd,...khd->...hqk", q, k) / q.shape[-1] ** 0.5)
+    found = jnp.einsum("...hqk,...khd->...qhd", weights, v)
+    return found.reshape(*found.shape[:-2], -1)
+
+
+class LinenBlock(linen.Module):
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        h = linen.LayerNorm(epsilon=1e-5, name="before")(x)
+        h = mixed(*(linen.Dense(32, name=name)(h) for name in ("query", "key", "value")))
+        x = x + linen.Dense(32, name="out")(h)
+        h = linen.Dense(128, name="up")(linen.LayerNorm(epsilon=1e-5, name="middle")(x))
+        return x + linen.Dense(32, name="down")(jax.nn.gelu(h))
+
+
+class LinenTransformer(linen.Module):
+    def setup(self) -> None:
+        self.embed = linen.Embed(40, 32)
+        self.position = self.param("position", linen.initializers.zeros, (1, 10, 32))
+        self.blocks = [LinenBlock() for _ in range(2)]
+        self.norm, self.readout = linen.LayerNorm(epsilon=1e-5), linen.Dense(40, use_bias=False)
+
+    def __call__(self, ids: Any) -> Any:
+        x = self.embed(ids) + self.position
+        for block in self.blocks:
+            x = block(x)
+        return self.readout(self.norm(x))
+
+
+class HaikuBlock(hk.Module):
+    def __call__(self, x: Any) -> Any:
+        h = hk.LayerNorm(-1, True, True, name="before")(x)
+        h = mixed(*(hk.Linear(32, name=name)(h) for name in ("query", "key", "value")))
+        x = x + hk.Linear(32, name="out")(h)
+        h = hk.Linear(128, name="up")(hk.LayerNorm(-1, True, True, name="middle")(x))
+        return x + hk.Linear(32, name="down")(jax.nn.gelu(h))
+
+
+def haiku_transformer(ids: Any) -> Any:
+    x = hk.Embed(40, 32, name="embed")(ids) + hk.get_parameter("position", (1, 10, 32), init=jnp.zeros)
+    for place in range(2):
+        x = HaikuBlock(name=f"blocks_{place}")(x)
+    return hk.Linear(40, with_bias=False, name="readout")(hk.LayerNorm(-1, True, True, name="norm")(x))
+
+
+class EqxBlock(eqx.Module):
+    before: Any
+    middle: Any
+    query: Any
+    key: Any
+    value: Any
+    out: Any
+    up: Any
+    down: Any
+
+    def __init__(self) -> None:
+        self.before, self.middle = eqx.nn.LayerNorm(32), eqx.nn.LayerNorm(32)
+        self.query, self.key, self.value, self.out = (eqx.nn.Linear(32, 32, key=KEY) for _ in range(4))
+        self.up, self.down = eqx.nn.Linear(32, 128, key=KEY), eqx.nn.Linear(128, 32, key=KEY)
+
+    def __call__(self, x: Any) -> Any:
+        h = jax.vmap(self.before)(x)
+        h = mixed(*(jax.vmap(layer)(h) for layer in (self.query, self.key, self.value)))
+        x = x + jax.vmap(self.out)(h)
+        h = jax.vmap(self.up)(jax.vmap(self.middle)(x))
+        return x + jax.vmap(self.down)(jax.nn.gelu(h))
+
+
+class EqxTransformer(eqx.Module):
+    embed: Any
+    position: Any
+    blocks: list[Any]
+    norm: Any
+    readout: Any
+
+    def __init__(self) -> None:
+        self.embed, self.position = eqx.nn.Embedding(40, 32, key=KEY), jnp.zeros((1, 10, 32))
+        self.blocks = [EqxBlock() for _ in range(2)]
+        self.norm, self.readout = eqx.nn.LayerNorm(32), eqx.nn.Linear(32, 40, use_bias=False, key=KEY)
+
+    def __call__(self, ids: Any) -> Any:
+        x = jax.vmap(self.embed)(ids) + self.position[0]
+        for block in self.blocks:
+            x = block(x)
+        return jax.vmap(self.readout)(jax.vmap(self.norm)(x))
+
+
+def plain_transformer(p: Any, ids: Any) -> Any:
+    x = p["embed"]["embedding"][ids] + p["position"]
+    for block in p["blocks"]:
+        h = normed(x, block["before"], -1)
+        x = x + linear(block["out"], mixed(*(linear(block[name], h) for name in ("query", "key", "value"))))
+        x = x + linear(block["down"], jax.nn.gelu(linear(block["up"], normed(x, block["middle"], -1))))
+    return normed(x, p["norm"], -1) @ p["readout"]["w"]
+
+
+def transformer_tree() -> Any:
+    def block() -> dict[str, Any]:
+        four = {name: dense(32, 32) for name in ("query", "key", "value", "out")}
+        return {"before": scales(32), "middle": scales(32), **four, "up": dense(32, 128), "down": dense(128, 32)}
+
+    return {
+        "embed": {"embedding": drawn(40, 32)}, "position": jnp.zeros((1, 10, 32)),
+        "blocks": [block(), block()], "norm": scales(32), "readout": {"w": drawn(32, 40)},
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------- the table
+STYLES: Mapping[str, Mapping[str, Make]] = {
+    "linen": {"mlp": bound(LinenMLP()), "conv": bound(LinenConv()), "transformer": bound(LinenTransformer())},
+    "haiku": {"mlp": haiku(haiku_mlp), "conv": haiku(haiku_conv), "transformer": haiku(haiku_transformer)},
+    "equinox": {
+        "mlp": lambda _: EqxMLP(), "conv": lambda _: eqx.nn.make_with_state(EqxConv)(),
+        "transformer": lambda _: EqxTransformer(),
+    },
+    "plain": {
+        "mlp": lambda _: (plain_mlp, {"layers": [dense(12, 32), dense(32, 32), dense(32, 5)]}),
+        "conv": lambda _: (plain_conv, conv_tree()), "transformer": lambda _: (plain_transformer, transformer_tree()),
+    },
+}  # fmt: skip
+
+
+def batch_of(style: str, name: str) -> Any:
+    """The batch of a twin, with images as a style takes them."""
+    batch: Any = TWINS[name].batch("torch" if style == "equinox" else "jax")
+    return jnp.asarray(np.asarray(batch))
