@@ -34,6 +34,13 @@ KNOWN: Mapping[str, _Known] = {
         "a flax.nnx.Module",
         "Flax models need jax and flax. Install them: pip install 'wellbegun[jax]'.",
     ),
+    "keras": _Known(
+        "keras",
+        "Layer",
+        "a keras.Model",
+        "Keras models need keras and a backend of it. Install them: pip install 'wellbegun[keras]' and torch, jax or "
+        "tensorflow.",
+    ),
 }
 MODELS = " or ".join(known.models for known in KNOWN.values())
 FILES: Mapping[str, str] = {".pt": "torch"}  # ending of a file of batches -> the framework whose own it is
@@ -56,10 +63,10 @@ def find(model: Model) -> Backend:
 
 def belongs(thing: object) -> str | None:
     """The name of the framework that something is a model of; None if it is none."""
-    for name, known in KNOWN.items():
+    for name, known in reversed(list(KNOWN.items())):  # a Keras model may be a torch.nn.Module too
         kind = getattr(sys.modules.get(known.module), known.kind, None)
         if isinstance(kind, type) and isinstance(thing, kind):
-            return name
+            return str(name)
     return None
 
 
