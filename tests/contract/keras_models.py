@@ -197,7 +197,8 @@ class Recurrent(keras.Model):
 def kernels() -> keras.Model:
     """Convolutions of every kind, and a dropout."""
     return keras.Sequential([
-        keras.Input((12, 12, 3)), layers.Conv2D(8, 3, activation="relu", groups=1),
+        keras.Input((12, 12, 3)), layers.Conv2D(8, 3, activation="relu"),
+        layers.Conv2D(8, 3, padding="same", groups=2, activation="relu"),
         layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu"), layers.SeparableConv2D(12, 3),
         layers.LeakyReLU(negative_slope=0.2), layers.Dropout(0.1),
         layers.Conv2DTranspose(8, 3, strides=2, activation="elu"), layers.GlobalAveragePooling2D(), layers.Dense(5),

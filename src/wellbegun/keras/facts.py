@@ -14,6 +14,7 @@ from wellbegun.graph import facts
 from wellbegun.graph.formulas import FORMULAS, Given, clamp
 from wellbegun.graph.function import Call, Function, Number, Scalar, call
 from wellbegun.graph.model import Arithmetic, Entries, Mode, Over, Slot
+from wellbegun.keras.layers import host
 from wellbegun.keras.symbols import Whole
 
 _FUNCTIONS: Mapping[str, str] = {  # elementwise operations -> the operations of functions
@@ -247,7 +248,7 @@ def computed(equation: Equation) -> Function:
     def ask(given: Sequence[Any]) -> Any:
         kinds = [operand.dtype if isinstance(operand, Value) else None for operand in equation.inputs]
         arrays = [keras.ops.convert_to_tensor(np.asarray(x), dtype=kind) for x, kind in zip(given, kinds, strict=True)]
-        return np.asarray(keras.ops.convert_to_numpy(equation.compute(arrays)[0]))
+        return host(equation.compute(arrays)[0])
 
     operation = equation.params.get("operation")
     plain = (bool, int, float, str, tuple, list, type(None))

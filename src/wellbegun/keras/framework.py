@@ -17,7 +17,7 @@ from wellbegun.backend import MOST, Batch, HostedHandle, Loss, Model, Session, T
 from wellbegun.engine import Job, write
 from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.graph import ModelGraph, Parameter
-from wellbegun.keras.layers import Slot, parameters_of, slots_of
+from wellbegun.keras.layers import Slot, host, parameters_of, slots_of
 from wellbegun.keras.session import KerasSession
 from wellbegun.keras.trace import built, traced
 from wellbegun.laws import Law
@@ -90,7 +90,7 @@ class KerasBackend:
         slots, found = {slot.name: slot for slot in slots_of(model)}, dict[str, tuple[Array, int]]()
         for name in names:
             if name in slots and "float" in slots[name].variable.dtype and not _of_layer(slots[name]):
-                array = _host(slots[name].variable)
+                array = host(slots[name].variable)
                 flat = array.reshape(-1, *(array.shape[-1:] if array.ndim > 1 and array.size else ()))
                 found[name] = looked_at(HostedHandle(partial(np.asarray, flat)), most), array.size
         return found
@@ -108,7 +108,7 @@ class KerasBackend:
 
         from wellbegun.storage import metadata_of, saving
 
-        arrays = {name: _host(variable) for name, variable in _variables(model).items() if "float" in variable.dtype}
+        arrays = {name: host(variable) for name, variable in _variables(model).items() if "float" in variable.dtype}
         with saving(path) as new:
             save_file(arrays, str(new), metadata=metadata_of(plan))
         return Path(path)
@@ -122,7 +122,7 @@ class KerasBackend:
             losses = keras.ops.sparse_categorical_crossentropy(labels, output, from_logits=True)
             return keras.ops.mean(losses)
 
-        return entropy, math.log(max(int(_host(labels).max()) + 1, 2))
+        return entropy, math.log(max(int(host(labels).max()) + 1, 2))
 
     def trainer(self) -> Trainer:
         raise ArgumentError("race: races train PyTorch models; a Keras model can be planned, initialized and checked.")
@@ -150,12 +150,6 @@ def _numpy(dtype: str) -> Any:
     return np.dtype(ml_dtypes.bfloat16)
 
 
-def _host(array: Any) -> Array:
-    held = array.value if isinstance(array, keras.Variable) else array
-    found: Array = np.asarray(keras.ops.convert_to_numpy(held))
-    return found
-
-
 def _variables(model: Model) -> dict[str, Any]:
     return {slot.name: slot.variable for slot in slots_of(model)}
 
@@ -164,14 +158,14 @@ def _of_layer(slot: Slot) -> bool:
     """Whether values are a pattern that a layer of Keras's own writes unasked: nobody's purpose."""
     if slot.attribute != "bias" or not getattr(slot.layer, "unit_forget_bias", False):
         return False
-    gates = _host(slot.variable).reshape(4, -1)
+    gates = host(slot.variable).reshape(4, -1)
     return bool((gates == np.array([[0], [1], [0], [0]])).all())
 
 
 def _kept(model: Model) -> list[tuple[Any, Array]]:
     """Every variable, and a copy of what it holds."""
     return [
-        (variable, np.array(_host(variable))) for variable in {id(v): v for v in _variables(model).values()}.values()
+        (variable, np.array(host(variable))) for variable in {id(v): v for v in _variables(model).values()}.values()
     ]
 
 

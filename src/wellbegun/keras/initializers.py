@@ -13,7 +13,7 @@ ones, `Layout("kkoi", groups=C, transposed=False)` depthwise ones of C channels,
 >>> import keras
 >>> from wellbegun.keras import initializers
 >>> kernel = initializers.he_normal(seed=1)((64, 32))
->>> layer = keras.layers.Dense(4, kernel_initializer=initializers.mirrored("orthogonal()", seed=1))
+>>> layer = keras.layers.Dense(4, kernel_initializer=initializers.FromScheme("mirrored(orthogonal())", seed=1))
 >>> experts = initializers.GlorotUniform(seed=1, layout="eio")((8, 64, 32))
 >>> bool(abs(keras.ops.convert_to_numpy(experts)).max() > (6 / (64 + 32)) ** 0.5 * 0.99)
 True

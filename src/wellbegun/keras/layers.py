@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
+from wellbegun._typing import Array
 from wellbegun.graph import Parameter
 
 _WEIGHTS = frozenset({"kernel", "embeddings", "gamma", "scale", "alpha"})  # what Keras's layers call their weight
@@ -82,6 +84,15 @@ def _snake(name: str) -> str:
     """How Keras names a layer after its class."""
     name = re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def host(array: Any) -> Array:
+    """All entries of a variable, or of a tensor of any backend."""
+    held: Any = array.value if isinstance(array, keras.Variable) else array
+    plain = hasattr(held, "detach") and keras.backend.standardize_dtype(held.dtype) != "bfloat16"
+    # torch's own way, where there is one: NumPy warns of that of Keras
+    found: Array = held.detach().cpu().numpy() if plain else np.asarray(keras.ops.convert_to_numpy(held))
+    return found
 
 
 def own(layer: Any) -> bool:

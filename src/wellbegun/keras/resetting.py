@@ -19,9 +19,9 @@ def reset(model: Any, seed: SupportsIndex | None = None) -> Any:
     """Give every variable of a built model a fresh first value, without building it again.
 
     Layers start as their own initializers have it (`kernel_initializer=` and the like): weights and biases, moving
-    statistics, states of random generators, and what an optimizer keeps. What is random is drawn from the stream of
-    (seed, name of the initializer in its layer), so the same seed gives the same values on every backend, also where
-    an initializer has a seed of its own. For values that fit the model, use `wellbegun.initialize` instead.
+    statistics, states of random generators, and what an optimizer keeps. What is random is drawn by
+    `wellbegun.keras.initializers`, from seeds that `seed` decides, so it gives the same values on every backend, also
+    where an initializer has a seed of its own. For values that fit the model, use `wellbegun.initialize` instead.
 
     Args:
         model: A built Keras model or layer.
@@ -43,8 +43,8 @@ def reset(model: Any, seed: SupportsIndex | None = None) -> Any:
         raise ArgumentTypeError(message("reset", "model", "a keras.Model or keras.Layer", type(model).__name__))
     number = fresh_seed() if seed is None else seed_of("reset", seed)
     with KerasBackend().undone(model), host_randomness():
-        random.seed(number)  # of initializers that are not ours
-        for variable, fresh in list(_fresh(model, "", number)):
+        random.seed(number)  # which Keras draws seeds from
+        for variable, fresh in list(_fresh(model, "")):
             variable.assign(fresh)
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and optimizer.built:
@@ -55,17 +55,19 @@ def reset(model: Any, seed: SupportsIndex | None = None) -> Any:
     return model
 
 
-def _fresh(layer: Any, path: str, seed: int) -> Iterator[tuple[Any, Any]]:
+def _fresh(layer: Any, path: str) -> Iterator[tuple[Any, Any]]:
     """Every variable with a value to start from: of a layer that is made again, or of the layers in it."""
     if not layer.built:
         raise ArgumentError(f"reset: {path or type(layer).__name__!r} is not built. Call the model on a batch first.")
+    if not layer.variables:
+        return
     alone = layer._trainable_variables or layer._non_trainable_variables
     if not alone and (isinstance(layer, keras.Model) or not own(layer)):
         for name, child in children_of(layer):
-            yield from _fresh(child, f"{path}.{name}" if path else name, seed)
+            yield from _fresh(child, f"{path}.{name}" if path else name)
         return
     try:
-        other = type(layer).from_config(_seeded(layer.get_config(), path, seed))
+        other = type(layer).from_config(_seeded(layer.get_config()))
         other.build_from_config(layer.get_build_config() or {})
         pairs = list(zip(layer.variables, other.variables, strict=True))
         fits = all(tuple(old.shape) == tuple(new.shape) for old, new in pairs)
@@ -76,13 +78,10 @@ def _fresh(layer: Any, path: str, seed: int) -> Iterator[tuple[Any, Any]]:
     yield from ((old, new.value) for old, new in pairs)
 
 
-def _seeded(config: Any, name: str, seed: int) -> Any:
-    """A layer's config with our initializers in the place of Keras's, each with a stream of its own."""
+def _seeded(config: Any) -> Any:
+    """A layer's config with our initializers in the place of Keras's, which draw a seed for each use."""
     if isinstance(config, dict):
         if config.get("class_name") in DRAWN and isinstance(config.get("config"), dict):
-            ours = {**config["config"], "seed": seed, "name": name}
-            return keras.saving.serialize_keras_object(DRAWN[config["class_name"]](**ours))
-        return {key: _seeded(value, f"{name}.{key}" if name else key, seed) for key, value in config.items()}
-    return (
-        [_seeded(value, f"{name}.{i}", seed) for i, value in enumerate(config)] if isinstance(config, list) else config
-    )
+            return keras.saving.serialize_keras_object(DRAWN[config["class_name"]](**config["config"] | {"seed": None}))
+        return {key: _seeded(value) for key, value in config.items()}
+    return [_seeded(value) for value in config] if isinstance(config, list) else config

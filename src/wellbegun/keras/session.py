@@ -8,6 +8,7 @@ import numpy as np
 
 from wellbegun import backend
 from wellbegun._typing import Array
+from wellbegun.keras.layers import host
 
 Tensors = Sequence[Any]
 
@@ -22,8 +23,7 @@ class KerasSession(backend.FunctionalSession):
         self._sent: Any = None  # the gradient of a made-up loss, as judged last
 
     def _host(self, array: Any) -> Array:
-        found: Array = np.asarray(keras.ops.convert_to_numpy(array))
-        return found
+        return host(array)
 
     def _like(self, values: Any, array: Any) -> Any:
         kind = keras.backend.standardize_dtype(array.dtype)

@@ -91,6 +91,23 @@ def forgotten(layers: Iterable[Any]) -> Iterator[None]:
         names.update(before)
 
 
+class Conv(keras.Operation):  # type: ignore[misc]  # Keras has no types
+    """A convolution in groups, which Keras's own operation refuses on symbols."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer, self.strides, self.data_format = layer, layer.strides, layer.data_format
+        self._convolve = layer.convolution_op
+
+    def compute_output_spec(self, inputs: Any, _: Any) -> Any:
+        """As the layer says."""
+        return keras.KerasTensor(self.layer.compute_output_shape(inputs.shape), dtype=inputs.dtype)
+
+    def call(self, inputs: Any, kernel: Any) -> Any:
+        """As the layer does."""
+        return self._convolve(inputs, kernel)
+
+
 class Recorded:
     """A call that is being written down."""
 
@@ -115,11 +132,18 @@ class Recorded:
                     vars(layer)["symbolic_call"] = self._opener(layer, path)
                 yield
             finally:
-                for key, (layer, _) in distinct.items():
-                    vars(layer).update(self._before[key])
-                    vars(layer).pop("symbolic_call", None)
+                for layer, _ in distinct.values():
+                    self._restore(layer)
+
+    def _restore(self, layer: Any) -> None:
+        before, now = self._before[id(layer)], vars(layer)
+        for name in now.keys() - before.keys():
+            del now[name]
+        now.update(before)
 
     def _substitute(self, layer: Any) -> None:
+        if getattr(layer, "groups", 1) > 1 and hasattr(layer, "convolution_op"):
+            vars(layer)["convolution_op"] = Conv(layer)
         for name, value in list(vars(layer).items()):
             if not name.startswith(_STATE):
                 vars(layer)[name] = self._symbolic(layer, value)
@@ -161,9 +185,8 @@ class Recorded:
         inside = {id(each): each for each in layers_of(layer).values()}
         held = [(vars(each), dict(vars(each))) for each in inside.values()]
         try:
-            for key, each in inside.items():
-                vars(each).update(self._before[key])
-                vars(each).pop("symbolic_call", None)
+            for each in inside.values():
+                self._restore(each)
             given = layer.compute_output_spec(*args, **kwargs)
             variables = list({id(slot.variable): slot.variable for slot in slots_of(layer)}.values())
         finally:

@@ -16,7 +16,7 @@ from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
 from wellbegun.inputs import Call, InputSpec, arguments_of
 from wellbegun.keras.facts import Reader, fact_of, steps_of
-from wellbegun.keras.layers import layers_of, parameters_of, slots_of
+from wellbegun.keras.layers import host, layers_of, parameters_of, slots_of
 from wellbegun.keras.program import program_of
 from wellbegun.keras.symbols import Recorded, forgotten
 
@@ -25,7 +25,8 @@ class _Written(NamedTuple):
     """What was written down of a call."""
 
     program: Program
-    returned: Any  # with a value of the program for each tensor
+    result: Any  # what it returned
+    flat: list[Any]  # all in it, with a value of the program for each tensor
     state: list[tuple[Any, Value]]  # variables
     arrays: list[Any]
     made: tuple[str, ...]
@@ -53,23 +54,19 @@ def traced(model: Any, batch: object) -> Traced:
     graph = builder.graph(known[value.number] for value in values_in(program.outputs))
     values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}
     real = (value for value in values_in(program.outputs) if value.array.numbers != "integer")
-    main = main_of(whole.returned, Value, real)
+    main = main_of(keras.tree.pack_sequence_as(whole.result, whole.flat), Value, real)
 
     def returned(known: Mapping[int, Any]) -> Any:
-        return keras.tree.map_structure(partial(read, known), whole.returned)
+        return keras.tree.pack_sequence_as(whole.result, [read(known, one) for one in whole.flat])
 
     return Traced(graph, program, shown, values, own, start, main, returned, whole.made)
 
 
 def _constant(array: Any) -> Known:
     """An array that depends on no batch; of one entry, with its value."""
-    values = partial(_host, array)
-    single = np.asarray(_host(array)) if int(np.prod(array.shape)) == 1 else None
+    values = partial(host, array)
+    single = host(array) if int(np.prod(array.shape)) == 1 else None
     return Fixed(None if single is None or np.iscomplexobj(single) else number_of(single), values=values)
-
-
-def _host(array: Any) -> Any:
-    return keras.ops.convert_to_numpy(array)
 
 
 # ---------------------------------------------------------------------- what comes in
@@ -110,13 +107,12 @@ def _written(model: Any, call: Call) -> _Written:
     with _failing(call), recorded.opened():
         variables = list({id(slot.variable): slot.variable for slot in slots_of(model)}.values())
         result = _called(model, given)
-        outputs = [one for one in keras.tree.flatten(result) if isinstance(one, keras.KerasTensor)]
+        leaves = [recorded.inner(one) for one in keras.tree.flatten(result)]
+        outputs = [one for one in leaves if isinstance(one, keras.KerasTensor)]
         inputs = [*map(recorded.symbol, variables), *(symbolic[id(array)] for array in arrays)]
         program, values = program_of(recorded, inputs, len(variables), outputs)
-    returned = keras.tree.map_structure(
-        lambda one: values[id(recorded.inner(one))] if isinstance(one, keras.KerasTensor) else one, result
-    )
-    return _Written(program, returned, list(zip(variables, program.inputs, strict=False)), arrays, call.made)
+    flat = [values[id(one)] if isinstance(one, keras.KerasTensor) else one for one in leaves]
+    return _Written(program, result, flat, list(zip(variables, program.inputs, strict=False)), arrays, call.made)
 
 
 @contextmanager
