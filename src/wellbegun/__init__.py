@@ -61,6 +61,8 @@ _display.display_with(_rendered)
 
 
 def __getattr__(name: str) -> typing.Any:
+    if name == "keras":
+        return importlib.import_module("wellbegun.keras")  # wb.keras.reset, wb.keras.initializers
     if name not in _LATER:
         raise AttributeError(f"module 'wellbegun' has no attribute {name!r}")
     found = getattr(importlib.import_module(_LATER[name]), name)

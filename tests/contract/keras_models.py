@@ -189,9 +189,10 @@ class Recurrent(keras.Model):
         super().__init__()
         self.embed, self.first = layers.Embedding(40, 16, mask_zero=True), layers.LSTM(12, return_sequences=True)
         self.second, self.head = layers.Bidirectional(layers.GRU(8)), layers.Dense(3)
+        self.norm = layers.BatchNormalization()
 
-    def call(self, ids: Any) -> Any:
-        return self.head(self.second(self.first(self.embed(ids))))
+    def call(self, ids: Any, training: bool | None = None) -> Any:
+        return self.head(self.second(self.norm(self.first(self.embed(ids)), training=training)))
 
 
 def kernels() -> keras.Model:

@@ -124,5 +124,6 @@ def test_layers_that_only_keras_has() -> None:
     assert recurrent["first.cell.weight"]["layout"][0] == "io"
     assert recurrent["first.cell.bias"]["scheme"] == "zeros()"  # what Keras writes there is nobody's purpose
     assert recurrent["second.backward_layer.cell.recurrent_kernel"]["role"] == "recurrent"
+    assert recurrent["norm.weight"]["role"] == "norm_scale"  # though a mask comes in beside the signal
     assert entries["kernels"]["depthwise_conv2d.weight"]["layout"] == ["okk", 8, [1, 1]]
     assert [e["role"] for e in entries["named"].values()] == ["hidden", "bias", "readout", "bias"]

@@ -28,7 +28,7 @@ _FUNCTIONS: Mapping[str, str] = {  # elementwise operations -> the operations of
     "TrueDivide": "divide",
 }  # fmt: skip
 _ASKED = frozenset({  # elementwise operations that are asked for their values
-    "SparseSigmoid", "Softsign", "SparsePlus", "Squareplus", "TanhShrink", "Round", "Mod", "Fmod", "FloorDivide",
+    "SparseSigmoid", "SparsePlus", "Squareplus", "TanhShrink", "Round", "Mod", "Fmod", "FloorDivide",
     "Heaviside", "Logaddexp", "DivideNoNan", "NanToNum", "Deg2rad", "Rad2deg", "Fabs", "Sinc", "Signbit",
 })  # fmt: skip
 
@@ -51,6 +51,7 @@ _NAMED: Mapping[str, Callable[[Function, Any], Given]] = {  # those that formula
         ("HardTanh", "hardtanh"))},
     "Selu": lambda x, _: FORMULAS["elu"](x, 1.6732632423543772, 1.0507009873554805),
     "ReLU": lambda x, o: _relu(x, o.negative_slope, o.max_value, o.threshold),
+    "Softsign": lambda x, _: call("divide", x, call("add", 1, call("absolute", x))),
     "LeakyRelu": lambda x, o: FORMULAS["leaky_relu"](x, o.negative_slope),
     "Elu": lambda x, o: FORMULAS["elu"](x, o.alpha), "Celu": lambda x, o: FORMULAS["celu"](x, o.alpha),
     "Gelu": lambda x, o: FORMULAS["gelu"](x, approximate="tanh" if o.approximate else "none"),
@@ -143,10 +144,10 @@ def _layer(equation: Equation, scope: str) -> Step:
         variable = getattr(owner, name, None)
         return [variables[id(variable)]] if id(variable) in variables else []
 
-    signals, fact, inputs = [*values_in(given)], facts.Opaque(), equation.inputs
+    signals, inputs, cell = [*values_in(given)], equation.inputs, getattr(layer, "cell", None)
     over = next((over for kind, over in _NORMS.items() if isinstance(layer, kind)), None)
-    known: facts.Fact = fact
-    if over is not None and len(signals) == 1:
+    known: facts.Fact = facts.Opaque()
+    if over is not None and signals:
         scale, shift = own("gamma") or own("scale"), own("beta")
         inputs, rank = (signals[0], *scale, *shift), len(signals[0].shape)
         axis = layer.axis if isinstance(layer.axis, int) else [*layer.axis][-1]
@@ -155,22 +156,22 @@ def _layer(equation: Equation, scope: str) -> Step:
     elif isinstance(layer, (_LAYERS.Dropout, _LAYERS.GaussianDropout, _LAYERS.GaussianNoise, _LAYERS.AlphaDropout)):
         inputs = (signals[0],)
         known = facts.Move("masked", axes=tuple((axis,) for axis in range(len(signals[0].shape))))
-    elif isinstance(layer, _LAYERS.RNN):
-        mode, gates = next((found for kind, found in _RECURRENT.items() if isinstance(layer, kind)), ("", 1))
-        cells = [(slot, own(name, layer.cell)) for name, slot in _SLOTS.items()]
+    elif isinstance(layer, (*_RECURRENT, _LAYERS.SimpleRNN)):
+        none: tuple[Mode, int] = ("", 1)
+        mode, gates = next((found for kind, found in _RECURRENT.items() if isinstance(layer, kind)), none)
+        cells = [(slot, own(name, cell)) for name, slot in _SLOTS.items()]
         inputs = (*signals, *(value for _, values in cells for value in values))
         slots = [slot for slot, values in cells for _ in values]
         letters: dict[Slot, str] = {"recurrent_input": "io", "recurrent_hidden": "io"}
         if any(slot == "recurrent_bias_input" and value.array.rank > 1 for slot, found in cells for value in found):
             letters["recurrent_bias_input"] = "eo"  # one for each of the two products
-        known = facts.Recurrent(_mode(layer, mode), gates, (*[None] * len(signals), *slots), letters)
+        known = facts.Recurrent(mode or _mode(cell), gates, (*[None] * len(signals), *slots), letters)
     outputs = tuple(values_in(equation.outputs))
     return Step(equation.name, scope, (equation,), inputs, outputs, known)
 
 
-def _mode(layer: Any, mode: Mode) -> Mode:
-    kind = getattr(layer.cell.activation, "__name__", "") if hasattr(layer.cell, "activation") else ""
-    return ("rnn_relu" if kind == "relu" else "rnn_tanh") if isinstance(layer, _LAYERS.SimpleRNN) else mode
+def _mode(cell: Any) -> Mode:
+    return "rnn_relu" if cell.activation is keras.activations.relu else "rnn_tanh"
 
 
 # ---------------------------------------------------------------------- single operations

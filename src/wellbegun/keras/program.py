@@ -240,7 +240,7 @@ def program_of(
         writer.values[id(tensor)] = writer.value(tensor.shape, tensor.dtype)
     given = tuple(writer.values[id(tensor)] for tensor in inputs)
     writer.signals.update(value.number for value in given[batch:])
-    for node in recorded.nodes(list(outputs)):
+    for node in recorded.nodes(inputs, outputs):
         writer.node(node)
     made = tuple(writer.values[id(recorded.inner(tensor))] for tensor in outputs)
     stops = frozenset(

@@ -20,6 +20,10 @@ WHOLE: tuple[type[Any], ...] = (
     keras.layers.SpatialDropout3D, keras.layers.GaussianDropout, keras.layers.GaussianNoise, keras.layers.AlphaDropout,
     keras.layers.RNN,
 )  # fmt: skip
+_ON_SYMBOLS = {  # activations that Keras cannot call on symbols, and the same
+    keras.activations.hard_silu: keras.ops.hard_silu,
+    keras.activations.mish: lambda x: x * keras.ops.tanh(keras.ops.softplus(x)),
+}
 _STATE = ("_trainable", "_non_trainable", "_tracker", "_saved", "_inbound", "_outbound")  # Keras's own lists
 
 
@@ -108,6 +112,28 @@ class Conv(keras.Operation):  # type: ignore[misc]  # Keras has no types
         return self._convolve(inputs, kernel)
 
 
+class Applied(keras.Operation):  # type: ignore[misc]  # Keras has no types
+    """A function of the user's that symbols cannot pass."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def call(self, x: Any) -> Any:
+        """As it is."""
+        return self.function(x)
+
+
+def _activation(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def called(x: Any) -> Any:
+        try:
+            return _ON_SYMBOLS.get(function, function)(x)
+        except Exception:  # whatever it does with what has no value: it is one operation, and the layer stays open
+            return Applied(function)(x)
+
+    return called
+
+
 class Recorded:
     """A call that is being written down."""
 
@@ -144,6 +170,9 @@ class Recorded:
     def _substitute(self, layer: Any) -> None:
         if getattr(layer, "groups", 1) > 1 and hasattr(layer, "convolution_op"):
             vars(layer)["convolution_op"] = Conv(layer)
+        function = vars(layer).get("activation")
+        if callable(function) and not isinstance(function, keras.Layer):
+            vars(layer)["activation"] = _activation(function)
         for name, value in list(vars(layer).items()):
             if not name.startswith(_STATE):
                 vars(layer)[name] = self._symbolic(layer, value)
@@ -214,14 +243,14 @@ class Recorded:
             tensor = self._inner[id(tensor)]
         return tensor
 
-    def nodes(self, outputs: list[Any]) -> list[Node]:
-        """All that leads to some tensors, in the order in which it was called."""
-        found: dict[int, Any] = {}
+    def nodes(self, inputs: Iterable[Any], outputs: Iterable[Any]) -> list[Node]:
+        """All that leads from some tensors to others, in the order in which it was called."""
+        found, ends = dict[int, Any](), {id(tensor) for tensor in inputs}  # a branch may give what it was given
         waiting = [self.inner(tensor) for tensor in outputs]
         while waiting:
             tensor = waiting.pop()
             history = getattr(tensor, "_keras_history", None)
-            if history is None or history.operation is None:
+            if history is None or history.operation is None or id(tensor) in ends:
                 continue
             node = history.operation._inbound_nodes[history.node_index]
             if id(node) not in found:
