@@ -197,7 +197,9 @@ class Recorded:
     def _opener(self, layer: Any, path: str) -> Callable[..., Any]:
         def symbolic_call(*args: Any, **kwargs: Any) -> Any:
             first, made = self._number(), None
-            if not isinstance(layer, WHOLE):
+            if isinstance(layer, keras.layers.SpectralNormalization):
+                made = layer.layer(*args)  # what it assigns to the kernel before would be dropped
+            elif not isinstance(layer, WHOLE):
                 try:
                     made = layer.call(*args, **kwargs)
                 except Exception:  # whatever a layer does with what has no value: it is taken whole
