@@ -109,8 +109,12 @@ def _by_autograd(run: Callable[[Tensors], Any], given: list[Any], sent: Any) -> 
 def _by_vjp(run: Callable[[Tensors], Any], given: list[Any], sent: Any) -> tuple[Any, Tensors]:
     import jax
 
-    value, back = jax.vjp(run, given)
-    return value, back(keras.ops.ones_like(value) if sent is None else sent)[0]
+    def whole(given: list[Any], sent: Any) -> tuple[Any, Tensors]:
+        value, back = jax.vjp(run, given)
+        return value, back(keras.ops.ones_like(value) if sent is None else sent)[0]
+
+    made: tuple[Any, Tensors] = jax.jit(whole)(given, sent)  # one by one, operations take several times as long
+    return made
 
 
 def _by_tape(run: Callable[[Tensors], Any], given: list[Any], sent: Any) -> tuple[Any, Tensors]:
