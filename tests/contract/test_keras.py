@@ -127,3 +127,27 @@ def test_layers_that_only_keras_has() -> None:
     assert recurrent["norm.weight"]["role"] == "norm_scale"  # though a mask comes in beside the signal
     assert entries["kernels"]["depthwise_conv2d.weight"]["layout"] == ["okk", 8, [1, 1]]
     assert [e["role"] for e in entries["named"].values()] == ["hidden", "bias", "readout", "bias"]
+
+
+SHARDED = """
+import keras, hashlib, numpy
+from wellbegun.keras import initializers
+own = keras.distribution
+digests = [hashlib.sha256(numpy.asarray(initializers.he_normal(seed=3)((32, 64))).tobytes()).hexdigest()]
+for shape in ((1,), (2, 2), (8,)):
+    devices = own.list_devices()[: int(numpy.prod(shape))]
+    places = own.LayoutMap(own.DeviceMesh(shape, ("batch", "model")[-len(shape):], devices=devices))
+    places["dense.*kernel"] = (None, "model")
+    with own.ModelParallel(layout_map=places).scope():
+        layer = keras.layers.Dense(64, kernel_initializer=initializers.he_normal(seed=3), name="dense")
+        layer.build((None, 32))
+    value = layer.kernel.value
+    assert value.addressable_shards[0].data.shape == (32, 64 // shape[-1])
+    digests.append(hashlib.sha256(numpy.asarray(value).tobytes()).hexdigest())
+assert len(set(digests)) == 1, digests
+"""
+
+
+def test_initializers_fill_shards_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    run("jax", "-c", SHARDED)
