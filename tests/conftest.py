@@ -2,6 +2,7 @@
 
 import os
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # which Keras reads once, when it is loaded
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before JAX is loaded; what is tested is no arithmetic of a GPU
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 

@@ -88,7 +88,8 @@ class Layout:
         letters = self.axes
         if "l" in letters and (letters.count("l") > 1 or set(letters) - set("lo") or "o" not in letters):
             raise LayoutError(message("Layout", "axes", "one 'l' with 'o' for a lookup table", letters))
-        if "k" in letters and not {"o", "i"} <= set(letters):
+        depthwise = self.groups != 1 and "o" in letters  # one input for each group
+        if "k" in letters and not {"o", "i"} <= set(letters) and not depthwise:
             raise LayoutError(message("Layout", "axes", "window axes 'k' together with 'o' and 'i'", letters))
         if set(letters) == {"e"}:
             raise LayoutError(message("Layout", "axes", "experts 'e' together with other axes", letters))
@@ -155,7 +156,7 @@ class Layout:
     def _fans(self, shape: tuple[int, ...], units: int, owner: str) -> Fans:
         if "l" in self.axes:
             return Fans(1.0, float(units))
-        if "i" not in self.axes:
+        if not set(self.axes) & {"i", "k"}:
             remedy = "A bias or scale has none: give zeros(), ones() or normal(std=...), or a layout with an 'i' axis."
             raise LayoutError(message(owner, "layout", "one with fans (an input axis)", self.axes, remedy))
         inputs, window = self._size(shape, "i"), self._size(shape, "k")

@@ -330,7 +330,11 @@ def test_looking_changes_nothing(look, fail: bool) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: classic_plan("model"), ArgumentTypeError, "torch.nn.Module or a JAX model .*; got 'str'"),
+        (
+            lambda: classic_plan("model"),
+            ArgumentTypeError,
+            "torch.nn.Module or a JAX model .* or a keras.Model; got 'str'",
+        ),
         (lambda: classic_plan(nn.Linear(4, 4), torch.zeros(2, 5)), TraceError, r"on inputs of shape \(2, 5\)"),
         (lambda: classic_plan(nn.Conv2d(1, 1, 3)), ArgumentError, "cannot be told from its first layer. Give a batch"),
         (lambda: classic_plan(nn.ReLU(), (2, 4)), ModelError, "has no parameters"),

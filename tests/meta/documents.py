@@ -222,7 +222,17 @@ def run_document(path: str, apart: bool) -> list[Outcome]:
 
 def run(documents: Sequence[Path], *, apart: bool = False) -> list[Outcome]:
     """Run documents in a fresh interpreter; for tests."""
-    command = [sys.executable, "-W", "error", __file__, *(["--apart"] if apart else []), *map(str, documents)]
+    asked = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # Keras asks torch so
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-W",
+        asked,
+        __file__,
+        *(["--apart"] if apart else []),
+        *map(str, documents),
+    ]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**os.environ, **threads, "COLUMNS": "100", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -29,7 +29,7 @@ ROWS = {
     "planning": 7, "health": 7,
     "materialize": 8,
     "storage": 9, "backend": 9,
-    "torch": 10, "jax": 10, "measure": 10,
+    "torch": 10, "jax": 10, "keras": 10, "measure": 10,
     "racing": 11,
     "reports": 12,
     "explore": 13,
@@ -80,7 +80,11 @@ def test_frameworks_stay_in_their_adapters() -> None:
     """Only below torch/, jax/, ... a framework is imported, or what speaks it: `backend.find` loads that by name."""
     for path in FILES:
         own = path.relative_to(SOURCE).parts[0]
-        allowed = {"torch": {"torch"}, "jax": {"jax", "flax", "equinox", "haiku"}}.get(own, set())
+        allowed = {
+            "torch": {"torch"},
+            "jax": {"jax", "flax", "equinox", "haiku"},
+            "keras": {"keras", "torch", "jax", "tensorflow"},
+        }.get(own, set())
         for name in imports_of(path):
             assert name.split(".")[0] not in FRAMEWORKS - allowed, path
             other = row_name(name) if name.startswith("wellbegun.") else ""

@@ -27,6 +27,7 @@ TABLE = [
     ("conv 3-d", (8, 4, 2, 2, 2), Layout("oikkk"), 32, 64),
     ("torch transposed", (4, 8, 4, 4), Layout("iokk", stride=2), 16, 128),
     ("keras transposed", (4, 4, 8, 4), Layout("kkoi", stride=2), 16, 128),
+    ("keras depthwise, two outputs for each of 8 channels", (3, 3, 8, 2), Layout("kkoo", groups=8), 9, 18),
     ("flax transposed", (4, 4, 4, 8), Layout("kkio", stride=2, transposed=True), 16, 128),
     ("torch transposed, 2 groups", (4, 4, 3, 3), Layout("iokk", groups=2), 18, 36),
     ("experts in, out", (6, 4, 8), Layout("eio"), 4, 8),

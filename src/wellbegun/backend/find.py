@@ -60,6 +60,13 @@ KNOWN: Mapping[str, _Known] = {
         "JAX models need jax. Install it: pip install 'wellbegun[jax]'.",
         ("Array", "ShapeDtypeStruct"),
     ),
+    "keras": _Known(
+        "keras",
+        {"keras": ("Layer",)},
+        "a keras.Model",
+        "Keras models need keras and a backend of it. Install them: pip install 'wellbegun[keras]' and torch, jax or "
+        "tensorflow.",
+    ),
 }
 MODELS = " or ".join(known.models for known in KNOWN.values())
 FILES: Mapping[str, str] = {".pt": "torch"}  # ending of a file of batches -> the framework whose own it is
@@ -82,7 +89,9 @@ def find(model: Model) -> Backend:
 
 def belongs(thing: object) -> str | None:
     """The name of the framework that something is a model of; None if it is none."""
-    return next((name for name, known in KNOWN.items() if known.has(thing)), None)
+    return next(
+        (name for name, known in reversed(KNOWN.items()) if known.has(thing)), None
+    )  # Keras models may be torch modules
 
 
 def default() -> Backend:

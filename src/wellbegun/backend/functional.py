@@ -71,7 +71,15 @@ class FunctionalSession:
     def _handle(self, value: Value) -> Handle:
         cell = self._cells.get(value.number) or _Cell(self.known[value.number])
         self._cells[value.number] = cell
-        return HostedHandle(lambda: np.asarray(cell.array), value.number)
+        return HostedHandle(lambda: self._host(cell.array), value.number)
+
+    def _host(self, array: Any) -> Array:
+        """All entries of an array of the framework's."""
+        return np.asarray(array)
+
+    def _like(self, values: Any, array: Any) -> Any:
+        """Values as an array of the framework's, in the numbers of another one."""
+        return values.astype(array.dtype)
 
     def _change(self, handle: Handle, change: Callable[[Any], Any]) -> None:
         """Another array for a value, where it is still to be read and where somebody looks at it."""
@@ -87,17 +95,17 @@ class FunctionalSession:
             return self._scale(effect, until)
         if effect.value is not None:
             mean, axis = effect.mean, effect.axis
-            self._change(effect.value, lambda x: x - along(mean, x.ndim, axis).astype(x.dtype))
+            self._change(effect.value, lambda x: x - self._like(along(mean, x.ndim, axis), x))
         if effect.bias is not None:
             bias = self._parameter(effect.bias)
-            self._set({effect.bias: bias - effect.mean.reshape(bias.shape)}, until)
+            self._set({effect.bias: bias - self._like(effect.mean.reshape(bias.shape), bias)}, until)
         return None
 
     def _scale(self, effect: Scale, until: int) -> None:
         factor, bias = effect.factor, None if effect.bias is None else self.read(effect.bias).reshape(-1)
 
         def scaled(x: Any) -> Any:
-            rest = 0 if bias is None else ((1 - factor) * along(bias, x.ndim, effect.axis)).astype(x.dtype)
+            rest = 0 if bias is None else self._like((1 - factor) * along(bias, x.ndim, effect.axis), x)
             return x * factor + rest
 
         if effect.summand is not None:
@@ -113,7 +121,7 @@ class FunctionalSession:
         stale = set[int]()
         for name, array in values.items():
             number = self.traced.parameters[name].number
-            self.start[number] = self.known[number] = array.astype(self.start[number].dtype)
+            self.start[number] = self.known[number] = self._like(array, self.start[number])
             stale.add(number)
         for equation in self.program.equations[: until + 1] if stale else ():
             given = {value.number for value in values_in(equation.inputs)}
@@ -171,12 +179,12 @@ class FunctionalSession:
         return HostedHandle(lambda: self.read(name))
 
     def read(self, name: str) -> Array:
-        return np.asarray(self._parameter(name))
+        return self._host(self._parameter(name))
 
     def write(self, name: str, values: Array) -> None:
         check_write(name, values, {each: value.shape for each, value in self.traced.parameters.items()})
         number = self.traced.parameters[name].number
-        self.start[number] = values.astype(self.start[number].dtype)
+        self.start[number] = self._like(values, self.start[number])
 
     def _parameter(self, name: str) -> Any:
         return self.start[self.traced.parameters[name].number]

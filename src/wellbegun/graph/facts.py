@@ -5,6 +5,7 @@ no operands, but part of a fact.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, NamedTuple
@@ -198,11 +199,15 @@ class Attention:
 
 @dataclass(frozen=True)
 class Recurrent:
-    """A whole recurrent layer or cell: the slot of each operand, None for signals."""
+    """A whole recurrent layer or cell: the slot of each operand, None for signals.
+
+    `letters`: by slots, of weights that are stored otherwise than as "oi".
+    """
 
     mode: Mode
     gates: int
     slots: tuple[Slot | None, ...] = field(default=())
+    letters: Mapping[Slot, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -137,15 +137,15 @@ def recurrent_uses(fact: Recurrent, operands: list[Operand]) -> tuple[Use, ...]:
         use
         for operand, slot in zip(operands, fact.slots, strict=False)
         if slot is not None and isinstance(operand.known, Derived)
-        for use in _recurrent(operand.known, slot, operand.array.rank, fact.gates)
+        for use in _recurrent(operand.known, slot, fact.letters.get(slot, "oi"[: operand.array.rank]), fact.gates)
     )
 
 
-def _recurrent(known: Derived, slot: Slot, rank: int, gates: int) -> Iterable[Use]:
+def _recurrent(known: Derived, slot: Slot, stored: str, gates: int) -> Iterable[Use]:
     if slot == "token":  # a first state may be learned
         return (Use(name, slot) for name in sorted(known.names))
-    layout = Layout("oi"[:rank], sections=gates if slot != "recurrent_projection" else None)
-    computed = computation_of(known, "oi"[:rank])
+    layout = Layout(stored, sections=gates if slot != "recurrent_projection" else None)
+    computed = computation_of(known, stored)
     own: Slot = slot if known.exact or computed is not None else "derived"
     names = sorted(known.names)
     return (Use(name, own, layout, gates, exact=known.exact, computed=computed) for name in names)

@@ -1,0 +1,153 @@
+"""The third body: Keras models, on torch and on JAX, are planned, filled, measured and checked as their twins in torch.
+
+Each backend runs in a process of its own (`keras_models.py`), and all of it is compared here.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import twins
+
+import wellbegun as wb
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="keras is not installed")
+HERE = Path(__file__).parent
+TWINS = ("mlp", "relu", "bare", "conv", "residual", "transformer", "fused", "tied", "by hand")
+OWN = ("recurrent", "kernels", "named")
+CHECKED = {"torch": (*TWINS, *OWN), "jax": ("mlp", "named")}
+
+
+def run(backend: str, *arguments: str) -> str:
+    """What a script prints, with Keras on one backend."""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, cwd=HERE)
+    assert not done.returncode, done.stderr[-2000:]
+    return done.stdout
+
+
+@functools.cache
+def outcomes(backend: str) -> Any:
+    return json.loads(run(backend, "keras_models.py", *CHECKED[backend]))
+
+
+@functools.cache
+def torch_twin(name: str) -> tuple[wb.Plan, Any, Any]:
+    twin = twins.TWINS[name]
+    model, batch = twin.torch(), twin.batch("torch")
+    plan = wb.plan(model, batch, seed=0)
+    return plan, wb.apply(model, plan).model, batch
+
+
+def same_name(name: str) -> str:
+    return name.replace("attention_output", "out")  # what Keras calls it in its attention
+
+
+def plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """Operations have other names in other frameworks."""
+    return entry | {"name": same_name(entry["name"]), "reason": re.sub(r"\(\w+\)", "", entry["reason"])}
+
+
+def told(entry: Any) -> dict[str, Any]:
+    layout = entry.layout
+    window = "k" * layout.axes.count("k") if layout else ""
+    letters = layout and ["".join(sorted(set(layout.axes) - {"k"})) + window, layout.groups, layout.stride]
+    found = {"name": entry.name, "role": entry.role, "scheme": entry.scheme, "layout": letters, "reason": entry.reason}
+    return plain(json.loads(json.dumps(found)))
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_plans_and_bits_are_those_of_the_twin_in_torch(name: str) -> None:
+    plan, model, _ = torch_twin(name)
+    found, parameters = outcomes("torch")[name], dict(model.named_parameters())
+    expected = {entry.name: told(entry) for entry in plan.entries}
+    planned = {same_name(entry["name"]): plain(entry) for entry in found["plan"]}
+    if name == "tied":  # torch takes its own RMSNorm apart, and cannot say that it restores sizes
+        planned["attention.out.weight"]["reason"] = expected["attention.out.weight"]["reason"]
+    assert planned == expected
+    for own, digest in found["bits"].items():
+        if own != same_name(own):
+            continue  # the name of a stream is part of it
+        layout = plan[same_name(own)].layout
+        values = parameters[same_name(own)].detach().numpy()
+        values = values.transpose(layout.canonical) if layout else values
+        assert hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest() == digest, own
+
+
+@pytest.mark.parametrize("name", [*TWINS, *OWN])
+def test_plans_and_bits_are_equal_on_backends(name: str) -> None:
+    one, other = (outcomes(backend)[name] for backend in ("torch", "jax"))
+    assert one["plan"] == other["plan"]
+    assert one["notes"] == other["notes"]
+    assert one["bits"] == other["bits"]
+
+
+@pytest.mark.parametrize("name", [name for name in TWINS if name != "tied"])
+def test_health_is_that_of_the_twin_in_torch(name: str) -> None:
+    _, model, batch = torch_twin(name)
+    health, found = wb.check(model, batch), outcomes("torch")[name]
+    assert sorted(health.codes) == found["codes"]
+    expected = {key: value for key, value in health.scalars().items() if np.isfinite(value)}
+    for key in expected.keys() & found["scalars"].keys():
+        assert found["scalars"][key] == pytest.approx(expected[key], rel=1e-4, abs=1e-6), key
+    measured = [{key for key in each if "(" not in key} for each in (expected, found["scalars"])]
+    assert measured[0] == measured[1]
+
+
+@pytest.mark.parametrize("name", CHECKED["jax"])
+def test_health_is_equal_on_backends(name: str) -> None:
+    one, other = (outcomes(backend)[name] for backend in ("torch", "jax"))
+    assert one["codes"] == other["codes"]
+    assert one["scalars"] == pytest.approx(other["scalars"], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [*TWINS, *OWN])
+def test_a_check_leaves_no_trace_and_all_is_accounted_for(name: str) -> None:
+    found = outcomes("torch")[name]
+    assert found["left"]
+    assert found["healthy"]
+    assert sum(found["counts"].values()) == len(found["plan"])
+
+
+def test_layers_that_only_keras_has() -> None:
+    entries = {name: {e["name"]: e for e in outcomes("jax")[name]["plan"]} for name in OWN}
+    recurrent = entries["recurrent"]
+    assert recurrent["first.cell.weight"]["layout"][0] == "io"
+    assert recurrent["first.cell.bias"]["scheme"] == "zeros()"  # what Keras writes there is nobody's purpose
+    assert recurrent["second.backward_layer.cell.recurrent_kernel"]["role"] == "recurrent"
+    assert recurrent["norm.weight"]["role"] == "norm_scale"  # though a mask comes in beside the signal
+    assert entries["kernels"]["depthwise_conv2d.weight"]["layout"] == ["okk", 8, [1, 1]]
+    assert [e["role"] for e in entries["named"].values()] == ["hidden", "bias", "readout", "bias"]
+
+
+SHARDED = """
+import keras, hashlib, numpy
+from wellbegun.keras import initializers
+own = keras.distribution
+digests = [hashlib.sha256(numpy.asarray(initializers.he_normal(seed=3)((32, 64))).tobytes()).hexdigest()]
+for shape in ((1,), (2, 2), (8,)):
+    devices = own.list_devices()[: int(numpy.prod(shape))]
+    places = own.LayoutMap(own.DeviceMesh(shape, ("batch", "model")[-len(shape):], devices=devices))
+    places["dense.*kernel"] = (None, "model")
+    with own.ModelParallel(layout_map=places).scope():
+        layer = keras.layers.Dense(64, kernel_initializer=initializers.he_normal(seed=3), name="dense")
+        layer.build((None, 32))
+    value = layer.kernel.value
+    assert value.addressable_shards[0].data.shape == (32, 64 // shape[-1])
+    digests.append(hashlib.sha256(numpy.asarray(value).tobytes()).hexdigest())
+assert len(set(digests)) == 1, digests
+"""
+
+
+def test_initializers_fill_shards_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    run("jax", "-c", SHARDED)
