@@ -89,10 +89,8 @@ def find(model: Model) -> Backend:
 
 def belongs(thing: object) -> str | None:
     """The name of the framework that something is a model of; None if it is none."""
-    return next(
     kinds = reversed([*KNOWN.items()])  # a model of Keras may be a module of torch, too
     return next((name for name, known in kinds if known.has(thing)), None)
-    )  # Keras models may be torch modules
 
 
 def default() -> Backend:
