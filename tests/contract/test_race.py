@@ -338,14 +338,15 @@ def test_resuming_another_race_tells_what_differs(tmp_path: Path) -> None:
 
 
 def test_what_failed_is_tried_again_on_resume(tmp_path: Path) -> None:
-    path, sick = tmp_path / "race.csv", [True]
+    path, sick = tmp_path / "race.csv", tmp_path / "sick"
+    sick.touch()
 
     def moody(model: nn.Module) -> None:
-        if sick:
+        if sick.exists():
             raise ValueError("not today")
 
     assert all(t.status == "failed" for t in race({"m": moody}, mlp, "digits", resume=path).trials)
-    sick.clear()
+    sick.unlink()
     assert all(t.status == "done" for t in race({"m": moody}, mlp, "digits", resume=path).trials)
 
 
@@ -418,7 +419,9 @@ def test_wrong_use_is_one_message_before_anything_runs(wrong: dict[str, Any], to
 def test_the_table_says_who_wins_first(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     found = race({"zeros": "zeros", "auto": "auto"}, deep, "digits", seeds=3, steps=20)
-    assert capsys.readouterr() == ("", ""), "nothing is printed unless asked"
+    printed = capsys.readouterr()
+    assert printed.out == "", "nothing is printed unless asked"
+    assert all(line.startswith("racing ") for line in printed.err.splitlines())  # a busy machine takes long enough
     wb.show(found)
     text = capsys.readouterr().out
     assert text.startswith("Race: auto wins")
