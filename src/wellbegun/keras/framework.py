@@ -40,8 +40,9 @@ class KerasBackend:
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         return parameters_of(model)
 
-    def prepare(self, model: Model, batch: Batch) -> None:
+    def prepare(self, model: Model, batch: Batch) -> Model:
         built(model, batch)
+        return model
 
     def trace(
         self, model: Model, batch: Batch = None, *, gather: bool = False, progress: Progress | None = None
