@@ -91,6 +91,27 @@ def test_a_port_starts_the_same_with_one_seed_and_not_by_itself() -> None:
     assert not wb.compare_models(one, two).same
 
 
+def test_a_forgotten_transpose_is_not_the_same() -> None:
+    one, two = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+    two.weight.data.copy_(one.weight.data.T)
+    assert wb.compare_models(one, two).counts()["same"] == 0
+    wide, tall = nn.Linear(8, 4, bias=False), nn.Linear(4, 8, bias=False)
+    tall.weight.data.copy_(wide.weight.data.T)
+    assert verdicts(wide, tall) == {"weight": "differs"}
+    nnx = pytest.importorskip("flax.nnx")
+    port, batch = nnx.Linear(8, 8, use_bias=False, rngs=nnx.Rngs(0)), torch.zeros(2, 8).numpy()
+    for values, verdict in ((one.weight.detach().numpy(), "alike"), (one.weight.detach().numpy().T, "same")):
+        port.kernel.set_value(port.kernel.get_value().at[:].set(values))
+        assert [t.verdict for t in wb.compare_models(one, port, batch).tensors] == [verdict]
+    (unsaid,) = wb.compare_models(one, port).tensors
+    assert (unsaid.verdict, "give a batch" in unsaid.why) == ("alike", True)
+
+
+def test_what_holds_no_values_is_never_the_same() -> None:
+    for made in (lambda: nn.Linear(3, 3, device="meta"), lambda: nn.Linear(3, 3, dtype=torch.complex64)):
+        assert wb.compare_models(made(), made()).counts() == {"same": 0, "alike": 0, "differs": 0, "missing": 2}
+
+
 def test_it_is_shown_everywhere(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     one, two = net(), net()

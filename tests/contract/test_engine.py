@@ -281,6 +281,7 @@ def test_many_threads_may_fill_at_once() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # of JAX, if another test has loaded it
 def test_a_child_that_is_forked_while_another_thread_compiles_can_compile() -> None:
     with compiler._process.lock:
         child = os.fork()
@@ -292,6 +293,7 @@ def test_a_child_that_is_forked_while_another_thread_compiles_can_compile() -> N
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # of JAX, if another test has loaded it
 def test_a_forked_child_can_fill() -> None:
     expected = draw(Uniform(0, 1), (900, 1000), dtype="float32", using="compiled", threads=2)
     child = os.fork()

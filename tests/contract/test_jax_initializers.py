@@ -17,12 +17,15 @@ from jax.nn import initializers as theirs  # noqa: E402
 from scipy.stats import ks_2samp  # noqa: E402
 
 import wellbegun as wb  # noqa: E402
-from wellbegun.errors import ArgumentError, LayoutError  # noqa: E402
+from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError  # noqa: E402
 from wellbegun.jax import initializers as ours  # noqa: E402
 
 NAMES = [name for name in dir(theirs) if name[0] != "_"]
 MADE = [name for name in NAMES if name not in ("Initializer", "constant", "ones", "zeros", "variance_scaling")]
-KEY = jax.random.key(7)
+
+
+def key() -> Any:
+    return jax.random.key(7)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,7 +38,7 @@ def test_every_name_of_jax_takes_the_same_arguments(name: str) -> None:
 
 def drawn(module: Any, name: str, shape: tuple[int, ...]) -> Any:
     found = getattr(module, name)
-    return (found(2.0, "fan_geo_avg", "normal") if name == "variance_scaling" else found())(KEY, shape)
+    return (found(2.0, "fan_geo_avg", "normal") if name == "variance_scaling" else found())(key(), shape)
 
 
 @pytest.mark.parametrize("name", [*MADE, "variance_scaling"])
@@ -65,38 +68,38 @@ def test_laws_are_those_of_jax(name: str) -> None:
 )
 def test_bits_are_those_of_every_framework(given: Any, scheme: Any, shape: tuple[int, ...], layout: str) -> None:
     expected = scheme(shape, seed=7, layout=wb.Layout(layout, transposed=False))
-    assert (np.asarray(given(KEY, shape)) == expected).all()
-    assert (np.asarray(jax.jit(given, static_argnums=1)(KEY, shape)) == expected).all()
+    assert (np.asarray(given(key(), shape)) == expected).all()
+    assert (np.asarray(jax.jit(given, static_argnums=1)(key(), shape)) == expected).all()
     assert (np.asarray(given(jax.random.PRNGKey(7), shape)) == expected).all()
     if scheme not in (wb.zeros(), wb.constant(6)):
         assert (np.asarray(given(jax.random.key(8), shape)) != expected).any()  # the control
 
 
 def test_keys_are_batched_and_split() -> None:
-    keys = jax.random.split(KEY, 3)
+    keys = jax.random.split(key(), 3)
     init = ours.normal()
     batched = jax.vmap(lambda key: init(key, (4, 5)))(keys)
     assert all((batched[i] == init(keys[i], (4, 5))).all() for i in range(3))
     assert len({hashlib.sha256(np.asarray(one)).hexdigest() for one in batched}) == 3
     longer = jax.random.key(7, impl="rbg")  # four words
-    assert (init(longer, (4, 5)) != init(KEY, (4, 5))).any()
+    assert (init(longer, (4, 5)) != init(key(), (4, 5))).any()
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32, jnp.complex64, "float32", jnp.float64])
 def test_dtypes(dtype: Any) -> None:
     for init in (ours.glorot_normal(dtype=dtype), lambda key, shape: ours.glorot_normal()(key, shape, dtype)):
-        assert init(KEY, (4, 5)).dtype == jax.dtypes.canonicalize_dtype(dtype)
-    assert ours.uniform(jnp.float32(2), jnp.bfloat16)(KEY, (4,)).dtype == jnp.bfloat16
+        assert init(key(), (4, 5)).dtype == jax.dtypes.canonicalize_dtype(dtype)
+    assert ours.uniform(jnp.float32(2), jnp.bfloat16)(key(), (4,)).dtype == jnp.bfloat16
 
 
 def test_edges() -> None:
     for init in (ours.orthogonal(0.0), ours.normal(0.0), ours.uniform(0.0), ours.truncated_normal(0.0)):
-        assert not init(KEY, (3, 4)).any()
-    assert not ours.variance_scaling(0.0, "fan_in", "normal")(KEY, (3, 4)).any()
-    assert (ours.orthogonal(-2.0)(KEY, (3, 4)) == -2 * ours.orthogonal()(KEY, (3, 4))).all()
-    assert ours.uniform(-2.0)(KEY, (30,)).max() <= 0
-    assert ours.orthogonal()(KEY, (3, 0)).shape == (3, 0)
-    assert ours.normal()(KEY, ()).shape == ()
+        assert not init(key(), (3, 4)).any()
+    assert not ours.variance_scaling(0.0, "fan_in", "normal")(key(), (3, 4)).any()
+    assert (ours.orthogonal(-2.0)(key(), (3, 4)) == -2 * ours.orthogonal()(key(), (3, 4))).all()
+    assert ours.uniform(-2.0)(key(), (30,)).max() <= 0
+    assert ours.orthogonal()(key(), (3, 0)).shape == (3, 0)
+    assert ours.normal()(key(), ()).shape == ()
     for init, shape, said in (
         (ours.he_normal(), (5,), "Can't compute input and output sizes of a 1-dimensional weights tensor"),
         (ours.orthogonal(), (5,), "at least a 2D shape"),
@@ -105,15 +108,26 @@ def test_edges() -> None:
         (ours.he_normal(in_axis=5), (3, 4), "axes of .*; got 5"),
     ):
         with pytest.raises(ArgumentError, match=said):
-            init(KEY, shape)
+            init(key(), shape)
+    init = ours.he_normal()
+    for bad in (None, 0, (4, 4), jax.random.split(key(), 3), jnp.array([1.7, 2.9])):
+        with pytest.raises(ArgumentTypeError, match="key must be one key"):
+            init(bad, (2, 2))
+    with pytest.raises(ArgumentTypeError, match="shape"):
+        init(key(), (4.5, 4))
+    for dtype in (jnp.int32, jnp.float8_e4m3fn):
+        with pytest.raises(ArgumentError, match="dtype"):
+            init(key(), (2, 2), dtype)
+    with pytest.raises(ArgumentError, match="column_axis must be an axis"):
+        ours.orthogonal(column_axis=5)(key(), (8, 4))
     with pytest.raises(LayoutError, match="2 letters"):
-        ours.of("he_normal", layout="io")(KEY, (3, 4, 5))
+        ours.of("he_normal", layout="io")(key(), (3, 4, 5))
     with pytest.raises(ArgumentError, match="mode"):
         ours.variance_scaling(1.0, "fan_out_of_this", "normal")
     with pytest.raises(ArgumentError, match="distribution"):
         ours.variance_scaling(1.0, "fan_in", "truncated")
     with pytest.raises(ArgumentError, match="float16"):
-        ours.normal(1e9, jnp.float16)(KEY, (3, 4))
+        ours.normal(1e9, jnp.float16)(key(), (3, 4))
 
 
 def test_flax_takes_them() -> None:
@@ -123,9 +137,9 @@ def test_flax_takes_them() -> None:
     kernel = np.asarray(layer.kernel.get_value())
     assert np.allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
     dense = linen.Dense(4, kernel_init=ours.of("orthogonal"))
-    kernel = np.asarray(jax.jit(dense.init)(KEY, jnp.ones((2, 6)))["params"]["kernel"])
+    kernel = np.asarray(jax.jit(dense.init)(key(), jnp.ones((2, 6)))["params"]["kernel"])
     assert np.allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
-    shapes = jax.eval_shape(dense.init, KEY, jnp.ones((2, 6)))
+    shapes = jax.eval_shape(dense.init, key(), jnp.ones((2, 6)))
     assert shapes["params"]["kernel"].shape == (6, 4)
 
 

@@ -5,21 +5,25 @@ from typing import Any
 import numpy as np
 
 from wellbegun.backend import find
+from wellbegun.graph import Analysis, roles_of
 from wellbegun.measure.comparison import ModelComparison, Stored, compared
 
 _ALL = 1 << 60  # of a sample: every value
 
 
-def compare_models(first: Any, second: Any) -> ModelComparison:
+def compare_models(first: Any, second: Any, batch: Any = None) -> ModelComparison:
     """Say tensor by tensor whether two models start alike, such as a port and its original.
 
     Parameters are paired by their names, which are the same in all frameworks (`layers.0.weight`, whatever a framework
     calls a kernel), and their axes are brought into one order. "same" is bit by bit; "alike" may have been drawn from
     one law, as far as a Kolmogorov-Smirnov test on 65,536 values of each can tell (models of the same laws are told
-    apart once in a thousand); what "differs" says how.
+    apart once in a thousand); what "differs" says how. Parameters are compared, and no other state, such as moving
+    statistics.
 
     Args:
         first, second: Models of any framework that is supported.
+        batch: As for `plan`: one run of each model tells the roles of axes that its layers do not tell. Without it,
+            equal values of a square weight count as "alike" only, where frameworks may store them in another order.
     Returns:
         A `ModelComparison`: `.same`, `.alike`, `.counts()`, and `.tensors` with name, verdict, mean and standard
         deviation of each, and why. `wb.show` prints it.
@@ -35,13 +39,16 @@ def compare_models(first: Any, second: Any) -> ModelComparison:
     >>> compare_models(one, two).counts()
     {'same': 0, 'alike': 1, 'differs': 1, 'missing': 0}
     """
-    return compared(_stored(first), _stored(second))
+    return compared(_stored(first, batch), _stored(second, batch))
 
 
-def _stored(model: Any) -> dict[str, Stored]:
+def _stored(model: Any, batch: Any) -> dict[str, Stored]:
     backend = find(model)
     known = {name: p for name, p in backend.describe(model).items() if p.tied_to is None}
     samples = backend.parameter_samples(model, known, most=_ALL)
-    own = {name: p.own.layout if p.own is not None else None for name, p in known.items()}
-    shaped = ((name, np.asarray(values).reshape(known[name].shape)) for name, (values, _) in samples.items())
-    return {name: Stored(values, own[name]) for name, values in shaped}
+    layouts = {name: p.own.layout for name, p in known.items() if p.own is not None}
+    if batch is not None:
+        roles = roles_of(Analysis.of(backend.trace(model, batch)))
+        layouts |= {name: role.layout for name, role in roles.items() if role.layout is not None}
+    shaped = {name: np.asarray(values).reshape(known[name].shape) for name, (values, _) in samples.items()}
+    return {name: Stored(shaped.get(name), layouts.get(name), backend.name) for name in known}

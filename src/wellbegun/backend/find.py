@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,7 +102,10 @@ def default() -> Backend:
     """
     loaded = [name for name in KNOWN if sys.modules.get(name) is not None]
     names = loaded or [name for name in KNOWN if importlib.util.find_spec(name) is not None] or list(KNOWN)
-    return named(names[0])
+    for name in names:
+        with suppress(MissingDependencyError):  # Keras is installed, say, and no backend of it
+            return named(name)
+    return named(next(iter(KNOWN)))
 
 
 def named(name: str) -> Backend:

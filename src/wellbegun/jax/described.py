@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wellbegun._arguments import told
+from wellbegun._arguments import shown, told
 from wellbegun.errors import ModelError, TraceError
 from wellbegun.graph import Parameter
 from wellbegun.graph.model import Over, Use
@@ -151,7 +151,7 @@ def tree_of(
         weights: Last names that are called "weight", where a module has one of them.
         layers, owned: As in `Described`.
     Raises:
-        ModelError: a tree without arrays to fill.
+        ModelError: a tree without arrays to fill, or with two of one name.
     """
     pairs, structure = jax.tree_util.tree_flatten_with_path(tree)
     places = [place for place, (_, leaf) in enumerate(pairs) if isinstance(leaf, ARRAYS)]
@@ -161,6 +161,10 @@ def tree_of(
     if not any(real):
         raise ModelError(f"model: {kind} has no parameters, so there is nothing to initialize.")
     names = canonical([names for names, _ in found], weights)
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ModelError(
+            f"model: two arrays of {kind} would be called {shown(twice[0])!r}. Rename one of their modules."
+        )
     slots = tuple(Slot(name, pairs[place][1], own) for name, place, own in zip(names, places, real, strict=True))
 
     def filled(arrays: Sequence[Any]) -> Any:

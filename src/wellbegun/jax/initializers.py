@@ -22,10 +22,10 @@ import numpy as np
 from jax.nn.initializers import Initializer, constant, ones, zeros
 from jax.sharding import NamedSharding, PartitionSpec
 
-from wellbegun._arguments import choice, message
+from wellbegun._arguments import choice, dtype_of, message, shape_of
 from wellbegun._typing import Array
 from wellbegun.engine import fill
-from wellbegun.errors import ArgumentError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.laws import Law
 from wellbegun.layout import Layout
 from wellbegun.schemes import Scheme, scheme_of
@@ -68,22 +68,33 @@ class Drawn:
             dtype: A real or complex floating dtype; None: that of the initializer, or JAX's default.
             out_sharding: A NamedSharding or PartitionSpec; None: as for any other operation.
         Raises:
-            ArgumentError (a ValueError): the shape does not fit, or the dtype does not hold the law.
+            ArgumentError (a ValueError): the shape does not fit, or the dtype does not hold the law. ArgumentTypeError:
+            no key, or no shape.
         """
-        if isinstance(key, (int, tuple, list)):
+        if isinstance(key, (tuple, list)) and "haiku" in sys.modules:
             key, shape, dtype = sys.modules["haiku"].next_rng_key(), key, shape if dtype is None else dtype
-        sizes = tuple(map(int, shape if isinstance(shape, Sequence) else np.atleast_1d(shape)))
+        words, sizes = _words(key), shape_of("initializer", shape)
         kind = jax.dtypes.canonicalize_dtype(next((d for d in (dtype, self.dtype) if d is not None), float))
+        dtype_of("initializer", kind.name)
         layout = self.axes(sizes)
         law = self.scheme.law(sizes, layout=layout) if math.prod(sizes) else _zeros().law(sizes, layout=layout)
         law.check(kind.name)
         job = _Job(law, layout, sizes, kind, self.factor)
-        words = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
         if isinstance(out_sharding, PartitionSpec):
             out_sharding = NamedSharding(jax.sharding.get_mesh(), out_sharding)
         if isinstance(words, jax.core.Tracer):
             return job.traced(words, out_sharding)
         return job.placed(np.asarray(words), out_sharding)
+
+
+def _words(key: Any) -> Any:
+    """The words of one key, typed or raw."""
+    typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    words = jax.random.key_data(key) if typed else key
+    if not isinstance(words, (jax.Array, np.ndarray)) or words.dtype != np.uint32 or words.ndim != 1 or len(words) < 2:
+        got = f"{words.dtype} of shape {words.shape}" if hasattr(words, "dtype") else key
+        raise ArgumentTypeError(message("initializer", "key", "one key, such as jax.random.key(0)", got))
+    return words
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,8 @@ def _any_shape(shape: tuple[int, ...]) -> Layout:
 def _column(column_axis: int, shape: tuple[int, ...]) -> Layout:
     if len(shape) < 2:
         raise ArgumentError("orthogonal initializer requires at least a 2D shape")
+    if not -len(shape) <= column_axis < len(shape):
+        raise ArgumentError(message("orthogonal", "column_axis", f"an axis of {shape}", column_axis))
     letters = ["i"] * len(shape)
     letters[column_axis] = "o"
     return Layout("".join(letters))

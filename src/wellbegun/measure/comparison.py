@@ -10,10 +10,12 @@ import numpy as np
 
 from wellbegun._display import Displayed
 from wellbegun._typing import Array
-from wellbegun.layout import Layout
+from wellbegun.layout import ROLES, Layout
 
 SAMPLE = 1 << 16  # values of each tensor that distributions are compared on
 CHANCE = 1e-3  # that anything at all is told apart where both models are drawn from the same laws
+
+_UNKNOWN = "the same values in an order of axes that is not known: give a batch, which tells it"
 
 Verdict = Literal["same", "alike", "differs", "missing"]
 
@@ -21,8 +23,9 @@ Verdict = Literal["same", "alike", "differs", "missing"]
 class Stored(NamedTuple):
     """One parameter of a model."""
 
-    values: Array  # float64, in stored axes
-    layout: Layout | None  # what its layer says of its axes
+    values: Array | None  # float64, in stored axes; None where there are none to compare
+    layout: Layout | None  # the roles of its axes, where they are known
+    home: str = ""  # framework
 
 
 @dataclass(frozen=True)
@@ -75,21 +78,46 @@ def compared(first: Mapping[str, Stored], second: Mapping[str, Stored]) -> Model
 
 
 def _tensor(name: str, first: Stored | None, second: Stored | None, level: float) -> ComparedTensor:
-    numbers = None if first is None else _numbers(first.values), None if second is None else _numbers(second.values)
+    numbers = _numbers(first), _numbers(second)
     if first is None or second is None:
         return ComparedTensor(name, "missing", *numbers, f"only the {'second' if first is None else 'first'} has it")
+    if first.values is None or second.values is None:
+        return ComparedTensor(name, "missing", *numbers, "no real numbers to compare: complex, or nothing is held")
+    same, why = _equal(first, second)
+    if not same and not why:
+        why = _unlike(_canonical(first), _canonical(second), level)
+        return ComparedTensor(name, "differs" if why else "alike", *numbers, why)
+    return ComparedTensor(name, "same" if same else "alike" if why == _UNKNOWN else "differs", *numbers, why)
+
+
+def _equal(first: Stored, second: Stored) -> tuple[bool, str]:
+    """Whether the values are the same, and why nothing else need be asked, "" if it need."""
+    assert first.values is not None
+    assert second.values is not None
+    known, own = _sizes(first), _sizes(second)
+    if (known and own) or first.home == second.home:
+        if known != own or (known is None and first.values.shape != second.values.shape):
+            return False, f"shapes {first.values.shape} and {second.values.shape} are not of one layer"
+        return np.array_equal(_canonical(first), _canonical(second), equal_nan=True), ""
     if first.values.size != second.values.size:
-        why = f"shapes {first.values.shape} and {second.values.shape} hold different numbers of values"
-        return ComparedTensor(name, "differs", *numbers, why)
-    ours, others = _canonical(first), _canonical(second)
-    if np.array_equal(ours, others, equal_nan=True) or _turned(first.values, second.values):
-        return ComparedTensor(name, "same", *numbers, "")
-    why = _unlike(ours, others, level)
-    return ComparedTensor(name, "differs" if why else "alike", *numbers, why)
+        return False, f"shapes {first.values.shape} and {second.values.shape} hold different numbers of values"
+    if not _turned(first.values, second.values):
+        return False, ""
+    shape = first.values.shape
+    return (True, "") if len(set(shape)) == len(shape) else (False, _UNKNOWN)
+
+
+def _sizes(stored: Stored) -> tuple[int, ...] | None:
+    """Numbers of outputs, inputs, ..., whatever axes they are spread over; None if the roles of axes are not known."""
+    layout, values = stored.layout, stored.values
+    if values is None or layout is None or len(layout.axes) != values.ndim:
+        return None
+    of = [[n for n, role in zip(values.shape, layout.axes, strict=True) if role == letter] for letter in ROLES]
+    return tuple(map(math.prod, of))
 
 
 def _turned(first: Array, second: Array) -> bool:
-    """Whether values are the same in another order of axes, which their layers may not tell."""
+    """Whether values are the same in some order of axes."""
     orders = permutations(range(second.ndim)) if second.ndim < 6 else ()
     turned = (second.transpose(order) for order in orders)
     return any(one.shape == first.shape and np.array_equal(one, first, equal_nan=True) for one in turned)
@@ -97,12 +125,17 @@ def _turned(first: Array, second: Array) -> bool:
 
 def _canonical(stored: Stored) -> Array:
     """Values in the order of axes that all frameworks share, where it is known."""
-    layout = stored.layout
-    fits = layout is not None and len(layout.axes) == stored.values.ndim
-    return (stored.values.transpose(layout.canonical) if layout is not None and fits else stored.values).ravel()
+    assert stored.values is not None
+    known = stored.layout is not None and _sizes(stored) is not None
+    return (stored.values.transpose(stored.layout.canonical) if known else stored.values).ravel()  # type: ignore[union-attr]
 
 
-def _numbers(values: Array) -> tuple[float, float]:
+def _numbers(stored: Stored | None) -> tuple[float, float] | None:
+    return None if stored is None or stored.values is None else _mean_std(stored.values)
+
+
+@np.errstate(all="ignore")
+def _mean_std(values: Array) -> tuple[float, float]:
     return (float(values.mean()), float(values.std())) if values.size else (math.nan, math.nan)
 
 
@@ -118,7 +151,7 @@ def _unlike(first: Array, second: Array, level: float) -> str:
         return ""
     if all(constant):
         return f"{first[0]:.4g} against {second[0]:.4g}"
-    (mean, std), (other_mean, other_std) = _numbers(first), _numbers(second)
+    (mean, std), (other_mean, other_std) = _mean_std(first), _mean_std(second)
     if abs(std - other_std) > 0.02 * max(std, other_std):
         return f"standard deviation {std:.4g} against {other_std:.4g}"
     if abs(mean - other_mean) > 0.02 * max(std, other_std):

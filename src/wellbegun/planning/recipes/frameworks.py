@@ -84,8 +84,8 @@ def torch_loose(role: Role) -> Choice:
 def torch_recurrent(role: Role) -> Choice:
     """Every weight and bias of a recurrent layer: bounds by its hidden size."""
     sections = role.layout.sections if role.layout and isinstance(role.layout.sections, int) else 1
-    projects = role.role == "recurrent_projection"
-    hidden = role.parameter.shape[1] if projects else role.parameter.shape[0] // sections
+    found = sizes(role)
+    hidden = found.inputs if role.role == "recurrent_projection" else found.outputs // sections
     bound = 1 / math.sqrt(hidden)
     return Choice(uniform(-bound, bound), f"recurrent layer: +-1/sqrt({hidden}), its hidden size", _SOURCE)
 
@@ -116,13 +116,7 @@ _LSTM = 4  # gates: input, forget, cell, output
 
 
 def _keras_weight(role: Role) -> Choice:
-    """Glorot with the fans that Keras reads off the stored shape: its last axes, times all others."""
-    assert role.layout is not None
-    shape = role.parameter.shape
-    if "k" in role.layout.axes or len(shape) < 3:
-        return Choice(xavier(role, stacked=True), "Glorot uniform, as a layer of Keras has it", _KERAS)
-    bound = math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1])))
-    return Choice(uniform(-bound, bound), f"Glorot uniform of a kernel {shape}, whose first axes count twice", _KERAS)
+    return Choice(xavier(role, stacked=True), "Glorot uniform, as a layer of Keras has it", _KERAS)
 
 
 def _keras_recurrent(role: Role) -> Choice:
