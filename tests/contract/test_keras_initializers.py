@@ -126,6 +126,16 @@ def test_reset_gives_every_variable_a_fresh_value() -> None:
     assert not np.array_equal(*kernels)  # each has a stream of its own
 
 
+def test_reset_knows_what_was_frozen_since() -> None:
+    model, x = keras.Sequential([keras.Input((8,)), layers.Dense(8), layers.Dense(3)]), np.ones((4, 8), np.float32)
+    model.compile(optimizer="adam", loss="mse")
+    model.fit(x, np.ones((4, 3), np.float32), verbose=0)
+    model.layers[0].trainable = False
+    first, second = (reset(model, seed=seed).get_weights() for seed in (1, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert model.optimizer.iterations.numpy() == 0
+
+
 def test_what_reset_cannot_do_is_told_and_nothing_is_changed() -> None:
     class Own(layers.Layer):
         def __init__(self, inner: layers.Layer) -> None:

@@ -49,7 +49,9 @@ def reset(model: Any, seed: SupportsIndex | None = None) -> Any:
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and optimizer.built:
             other = type(optimizer).from_config(optimizer.get_config())
-            other.build(model.trainable_variables)
+            other.build(
+                getattr(optimizer, "_trainable_variables", model.trainable_variables)
+            )  # some may be frozen since
             for variable, fresh in zip(optimizer.variables, other.variables, strict=True):
                 variable.assign(fresh)
     return model
