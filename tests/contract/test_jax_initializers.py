@@ -143,6 +143,15 @@ def test_flax_takes_them() -> None:
     assert shapes["params"]["kernel"].shape == (6, 4)
 
 
+def test_haiku_takes_them() -> None:
+    haiku = pytest.importorskip("haiku")
+    net = haiku.transform(lambda x: haiku.Linear(4, w_init=ours.of("orthogonal"))(x))
+    kernel = np.asarray(net.init(key(), jnp.ones((2, 6)))["linear"]["w"])
+    assert np.allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
+    with pytest.raises(ArgumentTypeError, match="key must be one key"):  # outside of a transform
+        ours.he_normal()((4, 4), (2, 2))
+
+
 SHARDED = """
 import hashlib, itertools
 import jax, numpy as np

@@ -12,6 +12,7 @@ gets its own part; laws whose entries depend on each other (orthogonal ones) are
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
@@ -72,7 +73,8 @@ class Drawn:
             no key, or no shape.
         """
         if isinstance(key, (tuple, list)) and "haiku" in sys.modules:
-            key, shape, dtype = sys.modules["haiku"].next_rng_key(), key, shape if dtype is None else dtype
+            with suppress(ValueError):  # outside of a transform there is no key
+                key, shape, dtype = sys.modules["haiku"].next_rng_key(), key, shape if dtype is None else dtype
         words, sizes = _words(key), shape_of("initializer", shape)
         kind = jax.dtypes.canonicalize_dtype(next((d for d in (dtype, self.dtype) if d is not None), float))
         dtype_of("initializer", kind.name)
