@@ -125,3 +125,14 @@ def test_it_is_shown_everywhere(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert [line.split()[1] for line in lines] == ["3.weight"]
     assert "3.weight" in found._repr_html_()
     assert repr(found) == "<ModelComparison: 2 same, 3 alike, 1 differs>"
+
+
+def test_what_a_layer_writes_unasked_is_compared_too() -> None:
+    keras = pytest.importorskip("keras")
+    one, two = (keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)]) for _ in range(2))
+    bias = one.layers[0].cell.bias
+    assert verdicts(one, two)["lstm.cell.bias"] == "same"
+    assert wb.plan(one, (2, 5, 3), seed=0)["lstm.cell.bias"].decided_by != "intent"  # nobody's purpose
+    bias.assign(bias + 100)
+    assert verdicts(one, two)["lstm.cell.bias"] == "differs"
+    assert wb.plan(one, (2, 5, 3), seed=0)["lstm.cell.bias"].decided_by == "intent"  # the control

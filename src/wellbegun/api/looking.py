@@ -16,7 +16,8 @@ from wellbegun.reports.shown import Shown, print_tables
 
 
 def show(found: Shown | Result | Applied) -> None:
-    """Print a plan, what `diff` or `explain` gave, a ledger, health, signal propagation, a race or a result.
+    """Print a plan, what `diff` or `explain` gave, a ledger, health, signal propagation, a race, a result, or
+    what `compare_models` found.
 
     Raises:
         ArgumentTypeError: anything else.

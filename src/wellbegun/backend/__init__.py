@@ -11,6 +11,7 @@ from wellbegun.backend.find import FILES, KNOWN, MODELS, belongs, default, find,
 from wellbegun.backend.framework import MOST, Backend
 from wellbegun.backend.functional import FunctionalSession
 from wellbegun.backend.hosted import HostedHandle
+from wellbegun.backend.hosted_models import HostedBackend
 from wellbegun.backend.knowledge import Knowledge
 from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import (
@@ -21,6 +22,7 @@ from wellbegun.backend.program import (
     Step,
     Traced,
     Value,
+    elementwise,
     nodes_of,
     number_of,
     read,
@@ -76,6 +78,7 @@ __all__ = [
     "Equation",
     "FunctionalSession",
     "Handle",
+    "HostedBackend",
     "HostedHandle",
     "Inputs",
     "Judged",
@@ -109,6 +112,7 @@ __all__ = [
     "check_write",
     "classes_of",
     "default",
+    "elementwise",
     "find",
     "holders",
     "host_randomness",

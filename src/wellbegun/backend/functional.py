@@ -1,7 +1,7 @@
 """A session over a program: effects substitute values, and nothing is ever written into.
 
-A corrected parameter is another array in the session, and the model keeps its own. A framework adds what its gradients
-and losses are.
+A corrected parameter is another array in the session, and the model keeps its own. A framework adds how it makes arrays
+and takes gradients.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,15 +14,26 @@ from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
 from wellbegun.backend.program import Shown, Traced, Value, values_in
-from wellbegun.backend.session import check_write
+from wellbegun.backend.session import (
+    CrossEntropy,
+    Judged,
+    Loss,
+    Receive,
+    Signal,
+    SquaredError,
+    Start,
+    check_write,
+)
 from wellbegun.backend.values import Effect, Handle, Observer, Scale
 from wellbegun.errors import TraceError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 
+Arrays = Mapping[Any, Any]
+Run = Callable[[Arrays, Arrays, Mapping[int, Any]], Any]
+
 
 class FunctionalSession:
-    """What `wellbegun.backend.Session` asks for, but losses and gradients. The graph is always that of the trace: a
-    program has one path."""
+    """What `wellbegun.backend.Session` asks for. The graph is always that of the trace: a program has one path."""
 
     attended = None  # attention is always made of its parts
     channels_last = True
@@ -34,6 +45,8 @@ class FunctionalSession:
         self.everywhere = False  # whether gradients are asked for at all operations
         self.known: dict[int, Any] = {}  # arrays that are still to be read, by the numbers of values
         self.shown = {shown.operation: shown for shown in traced.shown}
+        self._loss: Loss | None = None  # of the user's, as judged last
+        self._sent: Any = None  # the gradient of a made-up loss, as judged last
         self._cells: WeakValueDictionary[int, _Cell] = WeakValueDictionary()  # of handles that somebody holds
 
     @property
@@ -80,6 +93,22 @@ class FunctionalSession:
     def _like(self, values: Any, array: Any) -> Any:
         """Values as an array of the framework's, in the numbers of another one."""
         return values.astype(array.dtype)
+
+    def _zeros(self, value: Value) -> Any:
+        """An array of zeros like one of the program's."""
+        raise NotImplementedError  # pragma: no cover - every framework defines it
+
+    def _scalar(self, found: Any) -> Any:
+        """The one number that a loss gave, as an array without axes; an error if it is none."""
+        raise NotImplementedError  # pragma: no cover - every framework defines it
+
+    def _made_up(self, loss: CrossEntropy | SquaredError, output: Any) -> tuple[Any, Any]:
+        """A made-up loss of an output, and its gradient there."""
+        raise NotImplementedError  # pragma: no cover - every framework defines it
+
+    def _gradients(self, run: Run, held: Arrays, added: Arrays, sent: Any, key: Any) -> tuple[Arrays, Arrays]:
+        """Gradients of `run(held, added, start)` for both, if this is sent back. Equal keys: the same computation."""
+        raise NotImplementedError  # pragma: no cover - every framework defines it
 
     def _change(self, handle: Handle, change: Callable[[Any], Any]) -> None:
         """Another array for a value, where it is still to be read and where somebody looks at it."""
@@ -128,6 +157,55 @@ class FunctionalSession:
             if given & stale and not given & self.program.signals:
                 self.known.update(equation.values(self.known))
                 stale |= {value.number for value in values_in(equation.outputs)}
+
+    # ------------------------------------------------------------------ backward
+    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
+        """The user's loss in the model's own numbers, others in single precision."""
+        if isinstance(loss, (CrossEntropy, SquaredError)):
+            value, gradient = self._made_up(loss, self.known[self.end.number])
+            self._loss, self._sent = None, gradient
+            return Judged(float(self._host(value)), self._given(gradient))
+        found = self._scalar(loss(self.traced.returned(self.known)))
+        self._loss = loss
+        return Judged(float(self._host(found)), None)
+
+    def backward(
+        self,
+        start: Start,
+        receive: Receive,
+        *,
+        signal: Signal | None = None,
+        until: int | None = None,
+        again: bool = False,
+    ) -> None:
+        """The pass is run once more, with zeros added where gradients are wanted: `again` makes no difference."""
+        loss = self._loss if start == "loss" else None
+        end = self.shown[start].outputs[0] if isinstance(start, int) else self.end
+        leading = self.program.leading([end] if loss is None else self.program.outputs)
+        own = self.reached(leading) if until is None else {}
+        places = [self.shown[place] for place in (self.places if until is None else [until]) if place != start]
+        ends = {shown.last: shown for shown in places if shown.outputs[0].number in leading}
+
+        def run(parameters: Arrays, added: Arrays, known: Mapping[int, Any]) -> Any:
+            given = {**known, **{own[name]: array for name, array in parameters.items()}}
+            made = self.program.run(given, {at: (shown.outputs[0], added[at]) for at, shown in ends.items()})
+            return made[end.number] if loss is None else self._scalar(loss(self.traced.returned(made)))
+
+        held = {name: self.start[number] for name, number in own.items()}
+        zeros = {at: self._zeros(shown.outputs[0]) for at, shown in ends.items()}
+        sent = None
+        if loss is None:
+            sent = self._sent if signal is None else self._like(signal.spread(end.shape), self._zeros(end))
+        found, came = self._gradients(run, held, zeros, sent, (end, until, id(loss), self.everywhere))
+        if isinstance(start, int) and until is None:
+            receive(start, self._given(sent))
+        for at in sorted(ends, reverse=True):
+            receive(ends[at].operation, self._given(came[at]))
+        for name, gradient in found.items():
+            receive(name, self._given(gradient))
+
+    def _given(self, array: Any) -> Handle:
+        return HostedHandle(lambda: self._host(array))
 
     # ------------------------------------------------------------------ what it gave
     @property

@@ -3,16 +3,17 @@
 An equation's index says which it is, however often the program runs; effects change what is known of a value.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from wellbegun.graph import ModelGraph
+from wellbegun.graph import ModelGraph, facts
 from wellbegun.graph.build import Builder
 from wellbegun.graph.facts import Array, Contraction, Convolution, Fact
 from wellbegun.graph.function import Function, Number, Root, Scalar
+from wellbegun.graph.model import Entries
 from wellbegun.graph.provenance import Known as Provenance
 from wellbegun.graph.provenance import Operand as Provided
 from wellbegun.graph.provenance import Reader, Signal
@@ -99,6 +100,17 @@ def read(known: Known, operand: Operand) -> Any:
 def values_in(operands: Sequence[Operand]) -> Iterator[Value]:
     """The values among operands."""
     return (operand for operand in operands if isinstance(operand, Value))
+
+
+def elementwise(
+    equation: Equation, function: Function, combines: Mapping[str, facts.Combined], casts: Collection[str]
+) -> facts.Elementwise:
+    """The fact of an elementwise operation. `combines`: how its inputs meet, by its name; `casts`: names of those that
+    keep the entries."""
+    how, arithmetic = combines.get(equation.name, ("", ""))
+    chooses = how == "select" and isinstance(equation.inputs[0], Value)
+    entries: Entries = "same" if equation.name in casts else ""
+    return facts.Elementwise(function, how, arithmetic, mask=0 if chooses else None, entries=entries)
 
 
 def nodes_of(inputs: Sequence[Operand]) -> list[Function]:

@@ -15,6 +15,7 @@ from wellbegun.graph.model import Arithmetic, Entries, Mode, Over, Reduction, Se
 
 Numbers = Literal["real", "complex", "integer"]  # truth values are integers here
 Combines = Literal["", "sum", "product", "bound", "select"]
+Combined = tuple[Combines, Arithmetic]
 
 
 class Array(NamedTuple):

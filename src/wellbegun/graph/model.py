@@ -89,6 +89,7 @@ class Parameter:
     held: bool = True  # whether it has values: none on the meta device, nor where they are nan
     layer: str = ""  # kind of the framework's own layer that holds it (Linear, LSTM, ...), if one does
     own: "Use | None" = None  # how that layer uses it
+    unasked: bool = False  # whether it holds a pattern that the layer writes by itself: nobody's purpose
 
     @property
     def owner(self) -> str:

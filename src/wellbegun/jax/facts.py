@@ -8,10 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from wellbegun.backend import Equation, Step, Value, nodes_of, number_of
+from wellbegun.backend import Equation, Step, Value, elementwise, nodes_of, number_of
 from wellbegun.graph import facts
 from wellbegun.graph.function import Call, Function, Scalar, call
-from wellbegun.graph.model import Arithmetic, Entries
 from wellbegun.jax.steps import MOVES
 
 _FUNCTIONS: Mapping[str, str] = {  # elementwise primitives -> the operations of functions
@@ -23,7 +22,7 @@ _FUNCTIONS: Mapping[str, str] = {  # elementwise primitives -> the operations of
         "add", "exp", "exp2", "expm1", "log", "log1p", "tanh", "tan", "sin", "cos", "sinh", "cosh", "erf", "erfc",
         "sqrt", "rsqrt", "cbrt", "square", "sign", "floor", "ceil", "round", "lgamma", "digamma")},
 }  # fmt: skip
-_COMBINES: Mapping[str, tuple[facts.Combines, Arithmetic]] = {
+_COMBINES: Mapping[str, facts.Combined] = {
     "add": ("sum", "sum"), "add_any": ("sum", "sum"), "sub": ("sum", "difference"), "mul": ("product", "product"),
     "div": ("product", "quotient"), "max": ("bound", ""), "min": ("bound", ""), "select_n": ("select", ""),
 }  # fmt: skip
@@ -50,7 +49,7 @@ def fact_of(step: Step) -> facts.Fact:
     if step.fact is not None:
         return step.fact
     if name in _ELEMENTWISE:
-        return _elementwise(equation)
+        return elementwise(equation, _tree(equation), _COMBINES, _CASTS)
     if name == "dot_general":
         return _contraction(equation, biased=len(step.equations) > 1)
     if name in ("conv_general_dilated", "gather"):
@@ -70,13 +69,6 @@ def fact_of(step: Step) -> facts.Fact:
 
 
 # ---------------------------------------------------------------------- elementwise
-def _elementwise(equation: Equation) -> facts.Elementwise:
-    combines, arithmetic = _COMBINES.get(equation.name, ("", ""))
-    chooses = combines == "select" and isinstance(equation.inputs[0], Value)
-    entries: Entries = "same" if equation.name in _CASTS else ""
-    return facts.Elementwise(_tree(equation), combines, arithmetic, mask=0 if chooses else None, entries=entries)
-
-
 def _tree(equation: Equation) -> Function:
     name, nodes, output = equation.name, nodes_of(equation.inputs), equation.outputs[0]
     if name == "integer_pow":

@@ -2,21 +2,20 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wellbegun._typing import Array, Progress
-from wellbegun.backend import MOST, Batch, HostedHandle, Loss, Model, Session, Trainer, looked_at
+from wellbegun._typing import Progress
+from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session
 from wellbegun.engine import Job, write
-from wellbegun.errors import ArgumentError, ModelError
+from wellbegun.errors import ArgumentError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.jax.described import held_in
 from wellbegun.jax.session import JaxSession
@@ -26,14 +25,13 @@ from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target
 from wellbegun.materialize.target import storage_of
 from wellbegun.planning import Plan
+from wellbegun.storage import save_arrays
 
-T = TypeVar("T")
 
-
-class JaxBackend:
+class JaxBackend(HostedBackend):
     """Models as trees of arrays; only the variables of Flax nnx are set in place."""
 
-    name = "jax"
+    name, called = "jax", "JAX"
     remedies: Mapping[str, str] = MappingProxyType({"W801": "# look before {parameter} for jax.lax.stop_gradient"})
 
     def restart(self, seed: int) -> None:
@@ -57,10 +55,6 @@ class JaxBackend:
         if not all(held_in(slot.array) for slot in described(model, batch).slots):
             raise ArgumentError(f"{owner}: the model is abstract and holds no values; there is nothing to measure.")
         yield JaxSession(traced(model, batch))
-
-    def agree(self, model: Model, value: T) -> T:
-        """There is one controller."""
-        return value
 
     def targets(self, model: Model) -> Mapping[str, Target]:
         if lacking(model):
@@ -93,34 +87,16 @@ class JaxBackend:
     def copied(self, model: Model) -> Iterator[Model]:
         yield copied(model)
 
-    def parameter_samples(
-        self, model: Model, names: Iterable[str], *, most: int = MOST
-    ) -> Mapping[str, tuple[Array, int]]:
-        stored = {} if lacking(model) else described(model).stored
-        known = ((name, stored.get(name)) for name in names)
-        held = ((n, a) for n, a in known if a is not None and held_in(a))
-        real = ((n, a) for n, a in held if jnp.issubdtype(a.dtype, jnp.floating))
-        flat = ((n, np.asarray(a).reshape(-1, *(a.shape[-1:] if a.ndim > 1 and a.size else ()))) for n, a in real)
-        return {name: (looked_at(HostedHandle(partial(np.asarray, array)), most), array.size) for name, array in flat}
-
-    # ------------------------------------------------------------------ files and texts
-    def read_batch(self, path: Path) -> object:
-        raise ModelError(f"input: cannot read {str(path)!r}: JAX has no such files. Save the batch as .npz.")
-
-    def from_config(self, path: Path, *, light: bool = False) -> Model:
-        raise ModelError(f"model: {str(path)!r} describes a PyTorch model; for JAX give path.py:factory.")
-
     def save(self, model: Model, plan: Plan, path: str | os.PathLike[str]) -> Path:
-        """Every array of real numbers under its canonical name, with the model's order of axes."""
-        from safetensors.numpy import save_file
+        return save_arrays(path, {name: self._host(array) for name, array in self._real(model).items()}, plan)
 
-        from wellbegun.storage import metadata_of, saving
-
-        slots = described(model).slots
-        arrays = {s.name: np.asarray(s.array) for s in slots if jnp.issubdtype(s.array.dtype, jnp.floating)}
-        with saving(path) as new:
-            save_file(arrays, str(new), metadata=metadata_of(plan))
-        return Path(path)
+    def _real(self, model: Model) -> Mapping[str, Any]:
+        if lacking(model):
+            return {}
+        known = described(model)
+        first = {name: parameter.tied_to or name for name, parameter in known.parameters.items()}
+        held = (slot for slot in known.slots if held_in(slot.array))
+        return {first.get(s.name, s.name): s.array for s in held if jnp.issubdtype(s.array.dtype, jnp.floating)}
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         labels: Any = jnp.asarray(targets)
@@ -131,9 +107,6 @@ class JaxBackend:
             return -jnp.take_along_axis(jax.nn.log_softmax(output), labels[..., None], axis=-1).mean()
 
         return entropy, math.log(max(int(labels.max()) + 1, 2))
-
-    def trainer(self) -> Trainer:
-        raise ArgumentError("race: races train PyTorch models; a JAX model can be planned, initialized and checked.")
 
 
 class _Array(Sink):

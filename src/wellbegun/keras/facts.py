@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.backend import Equation, Program, Step, Value, nodes_of, number_of, values_in
+from wellbegun.backend import Equation, Program, Step, Value, elementwise, nodes_of, number_of, values_in
 from wellbegun.graph import facts
 from wellbegun.graph.formulas import FORMULAS, Given, clamp
 from wellbegun.graph.function import Call, Function, Number, Scalar, call
-from wellbegun.graph.model import Arithmetic, Entries, Mode, Over, Slot
+from wellbegun.graph.model import Mode, Over, Slot
 from wellbegun.keras.layers import host
 from wellbegun.keras.symbols import Whole
 
@@ -60,7 +60,7 @@ _NAMED: Mapping[str, Callable[[Function, Any], Given]] = {  # those that formula
     "Threshold": lambda x, o: FORMULAS["threshold"](x, o.threshold, o.default_value),
     "Clip": lambda x, o: clamp(x, o.x_min, o.x_max),
 }  # fmt: skip
-_COMBINES: Mapping[str, tuple[facts.Combines, Arithmetic]] = {
+_COMBINES: Mapping[str, facts.Combined] = {
     "Add": ("sum", "sum"), "Subtract": ("sum", "difference"), "Multiply": ("product", "product"),
     "Divide": ("product", "quotient"), "TrueDivide": ("product", "quotient"), "Maximum": ("bound", ""),
     "Minimum": ("bound", ""), "Where": ("select", ""),
@@ -182,7 +182,7 @@ def fact_of(step: Step) -> facts.Fact:
     if step.fact is not None:
         return step.fact
     if name in _ELEMENTWISE:
-        return _elementwise(equation)
+        return elementwise(equation, _tree(equation), _COMBINES, _CASTS)
     if name in ("Matmul", "Dot", "Einsum", "Tensordot"):
         return _contraction(equation, biased=len(step.equations) > 1)
     if name in ("Conv", "DepthwiseConv", "ConvTranspose"):
@@ -225,13 +225,6 @@ def _move(equation: Equation) -> facts.Fact | None:
 
 
 # ---------------------------------------------------------------------- elementwise
-def _elementwise(equation: Equation) -> facts.Elementwise:
-    combines, arithmetic = _COMBINES.get(equation.name, ("", ""))
-    chooses = combines == "select" and isinstance(equation.inputs[0], Value)
-    entries: Entries = "same" if equation.name in _CASTS else ""
-    return facts.Elementwise(_tree(equation), combines, arithmetic, mask=0 if chooses else None, entries=entries)
-
-
 def _tree(equation: Equation) -> Function:
     nodes, output = nodes_of(equation.inputs), equation.outputs[0]
     if equation.name in _CASTS:

@@ -2,36 +2,33 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
 
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import MOST, Batch, HostedHandle, Loss, Model, Session, Trainer, looked_at
+from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session
 from wellbegun.engine import Job, write
-from wellbegun.errors import ArgumentError, ModelError
 from wellbegun.graph import ModelGraph, Parameter
-from wellbegun.keras.layers import Slot, host, parameters_of, slots_of
+from wellbegun.keras.layers import host, parameters_of, slots_of
 from wellbegun.keras.session import KerasSession
 from wellbegun.keras.trace import built, traced
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target
 from wellbegun.materialize.target import storage_of
 from wellbegun.planning import Plan
+from wellbegun.storage import save_arrays
 
-T = TypeVar("T")
 
-
-class KerasBackend:
+class KerasBackend(HostedBackend):
     """Layers and models, whose variables are assigned through Keras."""
 
-    name = "keras"
+    name, called = "keras", "Keras"
     remedies: Mapping[str, str] = MappingProxyType({"W801": "# look before {parameter} for keras.ops.stop_gradient"})
 
     def restart(self, seed: int) -> None:
@@ -54,10 +51,6 @@ class KerasBackend:
         self, model: Model, batch: Batch = None, graph: ModelGraph | None = None, *, owner: str = "check"
     ) -> Iterator[Session]:
         yield KerasSession(traced(model, batch))
-
-    def agree(self, model: Model, value: T) -> T:
-        """There is one controller."""
-        return value
 
     def targets(self, model: Model) -> Mapping[str, Target]:
         variables = _variables(model)
@@ -85,34 +78,14 @@ class KerasBackend:
         finally:
             _put_back(kept)
 
-    def parameter_samples(
-        self, model: Model, names: Iterable[str], *, most: int = MOST
-    ) -> Mapping[str, tuple[Array, int]]:
-        slots, found = {slot.name: slot for slot in slots_of(model)}, dict[str, tuple[Array, int]]()
-        for name in names:
-            if name in slots and "float" in slots[name].variable.dtype and not _of_layer(slots[name]):
-                array = host(slots[name].variable)
-                flat = array.reshape(-1, *(array.shape[-1:] if array.ndim > 1 and array.size else ()))
-                found[name] = looked_at(HostedHandle(partial(np.asarray, flat)), most), array.size
-        return found
-
-    # ------------------------------------------------------------------ files and texts
-    def read_batch(self, path: Path) -> object:
-        raise ModelError(f"input: cannot read {str(path)!r}: Keras has no such files. Save the batch as .npz.")
-
-    def from_config(self, path: Path, *, light: bool = False) -> Model:
-        raise ModelError(f"model: {str(path)!r} describes a PyTorch model; for Keras give path.py:factory.")
-
     def save(self, model: Model, plan: Plan, path: str | os.PathLike[str]) -> Path:
-        """Every variable of real numbers under its canonical name, with Keras's order of axes."""
-        from safetensors.numpy import save_file
+        return save_arrays(path, {name: self._host(array) for name, array in self._real(model).items()}, plan)
 
-        from wellbegun.storage import metadata_of, saving
+    def _real(self, model: Model) -> Mapping[str, Any]:
+        return {name: variable for name, variable in _variables(model).items() if "float" in variable.dtype}
 
-        arrays = {name: host(variable) for name, variable in _variables(model).items() if "float" in variable.dtype}
-        with saving(path) as new:
-            save_file(arrays, str(new), metadata=metadata_of(plan))
-        return Path(path)
+    def _host(self, array: Any) -> Array:
+        return host(array)
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         labels: Any = keras.ops.convert_to_tensor(targets)
@@ -124,9 +97,6 @@ class KerasBackend:
             return keras.ops.mean(losses)
 
         return entropy, math.log(max(int(host(labels).max()) + 1, 2))
-
-    def trainer(self) -> Trainer:
-        raise ArgumentError("race: races train PyTorch models; a Keras model can be planned, initialized and checked.")
 
 
 class _Variable(Sink):
@@ -153,14 +123,6 @@ def _numpy(dtype: str) -> Any:
 
 def _variables(model: Model) -> dict[str, Any]:
     return {slot.name: slot.variable for slot in slots_of(model)}
-
-
-def _of_layer(slot: Slot) -> bool:
-    """Whether values are a pattern that a layer of Keras's own writes unasked: nobody's purpose."""
-    if slot.attribute != "bias" or not getattr(slot.layer, "unit_forget_bias", False):
-        return False
-    gates = host(slot.variable).reshape(4, -1)
-    return bool((gates == np.array([[0], [1], [0], [0]])).all())
 
 
 def _kept(model: Model) -> list[tuple[Any, Array]]:

@@ -135,4 +135,13 @@ def _parameter(slot: Slot, tied: str | None) -> Parameter:
     layer = next((kind.__name__ for kind in kinds if kind.__module__.startswith("keras.")), "")
     variable = slot.variable
     known = tuple(variable.shape), str(variable.dtype), bool(variable.trainable), tied
-    return Parameter(slot.name, *known, tuple(kind.__name__ for kind in kinds), layer=layer)
+    owners = tuple(kind.__name__ for kind in kinds)
+    return Parameter(slot.name, *known, owners, layer=layer, unasked=_unasked(slot))
+
+
+def _unasked(slot: Slot) -> bool:
+    """Whether values are the open forget gate that a layer of Keras's own writes."""
+    if slot.attribute != "bias" or not getattr(slot.layer, "unit_forget_bias", False):
+        return False
+    gates = host(slot.variable).reshape(4, -1)
+    return bool((gates == np.array([[0], [1], [0], [0]])).all())

@@ -19,8 +19,6 @@ class KerasSession(backend.FunctionalSession):
     def __init__(self, traced: backend.Traced) -> None:
         super().__init__(traced)
         self.channels_last = keras.config.image_data_format() == "channels_last"
-        self._loss: backend.Loss | None = None  # of the user's, as judged last
-        self._sent: Any = None  # the gradient of a made-up loss, as judged last
 
     def _host(self, array: Any) -> Array:
         return host(array)
@@ -29,60 +27,25 @@ class KerasSession(backend.FunctionalSession):
         kind = keras.backend.standardize_dtype(array.dtype)
         return keras.ops.cast(keras.ops.convert_to_tensor(values), kind)
 
-    def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
-        """The user's loss in the model's own numbers, others in single precision."""
-        if isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
-            one = keras.ops.ones((), "float32")
-            value, (gradient,) = _gradients(lambda given: _made_up(loss, given[0]), [self.known[self.end.number]], one)
-            self._loss, self._sent = None, gradient
-            return backend.Judged(float(self._host(value)), self._shown(gradient))
-        found: Any = loss(self.traced.returned(self.known))
+    def _zeros(self, value: backend.Value) -> Any:
+        return keras.ops.zeros(value.shape, value.dtype)
+
+    def _scalar(self, found: Any) -> Any:
         if not keras.ops.is_tensor(found) or int(np.prod(found.shape)) != 1:
             raise backend.no_scalar("check", found, "the output", "tensor")
-        self._loss = loss
-        return backend.Judged(float(self._host(found).reshape(())), None)
+        return keras.ops.reshape(found, ())
 
-    def backward(
-        self,
-        start: backend.Start,
-        receive: backend.Receive,
-        *,
-        signal: backend.Signal | None = None,
-        until: int | None = None,
-        again: bool = False,
-    ) -> None:
-        """The pass is run once more, with zeros added where gradients are wanted: `again` makes no difference."""
-        loss = self._loss if start == "loss" else None
-        end = self.shown[start].outputs[0] if isinstance(start, int) else self.end
-        leading = self.program.leading([end] if loss is None else self.program.outputs)
-        own = self.reached(leading) if until is None else {}
-        places = [self.shown[place] for place in (self.places if until is None else [until]) if place != start]
-        ends = {shown.last: shown for shown in places if shown.outputs[0].number in leading}
+    def _made_up(self, loss: backend.CrossEntropy | backend.SquaredError, output: Any) -> tuple[Any, Any]:
+        value, (gradient,) = _gradients(lambda given: _made_up(loss, given[0]), [output], None)
+        return value, gradient
 
-        def run(given: Tensors) -> Any:
-            known = {**self.start, **dict(zip(own.values(), given[: len(own)], strict=True))}
-            added = {at: (ends[at].outputs[0], zero) for at, zero in zip(ends, given[len(own) :], strict=True)}
-            made = self.program.run(known, added)
-            value: Any = made[end.number] if loss is None else loss(self.traced.returned(made))
-            return value if loss is None else keras.ops.reshape(value, ())
+    def _gradients(self, run: Any, held: Any, added: Any, sent: Any, key: Any) -> tuple[Any, Any]:
+        def flat(given: Tensors) -> Any:
+            parts = given[: len(held)], given[len(held) :]
+            return run(dict(zip(held, parts[0], strict=True)), dict(zip(added, parts[1], strict=True)), self.start)
 
-        zeros = [keras.ops.zeros(shown.outputs[0].shape, shown.outputs[0].dtype) for shown in ends.values()]
-        sent = self._signal(end, signal) if loss is None else None
-        _, found = _gradients(run, [*(self.start[number] for number in own.values()), *zeros], sent)
-        if isinstance(start, int) and until is None:
-            receive(start, self._shown(sent))
-        for at, gradient in reversed(list(zip(ends, found[len(own) :], strict=True))):
-            receive(ends[at].operation, self._shown(gradient))
-        for name, gradient in zip(own, found, strict=False):
-            receive(name, self._shown(gradient))
-
-    def _signal(self, end: backend.Value, signal: backend.Signal | None) -> Any:
-        if signal is None:
-            return self._sent
-        return keras.ops.cast(keras.ops.convert_to_tensor(signal.spread(end.shape)), end.dtype)
-
-    def _shown(self, tensor: Any) -> backend.Handle:
-        return backend.HostedHandle(lambda: self._host(tensor))
+        _, found = _gradients(flat, [*held.values(), *added.values()], sent)
+        return dict(zip(held, found, strict=False)), dict(zip(added, found[len(held) :], strict=True))
 
 
 # ---------------------------------------------------------------------- gradients, by backend

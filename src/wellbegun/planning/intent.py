@@ -183,7 +183,7 @@ class _Evidence:
     def _deviation(self, role: Role, held: Held) -> str:
         """How a parameter differs from what is usual; "" if it does not."""
         slot, layer = _slot(role.parameter), role.parameter.owner
-        if held.what == "nothing" or role.role in ("unused", "unknown"):
+        if held.what == "nothing" or role.parameter.unasked or role.role in ("unused", "unknown"):
             return ""
         if role.role in _SCALES or slot == "norm_scale":
             one = role.silent + 1 if role.role == "norm_scale" else role.unit  # what comes to mind there

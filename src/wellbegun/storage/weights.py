@@ -26,6 +26,23 @@ def metadata_of(plan: Plan) -> dict[str, str]:
     return {"format": "pt", "wellbegun.seed": str(plan.seed), "wellbegun.plan": plan_to_json(plan, indent=None)}
 
 
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array], plan: Plan) -> Path:
+    """Arrays by their names, the plan and its seed in one safetensors file; an existing one is replaced when it is
+    complete.
+
+    >>> import tempfile
+    >>> import safetensors.numpy
+    >>> path = save_arrays(f"{tempfile.mkdtemp()}/w.safetensors", {"w": np.ones(3)}, Plan((), "auto@2", 0))
+    >>> safetensors.numpy.load_file(path)["w"]
+    array([1., 1., 1.])
+    """
+    from safetensors.numpy import save_file
+
+    with saving(path) as new:
+        save_file(dict(arrays), str(new), metadata=metadata_of(plan))
+    return Path(path)
+
+
 @contextmanager
 def saving(path: str | os.PathLike[str]) -> Iterator[Path]:
     """As `replacing`, for safetensors: what it cannot write is an error of ours, and equal weights give equal bytes."""

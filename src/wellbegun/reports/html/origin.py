@@ -26,8 +26,8 @@ def origin(contents: Contents, model: Any = None, date: datetime.date | str | No
     from wellbegun import __version__
 
     names = [found] if (found := belongs(model)) else [name for name in KNOWN if name in sys.modules]
-    loaded = [(name, sys.modules[name].__version__) for name in names]
-    versions = [("wellbegun", __version__), ("Python", platform.python_version()), *loaded]
+    loaded = [(name, getattr(sys.modules[name], "__version__", "")) for name in names]  # one may be blocked, or a stub
+    versions = [("wellbegun", __version__), ("Python", platform.python_version()), *(one for one in loaded if one[1])]
     used = ", ".join(f"{name} {version}" for name, version in versions)
     day = _day(date)
     return f"{_subject(contents, model)}Made {f'on {day} ' if day else ''}with {used}."
