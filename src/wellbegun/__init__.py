@@ -10,6 +10,14 @@ import typing
 from wellbegun import _display
 
 if typing.TYPE_CHECKING:
+    from wellbegun import errors as errors
+    from wellbegun import health as health
+    from wellbegun import laws as laws
+    from wellbegun import planning as planning
+    from wellbegun import reports as reports
+    from wellbegun import schemes as schemes
+    from wellbegun import storage as storage
+    from wellbegun import theory as theory
     from wellbegun.api import Applied as Applied
     from wellbegun.api import Result as Result
     from wellbegun.api import apply as apply
@@ -47,6 +55,7 @@ _LATER |= dict.fromkeys(("edge_of_chaos", "gain", "moments"), "wellbegun.theory"
 _LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health", "Ledger": "wellbegun.materialize"}
 _LATER |= {"fill": "wellbegun.engine", "Fans": "wellbegun.layout", "Layout": "wellbegun.layout"}
 _SCHEMES = "wellbegun.schemes.catalogue"
+_PACKAGES = ("errors", "health", "laws", "planning", "reports", "schemes", "storage", "theory")
 
 __version__ = "0.1.0"
 
@@ -59,23 +68,33 @@ def _rendered(form: str, item: object) -> typing.Any:
 _display.display_with(_rendered)
 
 
-def __getattr__(name: str) -> typing.Any:
-    found = _exported() if name == "__all__" else _found(name)
-    globals()[name] = found
-    return found
+if not typing.TYPE_CHECKING:  # which would take every misspelled name for one that is there
+
+    def __getattr__(name: str) -> typing.Any:
+        found = _exported() if name == "__all__" else _found(name)
+        globals()[name] = found
+        return found
 
 
 def _found(name: str) -> typing.Any:
     """What a name stands for: of those that are imported later, a scheme, or a package."""
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
-    if name[0] != "_":
+    if name.isidentifier() and name[0] != "_":
         if importlib.util.find_spec(f"{__name__}.{name}") is not None:
-            return importlib.import_module(f"{__name__}.{name}")
+            return _package(name)
         schemes = importlib.import_module(_SCHEMES)
         if name in schemes.NAMES:
             return getattr(schemes, name)
     raise AttributeError(f"module 'wellbegun' has no attribute {name!r}")
+
+
+def _package(name: str) -> typing.Any:
+    """A package of ours; one whose framework is missing is no attribute, and says why."""
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ImportError as error:
+        raise AttributeError(f"module 'wellbegun' has no attribute {name!r} here. {error}") from error
 
 
 def _exported() -> list[str]:
@@ -83,4 +102,4 @@ def _exported() -> list[str]:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_exported()})
+    return sorted({*_exported(), *_PACKAGES, *(name for name in globals() if name[0] == "_")})

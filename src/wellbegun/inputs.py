@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import copy
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from inspect import Parameter, signature
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -153,7 +153,7 @@ class Call:
     kwargs: dict[str, Any]
     notes: tuple[str, ...] = ()  # how the batch was understood, where that is not plain
     made: tuple[str, ...] = ()  # what was made up, in words
-    beside: tuple[Any, ...] = ()  # arrays of the batch that the model does not take, such as labels
+    beside: Mapping[str, Any] = field(default_factory=dict)  # arrays that the model does not take, such as labels
 
     def arrays(self, kind: type[T]) -> list[T]:
         """Every array in it, in order."""
@@ -161,7 +161,7 @@ class Call:
 
     def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
         """The same call with a function of every array."""
-        args, kwargs, beside = mapped((self.args, self.kwargs, self.beside), kind, function)
+        args, kwargs, beside = mapped((self.args, self.kwargs, dict(self.beside)), kind, function)
         return Call(args, kwargs, self.notes, self.made, beside)
 
 
@@ -196,13 +196,13 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
 
     kwargs = {str(key): _argument(value, str(key), arrays, converted) for key, value in named.items()}
     args = tuple(_argument(item, f"input{i}", arrays, converted) for i, item in enumerate(listed))
-    rest: Iterable[object] = ()  # what is left out, which is said
+    rest: dict[str, object] = {}  # what is left out, which is said
     if notes and isinstance(batch, (tuple, list)):
-        rest = batch[max(len(listed), 1) :]
+        rest = {str(place): value for place, value in enumerate(batch) if place >= max(len(listed), 1)}
     elif notes and isinstance(batch, Mapping):
-        rest = (value for key, value in batch.items() if key not in named)
-    beside = tuple(convert(value, None) for value in rest if isinstance(value, arrays) or _numbers(value))
-    return Call(args, kwargs, notes, tuple(made), beside)
+        rest = {str(key): value for key, value in batch.items() if key not in named}
+    found = {n: convert(v, None) for n, v in rest.items() if isinstance(v, arrays) or _numbers(v)}
+    return Call(args, kwargs, notes, tuple(made), found)
 
 
 def _numbers(value: object) -> bool:
@@ -230,10 +230,39 @@ def _taken(called: Callable[..., object]) -> _Taken | None:
     return _Taken(names, sum(p.default is p.empty for p in placed), places, Parameter.VAR_KEYWORD in kinds)
 
 
-def needed(called: Callable[..., object]) -> int:
-    """How many arguments by place a function needs, at least one; those of a module's own function."""
-    taken = _taken(getattr(called, "forward", called))
-    return 1 if taken is None else max(taken.needed, 1)
+TARGETS = ("y", "target", "targets", "label", "labels")  # what targets are called
+
+
+def targets_for(loss: Callable[..., object], beside: Mapping[str, Any]) -> dict[str, str]:
+    """What a loss is given beside the output: its arguments, and what of the batch each is.
+
+    Arguments are matched by their names; else, if it needs one and one thing is called as targets are, that; else by
+    their places, of a batch that is a list, or if the numbers agree.
+
+    Raises:
+        ArgumentError: it needs more than the output, and the batch does not tell what.
+
+    >>> targets_for(lambda output, target: 0, {"id": 1, "labels": 2})
+    {'target': 'labels'}
+    """
+    try:
+        parameters = list(signature(getattr(loss, "forward", loss)).parameters.values())[1:]
+    except (TypeError, ValueError):  # no Python function
+        return {}
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    needed = [p.name for p in named if p.default is p.empty]
+    if not beside or not needed:
+        return {p.name: p.name for p in named if p.name in beside}
+    if set(needed) <= set(beside):
+        return {p.name: p.name for p in named if p.name in beside}
+    called = [name for name in beside if name in TARGETS]
+    if len(needed) == len(called) == 1:
+        return {needed[0]: called[0]}
+    if len(needed) == len(beside) or (all(map(str.isdigit, beside)) and len(needed) < len(beside)):
+        return dict(zip(needed, beside, strict=False))
+    allowed = f"one of the output alone, or of what the batch holds beside the inputs ({', '.join(beside)})"
+    remedy = "Give a function of the output: loss=lambda output: ...(output, targets)."
+    raise ArgumentError(message("check", "loss", allowed, f"one that needs {', '.join(needed)}", remedy))
 
 
 Understood = tuple[Mapping[Any, object], Sequence[object], tuple[str, ...]]  # by name, by place, what is to be said

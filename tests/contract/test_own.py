@@ -1,7 +1,9 @@
 """Schemes and recipes of one's own: a function or a small class, passed or installed, does all that a built-in does."""
 
 import json
+import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -236,6 +238,61 @@ def test_a_race_knows_a_function_by_all_that_it_is_made_of(made: Callable[[Any],
         assert " at 0x" not in one
     inside = [candidates_of({"own": wb.mirrored(scaled(by))})[0].text for by in (1.0, 1.0, 2.0)]
     assert inside[0] == inside[1] != inside[2]
+
+
+SETTINGS: dict[str, Any] = {"by": 1.0, "more": [torch.nn.Parameter(torch.ones(2))]}
+
+
+class Common:
+    size = 1.0
+
+    @property
+    def own(self) -> float:
+        return self.size
+
+
+class Slotted(Common):
+    __slots__ = ("by",)
+
+    def __init__(self) -> None:
+        self.by = 1.0
+
+    def __call__(self, fans: wb.Fans) -> wb.laws.Law:
+        return wb.laws.Normal(0, self.by * self.own)
+
+
+def by_settings(fans: wb.Fans) -> wb.laws.Law:
+    return wb.laws.Normal(0, SETTINGS["by"])
+
+
+def test_a_race_knows_what_functions_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[str]:
+        return [candidates_of({"own": given})[0].text for given in (by_settings, Slotted(), plain)]
+
+    first = told()
+    assert first == told()
+    monkeypatch.setitem(SETTINGS, "by", 2.0)
+    second = told()
+    assert [a != b for a, b in zip(first, second, strict=True)] == [True, False, False]
+    SETTINGS["more"][0].data[0] = 5
+    monkeypatch.setattr(Common, "size", 3.0)
+    assert [a != b for a, b in zip(second, told(), strict=True)] == [True, True, False]
+
+
+def test_a_race_knows_a_function_in_another_process() -> None:
+    code = "from wellbegun.racing.fingerprint import function_text as t\n"
+    code += "print(t(lambda role: 'zeros' if role in {'bias', 'norm', 'shift', 'scale'} else 'ones'))"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": s},
+        ).stdout
+        for s in "123"
+    }
+    assert len(seen) == 1
 
 
 def test_a_race_takes_what_stands_for_a_scheme_or_a_recipe() -> None:

@@ -146,7 +146,7 @@ def initialize(
     strict: bool = False,
     intent: str = "auto",
     calibrate: bool = True,
-    loss: Callable[[Any], Any] | None = None,
+    loss: Callable[..., Any] | None = None,
     chance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -290,7 +290,7 @@ def check(
     model: Any,
     batch: Any = None,
     *,
-    loss: Callable[[Any], Any] | None = None,
+    loss: Callable[..., Any] | None = None,
     chance: float | None = None,
     seed: SupportsIndex = 0,
     progress: Progress | None = None,
@@ -307,8 +307,9 @@ def check(
     Args:
         model, batch: As for `plan`; the batch should look like real data.
         loss: Function of the model's output that gives a scalar tensor; one that needs more, as `cross_entropy`, is
-            given what the batch holds beside the inputs. None makes one up and says which: cross-entropy if the output
-            has classes, else a squared error, against labels or targets of the batch that fit, or random ones.
+            given what the batch holds beside the inputs, by the names of its arguments or as targets, which is said.
+            None makes one up and says which: cross-entropy if the output has classes, else a squared error, against
+            labels or targets of the batch that fit, or random ones.
         chance: What a given loss is for a model that knows nothing, if it should be judged.
         seed: Of the values with which remedies are tried, in [0, 2**64). What is measured does not depend on it.
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.

@@ -5,6 +5,7 @@ and takes gradients.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -38,6 +39,7 @@ class FunctionalSession:
     attended = None  # attention is always made of its parts
     channels_last = True
     beside = ()  # a batch is given whole
+    given: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, traced: Traced) -> None:
         self.traced, self.program, self.made = traced, traced.program, traced.made

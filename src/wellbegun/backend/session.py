@@ -118,6 +118,10 @@ class Session(Protocol):
         """What the batch holds that the model does not take, such as labels."""
 
     @property
+    def given(self) -> Mapping[str, str]:
+        """What of that the loss judged last was given: its arguments, and what each is called in the batch."""
+
+    @property
     def attended(self) -> Attended | None:
         """While an observer is shown a built-in attention: what it was asked to compute, if that can be told."""
 

@@ -152,6 +152,9 @@ class _Back:
         lost = LossStats(value, chance, "the given loss")
         if given is None and chance is None:
             self.notes.append(f"The given loss is {value:.3g}. It is not judged without `chance`; all else is.")
+        if given is None and session.given:
+            taken = ", ".join(f"{name}: {key}" for name, key in session.given.items())
+            self.notes.append(f"The loss is given what the batch holds beside the inputs ({taken}).")
         if given is not None and beside:
             what = "is what the loss is taken of" if given.fits else "fits no loss that is made up, so it was not used"
             self.notes.append(f"What the batch holds beside the inputs {what}: {given.description}.")

@@ -11,8 +11,8 @@ from wellbegun._arguments import message, users
 from wellbegun._typing import Array
 from wellbegun.backend import Inputs, host_randomness, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
+from wellbegun.inputs import TARGETS
 
-TARGETS = ("y", "target", "targets", "labels")
 SINGLE = ("x", "input", "inputs")
 FORMS = (
     "'digits', (x, y), (train_x, train_y, test_x, test_y), a dict of arrays with 'y' (and test_x, test_y) "

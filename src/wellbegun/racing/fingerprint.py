@@ -1,8 +1,11 @@
 """What functions are made of, as a short text: results of one that was changed are never taken for its own."""
 
+import dis
 import hashlib
 import inspect
 import json
+import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -14,7 +17,9 @@ from wellbegun.planning.recipes import Recipe
 from wellbegun.schemes import Scheme
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
-_DEEP = 12  # objects within objects that are looked into
+Seen = dict[int, Any]  # by their ids; held, so that no other object gets one of these
+_PLACES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
+_AUTOMATIC = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"})
 
 
 def digest(data: Any) -> str:
@@ -23,8 +28,9 @@ def digest(data: Any) -> str:
 
 
 def function_text(function: Callable[..., Any]) -> str:
-    """A function's name and a digest of all that it is made of: its code, defaults, what it encloses, the numbers and
-    functions of its own module that it names, and what an object holds. No addresses, and nothing of the process.
+    """A function's name and a digest of all that it is made of: its code, defaults, what it encloses, the globals that
+    it names, and what objects and their classes hold. Of what is installed only names count. No addresses, and nothing
+    of the process. What it looks up by itself (an attribute of a module, a file) is not seen.
 
     >>> def scaled(by):
     ...     return lambda model: by
@@ -32,7 +38,7 @@ def function_text(function: Callable[..., Any]) -> str:
     True
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{name} {digest(_parts(function, ()))}"
+    return f"{name} {digest(_parts(function, {}))}"
 
 
 def told(value: Any) -> Any:
@@ -61,36 +67,56 @@ def _own(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _parts(value: Any, within: tuple[int, ...]) -> Any:
-    """What something is made of, as plain data; `within`: what it is found in."""
+def _parts(value: Any, seen: Seen) -> Any:
+    """What something is made of, as plain data; `seen`: objects that were told of, which are only named again."""
     if isinstance(value, _PLAIN):
         return repr(value)
-    if id(value) in within or len(within) > _DEEP or inspect.ismodule(value):
+    if id(value) in seen or inspect.ismodule(value):
         return _name(value)
-    within = (*within, id(value))
+    seen[id(value)] = value
     if isinstance(value, Mapping):
-        return [[repr(key), _parts(item, within)] for key, item in value.items()]
+        return [[repr(key), _parts(item, seen)] for key, item in value.items()]
     if isinstance(value, (list, tuple)):
-        return [_parts(item, within) for item in value]
+        return [_parts(item, seen) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(map(repr, value))
     if isinstance(value, partial):
-        return [_parts(part, within) for part in (value.func, value.args, value.keywords)]
+        return [_parts(part, seen) for part in (value.func, value.args, value.keywords)]
     if inspect.ismethod(value):
-        return [_parts(value.__func__, within), _parts(value.__self__, within)]
+        return [_parts(value.__func__, seen), _parts(value.__self__, seen)]
     if inspect.isfunction(value):
-        return _function(value, within)
+        return _function(value, seen)
+    if isinstance(value, (staticmethod, classmethod)):
+        return _parts(value.__func__, seen)
+    if isinstance(value, property):
+        return [_parts(part, seen) for part in (value.fget, value.fset)]
     if isinstance(value, type):
-        return [_name(value), [_code(item.__code__) for item in vars(value).values() if inspect.isfunction(item)]]
-    return _object(value, within)
+        return _class(value, seen)
+    return _object(value, seen)
 
 
-def _function(function: Any, within: tuple[int, ...]) -> Any:
+def _class(kind: type, seen: Seen) -> Any:
+    """What a class and those it inherits from define, of the user's own."""
+    own = [one for one in kind.__mro__ if not _installed(one)]
+    defined = [[[name, item] for name, item in vars(one).items() if name not in _AUTOMATIC] for one in own]
+    return [_name(kind), [[[name, _parts(item, seen)] for name, item in items] for items in defined]]
+
+
+def _installed(thing: Any) -> bool:
+    """Whether a class or function is Python's or of an installed package, whose versions are not looked at."""
+    name = str(getattr(thing, "__module__", None) or "")
+    path = getattr(sys.modules.get(name), "__file__", None)
+    ours = name.partition(".")[0] == __name__.partition(".")[0]
+    return ours or (name != "__main__" if path is None else str(path).startswith(_PLACES))
+
+
+def _function(function: Any, seen: Seen) -> Any:
     code = function.__code__
-    named = [function.__globals__.get(name) for name in _names(code)]
-    decides = [item for item in named if isinstance(item, _PLAIN) or _beside(function, item)]
+    if _installed(function):
+        return [_name(function), *(_parts(part, seen) for part in (function.__defaults__, _enclosed(function)))]
+    decides = [function.__globals__.get(name) for name in _names(code)]
     parts = (function.__defaults__, function.__kwdefaults__, _enclosed(function), decides)
-    return [_name(function), _code(code), *(_parts(part, within) for part in parts)]
+    return [_name(function), _code(code), *(_parts(part, seen) for part in parts)]
 
 
 def _enclosed(function: Any) -> list[Any]:
@@ -104,23 +130,19 @@ def _enclosed(function: Any) -> list[Any]:
     return found
 
 
-def _beside(function: Any, item: Any) -> bool:
-    """Whether something is a function or class of the same module."""
-    defined = inspect.isfunction(item) or isinstance(item, type)
-    return defined and item.__module__ == function.__module__
-
-
-def _object(value: Any, within: tuple[int, ...]) -> Any:
+def _object(value: Any, seen: Seen) -> Any:
     """An array by its numbers, anything else by its class and what it holds."""
     if hasattr(value, "__array__"):
         try:
             array = np.asarray(value)
             return [str(array.dtype), array.shape, hashlib.blake2b(array.tobytes(), digest_size=8).hexdigest()]
-        except Exception:  # an array elsewhere, or of numbers that NumPy does not know
-            return _name(value)
-    kind = _parts(type(value), within)
-    if hasattr(value, "__dict__"):
-        return [kind, _parts(vars(value), within)]
+        except Exception:  # one that is trained, or elsewhere, or of numbers that NumPy lacks
+            return [str(value.dtype), digest(value.tolist())] if hasattr(value, "tolist") else _name(value)
+    kind = _parts(type(value), seen)
+    slots = {name: getattr(value, name, None) for one in type(value).__mro__ for name in getattr(one, "__slots__", ())}
+    held = {**getattr(value, "__dict__", {}), **slots}
+    if held:
+        return [kind, _parts(held, seen)]
     text = repr(value)
     return [kind, _name(value) if " at 0x" in text else text]
 
@@ -132,11 +154,12 @@ def _name(value: Any) -> str:
 
 def _code(code: Any) -> list[Any]:
     """The code of a function and of those inside it."""
-    inner = [_code(constant) if inspect.iscode(constant) else repr(constant) for constant in code.co_consts]
+    inner = [_code(one) if inspect.iscode(one) else _parts(one, {}) for one in code.co_consts]
     return [code.co_code.hex(), inner, list(code.co_names)]
 
 
 def _names(code: Any) -> list[str]:
-    """The globals that a function and those inside it may name."""
+    """The globals that a function and those inside it read."""
+    own = (step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
     inner = (name for constant in code.co_consts if inspect.iscode(constant) for name in _names(constant))
-    return [*code.co_names, *inner]
+    return list(dict.fromkeys((*own, *inner)))

@@ -1,6 +1,6 @@
 """One model with one batch: run under the recorder, effects carried out in place, gradients sent back."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
-from wellbegun.inputs import Call, needed
+from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
@@ -65,6 +65,7 @@ class TorchSession:
         self._pass = ExitStack()
         self._result: object = None
         self._edges: dict[int, Any] = {}  # of the first output
+        self.given: Mapping[str, str] = {}
         self._beside: list[tuple[int, Any]] = []  # of others: the last states of recurrent layers
         self._pending: list[tuple[int, torch.Tensor]] = []
         self.attended: backend.Attended | None = None  # while an attention is shown
@@ -72,7 +73,7 @@ class TorchSession:
 
     @property
     def beside(self) -> tuple[Array, ...]:
-        return tuple(TensorHandle(tensor).array() for tensor in self.call.beside)
+        return tuple(TensorHandle(tensor).array() for tensor in self.call.beside.values())
 
     def _forget(self) -> None:
         """Let go of the last pass."""
@@ -240,8 +241,9 @@ class TorchSession:
     def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
         if not isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
             with noticed():
-                beside = self.call.beside[: needed(loss) - 1]
-                value = scalar("check", loss(self._main, *beside) if beside else loss(self._result), "the output")
+                self.given = targets_for(loss, self.call.beside)
+                more = {name: self.call.beside[key] for name, key in self.given.items()}
+                value = scalar("check", loss(self._main, **more) if more else loss(self._result), "the output")
             self._judged = value, None
             return backend.Judged(float(value.detach()), None)
         output = self._main

@@ -8,7 +8,7 @@ from typing import Any
 
 from wellbegun._arguments import message
 from wellbegun.backend.find import KNOWN, belongs
-from wellbegun.errors import ArgumentError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.reports.html.contents import Contents
 from wellbegun.reports.html.parts import plural
 
@@ -47,6 +47,8 @@ def _subject(contents: Contents, model: Any) -> str:
 
 
 def _day(date: datetime.date | str | None) -> str:
+    if date is not None and not isinstance(date, (str, datetime.date)):
+        raise ArgumentTypeError(message("report", "date", "a date, or a text", date))
     if date is not None:
         return str(date)
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
