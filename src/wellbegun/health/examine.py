@@ -122,6 +122,8 @@ def _batch(statistics: Statistics) -> list[Finding]:
         if x.constant:
             detail = f"{x.constant} columns are the same in every sample"
             found.append(finding("W903", x.name, float(x.constant), 0.0, detail=detail))
+    if statistics.loss is not None and statistics.loss.misfit:
+        found.append(finding("W904", "the batch's targets", 1.0, 0.0, detail=statistics.loss.misfit))
     return found
 
 

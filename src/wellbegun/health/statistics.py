@@ -161,6 +161,7 @@ class LossStats:
     description: str  # what loss was used, in words
     made_up: bool = False  # whether it was, as labels and targets of which the description does not say otherwise
     error: float = 0.0  # standard deviation of its value over random labels
+    misfit: str = ""  # what is wrong with the targets of the batch, so that no loss can be taken of them
 
 
 @dataclass(frozen=True)
