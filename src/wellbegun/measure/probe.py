@@ -129,6 +129,7 @@ class _Back:
         self.parameters = ParameterStatistics(session, roles)
         self.notes: list[str] = []
         self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
+        self.parameters.arrived = self.gradients
         self.way = Way.of(session.graph, roles, session, forward)
         self.silent = _may_be_silent(session.graph, roles, self.parameters.handles)
 
