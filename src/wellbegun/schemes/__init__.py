@@ -5,7 +5,13 @@ The classic ones are here and at the top of the package; all others are in the m
 """
 
 from wellbegun.schemes import catalogue as _catalogue
+from wellbegun.schemes import heads as heads
+from wellbegun.schemes import iid as iid
+from wellbegun.schemes import implicit as implicit
+from wellbegun.schemes import kan as kan
+from wellbegun.schemes import positions as positions
 from wellbegun.schemes import structured as structured
+from wellbegun.schemes import vision as vision
 from wellbegun.schemes.base import Scheme as Scheme
 from wellbegun.schemes.card import Card as Card
 from wellbegun.schemes.card import Factory as Factory
