@@ -19,6 +19,7 @@ from wellbegun.laws.independent import (
     TruncatedNormal,
     Uniform,
 )
+from wellbegun.laws.mapped import Mapped, MappedCopy
 from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "Given",
     "Law",
     "LogUniform",
+    "Mapped",
+    "MappedCopy",
     "Mirrored",
     "Moments",
     "Normal",
