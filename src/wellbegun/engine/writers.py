@@ -1,4 +1,4 @@
-"""One writer for each law: (law, destination, job) -> values in the destination. The dispatch table is at the end."""
+"""A writer for each law or base of laws: (law, destination, job) -> values there. The dispatch table is at the end."""
 
 import itertools
 import math
@@ -16,29 +16,26 @@ from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.reference import cast, element_words, plain
 from wellbegun.engine.regions import Region, rows_of, size_of, tiles, within
 from wellbegun.laws import (
+    Computed,
     Constant,
     Copied,
     DeltaOrthogonal,
     Dirac,
     Eye,
-    Given,
     Law,
-    LogUniform,
     Mapped,
     MappedCopy,
     Mirrored,
     Normal,
     Orthogonal,
-    Rademacher,
     Repeat,
     RowSums,
     Sections,
     Sparse,
-    TruncatedNormal,
-    Uniform,
     ZeroRows,
 )
 from wellbegun.laws.composite import Half
+from wellbegun.laws.independent import Drawn
 from wellbegun.laws.precision import REAL_OF, inside
 from wellbegun.streams import stream_key, substream
 
@@ -71,7 +68,7 @@ class Job:
 
 def write(law: Law, out: Array, job: Job) -> None:
     """The one dispatch point. Arguments are checked; `out` is the region's storage (uint16 for bfloat16)."""
-    WRITERS[type(law)](law, out, job)
+    next(WRITERS[kind] for kind in type(law).__mro__ if kind in WRITERS)(law, out, job)
 
 
 # ---------------------------------------------------------------------- independent entries
@@ -332,9 +329,17 @@ def _signed(source: Array, target: Array, sign: int, dtype: str) -> None:
         target[...] = source
 
 
-def _given(law: Given, out: Array, job: Job) -> None:
-    values = np.array(law.values).reshape(law.size)
-    out[...] = _store(values[tuple(slice(*bounds) for bounds in job.region)], job)
+def _computed(law: Computed, out: Array, job: Job) -> None:
+    whole, target = (job.region, out) if job.region else (((0, 1),), out[None])  # a scalar is one row
+    (first, last), *rest = whole
+    inner = tuple(slice(*bounds) for bounds in rest)
+    each = max(1, TILE // max(math.prod(job.shape[1:]), 1))
+
+    def some(start: int) -> None:
+        stop = min(start + each, last)
+        target[start - first : stop - first] = _store(law.rows(start, stop)[:, *inner], job)
+
+    workers.parallel(some, range(first, last, each) if out.size else (), job.threads)
 
 
 def _row_sums(law: RowSums, out: Array, job: Job) -> None:
@@ -364,11 +369,7 @@ def _copied(law: Copied, out: Array, job: Job) -> None:
 
 WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Constant: _constant,
-    Uniform: _independent,
-    Normal: _independent,
-    TruncatedNormal: _independent,
-    Rademacher: _independent,
-    LogUniform: _independent,
+    Drawn: _independent,
     Mapped: partial(mapped.draw, write),
     MappedCopy: partial(mapped.follow, write),
     Orthogonal: _orthogonal,
@@ -382,5 +383,5 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Mirrored: _mirrored,
     RowSums: _row_sums,
     Copied: _copied,
-    Given: _given,
+    Computed: _computed,
 }

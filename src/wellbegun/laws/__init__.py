@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun.laws.base import Law, Moments, law_classes, law_from_dict
-from wellbegun.laws.composite import Given, Mirrored, Repeat, Sections, Sparse, ZeroRows
+from wellbegun.laws.composite import Mirrored, Repeat, Sections, Sparse, ZeroRows
+from wellbegun.laws.computed import Computed, Given
 from wellbegun.laws.dependent import Copied, Dependent, RowSums
 from wellbegun.laws.independent import (
     SMALLEST_MASS,
@@ -25,6 +26,7 @@ from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
 __all__ = [
     "LAWS",
     "SMALLEST_MASS",
+    "Computed",
     "Constant",
     "Copied",
     "DeltaOrthogonal",
@@ -52,4 +54,5 @@ __all__ = [
 ]
 
 LAWS: Mapping[str, type[Law]] = MappingProxyType({law.__name__: law for law in law_classes()})
-"""Every law by its name, as plans on disk have it."""
+"""The laws here by their names, as plans on disk have them. Schemes define more, which `law_from_dict` knows once they
+are defined."""
