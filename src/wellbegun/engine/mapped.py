@@ -1,4 +1,4 @@
-"""Functions of drawn values: exponentials and logarithms of float64 from operations that IEEE 754
+"""What is computed from drawn values: exponentials and logarithms of float64 from operations that IEEE 754
 defines exactly, so the same bits anywhere.
 
 `expm1` and `log1p` by Kahan's quotients: the rounding error of 1 + x meets itself in its logarithm and goes.
@@ -14,8 +14,8 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.engine import transforms64, workers
 from wellbegun.engine.reference import OPS, cast, plain
-from wellbegun.engine.regions import Region, size_of, tiles, within
-from wellbegun.laws import Mapped, MappedCopy
+from wellbegun.engine.regions import Region, region_of, size_of, tiles, within
+from wellbegun.laws import Built, Mapped, MappedCopy
 from wellbegun.laws.precision import inside
 
 _TILE = 1 << 15  # elements at once
@@ -61,6 +61,15 @@ def follow(write: Callable[..., None], law: MappedCopy, out: Array, job: Any) ->
     """Writer of `MappedCopy`."""
     write(law.law, out, replace(job, name=law.stream))
     out[...] = _stored(law, np.array(plain(out, job.dtype), dtype=np.float64), job.dtype)
+
+
+def build(write: Callable[..., None], law: Built, out: Array, job: Any) -> None:
+    """Writer of `Built`."""
+    base, shape = law.source(job.shape)
+    drawn, full = np.empty(shape), region_of(None, shape)
+    write(base, drawn, replace(job, name=law.stream or job.name, shape=shape, region=full, dtype="float64"))
+    part = np.asarray(law.whole(drawn, job.shape), dtype=np.float64)[tuple(slice(*bounds) for bounds in job.region)]
+    out[...] = part if job.dtype not in ("float16", "bfloat16") else cast(part.astype(np.float32), job.dtype)
 
 
 @np.errstate(all="ignore")  # lanes that `where` throws away

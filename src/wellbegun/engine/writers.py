@@ -16,6 +16,7 @@ from wellbegun.engine.parameters import parameters_of
 from wellbegun.engine.reference import cast, element_words, plain
 from wellbegun.engine.regions import Region, rows_of, size_of, tiles, within
 from wellbegun.laws import (
+    Built,
     Computed,
     Constant,
     Copied,
@@ -384,4 +385,5 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     RowSums: _row_sums,
     Copied: _copied,
     Computed: _computed,
+    Built: partial(mapped.build, write),
 }

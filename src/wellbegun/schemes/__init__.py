@@ -5,6 +5,9 @@ The classic ones are here and at the top of the package; all others are in the m
 """
 
 from wellbegun.schemes import catalogue as _catalogue
+from wellbegun.schemes import linear_recurrent as linear_recurrent
+from wellbegun.schemes import recurrent as recurrent
+from wellbegun.schemes import ssm as ssm
 from wellbegun.schemes import structured as structured
 from wellbegun.schemes.base import Scheme as Scheme
 from wellbegun.schemes.card import Card as Card

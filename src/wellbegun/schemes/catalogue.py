@@ -7,7 +7,17 @@ their family, such as `wellbegun.schemes.structured.sinusoidal`.
 
 from types import ModuleType
 
-from wellbegun.schemes import fixed, isometries, patterns, scaling, sections, structured
+from wellbegun.schemes import (
+    fixed,
+    isometries,
+    linear_recurrent,
+    patterns,
+    recurrent,
+    scaling,
+    sections,
+    ssm,
+    structured,
+)
 from wellbegun.schemes.fixed import *  # noqa: F403
 from wellbegun.schemes.isometries import *  # noqa: F403
 from wellbegun.schemes.patterns import *  # noqa: F403
@@ -16,7 +26,7 @@ from wellbegun.schemes.sections import *  # noqa: F403
 
 CLASSIC: tuple[ModuleType, ...] = (fixed, scaling, isometries, patterns, sections)
 """Files whose schemes are at the top of the package."""
-FAMILIES: tuple[ModuleType, ...] = (*CLASSIC, structured)
+FAMILIES: tuple[ModuleType, ...] = (*CLASSIC, structured, recurrent, ssm, linear_recurrent)
 """The files, in the order of tables."""
 NAMES = tuple(name for family in CLASSIC for name in family.__all__)
 """Of the classic schemes, and their other names."""
