@@ -75,6 +75,7 @@ def test_odd_shapes_are_filled_or_refused(card: Card, shape: tuple[int, ...]) ->
             assert np.isfinite(drawn).all()
 
 
+@np.errstate(all="ignore")  # wrong values may be outside of what an invariant computes with
 @pytest.mark.parametrize("card", ADDED, ids=lambda card: card.name)
 def test_other_schemes_and_scales_fail_the_invariants(card: Card) -> None:
     whole = values(card)

@@ -4,17 +4,19 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.engine import workers
+from wellbegun.engine import mapped, workers
 from wellbegun.engine.matrices import Matrices
 from wellbegun.engine.parameters import parameters_of
-from wellbegun.engine.reference import cast, element_words
-from wellbegun.engine.regions import Region, rows_of, size_of, tiles
+from wellbegun.engine.reference import cast, element_words, plain
+from wellbegun.engine.regions import Region, rows_of, size_of, tiles, within
 from wellbegun.laws import (
+    Built,
     Computed,
     Constant,
     Copied,
@@ -22,6 +24,8 @@ from wellbegun.laws import (
     Dirac,
     Eye,
     Law,
+    Mapped,
+    MappedCopy,
     Mirrored,
     Normal,
     Orthogonal,
@@ -109,15 +113,9 @@ def _independent(law: Law, out: Array, job: Job) -> None:
     def tile(region: Region) -> None:
         scratch = np.empty(size_of(region), out.dtype)
         draw(scratch, region, 1)
-        out[_within(region, job.region)] = scratch
+        out[within(region, job.region)] = scratch
 
     workers.parallel(tile, list(tiles(job.region, TILE)), job.threads)
-
-
-def _within(region: Region, outer: Region) -> tuple[slice, ...]:
-    """A region as slices of an array that holds `outer`."""
-    pairs = zip(region, outer, strict=True)
-    return tuple(slice(start - base, stop - base) for (start, stop), (base, _) in pairs)
 
 
 def _store(values: Array, job: Job) -> Array:
@@ -303,7 +301,7 @@ def _mirrored(law: Mirrored, out: Array, job: Job) -> None:
         index: Any = (*[slice(None)] * axis, slice(row.start, row.stop), slice(column.start, column.stop))
         target = out[index]
         if whole is not None:
-            source, known = whole[(*[slice(None)] * axis, *_within(part, hull))], 1
+            source, known = whole[(*[slice(None)] * axis, *within(part, hull))], 1
         elif part in drawn:
             source, known = drawn[part]
         else:
@@ -355,7 +353,7 @@ def _row_sums(law: RowSums, out: Array, job: Job) -> None:
         drawn = np.empty(size_of(part), out.dtype)
         write(law.law, drawn, replace(job, name=law.stream, shape=law.shape, region=part))
         sums = (
-            _plain(drawn, job)
+            plain(drawn, job.dtype)
             .reshape(len(drawn), -1)
             .sum(axis=1, dtype=np.complex128 if job.dtype in REAL_OF else np.float64)
         )
@@ -367,19 +365,14 @@ def _copied(law: Copied, out: Array, job: Job) -> None:
     if law.factor == -1.0:
         _signed(out, out, -1, job.dtype)
     elif law.factor != 1.0:
-        out[...] = _store(_plain(out, job) * law.factor, job)
-
-
-def _plain(stored: Array, job: Job) -> Array:
-    """Stored values as numbers that can be summed."""
-    if job.dtype == "bfloat16":
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return stored
+        out[...] = _store(plain(out, job.dtype) * law.factor, job)
 
 
 WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Constant: _constant,
     Drawn: _independent,
+    Mapped: partial(mapped.draw, write),
+    MappedCopy: partial(mapped.follow, write),
     Orthogonal: _orthogonal,
     Eye: _eye,
     Dirac: _dirac,
@@ -392,4 +385,5 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     RowSums: _row_sums,
     Copied: _copied,
     Computed: _computed,
+    Built: partial(mapped.build, write),
 }

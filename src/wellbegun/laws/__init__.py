@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun.laws.base import Law, Moments, law_classes, law_from_dict
+from wellbegun.laws.built import Built
 from wellbegun.laws.composite import Mirrored, Repeat, Sections, Sparse, ZeroRows
 from wellbegun.laws.computed import Computed, Given
 from wellbegun.laws.dependent import Copied, Dependent, RowSums
@@ -20,11 +21,13 @@ from wellbegun.laws.independent import (
     TruncatedNormal,
     Uniform,
 )
+from wellbegun.laws.mapped import Mapped, MappedCopy
 from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
 
 __all__ = [
     "LAWS",
     "SMALLEST_MASS",
+    "Built",
     "Computed",
     "Constant",
     "Copied",
@@ -35,6 +38,8 @@ __all__ = [
     "Given",
     "Law",
     "LogUniform",
+    "Mapped",
+    "MappedCopy",
     "Mirrored",
     "Moments",
     "Normal",

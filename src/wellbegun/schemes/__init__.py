@@ -9,7 +9,10 @@ from wellbegun.schemes import heads as heads
 from wellbegun.schemes import iid as iid
 from wellbegun.schemes import implicit as implicit
 from wellbegun.schemes import kan as kan
+from wellbegun.schemes import linear_recurrent as linear_recurrent
 from wellbegun.schemes import positions as positions
+from wellbegun.schemes import recurrent as recurrent
+from wellbegun.schemes import ssm as ssm
 from wellbegun.schemes import structured as structured
 from wellbegun.schemes import vision as vision
 from wellbegun.schemes.base import Scheme as Scheme

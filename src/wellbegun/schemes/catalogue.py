@@ -14,10 +14,13 @@ from wellbegun.schemes import (
     implicit,
     isometries,
     kan,
+    linear_recurrent,
     patterns,
     positions,
+    recurrent,
     scaling,
     sections,
+    ssm,
     structured,
     vision,
 )
@@ -29,7 +32,19 @@ from wellbegun.schemes.sections import *  # noqa: F403
 
 CLASSIC: tuple[ModuleType, ...] = (fixed, scaling, isometries, patterns, sections)
 """Files whose schemes are at the top of the package."""
-FAMILIES: tuple[ModuleType, ...] = (*CLASSIC, iid, structured, positions, vision, implicit, kan, heads)
+FAMILIES: tuple[ModuleType, ...] = (
+    *CLASSIC,
+    iid,
+    structured,
+    positions,
+    vision,
+    recurrent,
+    ssm,
+    linear_recurrent,
+    implicit,
+    kan,
+    heads,
+)
 """The files, in the order of tables."""
 NAMES = tuple(name for family in CLASSIC for name in family.__all__)
 """Of the classic schemes, and their other names."""

@@ -40,6 +40,8 @@ TENSORS: Mapping[str, str] = MappingProxyType(
         "distance_scale": "a factor of distances",
         "time_step": "the weight before a softplus that says how fast a state forgets, in a state-space layer",
         "time_step_bias": "what is added to it",
+        "state": "how a state-space layer or linear attention keeps and turns its state (A, poles, decays)",
+        "state_input": "what enters such a state (B)",
         "convolution": "a kernel that is moved over places",
         "upsampling": "a transposed convolution, or the convolution before a pixel shuffle",
         "coordinates": "the first layer of a network of coordinates, or its features",
