@@ -5,11 +5,13 @@ The classic ones are here and at the top of the package; all others are in the m
 """
 
 from wellbegun.schemes import catalogue as _catalogue
+from wellbegun.schemes import convex as convex
 from wellbegun.schemes import heads as heads
 from wellbegun.schemes import iid as iid
 from wellbegun.schemes import implicit as implicit
 from wellbegun.schemes import kan as kan
 from wellbegun.schemes import linear_recurrent as linear_recurrent
+from wellbegun.schemes import orthonormal as orthonormal
 from wellbegun.schemes import positions as positions
 from wellbegun.schemes import recurrent as recurrent
 from wellbegun.schemes import ssm as ssm

@@ -8,6 +8,7 @@ their family, such as `wellbegun.schemes.structured.sinusoidal`.
 from types import ModuleType
 
 from wellbegun.schemes import (
+    convex,
     fixed,
     heads,
     iid,
@@ -15,6 +16,7 @@ from wellbegun.schemes import (
     isometries,
     kan,
     linear_recurrent,
+    orthonormal,
     patterns,
     positions,
     recurrent,
@@ -38,11 +40,13 @@ FAMILIES: tuple[ModuleType, ...] = (
     structured,
     positions,
     vision,
+    orthonormal,
     recurrent,
     ssm,
     linear_recurrent,
     implicit,
     kan,
+    convex,
     heads,
 )
 """The files, in the order of tables."""

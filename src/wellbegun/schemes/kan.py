@@ -1,12 +1,17 @@
 """Kolmogorov-Arnold networks: the factors of their splines and bases as three libraries start them."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from wellbegun._arguments import real
-from wellbegun.laws import Constant, Uniform
-from wellbegun.schemes.base import spell
+from wellbegun._arguments import integer, message, real
+from wellbegun._typing import Array
+from wellbegun.errors import ArgumentError, LayoutError
+from wellbegun.laws import Built, Constant, Law, Moments, Uniform
+from wellbegun.laws.base import shape_needed
+from wellbegun.layout import Layout
+from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
 from wellbegun.schemes.iid import FanScaled
 from wellbegun.schemes.scaling import VarianceScaling
@@ -88,6 +93,107 @@ def efficient_kan(*, scale: float = 1.0) -> VarianceScaling:
     number = real("efficient_kan", "scale", scale)
     text = spell("efficient_kan", {"scale": number}, {"scale": 1.0})
     return VarianceScaling(text, 2 / (1 + 5 * number**2), "fan_in", "uniform")
+
+
+@dataclass(frozen=True)
+class SplineNoise(Built):
+    """Coefficients of B-splines that take random values on their grid; see `kan_spline`."""
+
+    _scale = "noise"
+    noise: float = 0.5
+    degree: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "noise", real("SplineNoise", "noise", self.noise, minimum=0, exclusive=True))
+        object.__setattr__(self, "degree", integer("SplineNoise", "degree", self.degree, minimum=1))
+
+    def fits(self, shape: tuple[int, ...]) -> None:
+        if len(shape) < 2 or shape[-1] <= self.degree:
+            allowed = f"(out, in, coefficients) with more than {self.degree} coefficients"
+            raise ArgumentError(message("SplineNoise", "shape", allowed, shape))
+
+    def _half(self, shape: tuple[int, ...]) -> float:
+        return self.noise / (2 * (shape[-1] - self.degree))
+
+    def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
+        return Uniform(-self._half(shape), self._half(shape)), (*shape[:-1], shape[-1] - self.degree + 1)
+
+    def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
+        return drawn @ _fit(shape[-1], self.degree)
+
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
+        whole = shape_needed(self, shape)
+        fit, variance = _fit(whole[-1], self.degree), self._half(whole) ** 2 / 3
+        squares = (fit**2).sum(axis=0)
+        second, fourth = squares.mean(), (3 * squares**2 - 1.2 * (fit**4).sum(axis=0)).mean()
+        return Moments(0.0, float(variance * second), 0.0, float(fourth / second**2))
+
+    def describe(self) -> str:
+        return f"splines of degree {self.degree}, noise {self.noise:.4g}"
+
+
+def _values(coefficients: int, degree: int) -> Array:
+    """Of each B-spline on each point of the grid: (points, coefficients)."""
+    from scipy.interpolate import BSpline
+
+    grid = coefficients - degree
+    knots = np.arange(-degree, grid + degree + 1.0)
+    found: Array = BSpline.design_matrix(np.arange(grid + 1.0), knots, degree).toarray()
+    return found
+
+
+def _fit(coefficients: int, degree: int) -> Array:
+    """Values on the grid -> the smallest coefficients that give them: (points, coefficients)."""
+    found: Array = np.linalg.pinv(_values(coefficients, degree)).T
+    return found
+
+
+@dataclass(frozen=True, repr=False)
+class SplineScheme(Scheme):
+    """Coefficients for each pair of an output and an input."""
+
+    noise: float
+    degree: int
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        if sorted(layout.axes) != ["i", "k", "o"]:
+            allowed = "an output, an input and one window axis for the coefficients: 'oik', or 'iok' in pykan"
+            raise LayoutError(message(self.spelling, "layout", allowed, layout.axes))
+        law = SplineNoise(noise=self.noise, degree=self.degree)
+        law.fits(layout.canonical_shape(shape))
+        return law
+
+
+@scheme(
+    formula="KAN splines: the least coefficients whose splines are U(+-noise / (2G)) on the G + 1 points of the grid.",
+    shapes="(out, in, coefficients), in any order: G + degree coefficients.",
+    strengths="functions start as small noise of the same size for every grid, so the base functions lead.",
+    weaknesses="on a finer grid the noise is smaller but changes faster.",
+    use="`coef` of pykan's layers (layout 'iok', noise 0.5), `spline_weight` of efficient-KAN's (noise 0.1).",
+    source="Liu et al. 2024, arXiv:2404.19756; pykan 0.2.8, `KANLayer`; efficient-kan.",
+    tensors="basis",
+    shape=(9, 12, 8),
+    layout="oik",
+    invariants={
+        "|spline| <= noise / (2G) on the grid": lambda w: bool(abs(w @ _values(8, 3).T).max() <= 0.05 * (1 + 1e-9)),
+        "Var spline = noise^2 / (12 G^2) on the grid": lambda w: varies(w @ _values(8, 3).T, 0.01 / 12),
+    },
+)
+def kan_spline(*, noise: float = 0.5, degree: int = 3) -> SplineScheme:
+    """Args:
+        noise: > 0.
+        degree: Of the splines, >= 1.
+    Raises: ArgumentError here: arguments; at the draw: too few coefficients. LayoutError at the draw: other axes.
+
+    >>> w = kan_spline(noise=1.0, degree=1)((4, 5, 6), seed=0, layout="oik")  # of degree 1 they are the values
+    >>> bool(abs(w).max() <= 0.1)
+    True
+    """
+    number = real("kan_spline", "noise", noise, minimum=0, exclusive=True)
+    count = integer("kan_spline", "degree", degree, minimum=1)
+    text = spell("kan_spline", {"noise": number, "degree": count}, {"noise": 0.5, "degree": 3})
+    return SplineScheme(text, number, count)
 
 
 publish(globals())

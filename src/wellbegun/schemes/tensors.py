@@ -47,6 +47,7 @@ TENSORS: Mapping[str, str] = MappingProxyType(
         "coordinates": "the first layer of a network of coordinates, or its features",
         "periodic": "a later layer of a network whose activations are waves",
         "basis": "coefficients of learned functions of one input",
+        "convex": "a weight that must not be negative",
     }
 )
 """Every word for a tensor, and what it means."""
