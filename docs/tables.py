@@ -14,6 +14,7 @@ import places
 import compatibility
 from wellbegun.health import CATALOGUE
 from wellbegun.schemes import cards
+from wellbegun.schemes.catalogue import NAMES
 from wellbegun.theory import moments
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,8 @@ GAINS = ("linear", "relu", "leaky_relu(0.2)", "elu", "selu", "gelu", "silu", "mi
 def schemes_table() -> str:
     rows = ["| scheme | strengths | weaknesses | when to use |", "|---|---|---|---|"]
     for card in cards():
+        if card.name not in NAMES:  # those of other families stand on the page of schemes
+            continue
         names = ", ".join(f"`{name}`" for name in (card.name, *card.aliases))
         rows.append(f"| {names} | {card.strengths} | {card.weaknesses} | {card.use} |")
     return "\n".join(rows)

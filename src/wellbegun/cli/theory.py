@@ -15,12 +15,21 @@ from wellbegun.theory import moments
 
 
 @app.command("schemes")
-def schemes_command(format: Formats = "table", wide: Wide = False) -> None:
-    """Compare all initialization schemes: rule, strengths, weaknesses, when to use."""
+def schemes_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Part of a scheme's name, or a family.")] = "",
+    tensor: Annotated[
+        str, typer.Option("--for", help="A kind of tensor, such as router, embedding, q or 'norm scale'.")
+    ] = "",
+    format: Formats = "table",
+    wide: Wide = False,
+) -> None:
+    """List the initialization schemes; with a name or --for, compare them: rule, strengths, weaknesses, when to use."""
+    with messages():
+        found = cards(about=name, tensor=tensor, others=True)
     if format == "json":
-        print(to_json([card.texts() for card in cards(others=True)]))
+        print(to_json([card.texts() for card in found]))
     else:
-        show(schemes_table(cards(others=True)), wide=wide)
+        show(schemes_table(found, whole=bool(name or tensor)), wide=wide)
 
 
 @app.command("recipes")
