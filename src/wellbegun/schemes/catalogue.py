@@ -8,7 +8,11 @@ their family, such as `wellbegun.schemes.structured.sinusoidal`.
 from types import ModuleType
 
 from wellbegun.schemes import (
+    adapters,
+    complex_valued,
     fixed,
+    flows,
+    hypernetworks,
     isometries,
     linear_recurrent,
     patterns,
@@ -17,6 +21,8 @@ from wellbegun.schemes import (
     sections,
     ssm,
     structured,
+    transfer,
+    transformer,
 )
 from wellbegun.schemes.fixed import *  # noqa: F403
 from wellbegun.schemes.isometries import *  # noqa: F403
@@ -26,7 +32,19 @@ from wellbegun.schemes.sections import *  # noqa: F403
 
 CLASSIC: tuple[ModuleType, ...] = (fixed, scaling, isometries, patterns, sections)
 """Files whose schemes are at the top of the package."""
-FAMILIES: tuple[ModuleType, ...] = (*CLASSIC, structured, recurrent, ssm, linear_recurrent)
+FAMILIES: tuple[ModuleType, ...] = (
+    *CLASSIC,
+    structured,
+    recurrent,
+    ssm,
+    linear_recurrent,
+    transformer,
+    adapters,
+    complex_valued,
+    hypernetworks,
+    flows,
+    transfer,
+)
 """The files, in the order of tables."""
 NAMES = tuple(name for family in CLASSIC for name in family.__all__)
 """Of the classic schemes, and their other names."""
