@@ -5,6 +5,7 @@ help of the recipes.
 """
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -470,6 +471,15 @@ def test_what_a_recipe_misses_is_noted(name: str) -> None:
     plan = wb.plan(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (2, 4), recipe=name, seed=0)
     missing = [need for need in recipe.needs if need not in ("hidden", "readout")]
     assert plan.notes == tuple(f"{name} expects a role {need}, which this model has none of" for need in missing)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_says_what_it_is_for_and_with_which_optimizer(name: str) -> None:
+    facts = RECIPES[name].facts()
+    assert facts["about"]
+    assert facts["source"]
+    named = "any|(Adam|AdamW|Adafactor|SGD|SGD with momentum|LAMB|Muon|MuonH)(, (AdamW?|LAMB))*"
+    assert re.fullmatch(named, facts["optimizer"]), facts["optimizer"]
 
 
 def test_recipes_by_name() -> None:

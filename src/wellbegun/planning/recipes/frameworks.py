@@ -105,7 +105,14 @@ TORCH_CHOICES = table(
     multiplier=multiplier,
     negative_slope=lambda role: Choice(constant(0.25), "slope of a PReLU", _SOURCE),
 )
-TORCH = recipe("torch", 1, TORCH_CHOICES)
+TORCH = recipe(
+    "torch",
+    1,
+    TORCH_CHOICES,
+    about="what PyTorch's layers do by themselves: the baseline",
+    optimizer="any",
+    source=_SOURCE,
+)
 
 
 # ---------------------------------------------------------------------- other frameworks
@@ -174,11 +181,11 @@ def _others(source: str, weight: Chooser, rows: Callable[[int], Scheme], **own: 
 KERAS = recipe("keras", 1, _others(
     _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_keras_recurrent,
     recurrent_bias_input=_keras_recurrent_bias, negative_slope=lambda _: Choice(zeros(), "slope of a PReLU", _KERAS),
-))  # fmt: skip
+), about="what Keras's layers do by themselves", optimizer="any", source=_KERAS)  # fmt: skip
 FLAX = recipe("flax", 1, _others(
     _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=recurrent,
     negative_slope=lambda _: Choice(constant(0.01), "slope of a PReLU", _FLAX),
-))  # fmt: skip
+), about="what Flax's layers do by themselves", optimizer="any", source=_FLAX)  # fmt: skip
 HAIKU = recipe("haiku", 1, _others(
     _HAIKU, _truncated(_HAIKU, "before"), lambda _: truncated_normal(std=1.0)
-), solve=_haiku_pairs)  # fmt: skip
+), about="what Haiku's layers do by themselves", optimizer="any", source=_HAIKU, solve=_haiku_pairs)  # fmt: skip

@@ -36,7 +36,15 @@ def _frequency(role: Role) -> float | None:
     return None
 
 
-SIREN = recipe("siren", 1, {**TORCH_CHOICES, "hidden": _siren_weight, "bias": torch_bias}, needs=("hidden",))
+SIREN = recipe(
+    "siren",
+    1,
+    {**TORCH_CHOICES, "hidden": _siren_weight, "bias": torch_bias},
+    about="coordinate nets with sines",
+    optimizer="Adam",
+    source=_SIREN,
+    needs=("hidden",),
+)
 
 # ---------------------------------------------------------------------- ppo
 _PPO = "Schulman et al. 2017, arXiv:1707.06347, baselines code; Huang et al. 2022, 37 implementation details of PPO"
@@ -68,5 +76,8 @@ PPO = recipe(
         embedding=always(normal(std=1.0), "lookup table, which the code has none of: standard normal"),
         positional=always(normal(std=0.02), "positions, which the code has none of: std 0.02"),
     ),
+    about="policies and value functions of reinforcement learning",
+    optimizer="Adam",
+    source=_PPO,
     needs=("hidden", "readout"),
 )

@@ -41,6 +41,9 @@ FIXUP = recipe(
         embedding=_FIXUP_TABLE,
         positional=_FIXUP_TABLE,
     ),
+    about="residual nets without norms",
+    optimizer="SGD with momentum",
+    source=_FIXUP,
     needs=("residual_out", "residual_scale"),
 )
 
@@ -57,6 +60,9 @@ SKIPINIT = recipe(
         positional=_FIXUP_TABLE,
         residual_scale=always(zeros(), "multiplier of a branch: 0, so that the block starts as identity", _SKIPINIT),
     ),
+    about="residual nets with a multiplier on each branch, which starts at 0",
+    optimizer="SGD with momentum",
+    source=_SKIPINIT,
     needs=("residual_out", "residual_scale"),
 )
 # all but the multipliers stays as the framework has it in the code of the paper
@@ -67,6 +73,9 @@ REZERO = recipe(
         **TORCH_CHOICES,
         "residual_scale": always(zeros(), "multiplier of a branch: 0, so that the block starts as identity", _REZERO),
     },
+    about="the same for layers with PyTorch's defaults",
+    optimizer="SGD, LAMB",
+    source=_REZERO,
     needs=("residual_out", "residual_scale"),
 )
 
@@ -137,6 +146,9 @@ DEEPNORM = recipe(
         embedding=_by_width(f"{_DEEPNORM}, torchscale code"),
         positional=_by_width(f"{_DEEPNORM}, torchscale code"),
     ),
+    about="deep transformers with norms on the stream",
+    optimizer="Adam",
+    source=_DEEPNORM,
     needs=("attention_out", "residual_out"),
 )
 
@@ -196,5 +208,8 @@ TFIXUP = recipe(
         embedding=_tfixup_table,
         positional=always(normal(std=0.02), "trained positions (the paper's are fixed sines): std 0.02"),
     ),
+    about="transformers without norms",
+    optimizer="Adam",
+    source=_TFIXUP,
     needs=("embedding", "attention_out", "residual_out"),
 )

@@ -41,7 +41,7 @@ def _megatron_out(role: Role) -> Choice:
     return Choice(normal(std=_STD / math.sqrt(2 * layers)), reason, _MEGATRON)
 
 
-def _gpt(name: str, out: Chooser, source: str) -> Recipe:
+def _gpt(name: str, out: Chooser, source: str, about: str) -> Recipe:
     choices = table(
         hidden=_small("weight", source),
         residual_out=out,
@@ -49,12 +49,15 @@ def _gpt(name: str, out: Chooser, source: str) -> Recipe:
         positional=_small("positions", source),
         token=_small("token", source),
     )
-    return recipe(name, 1, choices, needs=("embedding", "residual_out"))
+    needs = ("embedding", "residual_out")
+    return recipe(name, 1, choices, about=about, optimizer="AdamW", source=source, needs=needs)
 
 
 # positions 0.02 as in nanoGPT and Hugging Face; the code released with the paper has 0.01 and no factor on the outputs
-GPT2 = _gpt("gpt2", _gpt2_out, _GPT2)
-MEGATRON = _gpt("megatron", _megatron_out, _MEGATRON)
+GPT2 = _gpt(
+    "gpt2", _gpt2_out, _GPT2, "decoders as GPT-2: std 0.02, ends of branches divided by the root of their number"
+)
+MEGATRON = _gpt("megatron", _megatron_out, _MEGATRON, "decoders as Megatron-LM: the same by the number of layers")
 
 # ---------------------------------------------------------------------- llama
 _LLAMA = "torchtitan, Llama 3 with depth_init (Zhang et al. 2019, arXiv:1908.11365)"
@@ -93,6 +96,9 @@ LLAMA = recipe(
         positional=always(within_two(_STD), f"positions, which Llama has none of: std {_STD}", _LLAMA),
         token=always(within_two(_STD), f"token: std {_STD}", _LLAMA),
     ),
+    about="decoders with gated feed-forward, as Llama",
+    optimizer="AdamW",
+    source=_LLAMA,
     needs=("embedding", "attention_out", "gate", "up", "down"),
 )
 
@@ -123,6 +129,9 @@ OLMO = recipe(
     "olmo",
     1,
     table(hidden=_olmo_in, residual_out=_olmo_out, embedding=_olmo_table, positional=_olmo_table, token=_olmo_table),
+    about="decoders as OLMo",
+    optimizer="AdamW",
+    source=_OLMO,
     needs=("embedding", "residual_out"),
 )
 
@@ -135,6 +144,9 @@ BERT = recipe(
     "bert",
     1,
     table(**dict.fromkeys(("hidden", "embedding", "positional", "token"), _BERT_WEIGHT)),
+    about="encoders as BERT: std 0.02",
+    optimizer="AdamW",
+    source=_BERT,
     needs=("embedding", "positional", "residual_out"),
 )
 
@@ -190,5 +202,8 @@ T5 = recipe(
         positional=_t5_positional,
         token=always(normal(std=1.0), "token, like an entry of the table: standard normal", _T5),
     ),
+    about="encoder-decoders as T5",
+    optimizer="Adafactor",
+    source=_T5,
     needs=("embedding", "query", "attention_out"),
 )
