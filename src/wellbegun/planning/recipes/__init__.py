@@ -14,8 +14,11 @@ from wellbegun.planning.recipes import (
     auto,
     classic,
     frameworks,
+    images,
+    language,
     others,
     residual,
+    sequences,
     transformers,
     vision,
 )
@@ -24,7 +27,7 @@ from wellbegun.planning.recipes.own import OwnRecipe, own_recipe
 
 __all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_facts", "recipe_names", "recipe_of"]
 
-_FILES = auto, classic, frameworks, transformers, vision, residual, others
+_FILES = auto, classic, frameworks, transformers, language, vision, images, residual, sequences, others
 _ALL = {item.full_name: item for file in _FILES for item in vars(file).values() if isinstance(item, Recipe)}
 RECIPES: Mapping[str, Recipe] = MappingProxyType(_ALL | {recipe.name: recipe for recipe in _ALL.values()})
 """Every recipe by its name, the newest version, and by name@version: each is a call of `recipe` in one of the files."""

@@ -60,6 +60,7 @@ class Recipe(NamedTuple):
     source: str
     needs: tuple[str, ...] = ()  # roles without which the recipe is not what its name says
     cautions: tuple[Caution, ...] = ()
+    by_depth: bool = False  # whether it divides what ends branches by how deep the model or the layer is
     # choices that depend on the whole model, given the parameters somebody else decides; they go before those by role
     solve: Solver | None = None
     minds: bool = False  # whether what was constructed on purpose stays unless the user says otherwise
@@ -180,10 +181,16 @@ def _time_step_bias(role: Role) -> Choice:
     return Choice(KEEP, f"bias of a time step, which is a design of its own ({role.place}): kept as constructed")
 
 
+def has(*names: str) -> Callable[[Mapping[str, Role]], bool]:
+    """Whether a model has one of these roles."""
+    return lambda roles: any(role.role in names for role in roles.values())
+
+
 _FUSED = Caution(
     "an optimizer that makes matrices orthogonal takes projections fused in one matrix for one: it has to split them",
-    lambda roles: any(role.role in ("query_key_value", "query_key", "key_value", "gate_up") for role in roles.values()),
+    has("query_key_value", "query_key", "key_value", "gate_up"),
 )
+_DECAYED = Caution("weight decay pulls factors of branches to 0: leave them out of it", has("residual_scale"))
 
 
 def recipe(
@@ -196,6 +203,7 @@ def recipe(
     source: str,
     needs: tuple[str, ...] = (),
     cautions: tuple[Caution, ...] = (),
+    by_depth: bool = False,
     solve: Solver | None = None,
 ) -> Recipe:
     """A recipe, whose missing roles are filled in from more general ones; it is known by being in one of the files."""
@@ -204,5 +212,8 @@ def recipe(
         chosen = next((choices[general] for general in lineage(role) if general in choices), None)
         if chosen is not None:
             complete[role] = chosen
-    cautions = (*cautions, *(() if "Muon" not in optimizer else (_FUSED,)))
-    return Recipe(name, version, MappingProxyType(complete), about, optimizer, source, needs, cautions, solve)
+    derived = [
+        caution for caution, meant in ((_FUSED, "Muon" in optimizer), (_DECAYED, "residual_scale" in choices)) if meant
+    ]
+    texts = about, optimizer, source, needs, (*cautions, *derived)
+    return Recipe(name, version, MappingProxyType(complete), *texts, by_depth, solve)

@@ -1,4 +1,4 @@
-"""Coordinate nets and policies: siren@1 and ppo@1."""
+"""Coordinate nets and policies: siren@1, ppo@1, stable_baselines@1."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import recipe
 from wellbegun.planning.recipes.common import always, fan_in, table
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES, torch_bias, torch_weight
-from wellbegun.schemes import normal, orthogonal, uniform
+from wellbegun.schemes import normal, orthogonal, uniform, zeros
 from wellbegun.theory import frequency
 
 # ---------------------------------------------------------------------- siren
@@ -79,5 +79,23 @@ PPO = recipe(
     about="policies and value functions of reinforcement learning",
     optimizer="Adam",
     source=_PPO,
+    needs=("hidden", "readout"),
+)
+
+# ---------------------------------------------------------------------- stable_baselines
+_SB3 = "Stable-Baselines3 2.9, ActorCriticPolicy with ortho_init"
+# of linear layers and convolutions; recurrent layers, tables and norms stay as torch has them
+STABLE_BASELINES = recipe(
+    "stable_baselines",
+    1,
+    {
+        **TORCH_CHOICES,
+        "hidden": always(orthogonal(gain=math.sqrt(2)), "orthogonal with gain sqrt(2)", _SB3),
+        "readout": _ppo_head,
+        "bias": always(zeros(), "bias: 0", _SB3),
+    },
+    about="PPO and A2C of Stable-Baselines3: ppo, and what it does not fill as torch has it",
+    optimizer="Adam",
+    source=_SB3,
     needs=("hidden", "readout"),
 )

@@ -5,7 +5,7 @@ import math
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Chooser, recipe, zero
-from wellbegun.planning.recipes.common import ATTENTION, always, one, sizes, table, within_two, xavier
+from wellbegun.planning.recipes.common import ATTENTION, always, everywhere, one, sizes, table, within_two, xavier
 from wellbegun.schemes import constant, normal, uniform, variance_scaling, zeros
 
 # ---------------------------------------------------------------------- vit
@@ -91,13 +91,14 @@ MAE = recipe(
 
 # ---------------------------------------------------------------------- convnext
 _CONVNEXT = "Liu et al. 2022, arXiv:2201.03545, released code"
-_CONVNEXT_WEIGHT = always(within_two(0.02), "std 0.02; the cut at +-2 cuts nothing", _CONVNEXT)
 
 CONVNEXT = recipe(
     "convnext",
     1,
-    table(
-        **dict.fromkeys(("hidden", "embedding", "positional", "token"), _CONVNEXT_WEIGHT),
+    everywhere(
+        within_two(0.02),
+        "std 0.02; the cut at +-2 cuts nothing",
+        _CONVNEXT,
         residual_scale=always(constant(1e-6), "layer scale: branches start almost silent", _CONVNEXT),
     ),
     about="ConvNeXt: std 0.02, branches that start almost silent",
