@@ -212,8 +212,7 @@ def recipe(
         chosen = next((choices[general] for general in lineage(role) if general in choices), None)
         if chosen is not None:
             complete[role] = chosen
-    derived = [
-        caution for caution, meant in ((_FUSED, "Muon" in optimizer), (_DECAYED, "residual_scale" in choices)) if meant
-    ]
+    own_scale = choices.get("residual_scale") not in (None, choices.get("multiplier"))
+    derived = [caution for caution, meant in ((_FUSED, "Muon" in optimizer), (_DECAYED, own_scale)) if meant]
     texts = about, optimizer, source, needs, (*cautions, *derived)
     return Recipe(name, version, MappingProxyType(complete), *texts, by_depth, solve)

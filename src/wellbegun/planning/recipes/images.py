@@ -72,6 +72,7 @@ BEIT = _linear(
     "beit", _BEIT, "vision transformers as BEiT: ends of branches over sqrt(2 l) in block l, relative positions 0",
     needs=("attention_out", "residual_out"), residual_out=_beit_out,
     positional=always(zeros(), "relative positions: 0", _BEIT),
+    readout=always(normal(std=2e-5), "readout: 0.02, times 0.001", _BEIT),
 )._replace(by_depth=True)  # fmt: skip
 CAIT = _linear(
     "cait", _CAIT, "deep vision transformers with a layer scale, the smaller the more blocks there are",

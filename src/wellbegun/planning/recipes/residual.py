@@ -76,7 +76,7 @@ REZERO = recipe(
         **TORCH_CHOICES,
         "residual_scale": always(zeros(), "multiplier of a branch: 0, so that the block starts as identity", _REZERO),
     },
-    about="the same for layers with PyTorch's defaults",
+    about="residual nets with a multiplier that starts at 0, and layers with PyTorch's defaults",
     optimizer="SGD, LAMB",
     source=_REZERO,
     needs=("residual_out", "residual_scale"),

@@ -57,7 +57,9 @@ def _gpt(name: str, out: Chooser, source: str, about: str) -> Recipe:
 GPT2 = _gpt(
     "gpt2", _gpt2_out, _GPT2, "decoders as GPT-2: std 0.02, ends of branches divided by the root of their number"
 )
-MEGATRON = _gpt("megatron", _megatron_out, _MEGATRON, "decoders as Megatron-LM: the same by the number of layers")
+MEGATRON = _gpt(
+    "megatron", _megatron_out, _MEGATRON, "decoders as Megatron-LM: std 0.02, ends of branches over sqrt(2 layers)"
+)
 
 # ---------------------------------------------------------------------- llama
 _LLAMA = "torchtitan, Llama 3 with depth_init (Zhang et al. 2019, arXiv:1908.11365)"
