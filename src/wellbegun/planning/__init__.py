@@ -7,7 +7,7 @@ from wellbegun.planning.method import KEEP, Choice, Method, Refine
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
-from wellbegun.planning.recipes import RECIPES, recipe_names, recipe_of
+from wellbegun.planning.recipes import RECIPES, recipe_facts, recipe_names, recipe_of
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "explain",
     "make_plan",
     "overrides_of",
+    "recipe_facts",
     "recipe_names",
     "recipe_of",
     "rule_from_table",

@@ -9,6 +9,7 @@ from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, Wellbegu
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
+from wellbegun.planning.doubts import doubts
 from wellbegun.planning.intent import INTENTS, Samples, purposes
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
@@ -67,7 +68,9 @@ def make_plan(
     if strict and unsaid:
         raise RuleError(unsaid.refused())
     kept = _kept_notes(entries, graph, chosen.full_name)
-    notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *noted, *kept)
+    published, by_depth = isinstance(chosen, Recipe), getattr(chosen, "by_depth", False)
+    doubted = doubts(graph, roles, entries, by_depth=by_depth, published=published)
+    notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *noted, *kept, *doubted)
     return Plan(tuple(entries), chosen.full_name, number, notes).consistent()
 
 

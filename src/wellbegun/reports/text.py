@@ -147,10 +147,11 @@ def schemes_table(cards: Iterable[Card], *, whole: bool = True) -> list["Rendera
     return [*found, safe(told + more)]
 
 
-def recipes_table(about: Mapping[str, str]) -> list["RenderableType"]:
-    """What each recipe is for."""
-    table = Fitted("Recipes", [Column("recipe"), Column("for", "text")], list(about.items()))
-    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME")]
+def recipes_table(facts: Iterable[Mapping[str, Any]]) -> list["RenderableType"]:
+    """What each recipe is for, and the optimizer that its scale was found with."""
+    rows = [(found["name"], found.get("optimizer", ""), found["about"]) for found in facts]
+    table = Fitted("Recipes", [Column("recipe"), Column("optimizer"), Column("for", "text")], rows)
+    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME. All facts: wellbegun recipes --format json")]
 
 
 def codes_table(codes: Mapping[str, Check]) -> list["RenderableType"]:
