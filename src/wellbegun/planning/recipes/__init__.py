@@ -17,16 +17,19 @@ from wellbegun.planning.recipes.frameworks import FLAX, HAIKU, KERAS, TORCH
 from wellbegun.planning.recipes.others import PPO, SIREN
 from wellbegun.planning.recipes.own import OwnRecipe, own_recipe
 from wellbegun.planning.recipes.residual import DEEPNORM, FIXUP, REZERO, SKIPINIT, TFIXUP
+from wellbegun.planning.recipes.scaled import COMPLETEP, MUP, SPECTRAL_CONDITION, UMUP
 from wellbegun.planning.recipes.transformers import BERT, GPT2, LLAMA, MEGATRON, OLMO, T5
 from wellbegun.planning.recipes.vision import CONVNEXT, DCGAN, MAE, RESNET, VIT, VIT_NLHB
+from wellbegun.planning.scaling.parametrization import Parametrization
 
 __all__ = ["ABOUT", "KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_names", "recipe_of"]
 
 _LANGUAGE = (GPT2, MEGATRON, LLAMA, OLMO, BERT, T5)
 _VISION = (VIT, VIT_NLHB, MAE, CONVNEXT, RESNET, DCGAN)
 _RESIDUAL = (FIXUP, SKIPINIT, REZERO, DEEPNORM, TFIXUP)
-_ALL = (AUTO, CLASSIC, TORCH, KERAS, FLAX, HAIKU, *_LANGUAGE, *_VISION, *_RESIDUAL, SIREN, PPO)
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
+_SCALED = (MUP, COMPLETEP, SPECTRAL_CONDITION, UMUP)
+_ALL = (AUTO, CLASSIC, TORCH, KERAS, FLAX, HAIKU, *_LANGUAGE, *_VISION, *_RESIDUAL, *_SCALED, SIREN, PPO)
+RECIPES: Mapping[str, Recipe | Parametrization] = MappingProxyType(
     {recipe.full_name: recipe for recipe in _ALL} | {recipe.name: recipe for recipe in _ALL}
 )
 """Every recipe by its name, the newest version, and by name@version."""
@@ -56,6 +59,10 @@ ABOUT: Mapping[str, str] = MappingProxyType(
         "rezero": "the same for layers with PyTorch's defaults",
         "deepnorm": "deep transformers with norms on the stream",
         "tfixup": "transformers without norms",
+        "mup": "decoders whose learning rate holds at any width; against width 256",
+        "completep": "the same, at any depth too; against 2 blocks",
+        "spectral": "any model, by the largest singular values of weights and of their changes",
+        "umup": "unit scaling with its multipliers in values and rates",
         "siren": "coordinate nets with sines",
         "ppo": "policies and value functions of reinforcement learning",
     }
