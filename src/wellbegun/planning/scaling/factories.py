@@ -1,9 +1,9 @@
 """The parametrizations that have names, and how they are made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsFloat, SupportsIndex
 
-from wellbegun._arguments import integer, message, real, shape_of, truth
+from wellbegun._arguments import choice, integer, message, real, shape_of, truth
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import Role
 from wellbegun.planning.method import Method
@@ -21,6 +21,7 @@ def mup(
     base: Any,
     recipe: Recipe = "classic",
     head_width: SupportsIndex | None = None,
+    zero: Iterable[str] = (),
     fold: bool = True,
 ) -> Parametrization:
     """The maximal update parametrization: the best learning rate of a narrow model is that of a wide one.
@@ -45,6 +46,8 @@ def mup(
         recipe: How the base model is initialized, as for `wellbegun.plan`.
         head_width: Width of a head of attention in the base model, if heads grow wider and not more: scores are then to
             be divided by it and not by its root, which is folded into queries. None: heads are as wide as there.
+        zero: Roles whose weights start at 0: the authors advise "readout" and "query", whose drawn values fade with the
+            width, so that narrow models differ from wide ones by them.
         fold: Whether forward multipliers go into first values and rates, which trains alike; else the forward pass has
             to multiply what `Entry.multiplier` says.
     Returns:
@@ -57,7 +60,7 @@ def mup(
     >>> mup(base=64).full_name, RECIPES["mup"].base
     ('mup(classic@1)', 256)
     """
-    return _made("mup", "mup", recipe, base, head_width=_heads("mup", head_width), fold=fold)
+    return _made("mup", "mup", recipe, base, head_width=_heads("mup", head_width), zero=_zero("mup", zero), fold=fold)
 
 
 def completep(
@@ -67,6 +70,7 @@ def completep(
     alpha: SupportsFloat = 1.0,
     recipe: Recipe = "classic",
     head_width: SupportsIndex | None = None,
+    zero: Iterable[str] = (),
     fold: bool = True,
 ) -> Parametrization:
     """muP, and the same for depth: residual branches × (L / depth)^-α, and in branches rates × (L / depth)^(α-1).
@@ -76,7 +80,7 @@ def completep(
     depth-muP. Adam's ε goes with (L / depth)^-α in branches; SGD's rates with (L / depth)^(2α-1).
 
     Args:
-        base, recipe, head_width, fold: As for `mup`; shapes are those of a base model as deep as the model.
+        base, recipe, head_width, zero, fold: As for `mup`; shapes are those of a base model as deep as the model.
         depth: Blocks of the base model, as the graph counts them: one self-attention and what follows it, or two
             branches where there is none; above 0.
         alpha: From ½ to 1.
@@ -91,8 +95,9 @@ def completep(
     if not 0.5 <= found <= 1:
         raise ArgumentError(message("completep", "alpha", "from 0.5 to 1", alpha))
     blocks = real("completep", "depth", depth, minimum=0.0, exclusive=True)
-    heads = _heads("completep", head_width)
-    return _made("completep", "mup", recipe, base, depth=blocks, alpha=found, head_width=heads, fold=fold)
+    heads, silent = _heads("completep", head_width), _zero("completep", zero)
+    told = {"head_width": heads, "zero": silent, "fold": fold}
+    return _made("completep", "mup", recipe, base, depth=blocks, alpha=found, **told)
 
 
 def spectral() -> Parametrization:
@@ -147,6 +152,11 @@ def _made(name: str, rule: str, recipe: Recipe, base: Any, **options: Any) -> Pa
 
 def _heads(owner: str, width: SupportsIndex | None) -> int | None:
     return None if width is None else integer(owner, "head_width", width, minimum=1)
+
+
+def _zero(owner: str, roles: Iterable[str]) -> tuple[str, ...]:
+    found = (roles,) if isinstance(roles, str) else tuple(roles)
+    return tuple(choice(owner, "zero", role, ("readout", "query")) for role in found)
 
 
 def _base(owner: str, base: Any) -> Base:

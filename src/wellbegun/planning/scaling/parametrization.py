@@ -10,9 +10,10 @@ from wellbegun.planning.multipliers import Multipliers
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.scaling import rules
 from wellbegun.planning.scaling.axes import Axes, Base, at_base, axes_of
-from wellbegun.schemes import Scheme
+from wellbegun.schemes import Scheme, zeros
 
 _RULES: Mapping[str, rules.Rule] = MappingProxyType({"mup": rules.mup, "spectral": rules.spectral, "umup": rules.umup})
+_SILENT = Choice(zeros(), "starts at 0: what is drawn would only fade with the width", "arXiv:2203.03466, D.2")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Parametrization:
     alpha: float = 1.0
     head_width: int | None = None
     fold: bool = True
+    zero: tuple[str, ...] = ()  # roles whose weights start at 0
     said: tuple[str, ...] = ()  # what it cannot do by itself
 
     @property
@@ -45,7 +47,9 @@ class Parametrization:
 
     def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
         """What the recipe chooses; `adjusted` does the rest. See `Method`."""
-        return self.recipe.choose(graph, roles, decided)
+        found = self.recipe.choose(graph, roles, decided)
+        silent = {name: _SILENT for name, role in roles.items() if role.role in self.zero}
+        return {name: found[name] for name in found} | silent if silent else found
 
     def notes(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
         """What the recipe misses, and what is left to whoever writes the model."""
@@ -65,7 +69,7 @@ class Parametrization:
             return plan
         at = axes_of(Analysis.of(graph), roles, self.base, self.depth)
         small = {name: at_base(role, at[name], self.base) for name, role in roles.items()}
-        chosen = self.recipe.choose(graph, small, frozenset())
+        chosen = self.choose(graph, small, frozenset())
         told, entries = list[str](), list[Entry]()
         for entry in plan.entries:
             if (role := roles.get(entry.name)) is not None:
