@@ -18,18 +18,23 @@ from wellbegun.planning.recipes import (
     language,
     others,
     residual,
+    scaled,
     sequences,
     transformers,
     vision,
 )
 from wellbegun.planning.recipes.base import Recipe, lineage
 from wellbegun.planning.recipes.own import OwnRecipe, own_recipe
+from wellbegun.planning.scaling.parametrization import Parametrization
 
 __all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_facts", "recipe_names", "recipe_of"]
 
-_FILES = auto, classic, frameworks, transformers, language, vision, images, residual, sequences, others
-_ALL = {item.full_name: item for file in _FILES for item in vars(file).values() if isinstance(item, Recipe)}
-RECIPES: Mapping[str, Recipe] = MappingProxyType(_ALL | {recipe.name: recipe for recipe in _ALL.values()})
+_FILES = auto, classic, frameworks, transformers, language, vision, images, residual, sequences, scaled, others
+_KINDS = Recipe, Parametrization
+_ALL = {item.full_name: item for file in _FILES for item in vars(file).values() if isinstance(item, _KINDS)}
+RECIPES: Mapping[str, Recipe | Parametrization] = MappingProxyType(
+    _ALL | {recipe.name: recipe for recipe in _ALL.values()}
+)
 """Every recipe by its name, the newest version, and by name@version: each is a call of `recipe` in one of the files."""
 
 
