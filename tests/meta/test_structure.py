@@ -128,7 +128,7 @@ def test_all_is_sorted_and_equal_to_what_is_visible() -> None:
     assert visible - {*SCHEMES, *ALIASES} == {
         "Applied", "Fans", "Health", "Layout", "Ledger", "Plan", "Race", "Result", "Rule", "apply", "check",
         "compare_models", "diff", "edge_of_chaos", "explain", "fill", "gain", "initialize", "load_plan", "moments",
-        "plan", "race", "report", "save_plan", "show", "signal_propagation",
+        "operating_point", "plan", "race", "report", "save_plan", "show", "signal_propagation",
     }  # fmt: skip
     for path in FILES:
         if path.name == "__init__.py" and path.parent != SOURCE:
