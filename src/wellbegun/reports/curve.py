@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 
 from wellbegun._typing import Array
+from wellbegun.theory.gains import factor_of
 
 REACH = 4.0  # of the normal input: 1 in 16,000 lies beyond
 _WIDTH, _HEIGHT = 41, 11
 
 
 def points(function: Callable[..., Any], arguments: int, count: int = _WIDTH) -> tuple[Array, Array]:
-    """Inputs and values of an activation; of a gate u psi(v), psi(v) at u = 1."""
-    z = np.linspace(-REACH, REACH, count)
+    """Inputs and values of an activation; psi of a gate u psi(v), or what comes of u = 1."""
+    z, gate = np.linspace(-REACH, REACH, count), factor_of(function) if arguments > 1 else None
     with np.errstate(all="ignore"):
-        return z, np.asarray(function(*[np.ones(count)] * (arguments - 1), z), np.float64)
+        given = [z] if gate is not None or arguments == 1 else [np.ones(count), z]
+        return z, np.asarray((function if gate is None else gate[0])(*given), np.float64)
 
 
 def curve(z: Array, phi: Array) -> str:

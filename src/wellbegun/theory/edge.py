@@ -122,12 +122,12 @@ def _averages(
 ) -> tuple[Callable[[Array | float], Array], Function | None]:
     """q -> E phi^2 and E |grad phi|^2, and the function itself if it has one argument."""
     function, arguments = phi_of(activation)
-    psi = function if arguments == 1 else factor_of(function)
-    if psi is None:
+    factor = (function, 0) if arguments == 1 else factor_of(function)
+    if factor is None:
         return lambda q: np.stack([_of_pair(function, float(one), owner) for one in np.atleast_1d(q)]).squeeze(), None
-    found = Averages(psi, low, high, owner=owner)
+    found = Averages(factor[0], low, high, owner=owner)
     if arguments == 1:
-        return found.at, psi
+        return found.at, function
 
     def gated(q: Array | float) -> Array:
         second, slope = np.moveaxis(found.at(q), -1, 0)

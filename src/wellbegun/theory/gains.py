@@ -65,10 +65,10 @@ def moments(activation: str | Callable[..., Any], *, q: float = 1.0) -> Activati
     scaled = function if spread == 1.0 else _scaled(function, spread)
     if arguments == 1:
         return _from_samples(sample(scaled))
-    psi = factor_of(scaled)
-    if psi is not None:  # E u^2 psi(v)^2 = E psi^2
-        found = _from_samples(sample(psi))
-        return _gains(0.0, found.second, (found.second, found.slope), found.error)
+    if (factor := factor_of(scaled)) is not None:  # E u^2 psi(v)^2 = E psi^2
+        found = _from_samples(sample(factor[0]))
+        slopes = (found.second, found.slope)
+        return _gains(0.0, found.second, slopes if factor[1] == 0 else slopes[::-1], found.error)
     pair = averages(scaled)
     relative = sum(pair.errors) / (pair.second or 1.0)
     _exists(relative < _POOR, relative)
@@ -107,16 +107,22 @@ def phi_of(activation: Any, arguments: int = 2) -> tuple[Callable[..., Array], i
     return lambda u, v: u * psi(v), 2
 
 
-def factor_of(function: PairFunction) -> Function | None:
-    """psi, where a function of two arguments is u psi(v), as those of gated layers are; None for others.
+def factor_of(function: PairFunction) -> tuple[Function, int] | None:
+    """psi, where a function of two arguments is one of them times psi of the other, as gates are, and which; or None.
 
-    >>> factor_of(lambda u, v: np.tanh(v) * u) is not None, factor_of(np.hypot)
-    (True, None)
+    >>> factor_of(lambda u, v: np.tanh(u) * v)[1], factor_of(np.hypot)
+    (1, None)
     """
     u, v = np.array([-3.0, -0.7, 0.25, 1.6, 5.0]), np.array([1.3, -2.2, 0.4, -0.8, 3.1])
+
+    def turned(place: int, x: Array, y: Array) -> Array:
+        return np.asarray(function(x, y) if place == 0 else function(y, x))
+
     with np.errstate(all="ignore"):
-        one, whole = np.asarray(function(np.ones(5), v)), np.asarray(function(u, v))
-    return (lambda x: function(np.ones_like(x), x)) if np.allclose(whole, u * one, rtol=1e-12, atol=0) else None
+        for place in (0, 1):
+            if np.allclose(turned(place, u, v), u * turned(place, np.ones(5), v), rtol=1e-12, atol=0):
+                return lambda x, place=place: turned(place, np.ones_like(x), x), place
+    return None
 
 
 def activation_of(text: str) -> Function:
