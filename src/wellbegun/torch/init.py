@@ -340,7 +340,7 @@ def _of_scheme(name: str, factory: Callable[..., Scheme]) -> Callable[..., Tenso
     def fill_(
         tensor: Tensor, *args: Any, layout: Layouts = None, generator: Generator | None = None, **options: Any
     ) -> Tensor:
-        return drawn(name, tensor, factory(*args, **options), generator, layout)
+        return drawn(name, tensor, factory(*args, **options), generator, layout, known=False)
 
     own = inspect.signature(fill_).parameters
     asked = [one for one in inspect.signature(factory).parameters.values() if one.name not in own]

@@ -50,13 +50,17 @@ def drawn(
     gain: float = 1.0,
     each_part: bool = False,
     whole: tuple[int, ...] | None = None,
+    known: bool = True,
 ) -> Tensor:
     """Fill a tensor with a law, or that of a scheme, times a gain; `each_part`: the law is that of both parts of a
-    complex number; `whole`: the shape of something larger that it is the beginning of."""
+    complex number; `whole`: the shape of something larger that it is the beginning of; `known`: a scheme of ours, whose
+    law depends on nothing else."""
     read = _read(tensor.dim()) if layout is None else layout if isinstance(layout, Layout) else Layout(layout)
     if not tensor.numel():
         return tensor
-    law, shape = _law(given, tuple(tensor.shape), read, gain, whole)
+    parts = each_part and tensor.is_complex()
+    dtype = str(tensor.real.dtype if parts else tensor.dtype).removeprefix("torch.")
+    job = (_job if known else _job.__wrapped__)(owner, given, tuple(tensor.shape), read, gain, whole, parts, dtype)
     if isinstance(tensor, FakeTensor) or tensor.is_meta or fake_mode() is not None:
         return tensor
     if is_computed(tensor):
@@ -66,7 +70,7 @@ def drawn(
     values = tensor.detach() if own else torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
     with beneath_modes():
         seed = agreed([tensor] if hasattr(tensor, "placements") else [], _seed(owner, generator))
-        _write(owner, values, law, read.canonical, shape, seed, each_part and tensor.is_complex())
+        _write(owner, torch.view_as_real(values) if parts else values, *job, seed)
     if not own:
         with torch.no_grad():
             tensor.copy_(values)
@@ -79,16 +83,25 @@ def _read(rank: int) -> Layout:
     return Layout("oi" + "k" * (rank - 2) if rank > 1 else "o" * rank, transposed=False)
 
 
-@lru_cache(1024)  # a layer's law is made once for all of its kind: it takes as long as 50,000 values
-def _law(
-    given: Law | Scheme, shape: tuple[int, ...], read: Layout, gain: float, whole: tuple[int, ...] | None
-) -> tuple[Law, tuple[int, ...]]:
-    """The law of a tensor, and the shape of the whole in the order of its axes."""
+@lru_cache(1024)  # made once for all layers of a kind: it takes as long as 50,000 values
+def _job(
+    owner: str,
+    given: Law | Scheme,
+    shape: tuple[int, ...],
+    read: Layout,
+    gain: float,
+    whole: tuple[int, ...] | None,
+    parts: bool,
+    dtype: str,
+) -> tuple[Law, tuple[int, ...], tuple[int, ...], str]:
+    """The law of a tensor, its axes in the order of the law, the shape of the whole in that order, and the dtype."""
     law = given.law(shape, layout=read) if isinstance(given, Scheme) else given
     law = law if gain == 1 else law.scaled(gain) if gain else Constant(0.0)
-    sizes = tuple((whole or shape)[axis] for axis in read.canonical)
+    axes = read.canonical
+    sizes = tuple((whole or shape)[axis] for axis in axes)
     law.fits(sizes)
-    return law, sizes
+    law.check(dtype_of(owner, dtype))
+    return (law, (*axes, len(axes)), (*sizes, 2), dtype) if parts else (law, axes, sizes, dtype)
 
 
 def _has_memory(tensor: Tensor) -> bool:
@@ -107,12 +120,8 @@ def _seed(owner: str, generator: Generator | None) -> int:
 
 
 def _write(
-    owner: str, values: Tensor, law: Law, axes: tuple[int, ...], shape: tuple[int, ...], seed: int, parts: bool
+    owner: str, values: Tensor, law: Law, axes: tuple[int, ...], shape: tuple[int, ...], dtype: str, seed: int
 ) -> None:
-    if parts:
-        values, axes, shape = torch.view_as_real(values), (*axes, values.dim()), (*shape, 2)
-    dtype = dtype_of(owner, values.dtype)
-    law.check(dtype)
     target = target_of(values, f"{owner}(...)")
     if target.problem is not None:
         raise target.problem
