@@ -412,6 +412,7 @@ HUGE = (10**400, -(10**400), 1.7e308, -1.7e308, 1e200, 1e160, 1e-200, 5e-324, 1e
 def test_numbers_that_leave_the_range_of_floats_are_one_error_of_an_argument(card: Card) -> None:
     factory = SCHEMES[card.name]
     given = {"low": 0.1, "high": 2.0, "value": 1.0, "times": 2, "scheme": wb.normal(std=1.0)}
+    given |= {"weight": [[1.0, 2.0], [3.0, 4.0]], "table": [[1.0, 2.0], [3.0, 4.0]], "main_in": 8.0, "main_out": 8.0}
     names = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is not p.VAR_POSITIONAL]
     canonical = card.layout.canonical_shape(card.shape)
     for name, number in [(name, number) for name in names for number in HUGE]:

@@ -7,7 +7,7 @@ import typer
 from wellbegun._loading import load_object
 from wellbegun.cli.common import Formats, Wide, app, messages, show
 from wellbegun.health import CATALOGUE, FAMILIES, known_codes
-from wellbegun.planning import recipe_names
+from wellbegun.planning import RECIPES, recipe_facts, recipe_names
 from wellbegun.reports import codes_table, gain_table, recipes_table, schemes_table, to_json
 from wellbegun.reports.text import facts
 from wellbegun.schemes import cards
@@ -34,12 +34,12 @@ def schemes_command(
 
 @app.command("recipes")
 def recipes_command(format: Formats = "table") -> None:
-    """List the recipes, and what each is for."""
-    about = {name: text for name, text in recipe_names().items() if text}
+    """List the recipes: what each is for, and the optimizer that it was published with."""
+    own = [{"name": name, "about": text} for name, text in recipe_names().items() if name not in RECIPES]
     if format == "json":
-        print(to_json(about))
+        print(to_json([*recipe_facts(), *own]))
     else:
-        show(recipes_table(about))
+        show(recipes_table([*recipe_facts(), *own]))
 
 
 @app.command("codes")

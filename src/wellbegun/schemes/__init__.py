@@ -4,9 +4,13 @@ The classic ones are here and at the top of the package; all others are in the m
 `wellbegun.schemes.structured.sinusoidal`, and known to rules, the command line, plans and races by their bare name.
 """
 
+from wellbegun.schemes import adapters as adapters
 from wellbegun.schemes import catalogue as _catalogue
+from wellbegun.schemes import complex_valued as complex_valued
 from wellbegun.schemes import convex as convex
+from wellbegun.schemes import flows as flows
 from wellbegun.schemes import heads as heads
+from wellbegun.schemes import hypernetworks as hypernetworks
 from wellbegun.schemes import iid as iid
 from wellbegun.schemes import implicit as implicit
 from wellbegun.schemes import kan as kan
@@ -16,6 +20,8 @@ from wellbegun.schemes import positions as positions
 from wellbegun.schemes import recurrent as recurrent
 from wellbegun.schemes import ssm as ssm
 from wellbegun.schemes import structured as structured
+from wellbegun.schemes import transfer as transfer
+from wellbegun.schemes import transformer as transformer
 from wellbegun.schemes import vision as vision
 from wellbegun.schemes.base import Scheme as Scheme
 from wellbegun.schemes.card import Card as Card

@@ -1,6 +1,6 @@
 """A scheme turns layout + shape into a law. Frozen, printable, comparable, picklable."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
@@ -89,7 +89,7 @@ def blockwise(owner: str, shape: tuple[int, ...], layout: Layout, make: Callable
     return laws[0] if len(laws) == 1 else Sections(tuple(zip(sizes, laws, strict=True)))
 
 
-def spell(name: str, options: dict[str, object], defaults: dict[str, object]) -> str:
+def spell(name: str, options: Mapping[str, object], defaults: Mapping[str, object]) -> str:
     """The canonical call: options that differ from the defaults, in order.
 
     >>> spell("he_normal", {"negative_slope": 0.2, "mode": "fan_in"}, {"negative_slope": 0.0, "mode": "fan_in"})

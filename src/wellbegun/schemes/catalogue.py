@@ -8,9 +8,13 @@ their family, such as `wellbegun.schemes.structured.sinusoidal`.
 from types import ModuleType
 
 from wellbegun.schemes import (
+    adapters,
+    complex_valued,
     convex,
     fixed,
+    flows,
     heads,
+    hypernetworks,
     iid,
     implicit,
     isometries,
@@ -24,6 +28,8 @@ from wellbegun.schemes import (
     sections,
     ssm,
     structured,
+    transfer,
+    transformer,
     vision,
 )
 from wellbegun.schemes.fixed import *  # noqa: F403
@@ -44,10 +50,16 @@ FAMILIES: tuple[ModuleType, ...] = (
     recurrent,
     ssm,
     linear_recurrent,
+    transformer,
     implicit,
     kan,
     convex,
     heads,
+    adapters,
+    complex_valued,
+    hypernetworks,
+    flows,
+    transfer,
 )
 """The files, in the order of tables."""
 NAMES = tuple(name for family in CLASSIC for name in family.__all__)

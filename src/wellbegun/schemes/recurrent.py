@@ -7,7 +7,7 @@ import numpy as np
 from wellbegun._arguments import integer, message, real, text_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Built, Constant, Eye, Law, Mapped, Moments, Normal, Sections, Uniform
+from wellbegun.laws import Built, Constant, Eye, Law, Mapped, Normal, Sections, Uniform
 from wellbegun.laws.base import Piece, set_field
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
@@ -216,12 +216,6 @@ class PositiveDefinite(Built):
         return -abs(self.gain), abs(self.gain)
 
     _reach = Law._reach
-
-    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
-        """In the limit of many units: diagonal 2/5 (A is I on average, up to 4), others N(0, 1/(25 h))."""
-        size = max(shape[0], 1) if shape else 1
-        mean, square = 0.4 / size, 0.16 / size + 0.04 / size
-        return Moments(self.gain * mean, self.gain**2 * (square - mean**2), 0.0, 3.0)
 
 
 @scheme(
