@@ -69,7 +69,7 @@ def schemes() -> str:
         "",
         "## All at a glance",
         "",
-        "Where no family is named, the scheme is at the top of the package too. The invariants are what a test asserts of",
+        "Where no family is named, the scheme is at the top of the package too. Invariants are what a test asserts of",
         "every draw.",
         "",
         "| scheme | family | for | invariants | source |",

@@ -10,12 +10,19 @@ from types import ModuleType
 from wellbegun.schemes import (
     adapters,
     complex_valued,
+    convex,
     fixed,
     flows,
+    heads,
     hypernetworks,
+    iid,
+    implicit,
     isometries,
+    kan,
     linear_recurrent,
+    orthonormal,
     patterns,
+    positions,
     recurrent,
     scaling,
     sections,
@@ -23,6 +30,7 @@ from wellbegun.schemes import (
     structured,
     transfer,
     transformer,
+    vision,
 )
 from wellbegun.schemes.fixed import *  # noqa: F403
 from wellbegun.schemes.isometries import *  # noqa: F403
@@ -34,7 +42,11 @@ CLASSIC: tuple[ModuleType, ...] = (fixed, scaling, isometries, patterns, section
 """Files whose schemes are at the top of the package."""
 FAMILIES: tuple[ModuleType, ...] = (
     *CLASSIC,
+    iid,
     structured,
+    positions,
+    vision,
+    orthonormal,
     recurrent,
     ssm,
     linear_recurrent,
@@ -44,6 +56,10 @@ FAMILIES: tuple[ModuleType, ...] = (
     hypernetworks,
     flows,
     transfer,
+    implicit,
+    kan,
+    convex,
+    heads,
 )
 """The files, in the order of tables."""
 NAMES = tuple(name for family in CLASSIC for name in family.__all__)
