@@ -1,6 +1,7 @@
 """Schemes whose tensors belong together, gates, state spaces, adapters, growth: what no single card can see."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -91,6 +92,22 @@ def test_formats_are_roundings_of_one_draw(card: Card) -> None:
 def test_bad_arguments(make, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("card", cards(), ids=lambda card: card.name)
+def test_laws_take_over_a_factor_and_are_values(card: Card) -> None:
+    shape = card.layout.canonical_shape(card.shape)
+    law = parse_scheme(card.example).law(card.shape, layout=card.layout)
+    assert pickle.loads(pickle.dumps(law)) == law
+    assert hash(law) == hash(pickle.loads(pickle.dumps(law)))
+    assert len(law.describe()) < 300
+    try:
+        scaled = law.scaled(2.5)
+    except ArgumentError as error:
+        assert "factor must be 1" in str(error)  # noqa: PT017 - what has its size by definition
+        return
+    drawn = fill(law, shape, seed=0, name="w", dtype="float64")
+    assert np.allclose(fill(scaled, shape, seed=0, name="w", dtype="float64"), 2.5 * drawn, rtol=1e-9, atol=1e-12)
 
 
 def test_gates_in_the_orders_of_frameworks() -> None:
