@@ -1,5 +1,6 @@
 """Schemes whose tensors belong together, gates, state spaces, adapters, growth: what no single card can see."""
 
+import json
 import math
 import pickle
 
@@ -322,3 +323,37 @@ def test_new_rows_are_like_the_old_ones() -> None:
     assert np.abs(grown[50:].mean(axis=0) - old.mean(axis=0)).max() < 0.08
     assert np.abs(np.cov(grown[50:].T) - np.cov(old.T, ddof=0)).max() < 0.15
     assert (transfer.resized_table(old)((20, 3), seed=0, layout="lo", dtype="float64") == old[:20]).all()
+
+
+def test_a_normalizer_follows_the_law_that_a_plan_gives_its_poles() -> None:
+    torch = pytest.importorskip("torch")
+    import wellbegun as wb
+
+    class Unit(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.nu_log, self.gamma_log = (torch.nn.Parameter(torch.zeros(64)) for _ in range(2))
+            self.out = torch.nn.Linear(64, 3)
+
+        def forward(self, x):
+            decay = torch.exp(-torch.exp(self.nu_log))
+            return self.out(x * decay + x * torch.exp(self.gamma_log))
+
+    rules = [wb.Rule("nu_log", "lru_nu(r_min=0.9, r_max=0.99)"), wb.Rule("gamma_log", "lru_gamma")]
+    model = Unit()
+    plan = wb.plan(model, batch=torch.ones(2, 64), seed=0, rules=rules)
+    read = wb.planning.Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert read == plan
+    done = wb.apply(model, read).model
+    squared = torch.exp(-2 * torch.exp(done.nu_log))
+    assert torch.allclose(torch.exp(2 * done.gamma_log), 1 - squared, rtol=1e-4)
+    assert 0.9 <= squared.sqrt().min() <= squared.sqrt().max() <= 0.99
+    assert plan["gamma_log"].law.law == plan["nu_log"].law  # not that of the whole disc, which the rule named
+
+
+def test_mapped_laws_are_drawn_on_the_host() -> None:
+    from wellbegun.engine.gpu import kernels
+
+    assert kernels(ssm.mamba_dt_bias().law((8,)), "float32") is None
+    assert kernels(recurrent.chrono().law((8,)), "float32") is None
+    assert len(kernels(recurrent.forget_bias().law((8,)), "float32")) == 0
