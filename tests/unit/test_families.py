@@ -21,6 +21,7 @@ from wellbegun.schemes import (
     he_normal,
     hypernetworks,
     linear_recurrent,
+    orthogonal,
     parse_scheme,
     recurrent,
     ssm,
@@ -170,6 +171,10 @@ def test_schemes_for_gates_do_not_depend_on_what_a_layout_says() -> None:
     assert (plain == recurrent.gate_orthogonal(gates=3)((6, 2), seed=0, layout=Layout("oi", sections=3))).all()
     for gate in plain.reshape(3, 2, 2):
         assert np.allclose(gate @ gate.T, np.eye(2), atol=1e-6)
+    one = orthogonal()((4 * 64, 64), seed=0, dtype="float64").reshape(
+        4, 64, 64
+    )  # the control: one matrix for all gates
+    assert abs(np.sqrt((one**2).sum(axis=(1, 2)) / 64).mean() - 0.5) < 0.01
 
 
 def test_families_are_namespaces() -> None:
