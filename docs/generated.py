@@ -40,6 +40,7 @@ BOUNDS = {
     "W901": "entries of the batch that are nan or inf: none",
     "W902": f"RMS of an input that a weight reads as it is, at most {c.RAW:g}",
     "W903": "columns of the batch with one value in all samples: none",
+    "W904": "targets of the batch that are nan or inf, or labels without a class: none",
 }
 
 

@@ -54,7 +54,21 @@ def plan_table(plan: Plan) -> list["RenderableType"]:
         told = shape_text(first.shape), first.role, done(first), law_text(first.law), std, first.reason
         rows.append((label([entry.name for entry in entries]), *told))
     table = Fitted(f"Plan {plan.recipe}, seed {plan.seed}", columns, rows)
-    return [table, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
+    more = [_multipliers(plan)] if any(entry.training for entry in plan.entries) else []
+    return [table, *more, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
+
+
+def _multipliers(plan: Plan) -> "RenderableType":
+    """What training and the forward pass multiply, one row for parameters that are alike."""
+    columns = [Column("parameter", "name"), *(Column(name, "number") for name in ("AdamW lr", "decay", "ε"))]
+    columns += [Column(name, "number", rank) for name, rank in (("SGD lr", 1), ("Muon lr", 2), ("forward", 0))]
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for entry in plan.entries:
+        if (rates := entry.training) is not None:
+            adam = rates.adamw.learning_rate, rates.adamw.weight_decay, rates.adamw.epsilon
+            found = *adam, rates.sgd.learning_rate, rates.muon.learning_rate, entry.multiplier
+            rows.setdefault((masked(entry.name), *(f"{number:.4g}" for number in found)), []).append(entry.name)
+    return Fitted("Multipliers", columns, [(label(names), *key[1:]) for key, names in rows.items()])
 
 
 PLAN_COLUMNS = ("parameter", "shape", "dtype", "action", "role", "scheme", "law", "mean", "std", "why", "source")
@@ -147,10 +161,11 @@ def schemes_table(cards: Iterable[Card], *, whole: bool = True) -> list["Rendera
     return [*found, safe(told + more)]
 
 
-def recipes_table(about: Mapping[str, str]) -> list["RenderableType"]:
-    """What each recipe is for."""
-    table = Fitted("Recipes", [Column("recipe"), Column("for", "text")], list(about.items()))
-    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME")]
+def recipes_table(facts: Iterable[Mapping[str, Any]]) -> list["RenderableType"]:
+    """What each recipe is for, and the optimizer that its scale was found with."""
+    rows = [(found["name"], found.get("optimizer", ""), found["about"]) for found in facts]
+    table = Fitted("Recipes", [Column("recipe"), Column("optimizer"), Column("for", "text")], rows)
+    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME. All facts: wellbegun recipes --format json")]
 
 
 def codes_table(codes: Mapping[str, Check]) -> list["RenderableType"]:
@@ -171,12 +186,12 @@ GAIN_ROWS = (
 )
 
 
-def gain_table(name: str, found: ActivationMoments) -> list["RenderableType"]:
-    """Moments and gains of one activation."""
+def gain_table(name: str, found: ActivationMoments, picture: str) -> list["RenderableType"]:
+    """The curve, moments and gains of one activation."""
     values = [0.0 if abs(value := getattr(found, field)) < 5e-11 else value for field, *_ in GAIN_ROWS]
     rows = [(row[1], f"{value:.10g}", row[2]) for row, value in zip(GAIN_ROWS, values, strict=True)]
+    rows.append(("error", f"{found.error:.0e}", "relative error of these averages, estimated"))
     columns = [Column("quantity"), Column("value", "number"), Column("meaning", "text")]
-    table = Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)
-    return (
-        [table, safe(f"Use it: variance_scaling(scale={found.gain**2:.6g})")] if math.isfinite(found.gain) else [table]
-    )
+    drawn = [safe(picture), Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)]
+    use = f"Use it: variance_scaling(scale={found.gain**2:.6g})"
+    return [*drawn, safe(use)] if math.isfinite(found.gain) else drawn

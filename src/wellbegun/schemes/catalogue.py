@@ -51,15 +51,15 @@ FAMILIES: tuple[ModuleType, ...] = (
     ssm,
     linear_recurrent,
     transformer,
+    implicit,
+    kan,
+    convex,
+    heads,
     adapters,
     complex_valued,
     hypernetworks,
     flows,
     transfer,
-    implicit,
-    kan,
-    convex,
-    heads,
 )
 """The files, in the order of tables."""
 NAMES = tuple(name for family in CLASSIC for name in family.__all__)
