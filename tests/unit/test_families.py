@@ -232,6 +232,18 @@ def test_adapters_and_their_base_add_up_to_the_weight(make, scale: float) -> Non
     assert make(weight) == make(weight.tolist())
 
 
+def test_weights_of_a_framework_are_given_as_they_are() -> None:
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.arange(6.0).reshape(3, 2))
+    plain = adapters.pissa(weight.tolist())
+    assert adapters.pissa(weight) == adapters.pissa(weight.detach()) == plain
+    assert adapters.pissa(weight.to(torch.bfloat16)) == plain
+    with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
+        adapters.pissa(torch.zeros(2, 2, device="meta"))
+    with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
+        adapters.pissa([[1.0], [2.0, 3.0]])
+
+
 def test_pissa_takes_the_largest_singular_values() -> None:
     weight = np.random.default_rng(1).standard_normal((10, 7))
     base = adapters.pissa(weight, part="base", rank=3)((10, 7), seed=0, dtype="float64")
