@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.graph import Analysis, Role
-from wellbegun.graph.residual import weights_before
+from wellbegun.graph.walk import weights_before
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.base import Caution, has, recipe, zero
 from wellbegun.planning.recipes.common import ATTENTION, always, fan_in, sizes, table, xavier
