@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wellbegun._arguments import choice, message, real
+from wellbegun._arguments import choice, instance, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Computed, Law, Sections
@@ -80,9 +80,9 @@ def sincos_positions(*, base: float = 10000.0, order: str = "interleaved", last:
     """
     number = real("sincos_positions", "base", base, minimum=1, exclusive=True)
     choice("sincos_positions", "order", order, ("interleaved", "halves"))
-    options = {"base": number, "order": order, "last": bool(last)}
+    options = {"base": number, "order": order, "last": instance("sincos_positions", "last", last, bool)}
     text = spell("sincos_positions", options, {"base": 10000.0, "order": "interleaved", "last": False})
-    return WavesScheme(text, number, order, bool(last))
+    return WavesScheme(text, number, order, last)
 
 
 @dataclass(frozen=True)
