@@ -13,6 +13,7 @@ from wellbegun.planning.scaling.parametrization import Parametrization
 from wellbegun.schemes import normal
 
 _MUP = "Yang et al. 2022, arXiv:2203.03466"
+_COMPLETEP = "Dey et al. 2025, arXiv:2505.01618, nanoGPT-mup code"
 _SPECTRAL = "Yang, Simon, Bernstein 2023, arXiv:2310.17813"
 _UMUP = "Blake et al. 2024, arXiv:2407.17465"
 WIDTH, BLOCKS, _STD = 256, 2, 0.02
@@ -39,16 +40,66 @@ def _unit_readout(role: Role) -> Choice:
 
 _one = always(normal(std=1.0), "unit normal")
 _ROWS = dict.fromkeys(("embedding", "positional", "token"), _one)
-_CONDITION = table(hidden=_spectral, **_ROWS)
-_UNIT = table(hidden=_unit, readout=_unit_readout, **_ROWS)
-_STACKED = ("embedding", "residual_out")
 _UNFOLDED = (
     "umup: weights, readout and branches have their multipliers in their values. What else unit scaling puts in the "
     "forward and backward pass is not there: activations, attention and loss of unit size, scaled gradients",
 )
 
 
-MUP = Parametrization("mup@1", "mup", recipe("mup", 1, _GPT, ("embedding",)), WIDTH)
-COMPLETEP = Parametrization("completep@1", "mup", recipe("completep", 1, _GPT, _STACKED), WIDTH, float(BLOCKS))
-SPECTRAL_CONDITION = Parametrization("spectral@1", "spectral", recipe("spectral", 1, _CONDITION))
-UMUP = Parametrization("umup@1", "umup", recipe("umup", 1, _UNIT), depth=1.0, alpha=0.5, said=_UNFOLDED)
+_ADAMW = "AdamW, with the groups of the plan"
+MUP = Parametrization(
+    "mup@1",
+    "mup",
+    recipe(
+        "mup",
+        1,
+        _GPT,
+        about="decoders whose learning rate holds at any width; against width 256",
+        optimizer=_ADAMW,
+        source=_MUP,
+        needs=("embedding",),
+    ),
+    WIDTH,
+)
+COMPLETEP = Parametrization(
+    "completep@1",
+    "mup",
+    recipe(
+        "completep",
+        1,
+        _GPT,
+        about="decoders whose learning rate holds at any width and depth; against width 256 and 2 blocks",
+        optimizer=_ADAMW,
+        source=_COMPLETEP,
+        needs=("embedding", "residual_out"),
+    ),
+    WIDTH,
+    float(BLOCKS),
+)
+SPECTRAL = Parametrization(
+    "spectral@1",
+    "spectral",
+    recipe(
+        "spectral",
+        1,
+        table(hidden=_spectral, **_ROWS),
+        about="any model, by the largest singular values of weights and of their changes",
+        optimizer="any, with the groups of the plan",
+        source=_SPECTRAL,
+    ),
+)
+UMUP = Parametrization(
+    "umup@1",
+    "umup",
+    recipe(
+        "umup",
+        1,
+        table(hidden=_unit, readout=_unit_readout, **_ROWS),
+        about="unit scaling with its multipliers in values and rates",
+        optimizer=_ADAMW,
+        source=_UMUP,
+    ),
+    depth=1.0,
+    alpha=0.5,
+    said=_UNFOLDED,
+)
