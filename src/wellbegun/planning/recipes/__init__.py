@@ -45,21 +45,14 @@ def recipe_facts() -> list[dict[str, Any]]:
     >>> next(facts["optimizer"] for facts in recipe_facts() if facts["name"] == "gpt2")
     'AdamW'
     """
-    return [_weights(recipe).facts() for name, recipe in RECIPES.items() if "@" not in name]
-
-
-def _weights(recipe: Recipe | Parametrization) -> Recipe:
-    """What says of a recipe of ours what it is for."""
-    found: Any = recipe.recipe if isinstance(recipe, Parametrization) else recipe
-    assert isinstance(found, Recipe)
-    return found
+    return [recipe.facts() for name, recipe in RECIPES.items() if "@" not in name]
 
 
 def recipe_names() -> dict[str, str]:
     """Every recipe that can be named, and what it is for: those of installed packages (entry points
     "wellbegun.recipes") follow. "" for names with a version."""
     others = {name: entry.value for name, entry in installed(INSTALLED).items() if name not in RECIPES}
-    return {**{name: "" if "@" in name else _weights(recipe).about for name, recipe in RECIPES.items()}, **others}
+    return {**{name: "" if "@" in name else recipe.facts()["about"] for name, recipe in RECIPES.items()}, **others}
 
 
 def recipe_of(recipe: str | Method | Callable[[Role], Any]) -> Method:

@@ -46,7 +46,6 @@ _UNFOLDED = (
 )
 
 
-_ADAMW = "AdamW, with the groups of the plan"
 MUP = Parametrization(
     "mup@1",
     "mup",
@@ -55,7 +54,7 @@ MUP = Parametrization(
         1,
         _GPT,
         about="decoders whose learning rate holds at any width; against width 256",
-        optimizer=_ADAMW,
+        optimizer="AdamW",
         source=_MUP,
         needs=("embedding",),
     ),
@@ -69,7 +68,7 @@ COMPLETEP = Parametrization(
         1,
         _GPT,
         about="decoders whose learning rate holds at any width and depth; against width 256 and 2 blocks",
-        optimizer=_ADAMW,
+        optimizer="AdamW",
         source=_COMPLETEP,
         needs=("embedding", "residual_out"),
     ),
@@ -84,7 +83,7 @@ SPECTRAL = Parametrization(
         1,
         table(hidden=_spectral, **_ROWS),
         about="any model, by the largest singular values of weights and of their changes",
-        optimizer="any, with the groups of the plan",
+        optimizer="any",
         source=_SPECTRAL,
     ),
 )
@@ -96,7 +95,7 @@ UMUP = Parametrization(
         1,
         table(hidden=_unit, readout=_unit_readout, **_ROWS),
         about="unit scaling with its multipliers in values and rates",
-        optimizer=_ADAMW,
+        optimizer="AdamW",
         source=_UMUP,
     ),
     depth=1.0,

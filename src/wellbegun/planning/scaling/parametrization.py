@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import Choice, Method
@@ -44,6 +45,11 @@ class Parametrization:
     def needs(self) -> tuple[str, ...]:
         """Roles without which its recipe is not what its name says."""
         return getattr(self.recipe, "needs", ())
+
+    def facts(self) -> dict[str, Any]:
+        """What people read of one of ours, ready for JSON."""
+        named: Any = self.recipe
+        return {**named.facts()}
 
     def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
         """What the recipe chooses; `adjusted` does the rest. See `Method`."""
