@@ -23,6 +23,7 @@ if typing.TYPE_CHECKING:
     from wellbegun.api import apply as apply
     from wellbegun.api import check as check
     from wellbegun.api import compare_models as compare_models
+    from wellbegun.api import coordinate_check as coordinate_check
     from wellbegun.api import initialize as initialize
     from wellbegun.api import plan as plan
     from wellbegun.api import race as race
@@ -49,7 +50,7 @@ if typing.TYPE_CHECKING:
 
 # imported when first used: the command line answers many questions without any of it
 _LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
-_LATER |= dict.fromkeys(("compare_models", "report", "show", "signal_propagation"), "wellbegun.api")
+_LATER |= dict.fromkeys(("compare_models", "coordinate_check", "report", "show", "signal_propagation"), "wellbegun.api")
 _LATER |= dict.fromkeys(("Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
 _LATER |= dict.fromkeys(("edge_of_chaos", "gain", "moments", "operating_point"), "wellbegun.theory")

@@ -356,8 +356,12 @@ def test_a_lazy_model_is_checked(folder: Path) -> None:
 def test_schemes_table_has_every_scheme(folder: Path) -> None:
     text = run("schemes")
     assert all(name in text for name in SCHEMES)
-    for heading in ("strengths", "weaknesses", "when to use"):
-        assert heading in text
+    for asked in (("he_normal",), ("--for", "norm scale")):
+        found = run("schemes", *asked)
+        assert all(heading in found for heading in ("strengths", "weaknesses", "when to use"))
+        assert ("kaiming_normal" in found, "ones" in found) == (asked == ("he_normal",), asked != ("he_normal",))
+    assert "Did you mean 'router'" in run("schemes", "--for", "rooter", status=2)
+    assert "Did you mean 'he_normal'" in run("schemes", "he_norml", status=2)
     cards = json.loads(run("schemes", "-f", "json"))
     assert {card["name"] for card in cards} == set(SCHEMES)
     assert all(card["strengths"] and card["weaknesses"] and card["use"] for card in cards)

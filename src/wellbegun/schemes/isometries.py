@@ -62,6 +62,7 @@ class OrthogonalScheme(Scheme):
     ),
     use="recurrent weights, very deep plain nets, policy nets.",
     source="Saxe et al. 2014, arXiv:1312.6120; Haar measure: Mezzadri 2007, arXiv:math-ph/0609050, and Stewart 1980.",
+    tensors="recurrent recurrent_projection hidden query key",
     example="orthogonal(gain=2.0)",
     invariants={"W^T W = gain^2 I": lambda w: near(w.T @ w, 4 * np.eye(w.shape[1]))},
 )
@@ -113,6 +114,7 @@ class KernelScheme(Scheme):
     weaknesses="starts blind to neighbours; strides and dilation break the isometry.",
     use="very deep plain convolutional nets, with an activation gain on the edge of chaos.",
     source="Xiao et al. 2018, arXiv:1806.05393.",
+    tensors="convolution",
     shape=(8, 4, 3, 3),
     layout="oikk",
     invariants={
@@ -145,6 +147,7 @@ def delta_orthogonal(*, gain: float = 1.0) -> KernelScheme:
     ),
     use="convolutions added to a trained net, very deep plain convolutional nets.",
     source="Zagoruyko, Komodakis 2017, arXiv:1706.00388 (DiracNets).",
+    tensors="convolution",
     example="dirac(gain=0.5)",
     shape=(8, 4, 3, 3),
     layout="oikk",
@@ -185,6 +188,7 @@ class EyeScheme(Scheme):
     weaknesses="deterministic: all randomness must come from elsewhere; only min(in, out) units differ from zero.",
     use="recurrent weights of ReLU networks (IRNN), layers added to a trained net.",
     source="Le, Jaitly, Hinton 2015, arXiv:1504.00941.",
+    tensors="recurrent",
     invariants={"W = gain I": lambda w: bool((w == np.eye(*w.shape)).all())},
 )
 def eye(*, gain: float = 1.0) -> EyeScheme:
@@ -228,6 +232,7 @@ class MirroredScheme(Scheme):
     weaknesses="neighbours must agree on the pairs; half as many different units at the start.",
     use="deep plain networks without normalization, before any function that is not odd.",
     source="Balduzzi et al. 2017, arXiv:1702.08591.",
+    tensors="hidden convolution",
     example="mirrored(orthogonal(gain=2.0))",
     invariants={
         "units j and j + n_out / 2 are each other's negative": lambda w: bool(

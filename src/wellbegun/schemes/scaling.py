@@ -64,6 +64,7 @@ def _fan(fans: Fans, mode: str) -> float:
     weaknesses="the variance is a third of what keeps even a linear net's signal: it shrinks at every layer.",
     use="as the baseline the other schemes are compared with; shallow nets.",
     source='LeCun et al. 1998, "Efficient BackProp" (the scale); torch `nn.Linear.reset_parameters`.',
+    tensors="hidden convolution recurrent_input",
     invariants={"Var W = 1 / (3 n_in)": lambda w: varies(w, 1 / (3 * w.shape[1]))},
 )
 def fan_in_uniform() -> VarianceScaling:
@@ -84,6 +85,7 @@ def fan_in_uniform() -> VarianceScaling:
     weaknesses="ReLU halves the signal at every layer, which Xavier does not make up for.",
     use="layers before tanh or sigmoid.",
     source='Glorot, Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".',
+    tensors="hidden query key value recurrent_input",
     example="xavier_normal(gain=0.5)",
     invariants={"Var W = 2 gain^2 / (n_in + n_out)": lambda w: varies(w, 2 * 0.25 / sum(w.shape))},
 )
@@ -110,6 +112,7 @@ glorot_normal = xavier_normal
     weaknesses="as `xavier_normal`.",
     use="layers before tanh or sigmoid; attention projections.",
     source="Glorot, Bengio 2010, equation 16.",
+    tensors="hidden query key value query_key key_value query_key_value attention_out recurrent_input",
     invariants={"Var W = 2 gain^2 / (n_in + n_out)": lambda w: varies(w, 2 / sum(w.shape))},
 )
 def xavier_uniform(*, gain: float = 1.0) -> VarianceScaling:
@@ -141,6 +144,7 @@ def _xavier(owner: str, gain: float, distribution: str) -> VarianceScaling:
     weaknesses="too large for activations that do not halve the signal; correlations between samples still collapse.",
     use="layers before ReLU, leaky ReLU, PReLU.",
     source="He et al. 2015, arXiv:1502.01852, equations 10 and 15.",
+    tensors="hidden convolution gate up gate_up down",
     example="he_normal(negative_slope=0.2, mode='fan_out')",
     invariants={"Var W = g^2 / fan": lambda w: varies(w, 2 / 1.04 / w.shape[0])},
 )
@@ -168,6 +172,7 @@ kaiming_normal = he_normal
     weaknesses="as `he_normal`.",
     use="layers before ReLU, leaky ReLU, PReLU.",
     source="He et al. 2015, arXiv:1502.01852.",
+    tensors="hidden convolution",
     invariants={"Var W = g^2 / fan": lambda w: varies(w, 2 / w.shape[1])},
 )
 def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> VarianceScaling:
@@ -200,6 +205,7 @@ def _he(owner: str, negative_slope: float, mode: str, distribution: str) -> Vari
     weaknesses="with ReLU the signal halves at every layer; with tanh it shrinks slowly.",
     use="layers before SELU, linear layers and readouts, scaled tanh and sigmoid.",
     source='LeCun et al. 1998, "Efficient BackProp", equation 16; Klambauer et al. 2017, arXiv:1706.02515 (SELU).',
+    tensors="hidden readout gate up gate_up time_step",
     invariants={"Var W = 1 / n_in": lambda w: varies(w, 1 / w.shape[1])},
 )
 def lecun_normal() -> VarianceScaling:
@@ -218,6 +224,7 @@ def lecun_normal() -> VarianceScaling:
     weaknesses="as `lecun_normal`.",
     use="layers before SELU, linear layers and readouts, scaled tanh and sigmoid.",
     source='LeCun et al. 1998, "Efficient BackProp".',
+    tensors="hidden readout",
     invariants={"Var W = 1 / n_in": lambda w: varies(w, 1 / w.shape[1])},
 )
 def lecun_uniform() -> VarianceScaling:
@@ -236,6 +243,7 @@ def lecun_uniform() -> VarianceScaling:
     weaknesses="the right scale is yours to know; `wellbegun.gain` computes it for an activation.",
     use='activations without a named scheme: scale = gain("gelu") ** 2.',
     source="Glorot, Bengio 2010; He et al. 2015, arXiv:1502.01852; Keras and JAX use the same parametrization.",
+    tensors="hidden convolution gate up gate_up down residual_out router",
     example="variance_scaling(scale=2.5, mode='fan_geo_avg', distribution='uniform')",
     invariants={"Var W = scale / fan": lambda w: varies(w, 2.5 / math.sqrt(w.size))},
 )

@@ -1,0 +1,104 @@
+"""Upsampling in convolutional nets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellbegun._arguments import choice, message, real
+from wellbegun._typing import Array
+from wellbegun.errors import LayoutError
+from wellbegun.laws import Computed, Law
+from wellbegun.layout import Layout
+from wellbegun.schemes.base import Scheme, spell
+from wellbegun.schemes.card import near, publish, scheme
+
+
+def _tent(size: int) -> Array:
+    """Weights of linear interpolation for a window: of size 2 s - s mod 2 they make up 1 for each phase of stride s."""
+    half = -(-size // 2)
+    centre = (2 * half - 1 - half % 2) / (2 * half)
+    return 1 - np.abs(np.arange(size) / half - centre)
+
+
+@dataclass(frozen=True)
+class Interpolation(Computed):
+    """Linear interpolation in every axis of the window, from each channel to itself, or between all."""
+
+    size: tuple[int, ...]
+    gain: float = 1.0
+    groups: int = 1
+    mixing: bool = False
+
+    @property
+    def dense(self) -> bool:
+        return False
+
+    def rows(self, start: int, stop: int) -> Array:
+        outputs, inputs, *window = self.size
+        tent = np.ones(())
+        for size in window:
+            tent = np.multiply.outer(tent, _tent(size))
+        each = max(outputs // self.groups, 1)
+        own = np.arange(start, stop)[:, None] % each == np.arange(inputs)
+        pairs = np.ones_like(own) if self.mixing else own
+        values: Array = self.gain * np.multiply.outer(pairs.astype(np.float64), tent)
+        return values
+
+
+@dataclass(frozen=True, repr=False)
+class InterpolationScheme(Scheme):
+    """One channel of the output for each of the input."""
+
+    gain: float
+    channels: str
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        size, axes = layout.canonical_shape(shape), layout.axes
+        if axes.count("o") != 1 or axes.count("i") != 1 or not 1 <= axes.count("k") <= 3 or "e" in axes:
+            raise LayoutError(message(self.spelling, "layout", "that of a convolution, such as 'iokk'", layout))
+        if layout.transposed and layout.groups > 1 and size[0] > 1:
+            allowed = "one output channel for each group, where a transposed convolution has groups"
+            raise LayoutError(message(self.spelling, "shape", allowed, size))
+        mixing = self.channels == "all" or (layout.transposed is True and layout.groups > 1)
+        return Interpolation(size, self.gain, 1 if layout.transposed else layout.groups, mixing)
+
+
+@scheme(
+    formula=(
+        "Bilinear upsampling: (1 - |x/f - c|) in each axis of the window, f = ceil(k/2), c = (2f - 1 - f mod 2) / 2f, "
+        "from each channel to itself, else 0."
+    ),
+    shapes="transposed convolutions with a window of 1 to 3 axes, also depthwise: k = 2s - s mod 2 for the stride s.",
+    strengths="a constant image stays constant, without checkerboards; the layer starts as a sensible upsampling.",
+    weaknesses="deterministic; channels beyond min(in, out) are zero; other k than 2s - s mod 2 leave a pattern.",
+    use="learned upsampling in segmentation and generators.",
+    source="Long, Shelhamer, Darrell 2015, arXiv:1411.4038; MXNet `Bilinear`, which fills every pair of channels.",
+    tensors="upsampling",
+    shape=(3, 3, 4, 4),
+    layout="iokk",
+    invariants={
+        "a constant stays so: the taps of each phase of stride s add up to gain": lambda w: near(
+            w.reshape(3, 3, 2, 2, 2, 2).sum(axis=(2, 4)), np.broadcast_to(np.eye(3)[..., None, None], (3, 3, 2, 2))
+        ),
+        "of four taps: 1/4, 3/4, 3/4, 1/4": lambda w: near(w[0, 0, 1] / 0.75, np.array([0.25, 0.75, 0.75, 0.25])),
+    },
+)
+def bilinear(*, gain: float = 1.0, channels: str = "own") -> InterpolationScheme:
+    """The stride follows from the window: it is the one with k = 2s - s mod 2. In one dimension it is linear, in three
+    trilinear.
+
+    Args:
+        gain: Finite, dimensionless.
+        channels: "own": from each channel to itself; "all": every pair of channels, as MXNet does (for depthwise ones).
+    Raises: ArgumentError here: arguments. LayoutError at the draw: no convolution.
+
+    >>> bilinear()((1, 1, 4), seed=0, layout="iok").tolist()
+    [[[0.25, 0.75, 0.75, 0.25]]]
+    """
+    number = real("bilinear", "gain", gain)
+    choice("bilinear", "channels", channels, ("own", "all"))
+    text = spell("bilinear", {"gain": number, "channels": channels}, {"gain": 1.0, "channels": "own"})
+    return InterpolationScheme(text, number, channels)
+
+
+publish(globals())
