@@ -191,7 +191,7 @@ def test_ds_init(width: int, n: int, m: int) -> None:
     check(models.Translator(width, n, m), [TEXT, TEXT], "ds_init", expected, control="deepnorm")
 
 
-@pytest.mark.parametrize("name", ["qwen", "gemma", "deepseek", "mamba2", "wav2vec2"])
+@pytest.mark.parametrize("name", ["qwen", "gemma", "peri_ln", "deepseek", "mamba2", "wav2vec2"])
 def test_against_the_initialization_of_transformers(name: str) -> None:
     """Measured stds of fresh models: where its code departs from what was published, the tensors are left out."""
     t = pytest.importorskip("transformers")
@@ -209,6 +209,8 @@ def test_against_the_initialization_of_transformers(name: str) -> None:
         made, config = t.Qwen2ForCausalLM, t.Qwen2Config(**common, **heads, tie_word_embeddings=False)
     elif name == "gemma":
         made, config = t.GemmaForCausalLM, t.GemmaConfig(**common, **heads, head_dim=24)
+    elif name == "peri_ln":  # Gemma 2 has norms on both sides of its branches
+        made, config = t.Gemma2ForCausalLM, t.Gemma2Config(**common, **heads, head_dim=24)
     elif name == "deepseek":
         made, sizes = t.DeepseekV3ForCausalLM, {"kv_lora_rank": 16, "q_lora_rank": 24, "qk_rope_head_dim": 8}
         sizes |= {"v_head_dim": 16, "qk_nope_head_dim": 16, "n_routed_experts": 8, "n_group": 2, "topk_group": 2}
@@ -252,6 +254,13 @@ def test_states_of_mamba2() -> None:
     assert rates.mean() == pytest.approx(8.5, abs=5 * 15 / math.sqrt(12 * 64))
     assert steps.log().mean() == pytest.approx(math.log(0.01), abs=5 * math.log(100) / math.sqrt(12 * 64))
     assert (mixer.D == 1).all()
+    config = t.MambaConfig(
+        hidden_size=32, state_size=8, num_hidden_layers=1, vocab_size=50, pad_token_id=0, bos_token_id=0
+    )
+    plan = wb.plan(model := t.MambaForCausalLM(config), {"input_ids": TEXT % 50}, recipe="mamba2", seed=0)
+    own = model.backbone.layers[0].mixer.A_log.detach().clone()  # one rate for each channel and state
+    wb.apply(model, plan)
+    assert torch.allclose(model.backbone.layers[0].mixer.A_log, own, atol=1e-6)
 
 
 # ---------------------------------------------------------------------- images
@@ -294,6 +303,8 @@ def test_layer_scales(width: int, layers: int) -> None:
     plan = check(Layered(width, layers), IMAGES, "dinov2", vit(layers, token=1e-6), control="deit")
     assert {start(plan, f"gamma.{i}") for i in range(2 * layers)} == {1e-5}
     assert [note for note in plan.notes if "weight decay" in note]
+    beit = wb.plan(Layered(width, layers), IMAGES, recipe="beit", seed=0)
+    assert start(beit, "gamma.0") == 0.1
     plan = check(Layered(width, layers), IMAGES, "cait", vit(layers), control="dinov2")
     assert {start(plan, f"gamma.{i}") for i in range(2 * layers)} == {0.1}
 

@@ -59,6 +59,12 @@ def _beit_out(role: Role) -> Choice:
     return Choice(within_two(0.02 / math.sqrt(2 * number)), reason, _BEIT)
 
 
+def _beit_scale(role: Role) -> Choice:
+    """0.1 in the base model of 12 blocks, 1e-5 in the large one of 24."""
+    layers = role.stack.layers if role.stack is not None else 1
+    return Choice(constant(0.1 if layers <= 12 else 1e-5), f"layer scale in a stack of {layers} blocks", _BEIT)
+
+
 def _cait_scale(role: Role) -> Choice:
     """The deeper the smaller: 0.1 up to 18 blocks, 1e-5 up to 24, 1e-6 above."""
     layers = role.stack.layers if role.stack is not None else 1
@@ -72,7 +78,7 @@ BEIT = _linear(
     "beit", _BEIT, "vision transformers as BEiT: ends of branches over sqrt(2 l) in block l, relative positions 0",
     needs=("attention_out", "residual_out"), residual_out=_beit_out,
     positional=always(zeros(), "relative positions: 0", _BEIT),
-    readout=always(normal(std=2e-5), "readout: 0.02, times 0.001", _BEIT),
+    readout=always(normal(std=2e-5), "readout: 0.02, times 0.001", _BEIT), residual_scale=_beit_scale,
 )._replace(by_depth=True)  # fmt: skip
 CAIT = _linear(
     "cait", _CAIT, "deep vision transformers with a layer scale, the smaller the more blocks there are",

@@ -11,9 +11,10 @@ from wellbegun.planning.recipes.base import Caution, has, recipe, zero
 from wellbegun.planning.recipes.common import ATTENTION, always, fan_in, sizes, table, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES, torch_bias, torch_weight
 from wellbegun.schemes import constant, he_normal, normal, ones, orthogonal, uniform, variance_scaling, zeros
-from wellbegun.schemes.ssm import mamba2_a, mamba_dt_bias
+from wellbegun.schemes.ssm import mamba2_a, mamba_dt_bias, s4d_real
 
 # ---------------------------------------------------------------------- mamba2
+_MAMBA = "Gu, Dao 2023, arXiv:2312.00752, mamba_ssm code"
 _MAMBA2 = "Dao, Gu 2024, arXiv:2405.21060, mamba_ssm code"
 
 
@@ -37,7 +38,9 @@ def _mamba2(graph: Analysis, roles: Mapping[str, Role], decided: frozenset[str])
         if role.role == "multiplier" and computed is None:
             found[name] = Choice(ones(), "skip past the states: 1", _MAMBA2)
         elif role.role == "multiplier" and computed is not None and computed.where(-1.0) == 0:
-            found[name] = Choice(mamba2_a(), "rate of decay, -exp of it: log U(1, 16)", _MAMBA2)
+            by_state = len(role.parameter.shape) > 1  # one for each channel and state, as in Mamba 1
+            of_all = Choice(mamba2_a(), "rate of decay, -exp of it: log U(1, 16)", _MAMBA2)
+            found[name] = Choice(s4d_real(), "rates of states 1, 2, ...: log of them", _MAMBA) if by_state else of_all
         elif role.role in ("bias", "time_step_bias") and any(
             met.name == "softplus" for met in meetings(graph, operation.outputs[0])
         ):
@@ -53,7 +56,7 @@ MAMBA2 = recipe(
         "residual_out": _mamba_out,
         "embedding": always(normal(std=0.02), "lookup table: std 0.02", _MAMBA2),
     },
-    about="state-space layers as Mamba 2: torch's defaults, outputs over the root of the number of layers",
+    about="state-space layers as Mamba and Mamba 2: torch's defaults, outputs over the root of the number of layers",
     optimizer="AdamW",
     source=_MAMBA2,
     needs=("embedding", "residual_out"),
