@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from wellbegun.graph import Analysis, Operation, Role, branches_of
+from wellbegun.graph import Analysis, Branch, Operation, Role
 from wellbegun.graph.model import WEIGHTED, Use
 from wellbegun.graph.proportional import constant_behind
 from wellbegun.graph.walk import TRANSPARENT
@@ -24,14 +24,15 @@ def doubts(
         published: Whether the recipe is one of ours, which says in its reasons what is odd about its source.
     """
     filled = {entry.name: entry for entry in entries if entry.law is not None}
-    yield from _zeros(graph, {name for name, entry in filled.items() if _is_silent(entry, roles.get(name))})
+    branches = next((role.net.branches for role in roles.values()), ())
+    yield from _zeros(graph, branches, {name for name, entry in filled.items() if _is_silent(entry, roles.get(name))})
     uncut = [e.name for e in filled.values() if _is_uncut(e) and not (published and e.decided_by.startswith("recipe"))]
     if uncut:
         yield (
             f"The bounds of a truncated normal cut nothing, more than {_UNCUT:g} standard deviations away: "
             f"{', '.join(uncut)}. Bounds in units of the weight are meant for a std near 1; leave them relative."
         )
-    if by_depth and _falls_with_depth(graph, roles):
+    if by_depth and _falls_with_depth(graph, branches, roles):
         yield (
             "Depth is counted twice: the model multiplies what norms give with less in each block, and the recipe "
             "divides the ends of branches by depth. The authors of the former use an ordinary initialization: lns."
@@ -48,19 +49,19 @@ def _is_uncut(entry: Entry) -> bool:
     return isinstance(entry.law, TruncatedNormal) and min(map(abs, entry.law.standard_bounds())) > _UNCUT
 
 
-def _falls_with_depth(graph: Analysis, roles: Mapping[str, Role]) -> bool:
+def _falls_with_depth(graph: Analysis, branches: tuple[Branch, ...], roles: Mapping[str, Role]) -> bool:
     """Whether constants behind the norms that begin branches differ, and are at most 1."""
     norms = {role.operation for role in roles.values() if role.role == "norm_scale" and not role.ends_branch}
-    inside = norms & frozenset[int]().union(*(branch.interior for branch in branches_of(graph)))
+    inside = norms & frozenset[int]().union(*(branch.interior for branch in branches))
     found = {round(constant_behind(graph, graph.operations[index].outputs[0]), 6) for index in inside}
     return len(found) > 1 and max(found) <= 1
 
 
 # ---------------------------------------------------------------------- zero times zero
-def _zeros(graph: Analysis, silent: set[str]) -> Iterator[str]:
+def _zeros(graph: Analysis, branches: tuple[Branch, ...], silent: set[str]) -> Iterator[str]:
     """Factors of one product that are all 0: none of them gets a gradient."""
     pairs = dict[tuple[str, ...], None]()
-    for branch in branches_of(graph):
+    for branch in branches:
         ends = [graph.operations[index] for index in branch.ends]
         still = ends and all(silent.issuperset(use.parameter for use in end.uses) for end in ends)
         last = [name for end in ends for name in _weights(end)] if still else []
