@@ -96,7 +96,7 @@ PERI_LN = _flat(
 )
 
 # ---------------------------------------------------------------------- gamma
-_GAMMA = "Zhang et al. 2024, Initialization is critical to whether transformers fit composite functions by reasoning"
+_GAMMA = "Zhang et al. 2024, arXiv:2405.05409, where 1/n^gamma is the std"
 
 
 def _by_inputs(role: Role) -> Choice:
@@ -110,7 +110,7 @@ GAMMA = recipe(
     table(**dict.fromkeys(("hidden", "embedding", "positional", "token"), _by_inputs)),
     about="transformers that are to find rules rather than memorize: std 1 / inputs",
     optimizer="AdamW",
-    source=f"{_GAMMA}; arXiv:2505.23013",
+    source=f"{_GAMMA}; Hang et al. 2026, arXiv:2606.17945",
     needs=("residual_out",),
 )
 
