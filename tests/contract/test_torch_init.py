@@ -261,6 +261,8 @@ def test_errors_and_warnings() -> None:
     weight = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)).weight
     with pytest.warns(UserWarning, match="computed from others"):
         init.normal_(weight)
+    with pytest.warns(UserWarning, match="zeros_: the tensor is computed"):
+        init.zeros_(weight[:2])
 
 
 def test_kinds_of_tensors() -> None:
@@ -296,3 +298,15 @@ def test_kinds_of_tensors() -> None:
     with torch.inference_mode():
         assert init.normal_(torch.zeros(3)).any()
     assert init.normal_(torch.zeros(())).shape == ()
+
+
+def test_compiled_code_calls_it_as_it_is() -> None:
+    def noisy(x: torch.Tensor) -> torch.Tensor:
+        return x + init.normal_(torch.zeros_like(x)) * 2
+
+    compiled = torch.compile(noisy, backend="eager")  # type: ignore[no-untyped-call]
+    torch.manual_seed(3)
+    expected = noisy(torch.ones(3, 4))
+    torch.manual_seed(3)
+    assert torch.equal(compiled(torch.ones(3, 4)), expected)
+    assert not torch.equal(compiled(torch.ones(3, 4)), expected)  # drawn anew

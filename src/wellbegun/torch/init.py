@@ -105,7 +105,7 @@ def trunc_normal_(
     low, high = (a, b) if bounds == "std" else ((a - mean) / std, (b - mean) / std)
     if low > 2 or high < -2:
         text = "mean is more than 2 std from [a, b] in nn.init.trunc_normal_."
-        warnings.warn(f"{text} All values are from one tail, whose shape they have.", stacklevel=3)
+        warnings.warn(f"{text} All values are from one tail, whose shape they have.", stacklevel=4)
     return drawn("trunc_normal_", tensor, made, generator)
 
 
@@ -116,14 +116,18 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
         return tensor.fill_(val)
 
 
+@public
 def ones_(tensor: Tensor) -> Tensor:
     """Every entry is 1."""
-    return constant_(tensor, 1.0)
+    with torch.no_grad():
+        return tensor.fill_(1.0)
 
 
+@public
 def zeros_(tensor: Tensor) -> Tensor:
     """Every entry is 0."""
-    return constant_(tensor, 0.0)
+    with torch.no_grad():
+        return tensor.zero_()
 
 
 @public
@@ -210,7 +214,7 @@ def _kaiming(
     distribution: str, tensor: Tensor, a: float, mode: str, nonlinearity: str, *others: Any, total_variance: bool = True
 ) -> Tensor:
     if 0 in tensor.shape:
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=5)
         return tensor
     if mode.lower() not in ("fan_in", "fan_out"):
         raise ValueError(f"Mode {mode.lower()} not supported, please use one of ['fan_in', 'fan_out']")

@@ -25,7 +25,14 @@ Filler = TypeVar("Filler", bound=Callable[..., Tensor])
 
 
 def public(function: Filler) -> Filler:
-    """With what subclasses and modes of torch may say of it."""
+    """With what subclasses and modes of torch may say of it, and a warning where the values would be lost."""
+
+    def checked(tensor: Tensor, *args: Any, **options: Any) -> Tensor:
+        if is_computed(tensor):
+            text = "the tensor is computed from others, as parametrized weights are, and will be computed again"
+            lost = "what is written into it is lost then. Fill what it is made of."
+            warnings.warn(f"{function.__name__}: {text}: {lost}", stacklevel=3)
+        return function(tensor, *args, **options)
 
     @wraps(function)
     def called(tensor: Tensor, *args: Any, **options: Any) -> Tensor:
@@ -35,7 +42,7 @@ def public(function: Filler) -> Filler:
         if not isinstance(tensor, Tensor):
             raise ArgumentTypeError(message(function.__name__, "tensor", "a tensor of torch", type(tensor).__name__))
         own: Any = torch.compiler.disable if compiler_loaded() else lambda given: given  # no tracing of our arrays
-        return cast(Tensor, own(function)(tensor, *args, **options))
+        return cast(Tensor, own(checked)(tensor, *args, **options))
 
     return cast(Filler, called)
 
@@ -63,9 +70,6 @@ def drawn(
     job = (_job if known else _job.__wrapped__)(owner, given, tuple(tensor.shape), read, gain, whole, parts, dtype)
     if isinstance(tensor, FakeTensor) or tensor.is_meta or fake_mode() is not None:
         return tensor
-    if is_computed(tensor):
-        text = f"{owner}: the tensor is computed from others, as parametrized weights are, and will be computed again"
-        warnings.warn(f"{text}: what is written into it is lost then. Fill what it is made of.", stacklevel=4)
     own = _has_memory(tensor)
     values = tensor.detach() if own else torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
     with beneath_modes():
