@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pictures import picture
+
 from wellbegun.health import CATALOGUE, FAMILIES
 from wellbegun.health import catalogue as c
 from wellbegun.schemes import ALIASES, Card, cards
@@ -61,8 +63,8 @@ def schemes() -> str:
         "# Schemes",
         "",
         "A scheme is a frozen value. `scheme.law(shape)` gives the law for a tensor and",
-        "`scheme(shape, seed=..., name=...)` draws it. The [table of all schemes](../guides/index.md#all-schemes) says",
-        "when to use which.",
+        "`scheme(shape, seed=..., name=...)` draws it. The [classic ones](../guides/index.md#all-schemes) are compared",
+        "in the guide; `wellbegun schemes --for router` lists those for a kind of tensor.",
         "",
         "## What every scheme can do",
         "",
@@ -71,10 +73,10 @@ def schemes() -> str:
         "## All at a glance",
         "",
         "Where no family is named, the scheme is at the top of the package too. Invariants are what a test asserts of",
-        "every draw.",
+        "every draw, and other values fail. Pictures show values below 0 in blue and above in red; outputs go down.",
         "",
-        "| scheme | family | for | invariants | source |",
-        "|---|---|---|---|---|",
+        "| scheme | | family | for | invariants | source |",
+        "|---|---|---|---|---|---|",
         *map(_row, cards()),
     ]
     for family in SCHEMES:
@@ -96,7 +98,8 @@ def _row(card: Card) -> str:
     place = "wellbegun" if classic else f"wellbegun.schemes.{card.family}"
     names = ", ".join([f"[`{card.name}`][{place}.{card.name}]", *(f"`{alias}`" for alias in card.aliases)])
     words = ", ".join(card.tensors), "; ".join(card.invariants), card.source
-    return f"| {names} | {'' if classic else card.family} | {' | '.join(_plain(text) for text in words)} |"
+    shown = picture(card), "" if classic else card.family, *map(_plain, words)
+    return f"| {names} | {' | '.join(shown)} |"
 
 
 def codes() -> str:

@@ -182,6 +182,20 @@ def test_orthogonal_convolutions_keep_lengths_of_images(name: str) -> None:
         assert (abs(float(out.norm() / image.norm()) - 1) < 1e-12) == (length is not None)
 
 
+def test_conventions_of_other_libraries_have_names() -> None:
+    cut = wb.he_normal(truncated=True)
+    assert cut == wb.variance_scaling(scale=2, distribution="truncated_normal") != wb.he_normal()
+    assert repr(cut) == "he_normal(truncated=True)"
+    assert wb.lecun_normal(truncated=True).law((4, 16)).moments().variance == pytest.approx(1 / 16)
+    w = wb.dirac(later=True)((2, 2, 4), seed=0, layout="oik")
+    assert (w[0, 0].tolist(), wb.dirac()((2, 2, 4), seed=0, layout="oik")[0, 0].tolist()) == (
+        [0, 0, 1, 0],
+        [0, 1, 0, 0],
+    )
+    torch = pytest.importorskip("torch")
+    assert (torch.nn.init.dirac_(torch.empty(2, 2, 4)).numpy() == w).all()
+
+
 def test_the_prior_is_the_first_loss() -> None:
     shares = np.array([0.6, 0.3, 0.1])
     b = parse_scheme("log_prior(prior=(6, 3, 1))")(3, seed=0, dtype="float64")

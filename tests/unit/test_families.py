@@ -1,15 +1,15 @@
-"""Families of schemes beyond the classic ones: parts, number formats, plans on disk, tensors that belong together."""
+"""Schemes whose tensors belong together, gates, state spaces, adapters, growth: what no single card can see."""
 
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
 
 from wellbegun import fill
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
-from wellbegun.laws import Built, Computed, Law, Mapped, law_from_dict
-from wellbegun.laws.precision import LARGEST
+from wellbegun.laws import Built, Mapped
 from wellbegun.layout import Layout
 from wellbegun.schemes import (
     Card,
@@ -21,6 +21,7 @@ from wellbegun.schemes import (
     he_normal,
     hypernetworks,
     linear_recurrent,
+    orthogonal,
     parse_scheme,
     recurrent,
     ssm,
@@ -28,44 +29,21 @@ from wellbegun.schemes import (
     transformer,
 )
 
-FAMILIES = ("recurrent", "ssm", "linear_recurrent", "transformer", "adapters", "complex_valued", "hypernetworks")
-FAMILIES += ("flows", "transfer")
-CARDS = [card for card in cards() if card.family in FAMILIES]
+NAMES = ("np_rnn", "mimetic", "quaternion", "invertible", "resized_table", "lru_nu", "lru_theta", "mamba_dt_bias")
+CARDS = [card for card in cards() if card.name in NAMES]
 
 
-def law_of(card: Card) -> tuple[Law, tuple[int, ...]]:
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_formats_are_roundings_of_one_draw(card: Card) -> None:
     shape = card.layout.canonical_shape(card.shape)
-    return parse_scheme(card.example).law(card.shape, layout=card.layout), shape
-
-
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
-def test_every_part_in_every_format_and_from_disk(card: Card) -> None:
-    law, shape = law_of(card)
-    read = law_from_dict(json.loads(json.dumps(law.to_dict(), allow_nan=False)))
-    assert read == law
-    region = tuple(slice(size // 3, max(size // 3 + 1, size - size // 4)) for size in shape)
+    law = parse_scheme(card.example).law(card.shape, layout=card.layout)
+    assert isinstance(law, (Built, Mapped))
     exact = fill(law, shape, seed=1, name="w", dtype="float64")
-    for dtype, digits in (("float64", 0.0), ("float32", 1e-6), ("bfloat16", 8e-3), ("float16", 1e-3)):
-        if np.abs(exact).max() > LARGEST[dtype]:
-            continue
-        stored = np.zeros(shape, np.uint16) if dtype == "bfloat16" else None
-        whole = fill(read, shape, seed=1, name="w", dtype=dtype, out=stored)
-        out = np.zeros(whole[region].shape, np.uint16) if dtype == "bfloat16" else None
-        assert (fill(law, shape, seed=1, name="w", dtype=dtype, region=region, out=out) == whole[region]).all()
-        if isinstance(law, (Built, Computed, Mapped)):  # others have words of their own for each format
-            plain = (whole.astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else whole
-            assert np.abs(plain - exact).max() <= digits * max(1.0, float(np.abs(exact).max()))
-
-
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
-def test_moments_and_support_are_those_of_draws(card: Card) -> None:
-    law, shape = law_of(card)
-    drawn = np.stack([fill(law, shape, seed=seed, name="w", dtype="float64") for seed in range(8)])
-    found, (low, high) = law.moments(shape), law.support()
-    assert low - 1e-12 <= drawn.min() <= drawn.max() <= high + 1e-12
-    error = 6 * math.sqrt(max(found.variance, 0) / math.prod(shape)) * 0.4 + 1e-9
-    assert abs(drawn.mean() - found.mean) <= max(error, 0.02 * abs(found.mean))
-    assert math.isclose(drawn.var(), found.variance, rel_tol=0.25, abs_tol=1e-12)
+    for dtype, digits in (("float32", 1e-6), ("float16", 1e-3)):
+        stored = fill(law, shape, seed=1, name="w", dtype=dtype)
+        assert np.abs(stored - exact).max() <= digits * max(1.0, float(np.abs(exact).max()))
+    assert math.isclose(law.moments(shape).variance, exact.var(), rel_tol=0.35)
+    assert law.support()[0] <= exact.min() <= exact.max() <= law.support()[1]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +68,6 @@ def test_moments_and_support_are_those_of_draws(card: Card) -> None:
         (lambda: ssm.mamba_dt_bias(floor=1.0), ArgumentError, "dt_max must be above dt_min and floor"),
         (lambda: ssm.mamba2_a(low=3, high=2), ArgumentError, r"Uniform: low must be below high"),
         (lambda: transformer.wang(layers=0), ArgumentError, "layers must be an integer >= 1"),
-        (lambda: transformer.sincos_positions()((4, 3), seed=0), LayoutError, "an even width"),
-        (lambda: transformer.alibi()((4, 3), seed=0), LayoutError, "a vector of heads"),
         (lambda: transformer.mimetic("value", heads=2), ArgumentError, "heads must be 1 for value"),
         (lambda: transformer.mimetic()((8, 4), seed=0), ArgumentError, "no wider than in"),
         (lambda: transformer.mimetic("out")((2, 4), seed=0), ArgumentError, "square for out"),
@@ -118,6 +94,22 @@ def test_moments_and_support_are_those_of_draws(card: Card) -> None:
 def test_bad_arguments(make, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("card", cards(), ids=lambda card: card.name)
+def test_laws_take_over_a_factor_and_are_values(card: Card) -> None:
+    shape = card.layout.canonical_shape(card.shape)
+    law = parse_scheme(card.example).law(card.shape, layout=card.layout)
+    assert pickle.loads(pickle.dumps(law)) == law
+    assert hash(law) == hash(pickle.loads(pickle.dumps(law)))
+    assert len(law.describe()) < 300
+    try:
+        scaled = law.scaled(2.5)
+    except ArgumentError as error:
+        assert "factor must be 1" in str(error)  # noqa: PT017 - what has its size by definition
+        return
+    drawn = fill(law, shape, seed=0, name="w", dtype="float64")
+    assert np.allclose(fill(scaled, shape, seed=0, name="w", dtype="float64"), 2.5 * drawn, rtol=1e-9, atol=1e-12)
 
 
 def test_gates_in_the_orders_of_frameworks() -> None:
@@ -179,6 +171,10 @@ def test_schemes_for_gates_do_not_depend_on_what_a_layout_says() -> None:
     assert (plain == recurrent.gate_orthogonal(gates=3)((6, 2), seed=0, layout=Layout("oi", sections=3))).all()
     for gate in plain.reshape(3, 2, 2):
         assert np.allclose(gate @ gate.T, np.eye(2), atol=1e-6)
+    one = orthogonal()((4 * 64, 64), seed=0, dtype="float64").reshape(
+        4, 64, 64
+    )  # the control: one matrix for all gates
+    assert abs(np.sqrt((one**2).sum(axis=(1, 2)) / 64).mean() - 0.5) < 0.01
 
 
 def test_families_are_namespaces() -> None:
@@ -208,15 +204,6 @@ def test_a_mimetic_pair_is_the_product_that_it_is_made_of() -> None:
     assert abs(np.trace(stranger @ v) / 48) < 0.2  # the control
 
 
-def test_tables_of_positions_and_slopes() -> None:
-    apart = transformer.sincos_positions()((7, 6), seed=0, dtype="float64")
-    in_turn = transformer.sincos_positions(arrangement="interleaved")((7, 6), seed=0, dtype="float64")
-    assert (apart == in_turn[:, [0, 2, 4, 1, 3, 5]]).all()
-    assert np.isclose(apart[3, 2], math.sin(3 * 10000 ** (-4 / 6)))
-    assert np.isclose(transformer.alibi()((8, 1, 1), seed=0, layout="ooo")[-1, 0, 0], 2**-8)
-    assert transformer.alibi()((0,), seed=0).shape == (0,)
-
-
 def test_transformer_scales_against_published_numbers() -> None:
     assert math.isclose(transformer.small_init().law((64, 1024)).std, math.sqrt(2 / (5 * 1024)))
     assert math.isclose(transformer.wang(24).law((1024, 4096)).std, 2 / (24 * math.sqrt(1024)))
@@ -243,6 +230,18 @@ def test_adapters_and_their_base_add_up_to_the_weight(make, scale: float) -> Non
     assert (stored == a.T).all()
     assert "10 x 7 numbers" in repr(make(weight))
     assert make(weight) == make(weight.tolist())
+
+
+def test_weights_of_a_framework_are_given_as_they_are() -> None:
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.arange(6.0).reshape(3, 2))
+    plain = adapters.pissa(weight.tolist())
+    assert adapters.pissa(weight) == adapters.pissa(weight.detach()) == plain
+    assert adapters.pissa(weight.to(torch.bfloat16)) == plain
+    with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
+        adapters.pissa(torch.zeros(2, 2, device="meta"))
+    with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
+        adapters.pissa([[1.0], [2.0, 3.0]])
 
 
 def test_pissa_takes_the_largest_singular_values() -> None:
@@ -341,3 +340,37 @@ def test_new_rows_are_like_the_old_ones() -> None:
     assert np.abs(grown[50:].mean(axis=0) - old.mean(axis=0)).max() < 0.08
     assert np.abs(np.cov(grown[50:].T) - np.cov(old.T, ddof=0)).max() < 0.15
     assert (transfer.resized_table(old)((20, 3), seed=0, layout="lo", dtype="float64") == old[:20]).all()
+
+
+def test_a_normalizer_follows_the_law_that_a_plan_gives_its_poles() -> None:
+    torch = pytest.importorskip("torch")
+    import wellbegun as wb
+
+    class Unit(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.nu_log, self.gamma_log = (torch.nn.Parameter(torch.zeros(64)) for _ in range(2))
+            self.out = torch.nn.Linear(64, 3)
+
+        def forward(self, x):
+            decay = torch.exp(-torch.exp(self.nu_log))
+            return self.out(x * decay + x * torch.exp(self.gamma_log))
+
+    rules = [wb.Rule("nu_log", "lru_nu(r_min=0.9, r_max=0.99)"), wb.Rule("gamma_log", "lru_gamma")]
+    model = Unit()
+    plan = wb.plan(model, batch=torch.ones(2, 64), seed=0, rules=rules)
+    read = wb.planning.Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert read == plan
+    done = wb.apply(model, read).model
+    squared = torch.exp(-2 * torch.exp(done.nu_log))
+    assert torch.allclose(torch.exp(2 * done.gamma_log), 1 - squared, rtol=1e-4)
+    assert 0.9 <= squared.sqrt().min() <= squared.sqrt().max() <= 0.99
+    assert plan["gamma_log"].law.law == plan["nu_log"].law  # not that of the whole disc, which the rule named
+
+
+def test_mapped_laws_are_drawn_on_the_host() -> None:
+    from wellbegun.engine.gpu import kernels
+
+    assert kernels(ssm.mamba_dt_bias().law((8,)), "float32") is None
+    assert kernels(recurrent.chrono().law((8,)), "float32") is None
+    assert len(kernels(recurrent.forget_bias().law((8,)), "float32")) == 0

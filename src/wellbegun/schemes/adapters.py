@@ -225,14 +225,13 @@ class _Quantized:
     use="LoRA beside weights of few bits.",
     source="Li et al. 2023, arXiv:2310.08659.",
     tensors="adapter_in adapter_out",
-    example=f"loftq(weight={_WEIGHT!r}, part='base', rank=1, bits=2)",
+    example=f"loftq(weight={_WEIGHT!r}, part='base', rank=1, bits=3)",
     shape=(4, 3),
     invariants={
-        "3 levels in each row": lambda q: all(len(np.unique(np.abs(row[row != 0]).round(12))) <= 1 for row in q),
-        "not all 0": lambda q: bool(q.any()),
+        "7 levels in each row": lambda q: near(3 * q / abs(q).max(axis=1, keepdims=True) % 1, np.zeros(q.shape)),
         "the rest is nearer to rank 1 than that of plain rounding": lambda q: bool(
             np.linalg.norm(np.linalg.svd(np.array(_WEIGHT) - q)[1][1:])
-            <= np.linalg.norm(np.array(_WEIGHT) - _Quantized(2, 1).rounded(np.array(_WEIGHT)))
+            <= np.linalg.norm(np.array(_WEIGHT) - _Quantized(3, 1).rounded(np.array(_WEIGHT)))
         ),
     },
 )

@@ -21,6 +21,7 @@ class Rotation(Built):
     """A random rotation, or a part of its decomposition P L (U + diag(sign e^log_scale)); see `invertible`."""
 
     part: str = "rotation"
+    gain: float = 1.0
 
     def fits(self, shape: tuple[int, ...]) -> None:
         size = shape[0] if shape else 0
@@ -45,10 +46,12 @@ class Rotation(Built):
         parts: tuple[Array, ...] = (
             q, lower, np.triu(upper, 1), np.log(np.abs(diagonal)), np.sign(diagonal), permutation
         )  # fmt: skip
-        return parts[PARTS.index(self.part)].reshape(shape)
+        return self.gain * parts[PARTS.index(self.part)].reshape(shape)
 
     def support(self) -> tuple[float, float]:
-        return {"log_scale": (-float("inf"), 0.5), "upper": (-float("inf"), float("inf"))}.get(self.part, (-1.0, 1.0))
+        if self.part in ("upper", "log_scale"):
+            return super().support()
+        return -abs(self.gain), abs(self.gain)
 
 
 @dataclass(frozen=True, repr=False)

@@ -136,6 +136,35 @@ def log_rate(*, value: float) -> FixedScheme:
     return FixedScheme(f"log_rate(value={number!r})", Constant(math.log(number)))
 
 
+@scheme(
+    formula="Detector prior: b = log(objects / (image / stride)^2), the share of cells of a grid that hold an object.",
+    shapes="any.",
+    strengths="dense detectors start by expecting a few objects in an image, at each resolution of the pyramid.",
+    weaknesses="8 objects in 640 pixels are a habit of one data set; it holds where the weights before it are small.",
+    use="objectness biases of the YOLO family, one call for each stride.",
+    source="ultralytics/yolov5, `Detect._initialize_biases`; the idea: Lin et al. 2017, arXiv:1708.02002.",
+    tensors="bias readout",
+    shape=(3,),
+    layout="o",
+    example="detector_prior(stride=32.0)",
+    invariants={"exp b = objects / cells": lambda w: near(np.exp(w), np.full(3, 8 / 400))},
+)
+def detector_prior(*, stride: float, image: float = 640.0, objects: float = 8.0) -> FixedScheme:
+    """Args:
+        stride: > 0: pixels from one cell to the next.
+        image: > 0: pixels along each side.
+        objects: > 0: how many an image is expected to hold.
+    Raises: ArgumentError here: arguments.
+
+    >>> round(math.exp(detector_prior(stride=8).law(3).value), 12)
+    0.00125
+    """
+    owner, given = "detector_prior", {"stride": stride, "image": image, "objects": objects}
+    numbers = {key: real(owner, key, value, minimum=0, exclusive=True) for key, value in given.items()}
+    bias = math.log(numbers["objects"]) - 2 * (math.log(numbers["image"]) - math.log(numbers["stride"]))
+    return FixedScheme(spell(owner, dict(numbers), {"image": 640.0, "objects": 8.0}), Constant(bias))
+
+
 @dataclass(frozen=True, repr=False)
 class UnitRows(Scheme):
     """A random direction for each unit."""

@@ -7,7 +7,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from wellbegun._arguments import choice, integer, message, real, shape_of
+from wellbegun._arguments import choice, instance, integer, message, real, shape_of
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import DeltaOrthogonal, Dirac, Eye, Law, Mirrored, Orthogonal, Sections
 from wellbegun.laws.matrices import METHODS
@@ -93,6 +93,7 @@ class KernelScheme(Scheme):
 
     gain: float
     orthogonal: bool
+    later: bool = False
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         letters = layout.axes
@@ -100,7 +101,8 @@ class KernelScheme(Scheme):
             raise LayoutError(message(self.spelling, "layout", "that of a convolution, such as 'oikk'", letters))
         if layout.transposed and layout.groups > 1:
             raise LayoutError(message(self.spelling, "layout", "no grouped transposed convolution", layout))
-        law: Law = (DeltaOrthogonal if self.orthogonal else Dirac)(self.gain, layout.groups)
+        groups = layout.groups
+        law: Law = DeltaOrthogonal(self.gain, groups) if self.orthogonal else Dirac(self.gain, groups, self.later)
         law.fits(layout.canonical_shape(shape))
         return law
 
@@ -157,16 +159,18 @@ def delta_orthogonal(*, gain: float = 1.0) -> KernelScheme:
         )
     },
 )
-def dirac(*, gain: float = 1.0) -> KernelScheme:
+def dirac(*, gain: float = 1.0, later: bool = False) -> KernelScheme:
     """Args:
         gain: Finite, dimensionless.
-    Raises: ArgumentError here: gain. LayoutError at the draw.
+        later: Whether an even window has its centre at k // 2, as torch's dirac_ has it.
+    Raises: ArgumentError, ArgumentTypeError here. LayoutError at the draw.
 
     >>> dirac()((2, 2, 3), seed=0, layout="oik").tolist()
     [[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
     """
     number = real("dirac", "gain", gain)
-    return KernelScheme(spell("dirac", {"gain": number}, {"gain": 1.0}), number, False)
+    options: dict[str, object] = {"gain": number, "later": instance("dirac", "later", later, bool)}
+    return KernelScheme(spell("dirac", options, {"gain": 1.0, "later": False}), number, False, later)
 
 
 @dataclass(frozen=True, repr=False)
@@ -201,6 +205,9 @@ def eye(*, gain: float = 1.0) -> EyeScheme:
     """
     number = real("eye", "gain", gain)
     return EyeScheme(spell("eye", {"gain": number}, {"gain": 1.0}), number)
+
+
+identity = eye
 
 
 @dataclass(frozen=True, repr=False)

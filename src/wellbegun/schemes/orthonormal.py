@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wellbegun._arguments import message, real
+from wellbegun._arguments import instance, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built, Law, Moments, Normal
@@ -133,8 +133,9 @@ def spectral_normal(*, norm: float = 1.0, relative: bool = False) -> SpectralSch
     True
     """
     number = real("spectral_normal", "norm", norm, minimum=0, exclusive=True)
-    text = spell("spectral_normal", {"norm": number, "relative": bool(relative)}, {"norm": 1.0, "relative": False})
-    return SpectralScheme(text, number, bool(relative))
+    instance("spectral_normal", "relative", relative, bool)
+    text = spell("spectral_normal", {"norm": number, "relative": relative}, {"norm": 1.0, "relative": False})
+    return SpectralScheme(text, number, relative)
 
 
 @dataclass(frozen=True)

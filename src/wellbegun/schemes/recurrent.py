@@ -160,7 +160,8 @@ class BlockScheme(Scheme):
         if sorted(layout.axes) != ["i", "o"] or size[0] % self.gates:
             allowed = f"that of a matrix with a multiple of {self.gates} rows"
             raise LayoutError(message(self.spelling, "layout", allowed, (layout.axes, shape)))
-        law = Sections(((size[0] // self.gates, self.law_of_one),) * self.gates)
+        one = size[0] // self.gates, self.law_of_one
+        law = Sections((one,) * self.gates) if self.gates > 1 else self.law_of_one
         law.fits(size)
         return law
 

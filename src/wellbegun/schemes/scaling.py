@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from wellbegun._arguments import choice, message, real
+from wellbegun._arguments import choice, instance, message, real
 from wellbegun.errors import LayoutError
 from wellbegun.laws import Law, Normal, Sections, TruncatedNormal, Uniform
 from wellbegun.layout import Fans, Layout
@@ -89,9 +89,10 @@ def fan_in_uniform() -> VarianceScaling:
     example="xavier_normal(gain=0.5)",
     invariants={"Var W = 2 gain^2 / (n_in + n_out)": lambda w: varies(w, 2 * 0.25 / sum(w.shape))},
 )
-def xavier_normal(*, gain: float = 1.0) -> VarianceScaling:
+def xavier_normal(*, gain: float = 1.0, truncated: bool = False) -> VarianceScaling:
     """Args:
         gain: > 0, dimensionless.
+        truncated: Whether it is cut at +-2 of its uncut std, at the same variance, as in Keras, JAX and Flax.
     Raises: ArgumentError here: gain. LayoutError at the draw: no fans.
 
     With 3 inputs and 3 outputs the std is sqrt(1/3):
@@ -99,7 +100,7 @@ def xavier_normal(*, gain: float = 1.0) -> VarianceScaling:
     >>> math.isclose(xavier_normal().law((3, 3)).std, math.sqrt(1 / 3))
     True
     """
-    return _xavier("xavier_normal", gain, "normal")
+    return _xavier("xavier_normal", gain, "normal", truncated)
 
 
 glorot_normal = xavier_normal
@@ -126,15 +127,16 @@ def xavier_uniform(*, gain: float = 1.0) -> VarianceScaling:
     >>> math.isclose(law.low, -1), math.isclose(law.high, 1)
     (True, True)
     """
-    return _xavier("xavier_uniform", gain, "uniform")
+    return _xavier("xavier_uniform", gain, "uniform", False)
 
 
 glorot_uniform = xavier_uniform
 
 
-def _xavier(owner: str, gain: float, distribution: str) -> VarianceScaling:
-    number = real(owner, "gain", gain, minimum=0, exclusive=True)
-    return VarianceScaling(spell(owner, {"gain": number}, {"gain": 1.0}), number**2, "fan_avg", distribution)
+def _xavier(owner: str, gain: float, distribution: str, truncated: bool) -> VarianceScaling:
+    number, cut = real(owner, "gain", gain, minimum=0, exclusive=True), instance(owner, "truncated", truncated, bool)
+    text = spell(owner, {"gain": number, "truncated": cut}, {"gain": 1.0, "truncated": False})
+    return VarianceScaling(text, number**2, "fan_avg", "truncated" if cut else distribution)
 
 
 @scheme(
@@ -148,10 +150,11 @@ def _xavier(owner: str, gain: float, distribution: str) -> VarianceScaling:
     example="he_normal(negative_slope=0.2, mode='fan_out')",
     invariants={"Var W = g^2 / fan": lambda w: varies(w, 2 / 1.04 / w.shape[0])},
 )
-def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> VarianceScaling:
+def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in", truncated: bool = False) -> VarianceScaling:
     """Args:
         negative_slope: Slope of the activation below 0: 0 for ReLU, a for leaky ReLU. Finite.
         mode: "fan_in" keeps the signal forward, "fan_out" the gradient backward.
+        truncated: Whether it is cut at +-2 of its uncut std, at the same variance, as in Keras, JAX and Flax.
     Raises: ArgumentError here: arguments. LayoutError at the draw: no fans.
 
     With 3 inputs the std is sqrt(2/3):
@@ -159,7 +162,7 @@ def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> VarianceS
     >>> math.isclose(he_normal().law((5, 3)).std, math.sqrt(2 / 3))
     True
     """
-    return _he("he_normal", negative_slope, mode, "normal")
+    return _he("he_normal", negative_slope, mode, "normal", truncated)
 
 
 kaiming_normal = he_normal
@@ -186,16 +189,17 @@ def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Variance
     >>> math.isclose(he_uniform().law((5, 3)).high, math.sqrt(2))
     True
     """
-    return _he("he_uniform", negative_slope, mode, "uniform")
+    return _he("he_uniform", negative_slope, mode, "uniform", False)
 
 
 kaiming_uniform = he_uniform
 
 
-def _he(owner: str, negative_slope: float, mode: str, distribution: str) -> VarianceScaling:
-    slope = real(owner, "negative_slope", negative_slope)
-    text = spell(owner, {"negative_slope": slope, "mode": mode}, {"negative_slope": 0.0, "mode": "fan_in"})
-    return _make(owner, text, 2 / (1 + slope**2), mode, distribution)
+def _he(owner: str, negative_slope: float, mode: str, distribution: str, truncated: bool) -> VarianceScaling:
+    slope, cut = real(owner, "negative_slope", negative_slope), instance(owner, "truncated", truncated, bool)
+    defaults = {"negative_slope": 0.0, "mode": "fan_in", "truncated": False}
+    text = spell(owner, {"negative_slope": slope, "mode": mode, "truncated": cut}, defaults)
+    return _make(owner, text, 2 / (1 + slope**2), mode, "truncated" if cut else distribution)
 
 
 @scheme(
@@ -208,13 +212,17 @@ def _he(owner: str, negative_slope: float, mode: str, distribution: str) -> Vari
     tensors="hidden readout gate up gate_up time_step",
     invariants={"Var W = 1 / n_in": lambda w: varies(w, 1 / w.shape[1])},
 )
-def lecun_normal() -> VarianceScaling:
-    """Raises: LayoutError at the draw: no fans.
+def lecun_normal(*, truncated: bool = False) -> VarianceScaling:
+    """Args:
+        truncated: Whether it is cut at +-2 of its uncut std, at the same variance, as in Keras, JAX and Flax.
+    Raises: ArgumentTypeError here: truncated. LayoutError at the draw: no fans.
 
     >>> lecun_normal().law((8, 16)).std
     0.25
     """
-    return VarianceScaling("lecun_normal()", 1.0, "fan_in", "normal")
+    cut = instance("lecun_normal", "truncated", truncated, bool)
+    text = spell("lecun_normal", {"truncated": cut}, {"truncated": False})
+    return VarianceScaling(text, 1.0, "fan_in", "truncated" if cut else "normal")
 
 
 @scheme(
@@ -252,7 +260,8 @@ def variance_scaling(*, scale: float = 1.0, mode: str = "fan_in", distribution: 
         scale: > 0, dimensionless: the square of the gain.
         mode: fan = "fan_in", "fan_out", "fan_avg" = (in + out) / 2 or "fan_geo_avg" = sqrt(in * out).
         distribution: "normal" (untruncated), "truncated" (normal cut at +-2 of its uncut std and widened so that the
-            result has the asked variance) or "uniform" on +-sqrt(3 Var).
+            result has the asked variance) or "uniform" on +-sqrt(3 Var). JAX's "truncated_normal" and Keras's
+            "untruncated_normal" are taken too; what Keras calls "normal" is truncated.
     Raises: ArgumentError here: scale, mode or distribution outside these. LayoutError at the draw: no fans.
 
     >>> variance_scaling(scale=2.0) == he_normal()
@@ -263,6 +272,7 @@ def variance_scaling(*, scale: float = 1.0, mode: str = "fan_in", distribution: 
     """
     owner = "variance_scaling"
     number = real(owner, "scale", scale, minimum=0, exclusive=True)
+    distribution = {"truncated_normal": "truncated", "untruncated_normal": "normal"}.get(distribution, distribution)
     options = {"scale": number, "mode": mode, "distribution": distribution}
     text = spell(owner, options, {"mode": "fan_in", "distribution": "normal"})
     return _make(owner, text, number, mode, distribution)

@@ -161,6 +161,9 @@ class LongerTable(Built):
         root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
         return np.concatenate([rows, mean + self.scale * drawn @ root])[: shape[0]]
 
+    def describe(self) -> str:
+        return f"{self.old.size[0]} given rows, then N(their mean, {self.scale:g}² × their covariance)"
+
     def _reach(self, dtype: str) -> float:
         low, high = self.old.support()
         return max(abs(low), abs(high)) * (1 + 10 * self.scale)

@@ -1,4 +1,4 @@
-"""Transformers: projections of attention, tables of positions, slopes of distances."""
+"""Transformers: projections of attention, also such that come in pairs."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from wellbegun._arguments import choice, integer, message, real, text_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Built, Computed, Law, Normal
+from wellbegun.laws import Built, Law, Normal
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
@@ -94,7 +94,10 @@ def t5_query(*, head_width: int = 64) -> VarianceScaling:
     use="queries, keys, values and gates of retention; its output is `xavier_uniform`.",
     source="Sun et al. 2023, arXiv:2307.08621; torchscale `MultiScaleRetention.reset_parameters`.",
     tensors="query key value gate",
-    invariants={"Var W = 1 / (16 (n_in + n_out))": lambda w: varies(w, 1 / (16 * sum(w.shape)))},
+    invariants={
+        "Var W = 1 / (16 (n_in + n_out))": lambda w: varies(w, 1 / (16 * sum(w.shape))),
+        "|W| <= sqrt(3 / (16 (n_in + n_out)))": lambda w: bool(abs(w).max() <= math.sqrt(3 / (16 * sum(w.shape)))),
+    },
 )
 def retnet() -> VarianceScaling:
     """Raises: LayoutError at the draw: no fans.
@@ -104,130 +107,6 @@ def retnet() -> VarianceScaling:
     True
     """
     return VarianceScaling("retnet()", 2.0**-5, "fan_avg", "uniform")
-
-
-# ---------------------------------------------------------------------- positions
-@dataclass(frozen=True)
-class Waves(Computed):
-    """The table of `sincos_positions`."""
-
-    size: tuple[int, ...]
-    period: float = 10000.0
-    arrangement: str = "concatenated"
-    gain: float = 1.0
-
-    def rows(self, start: int, stop: int) -> Array:
-        half = self.size[1] // 2
-        angles = np.multiply.outer(np.arange(start, stop), self.period ** (-np.arange(half) / max(half, 1)))
-        pair = [self.gain * np.sin(angles), self.gain * np.cos(angles)]
-        if self.arrangement == "concatenated":
-            return np.concatenate(pair, axis=1)
-        return np.stack(pair, axis=2).reshape(len(angles), -1)
-
-    def support(self) -> tuple[float, float]:
-        return -abs(self.gain), abs(self.gain)
-
-
-@dataclass(frozen=True, repr=False)
-class WavesScheme(Scheme):
-    """A table of positions."""
-
-    base: float
-    arrangement: str
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        size = layout.canonical_shape(shape)
-        if len(size) != 2 or size[1] % 2:
-            raise LayoutError(message(self.spelling, "shape", "(positions, an even width)", shape))
-        return Waves(size, self.base, self.arrangement)
-
-
-@scheme(
-    formula="Sine and cosine positions: sin(p w_k), cos(p w_k) with w_k = base^(-2 k / d), k = 0 ... d / 2 - 1.",
-    shapes="tables (positions, d) with even d.",
-    strengths="distances are alike wherever they are; longer tables continue shorter ones.",
-    weaknesses=(
-        "sines before cosines (tensor2tensor, MAE) or in turn (the paper's formula, torch tutorials): weights "
-        "trained with "
-        "one are useless with the other; some divide by d / 2 - 1."
-    ),
-    use="position tables of transformers, fixed or trained; rotary frequencies are the same w_k.",
-    source="Vaswani et al. 2017, arXiv:1706.03762.",
-    tensors="positional",
-    example="sincos_positions(arrangement='interleaved')",
-    invariants={
-        "row 0 is 0, 1, 0, 1, ...": lambda t: bool((t[0] == np.tile([0.0, 1.0], t.shape[1] // 2)).all()),
-        "|row|^2 = d / 2": lambda t: near((t**2).sum(axis=1), np.full(len(t), t.shape[1] / 2)),
-        "neighbours have one product": lambda t: near((t[1:] * t[:-1]).sum(axis=1), np.full(len(t) - 1, t[1] @ t[0])),
-    },
-)
-def sincos_positions(*, base: float = 10000.0, arrangement: str = "concatenated") -> WavesScheme:
-    """Args:
-        base: Of the geometric series of wave lengths, >= 1.
-        arrangement: "concatenated": all sines, then all cosines; "interleaved": in turn.
-    Raises: ArgumentError here: arguments. LayoutError at the draw: no table of even width.
-
-    >>> sincos_positions()((2, 4), seed=0, dtype="float64").round(4).tolist()
-    [[0.0, 0.0, 1.0, 1.0], [0.8415, 0.01, 0.5403, 1.0]]
-    """
-    number = real("sincos_positions", "base", base, minimum=1)
-    choice("sincos_positions", "arrangement", arrangement, ("concatenated", "interleaved"))
-    options = {"base": number, "arrangement": arrangement}
-    text = spell("sincos_positions", options, {"base": 10000.0, "arrangement": "concatenated"})
-    return WavesScheme(text, number, arrangement)
-
-
-@dataclass(frozen=True)
-class Slopes(Computed):
-    """One slope for each head; see `alibi`."""
-
-    size: tuple[int, ...]
-    gain: float = 1.0
-
-    def rows(self, start: int, stop: int) -> Array:
-        heads = self.size[0]
-        power = 1 << (heads.bit_length() - 1) if heads else 1
-        exact = 2.0 ** (-8 * np.arange(1, power + 1) / power)
-        between = 2.0 ** (-8 * np.arange(1, 2 * power + 1, 2) / (2 * power))
-        slopes = self.gain * np.concatenate([exact, between])[:heads]
-        return slopes[start:stop].reshape(-1, *self.size[1:])
-
-
-@dataclass(frozen=True, repr=False)
-class SlopesScheme(Scheme):
-    """A vector of heads, with axes of size 1."""
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        size = layout.canonical_shape(shape)
-        if not size or math.prod(size[1:]) != 1:
-            raise LayoutError(message(self.spelling, "shape", "that of a vector of heads", shape))
-        return Slopes(size)
-
-
-@scheme(
-    formula=(
-        "ALiBi: slope 2^(-8 h / H) of head h = 1 ... H; past the last power of two, every other slope of twice as many."
-    ),
-    shapes="vectors of heads, also (heads, 1, 1).",
-    strengths="attention fades with distance, at a rate of its own in each head; texts may be longer than in training.",
-    weaknesses="made for causal attention; not for trained slopes.",
-    use="the slopes of linear biases.",
-    source="Press et al. 2022, arXiv:2108.12409.",
-    tensors="positional",
-    shape=(12,),
-    layout="o",
-    invariants={
-        "a geometric series of the first 8": lambda s: near(s[:8], 2.0 ** -np.arange(1.0, 9.0)),
-        "those between for the others": lambda s: near(s[8:], 2.0 ** -(np.arange(4) + 0.5)),
-    },
-)
-def alibi() -> SlopesScheme:
-    """Raises: LayoutError at the draw: no vector.
-
-    >>> alibi()((4,), seed=0).tolist()
-    [0.25, 0.0625, 0.015625, 0.00390625]
-    """
-    return SlopesScheme("alibi()")
 
 
 # ---------------------------------------------------------------------- mimetic

@@ -1,5 +1,6 @@
 """Upsampling in convolutional nets."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,10 @@ import numpy as np
 from wellbegun._arguments import choice, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import LayoutError
-from wellbegun.laws import Computed, Law
+from wellbegun.laws import Computed, Law, Uniform
 from wellbegun.layout import Layout
-from wellbegun.schemes.base import Scheme, spell
-from wellbegun.schemes.card import near, publish, scheme
+from wellbegun.schemes.base import Scheme, blockwise, spell
+from wellbegun.schemes.card import near, publish, scheme, varies
 
 
 def _tent(size: int) -> Array:
@@ -99,6 +100,44 @@ def bilinear(*, gain: float = 1.0, channels: str = "own") -> InterpolationScheme
     choice("bilinear", "channels", channels, ("own", "all"))
     text = spell("bilinear", {"gain": number, "channels": channels}, {"gain": 1.0, "channels": "own"})
     return InterpolationScheme(text, number, channels)
+
+
+@dataclass(frozen=True, repr=False)
+class PatchScheme(Scheme):
+    """Xavier's variance for a kernel taken as the matrix (out, in * window)."""
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        def one(size: tuple[int, ...]) -> Law:
+            if not (total := size[0] + math.prod(size[1:])):
+                raise LayoutError(message(self.spelling, "shape", "that of a tensor with entries", size))
+            bound = math.sqrt(6 / total)
+            return Uniform(-bound, bound)
+
+        return blockwise(self.spelling, shape, layout, one)
+
+
+@scheme(
+    formula="Patch embedding: W ~ U(+-sqrt(6 / (in * window + out))), Xavier's for the kernel taken as a matrix.",
+    shapes="matrices and kernels; each section and group is one of its own.",
+    strengths="right where windows do not overlap: a patch is then an input of a linear layer.",
+    weaknesses="for overlapping windows gradients want n_out * window instead of n_out.",
+    use="the convolution that cuts an image into patches (MAE, DiT).",
+    source="He et al. 2022, arXiv:2111.06377, and its code (`w.view([w.shape[0], -1])`); DiT: arXiv:2212.09748.",
+    tensors="convolution",
+    shape=(32, 3, 4, 4),
+    layout="oikk",
+    invariants={
+        "Var W = 2 / (in * window + out)": lambda w: varies(w, 2 / (48 + 32)),
+        "|W| <= sqrt(6 / (in * window + out))": lambda w: bool(abs(w).max() <= math.sqrt(6 / 80)),
+    },
+)
+def patch_uniform() -> PatchScheme:
+    """Raises: LayoutError at the draw: no matrix or kernel with entries.
+
+    >>> round(patch_uniform().law((4, 2, 2, 2), layout="oikk").high ** 2, 12)
+    0.5
+    """
+    return PatchScheme("patch_uniform()")
 
 
 publish(globals())
