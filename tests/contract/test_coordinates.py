@@ -1,5 +1,6 @@
 """Coordinate checks: flat where theory says so, not for the standard parametrization, and what is missing is found."""
 
+import dataclasses
 import json
 import math
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.planning import completep, mup, standard
+from wellbegun.planning import Entry, completep, mup, standard
 from wellbegun.racing.coordinates import CoordinateCheck, coordinate
 from wellbegun.reports.html.coordinates import svg
 
@@ -161,3 +162,30 @@ def test_bad_arguments_are_told_before_anything_is_trained() -> None:
     ):
         with pytest.raises(error, match=text):
             checked(**({"sizes": (8, 16)} | options))
+
+
+def test_a_race_multiplies_what_the_plan_says() -> None:
+    """Forms of one model that train alike, and one whose rates somebody left out."""
+
+    def build() -> nn.Module:
+        return mlp(32)
+
+    same, wide = mlp(32).state_dict(), mlp(8).state_dict()
+    candidates = {"torch": "torch", "base": mup(base=same, recipe="torch"), "wide": mup(base=wide, recipe="torch")}
+    found = wb.race(candidates, build, DATA, rates=[0.01], seeds=1, steps=5, jobs=1, progress=False)
+    losses = {trial.candidate: trial.losses for trial in found.trials}
+    assert losses["base"] == pytest.approx(losses["torch"], rel=1e-5)
+    model = mlp(32)
+    plan = wb.plan(model, (64, 16), recipe=candidates["wide"], seed=0)
+    assert losses["wide"][0] != pytest.approx(losses["torch"][0], rel=1e-3)  # the readout is divided by 4
+    own = {"plan": dataclasses.replace(plan, entries=tuple(map(plain, plan.entries))), "with": plan}
+    rates = wb.race(own, build, DATA, rates=[0.01], seeds=1, steps=5, jobs=1, progress=False).trials
+    with_rates, without = (next(t.losses for t in rates if t.candidate == name) for name in ("with", "plan"))
+    assert with_rates == pytest.approx(losses["wide"], rel=1e-5)
+    assert with_rates[0] == without[0]
+    assert with_rates[2] != pytest.approx(without[2], rel=1e-3)
+
+
+def plain(entry: Entry) -> Entry:
+    """An entry without rates."""
+    return dataclasses.replace(entry, training=None)

@@ -282,6 +282,23 @@ def test_groups_hold_every_parameter_once() -> None:
     assert all("eps" not in group for group in named)
 
 
+def test_what_a_weight_is_computed_from_is_in_a_group() -> None:
+    """Of a weight-normed weight the direction has its rate, and the length of each row the plain one."""
+
+    def build(width: int) -> nn.Sequential:
+        normed = nn.utils.parametrizations.weight_norm(nn.Linear(width, width))
+        return nn.Sequential(nn.Linear(8, width), nn.ReLU(), normed, nn.ReLU(), nn.Linear(width, 3))
+
+    model = build(64)
+    base = wb.plan(build(16), (2, 8), recipe="classic", seed=0)
+    plan = wb.plan(model, (2, 8), recipe=mup(base=base), seed=0)
+    groups = plan.param_groups(model.named_parameters(), lr=1.0)
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert len(rates) == len(list(model.parameters()))
+    length, direction = (model[2].parametrizations.weight.original0, model[2].parametrizations.weight.original1)
+    assert (rates[id(length)], rates[id(direction)]) == (1.0, 0.25)
+
+
 def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:
     model = models.GPT(32, 1)
     plan = wb.plan(model, TEXT, recipe=mup(base=models.GPT(8, 1).state_dict()), seed=0)

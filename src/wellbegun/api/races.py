@@ -46,7 +46,8 @@ def race(
             "test_x", "test_y"; other names are keyword arguments of the model), or a function that returns one of
             these. Without test data a fixed fifth of the samples is kept apart.
         rates: Learning rates.
-        optimizers: "sgd", "momentum" (0.9), "adam", "adamw", or functions of (parameters, rate).
+        optimizers: "sgd", "momentum" (0.9), "adam", "adamw", or functions of (parameters, rate). Those that are named
+            follow what a plan says of rates (`wellbegun.planning.mup`), functions do not.
         seeds: How many, or which. Intervals need two; three are a start.
         steps, batch_size: Length of a trial.
         loss: Function of the model's output and the targets that gives a scalar tensor. None: cross-entropy for whole

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
@@ -55,17 +56,24 @@ def _found(entries: list["Entry"], parameters: Any) -> Iterable[tuple["Entry", o
     own = {entry.name: entry for entry in entries if entry.tied_to is None}
     if parameters is None:
         return [(entry, name) for name, entry in own.items()]
-    canonical = {entry.name: entry.tied_to or entry.name for entry in entries}
+    every = {entry.name: entry for entry in entries}
     try:
         named = dict(parameters)
     except (TypeError, ValueError) as error:
         allowed = "pairs of names and parameters, such as model.named_parameters()"
         raise ArgumentTypeError(message(_OWNER, "parameters", allowed, parameters)) from error
-    found: dict[str, object] = {}
+    found: dict[int, tuple[Entry, object]] = {}
     for name, parameter in named.items():
-        if name not in canonical:
-            raise RuleError(message(_OWNER, "a name", "one of the plan's", name, nearest(str(name), canonical)))
+        if name not in every:
+            raise RuleError(message(_OWNER, "a name", "one of the plan's", name, nearest(str(name), every)))
         trained = getattr(parameter, "requires_grad", True) and getattr(parameter, "trainable", True)
-        if trained and math.prod(own[canonical[name]].shape):
-            found.setdefault(canonical[name], parameter)
-    return [(own[name], parameter) for name, parameter in found.items()]
+        if trained and math.prod(every[name].shape):
+            found.setdefault(id(parameter), (_whole(every[name], own), parameter))
+    return list(found.values())
+
+
+def _whole(entry: "Entry", own: Mapping[str, "Entry"]) -> "Entry":
+    """The entry that speaks of a parameter: of another name its first; of a part that a weight is computed from, and
+    that is of another shape, nothing is multiplied."""
+    whole = entry if entry.tied_to is None else own[entry.tied_to]
+    return whole if whole.shape == entry.shape else replace(whole, training=None, learning_rate=1.0, layout=None)

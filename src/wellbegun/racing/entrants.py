@@ -40,18 +40,28 @@ class Candidate:
     what: Any = None
     text: str = ""  # what it is, in words: part of the fingerprint
 
-    def prepare(self, model: Any, batch: Any, seed: int, tools: Tools, judged: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Give a fresh model its values: the model, or another that the function returned, and its health."""
+    def prepare(
+        self, model: Any, batch: Any, seed: int, tools: Tools, judged: Mapping[str, Any]
+    ) -> tuple[Any, Any, Plan | None]:
+        """Give a fresh model its values: the model, or another that the function returned, its health, and the plan
+        where one says what optimizers multiply."""
+        plan = None
         if self.kind == "options":
             result = tools.initialize(model, batch, seed=seed, threads=1, **self.what, **judged)
-            return result.model, result.health
+            return result.model, result.health, _multiplying(result.plan)
         if self.kind == "plan":
+            plan = _multiplying(self.what)
             model = tools.apply(model, replace(self.what, seed=seed), threads=1).model
         elif self.kind == "function":
             given = (model, batch, seed)
             found = self.what(*given[: _accepted(self.what)])
             model = found if hasattr(found, "parameters") else model
-        return model, tools.check(model, batch, **judged)
+        return model, tools.check(model, batch, **judged), plan
+
+
+def _multiplying(plan: Plan) -> Plan | None:
+    """A plan that says what optimizers multiply."""
+    return plan if any(entry.training is not None for entry in plan.entries) else None
 
 
 def candidates_of(given: Any) -> tuple[Candidate, ...]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from wellbegun.backend import Course, Trainer, named, samples_at
 from wellbegun.errors import ArgumentError
+from wellbegun.planning import Plan
 from wellbegun.racing.data import Data
 from wellbegun.racing.entrants import Candidate, Tools
 from wellbegun.racing.records import Status, Trial
@@ -182,32 +183,40 @@ def _told(error: Exception) -> str:
 
 
 def _trial(
-    kit: Kit, data: Data, course: Course, job: Job, arm: Arm, between: Any, model: Any, findings: tuple[str, ...]
+    kit: Kit, data: Data, course: Course, job: Job, arm: Arm, between: Any, model: Any, ready: "_Ready"
 ) -> Trial:
     """Train this model; the time is that of the training alone, as the first values are the same for every arm."""
-    trainer, start = kit.trainer, time.perf_counter()
-    losses, diverged = trainer.train(model, course, kit.optimizers[arm[0]], arm[1], job.seed, between)
+    trainer, start, kind = kit.trainer, time.perf_counter(), kit.optimizers[arm[0]]
+    plan = ready.plan if isinstance(kind, str) else None
+    losses, diverged = trainer.train(model, course, kind, arm[1], job.seed, between, plan)
     seconds = time.perf_counter() - start
     metric = None
     if not diverged and data.test_inputs is not None and data.test_targets is not None:
         metric = trainer.evaluate(model, data.test_inputs, data.test_targets, kit.metric)
     status: Status = "diverged" if diverged else "done" if job.steps == kit.steps else "stopped"
-    return Trial(job.candidate, *arm, job.seed, tuple(losses), status, metric, seconds, findings=findings)
+    return Trial(job.candidate, *arm, job.seed, tuple(losses), status, metric, seconds, findings=ready.findings)
 
 
-def _models(kit: Kit, course: Course, job: Job) -> Iterator[tuple[Any, tuple[str, ...]]]:
+class _Ready(NamedTuple):
+    """What is known of a model before it is trained."""
+
+    findings: tuple[str, ...]
+    plan: Plan | None  # where it says what optimizers multiply
+
+
+def _models(kit: Kit, course: Course, job: Job) -> Iterator[tuple[Any, _Ready]]:
     """The model with its first values, as often as asked: copies, or made again where it cannot be copied."""
-    model, findings = _ready(kit, course, job)
+    model, ready = _ready(kit, course, job)
     while True:
         spare = None
         with suppress(Exception):  # torch and users' classes refuse copies with errors of many kinds
             spare = copy.deepcopy(model)
-        yield model, findings
+        yield model, ready
         model = _ready(kit, course, job)[0] if spare is None else spare
 
 
-def _ready(kit: Kit, course: Course, job: Job) -> tuple[Any, tuple[str, ...]]:
-    """A fresh model with its first values, and the codes of what its health check found."""
+def _ready(kit: Kit, course: Course, job: Job) -> tuple[Any, _Ready]:
+    """A fresh model with its first values, and what is known of it: codes of what its health check found."""
     trainer = kit.trainer
     model: Any = trainer.build(kit.build, job.seed)
     index = next(trainer.order(len(course.targets), course.batch_size, job.seed))[:SAMPLES]
@@ -218,6 +227,6 @@ def _ready(kit: Kit, course: Course, job: Job) -> tuple[Any, tuple[str, ...]]:
 
     model = named(kit.framework).prepare(model, batch)
     judged = {"loss": loss, "chance": course.chance}
-    model, health = kit.candidates[job.candidate].prepare(model, batch, job.seed, kit.tools, judged)
+    model, health, plan = kit.candidates[job.candidate].prepare(model, batch, job.seed, kit.tools, judged)
     wrong = (finding.code for finding in health.findings if finding.severity != "remark")
-    return model, tuple(dict.fromkeys(wrong))
+    return model, _Ready(tuple(dict.fromkeys(wrong)), plan)

@@ -86,7 +86,8 @@ def base_shape(role: Role, base: Shapes) -> tuple[int, ...]:
     """The shape of a parameter in the base model."""
     name, shape = role.parameter.name, role.parameter.shape
     if name not in base:
-        remedy = f"{nearest(name, base)} A base model differs in width alone: build it as deep as this one.".strip()
+        more = "A base model differs in width alone: build it as deep as this one, or give a plan of it."
+        remedy = f"{nearest(name, base)} {more}".strip()
         raise ArgumentError(message("parametrization", "base", f"shapes that name {name!r}", list(base)[:4], remedy))
     if len(base[name]) != len(shape) or (0 in base[name]) != (0 in shape):
         allowed = f"a shape of {name!r} of {len(shape)} axes"

@@ -58,7 +58,7 @@ def mup(
 
     >>> from wellbegun.planning import RECIPES
     >>> mup(base=64).full_name, RECIPES["mup"].base
-    ('mup(classic@1)', 256)
+    ('mup(classic@1, base=64)', 256)
     """
     return _made("mup", "mup", recipe, base, head_width=_heads("mup", head_width), zero=_zero("mup", zero), fold=fold)
 
@@ -147,7 +147,11 @@ def _made(name: str, rule: str, recipe: Recipe, base: Any, **options: Any) -> Pa
     if isinstance(method, Parametrization):
         raise ArgumentTypeError(message(name, "recipe", "one that says nothing of width", method.full_name))
     truth(name, "fold", options.get("fold", True))
-    return Parametrization(f"{name}({method.full_name})", rule, method, _base(name, base), **options)
+    found = _base(name, base)
+    told = {"base": found if isinstance(found, int) else "shapes", "depth": options.get("depth")}
+    told |= {"alpha": options.get("alpha"), "head_width": options.get("head_width")}
+    of = "".join(f", {key}={value}" for key, value in told.items() if value is not None and rule != "standard")
+    return Parametrization(f"{name}({method.full_name}{of})", rule, method, found, **options)
 
 
 def _heads(owner: str, width: SupportsIndex | None) -> int | None:
