@@ -31,7 +31,7 @@ def shortest(tasks: dict[tuple[str, str], Task], span: float) -> dict[tuple[str,
     end, turns = time.perf_counter() + span, 0
     while turns < 4 or time.perf_counter() < end:
         turns += 1
-        for name, task in tasks.items():
+        for name, task in [pair for pair in tasks.items() for _ in range(3)]:  # caches hold what the others need first
             start = time.perf_counter()
             task()
             best[name] = min(best[name], time.perf_counter() - start)

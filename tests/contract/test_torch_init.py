@@ -14,8 +14,9 @@ from torch import nn
 from torch.nn import init as theirs
 
 import wellbegun as wb
+from wellbegun._arguments import parse_call
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError, TraceError
-from wellbegun.schemes import ALIASES, SCHEMES
+from wellbegun.schemes import ALIASES, SCHEMES, Card, cards, parse_scheme
 from wellbegun.torch import init
 
 RANDOM = (
@@ -180,6 +181,27 @@ def test_every_scheme_has_a_name_here(name: str) -> None:
     assert pickle.loads(pickle.dumps(function)) is function
     asked = inspect.signature(function).parameters
     assert next(iter(asked)) == "tensor"
+
+
+OURS = [card for card in cards() if not hasattr(theirs, f"{card.name}_")]
+
+
+@pytest.mark.parametrize("card", OURS, ids=lambda card: card.name)
+def test_every_scheme_gives_its_own_bits(card: Card) -> None:
+    _, positional, options = parse_call("scheme", card.example, nested=parse_scheme)
+    if card.name in ("lecun_normal", "variance_scaling"):  # those of timm have this name
+        return
+    try:
+        expected = parse_scheme(card.example)(card.shape, seed=seed_after(4), layout=card.layout)
+        dtype = torch.float32
+    except ArgumentError:  # of complex numbers only
+        expected = parse_scheme(card.example)(card.shape, seed=seed_after(4), layout=card.layout, dtype="complex64")
+        dtype = torch.complex64
+    torch.manual_seed(4)
+    found = getattr(init, f"{card.name}_")(
+        torch.empty(card.shape, dtype=dtype), *positional, layout=card.layout, **options
+    )
+    assert np.array_equal(found.numpy(), expected)
 
 
 def test_schemes() -> None:
