@@ -201,3 +201,13 @@ def test_the_prior_is_the_first_loss() -> None:
     b = parse_scheme("log_prior(prior=(6, 3, 1))")(3, seed=0, dtype="float64")
     assert np.isclose(-(shares * (b - np.log(np.exp(b).sum()))).sum(), -(shares * np.log(shares)).sum())
     assert parse_scheme("log_prior")(10, seed=0, dtype="float64").tolist() == [-np.log(10)] * 10
+
+
+def test_theory_of_random_weights_does_not_speak_of_formulas() -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64))
+    batch = torch.randn(32, 64, generator=torch.Generator().manual_seed(0))
+    for rule, told in (("sinusoidal", True), ("he_normal", False)):
+        plan = wb.initialize(model, batch, rules=[("0.weight", rule)], seed=0).plan
+        reasons = " ".join(row.reason for row in wb.signal_propagation(model, plan, batch).rows)
+        assert ("its weight is a formula" in reasons) == told
