@@ -196,6 +196,25 @@ def test_conventions_of_other_libraries_have_names() -> None:
     assert (torch.nn.init.dirac_(torch.empty(2, 2, 4)).numpy() == w).all()
 
 
+def test_repeated_channels_are_nearest_upsampling_after_the_shuffle_they_are_for() -> None:
+    torch = pytest.importorskip("torch")
+    image = torch.arange(18.0, dtype=torch.float64).reshape(1, 2, 3, 3)
+    plain, tiled = (parse_scheme(f"icnr(normal(), 4{told})") for told in ("", ", tiled=True"))
+    blocks = []
+    for scheme in (plain, tiled):
+        w = torch.from_numpy(scheme((12, 2, 1, 1), seed=0, layout="oikk", dtype="float64"))
+        made = torch.nn.functional.conv2d(image, w)
+        if scheme is tiled:  # channels of depth_to_space: the place in the block, then the channel
+            made = made.reshape(1, 4, 3, 3, 3).transpose(1, 2).reshape(1, 12, 3, 3)
+        shuffled = torch.nn.functional.pixel_shuffle(made, 2)
+        assert torch.equal(shuffled[..., ::2, ::2].repeat_interleave(2, -1).repeat_interleave(2, -2), shuffled)
+        blocks.append(w)
+    assert torch.equal(blocks[0][::4], blocks[1][:3])
+    assert not torch.equal(*blocks)
+    part = wb.fill(tiled.law((12, 2)), (12, 2), seed=0, region=((2, 8), (0, 2)))
+    assert (part == tiled((12, 2), seed=0)[2:8]).all()
+
+
 def test_the_prior_is_the_first_loss() -> None:
     shares = np.array([0.6, 0.3, 0.1])
     b = parse_scheme("log_prior(prior=(6, 3, 1))")(3, seed=0, dtype="float64")
