@@ -1,6 +1,7 @@
 """The command line as a user meets it: output, files, exit status 0 healthy, 1 unhealthy, 2 wrong use."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -367,7 +368,12 @@ def test_schemes_table_has_every_scheme(folder: Path) -> None:
 
 
 def test_gain(folder: Path) -> None:
-    assert "1.414213562" in run("gain", "relu")
+    shown = run("gain", "relu")
+    assert "1.414213562" in shown
+    assert shown.count("•") == 41  # its curve
+    gate = json.loads(run("gain", "swiglu", "-f", "json"))
+    assert gate["slopes"] == pytest.approx([0.35577552, 0.37948235], abs=1e-8)
+    assert gate["curve"]["phi"][-1] == pytest.approx(4 / (1 + math.exp(-4)))
     assert json.loads(run("gain", "tanh", "-f", "json"))["gain"] == pytest.approx(1.59253742, abs=1e-8)
     assert json.loads(run("gain", "net.py:hinge", "-f", "json"))["second"] == pytest.approx(0.5)
     assert json.loads(run("gain", "numpy:tanh", "-f", "json"))["second"] == pytest.approx(0.39429449, abs=1e-8)

@@ -221,7 +221,7 @@ def test_against_the_initialization_of_transformers(name: str) -> None:
             t.Mamba2ForCausalLM,
             t.Mamba2Config(**common, **sizes, rescale_prenorm_residual=True, initializer_range=0.02),
         )
-        skip = ("in_proj", "A_log", "dt_bias", "mixer.D", "lm_head", "conv1d.bias")  # a normal in its port; kept here
+        skip = ("in_proj", "A_log", "dt_bias", "lm_head", "conv1d.bias")  # a normal in its port; kept here
     else:
         sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
         sizes |= {"conv_dim": (32, 48), "conv_stride": (5, 2), "conv_kernel": (10, 3), "num_conv_pos_embeddings": 16}
@@ -234,6 +234,24 @@ def test_against_the_initialization_of_transformers(name: str) -> None:
     assert compare(model, batch, name, skip=skip) >= 5
     with pytest.raises(AssertionError):
         compare(model, batch, "classic", skip=skip)
+
+
+def test_states_of_mamba2() -> None:
+    """A = log U(1, 16), where its port counts heads; time steps log-uniform in 0.001 ... 0.1; skips 1."""
+    t = pytest.importorskip("transformers")
+    sizes = {"num_heads": 64, "head_dim": 2, "hidden_size": 64, "state_size": 16, "n_groups": 1, "chunk_size": 8}
+    config = t.Mamba2Config(**sizes, num_hidden_layers=1, vocab_size=50, pad_token_id=0, bos_token_id=0, eos_token_id=0)
+    model = t.Mamba2ForCausalLM(config)
+    wb.apply(model, wb.plan(model, {"input_ids": TEXT % 50}, recipe="mamba2", seed=0))
+    mixer = model.backbone.layers[0].mixer
+    rates, steps = mixer.A_log.detach().exp(), functional.softplus(mixer.dt_bias.detach())
+    assert 1 <= rates.min() < 3
+    assert 12 < rates.max() <= 16
+    assert 0.001 * 0.999 <= steps.min() < 0.01
+    assert 0.03 < steps.max() <= 0.1 * 1.001
+    assert rates.mean() == pytest.approx(8.5, abs=5 * 15 / math.sqrt(12 * 64))
+    assert steps.log().mean() == pytest.approx(math.log(0.01), abs=5 * math.log(100) / math.sqrt(12 * 64))
+    assert (mixer.D == 1).all()
 
 
 # ---------------------------------------------------------------------- images

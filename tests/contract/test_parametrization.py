@@ -333,3 +333,32 @@ def test_bad_bases_are_told() -> None:
         plan.param_groups(mlp(16).parameters(), lr=1.0)
     with pytest.raises(ArgumentError, match="lr"):
         plan.param_groups(lr=0.0)
+
+
+def test_optax_is_given_labels() -> None:
+    jax, optax = pytest.importorskip("jax"), pytest.importorskip("optax")
+    linen = pytest.importorskip("flax.linen")
+    from wellbegun.jax import labels
+
+    class Net(linen.Module):
+        width: int
+
+        @linen.compact
+        def __call__(self, x: Any) -> Any:
+            x = linen.relu(linen.Dense(self.width)(x))
+            return linen.Dense(3)(linen.relu(linen.Dense(self.width)(x)))
+
+    x = jax.numpy.ones((4, 8))
+    small = wb.plan((Net(16), Net(16).init(jax.random.key(0), x)), x, recipe="classic", seed=0)
+    model = Net(64), Net(64).init(jax.random.key(0), x)
+    plan = wb.plan(model, x, recipe=mup(base=small), seed=0)
+    names = [entry.name for entry in plan.entries]
+    assert [told(plan, name)[0] for name in names if name.endswith("weight")] == [1, 1 / 4, 1 / 4]
+    groups = plan.param_groups(lr=0.01)
+    found = labels(model, groups)[1]["params"]
+    transforms = {group["name"]: optax.adam(group["lr"], eps=group["eps"]) for group in groups}
+    optimizer, params = optax.multi_transform(transforms, found), model[1]["params"]
+    grads = jax.tree.map(lambda leaf: jax.numpy.ones_like(leaf), params)
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    steps = [float(abs(updates[f"Dense_{i}"]["kernel"]).max()) for i in range(3)]
+    assert steps == pytest.approx([0.01, 0.0025, 0.0025], rel=1e-3)

@@ -21,6 +21,7 @@ from wellbegun.schemes import (
     he_normal,
     hypernetworks,
     linear_recurrent,
+    orthogonal,
     parse_scheme,
     recurrent,
     ssm,
@@ -170,6 +171,10 @@ def test_schemes_for_gates_do_not_depend_on_what_a_layout_says() -> None:
     assert (plain == recurrent.gate_orthogonal(gates=3)((6, 2), seed=0, layout=Layout("oi", sections=3))).all()
     for gate in plain.reshape(3, 2, 2):
         assert np.allclose(gate @ gate.T, np.eye(2), atol=1e-6)
+    one = orthogonal()((4 * 64, 64), seed=0, dtype="float64").reshape(
+        4, 64, 64
+    )  # the control: one matrix for all gates
+    assert abs(np.sqrt((one**2).sum(axis=(1, 2)) / 64).mean() - 0.5) < 0.01
 
 
 def test_families_are_namespaces() -> None:
@@ -225,6 +230,18 @@ def test_adapters_and_their_base_add_up_to_the_weight(make, scale: float) -> Non
     assert (stored == a.T).all()
     assert "10 x 7 numbers" in repr(make(weight))
     assert make(weight) == make(weight.tolist())
+
+
+def test_weights_of_a_framework_are_given_as_they_are() -> None:
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.arange(6.0).reshape(3, 2))
+    plain = adapters.pissa(weight.tolist())
+    assert adapters.pissa(weight) == adapters.pissa(weight.detach()) == plain
+    assert adapters.pissa(weight.to(torch.bfloat16)) == plain
+    with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
+        adapters.pissa(torch.zeros(2, 2, device="meta"))
+    with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
+        adapters.pissa([[1.0], [2.0, 3.0]])
 
 
 def test_pissa_takes_the_largest_singular_values() -> None:

@@ -9,9 +9,11 @@ from wellbegun.cli.common import Formats, Wide, app, messages, show
 from wellbegun.health import CATALOGUE, FAMILIES, known_codes
 from wellbegun.planning import RECIPES, recipe_facts, recipe_names
 from wellbegun.reports import codes_table, gain_table, recipes_table, schemes_table, to_json
+from wellbegun.reports.curve import curve, points
 from wellbegun.reports.text import facts
 from wellbegun.schemes import cards
 from wellbegun.theory import moments
+from wellbegun.theory.gains import phi_of
 
 
 @app.command("schemes")
@@ -68,14 +70,19 @@ def codes_command(
 
 @app.command("gain")
 def gain_command(
-    activation: Annotated[str, typer.Argument(help="Built-in name (relu, gelu, leaky_relu(0.2)) or module:function.")],
+    activation: Annotated[
+        str,
+        typer.Argument(help="Built-in name (relu, leaky_relu(0.2), swiglu) or module:function, like numpy:tanh."),
+    ],
     format: Formats = "table",
 ) -> None:
-    """Moments and gains of an activation function, by quadrature."""
+    """The curve, moments and gains of an activation function, by quadrature."""
     with messages():
         function = load_object(activation, "activation") if ":" in activation else activation
         found = moments(function)
+        z, phi = points(*phi_of(function))
     if format == "json":
-        print(to_json({"activation": activation, **found._asdict()}))
+        drawn = {"z": z.tolist(), "phi": phi.tolist()}
+        print(to_json({"activation": activation, **found._asdict(), "curve": drawn}))
     else:
-        show(gain_table(activation, found))
+        show(gain_table(activation, found, curve(z, phi)))

@@ -10,8 +10,7 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.residual import weights_before
-from wellbegun.graph.walk import TRANSPARENT, backward, forward
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
     frozenset({"query"}): "query",

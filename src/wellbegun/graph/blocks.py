@@ -10,8 +10,8 @@ from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Operation
-from wellbegun.graph.residual import Branch, weights_before
-from wellbegun.graph.walk import TRANSPARENT, ancestors, backward, depths
+from wellbegun.graph.residual import Branch
+from wellbegun.graph.walk import TRANSPARENT, ancestors, backward, depths, weights_before
 
 
 @dataclass(frozen=True)

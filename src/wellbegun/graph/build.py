@@ -254,7 +254,7 @@ class Builder:
         operation = Operation(
             index, found.kind, name, self.scope, read, values, found.uses, found.root, found.function,
             axis=outputs[0][1] if outputs else None, overwrites=overwrites,
-            **fields_of(fact, found.kind, operands, [array for array, _ in outputs]),
+            **fields_of(fact, found.kind, operands, outputs),
             **self._product(fact, operands, read),
         )  # fmt: skip
         if all(array.numbers == "integer" for array, _ in outputs):

@@ -3,8 +3,7 @@
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Operation
-from wellbegun.graph.residual import weights_before
-from wellbegun.graph.walk import backward
+from wellbegun.graph.walk import backward, weights_before
 
 _MIXES = frozenset({"softmax", "matmul", "mean", "attention", "pool", "concat", "lookup"})
 

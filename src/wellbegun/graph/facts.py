@@ -147,6 +147,7 @@ class Move:
     selects: Selection = ""
     reshapes: bool = False  # whether axes may be merged, split or new
     pairs: bool = False  # real and imaginary parts, made complex
+    start: tuple[int, ...] = ()  # of a part: the first entry along each axis, where that is known
 
 
 @dataclass(frozen=True)

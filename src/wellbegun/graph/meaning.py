@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
+from itertools import accumulate
 from typing import Any, cast
 
 from wellbegun.graph.facts import (
@@ -94,7 +95,9 @@ def _shared(fact: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(fact) if field.name in _SHARED)
 
 
-def fields_of(fact: Fact, kind: Kind, operands: Sequence[Operand], outputs: Sequence[Array]) -> dict[str, Any]:
+def fields_of(
+    fact: Fact, kind: Kind, operands: Sequence[Operand], outputs: Sequence[tuple[Array, int | None]]
+) -> dict[str, Any]:
     """What a fact says that an operation keeps."""
     found = {name: getattr(fact, name) for name in _shared(cast(Any, type(fact)))}
     if kind == "move" and isinstance(fact, Elementwise):
@@ -104,8 +107,22 @@ def fields_of(fact: Fact, kind: Kind, operands: Sequence[Operand], outputs: Sequ
     elif kind == "matmul" and isinstance(fact, Contraction):
         found["width"] = _terms(fact, operands)
     elif isinstance(fact, Reduce) and operands and outputs:
-        found["width"] = math.prod(operands[0].array.shape) // max(math.prod(outputs[0].shape), 1)
+        found["width"] = math.prod(operands[0].array.shape) // max(math.prod(outputs[0][0].shape), 1)
+    if isinstance(fact, Split) or (isinstance(fact, Move) and fact.start):
+        found["cuts"] = _cuts(fact, operands[0].array.shape, outputs)
     return found
+
+
+def _cuts(
+    fact: Split | Move, shape: tuple[int, ...], outputs: Sequence[tuple[Array, int | None]]
+) -> tuple[tuple[int, int], ...]:
+    """The first unit of each part, and how many it has; () for parts of other axes."""
+    axis = outputs[0][1] if outputs else None
+    if axis is None or any(array.rank != len(shape) for array, _ in outputs):
+        return ()
+    sizes = [array.shape[axis] for array, _ in outputs]
+    starts = list(fact.start[axis : axis + 1]) if isinstance(fact, Move) else [0, *accumulate(sizes)][:-1]
+    return tuple(zip(starts, sizes, strict=True)) if sizes != [shape[axis]] * len(sizes) else ()
 
 
 def over_units(fact: Fact, operands: Sequence[Operand], axes: Sequence[int | None]) -> dict[str, Any]:

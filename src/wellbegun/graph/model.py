@@ -141,6 +141,7 @@ class Operation:
     arithmetic: Arithmetic = ""  # add, shift, scale, gate
     reduction: Reduction = ""
     entries: Entries = ""  # move, and copies that are pointwise
+    cuts: tuple[tuple[int, int], ...] = ()  # parts of units: the first one of each output, and how many, if known
     selects: Selection = ""
     over: Over = ""  # norm
     centred: bool = False  # norm: whether it takes the mean away

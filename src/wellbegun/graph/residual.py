@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
 from wellbegun.graph.analysis import Analysis
+from wellbegun.graph.cells import cells_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, in_series, of_the_batch
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, in_series, of_the_batch, weights_before
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ def branches_of(graph: Analysis) -> tuple[Branch, ...]:
     found: list[Branch] = []
     previous: dict[int, int] = {}  # sum -> the sum before it on the stream
     sums = {operation.index for operation in graph.operations if operation.kind == "add"}
+    gated = graph.once(cells_of).modes.keys()
     for operation in graph.operations:
         if operation.index in sums and (split := _split(graph, operation)) is not None:
             stream, branch, interior = split
             ends = tuple(sorted({end.index for end in weights_before(graph, branch) if end.index in interior}))
+            if ends and gated >= {*ends}:
+                continue  # a state and what a cell makes of it
             gammas, scales = _multipliers(graph, branch, interior)
             norm = _norm(graph, operation, stream, branch, interior)
             layers = in_series(graph, interior)
@@ -170,18 +174,6 @@ def aside(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
 def layers_in_series(graph: ModelGraph) -> int:
     """Weighted operations on the longest way through the model."""
     return in_series(graph)
-
-
-def weights_before(graph: Analysis, value: int, *, functions: bool = False) -> Iterator[Operation]:
-    """Weighted operations (and lookups) whose output reaches a value without another weight or a nonlinearity between.
-
-    `functions`: pass nonlinear functions of one value too.
-    """
-
-    def passes(made: Operation) -> bool:
-        return made.kind in TRANSPARENT or (made.kind == "pointwise" and (functions or graph.is_linear(made)))
-
-    return (made for made in backward(graph, [value], passes) if made.kind in WEIGHTED or made.kind == "lookup")
 
 
 def _sum_before(graph: Analysis, stream: int, sums: set[int]) -> int | None:

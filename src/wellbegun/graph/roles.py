@@ -9,6 +9,7 @@ from typing import Any
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import QKV, joined, parts_of
 from wellbegun.graph.blocks import Stack, feeding, innermost, places_of
+from wellbegun.graph.cells import Member, cells_of
 from wellbegun.graph.distances import is_distance, normed_size, unit_of
 from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
@@ -16,11 +17,12 @@ from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.proportional import Bag, bag_of, constant_around, constant_behind, scored
 from wellbegun.graph.reparametrized import Reparametrization
-from wellbegun.graph.residual import Branch, branches_of, layers_in_series, weights_before
-from wellbegun.graph.walk import leading_to
+from wellbegun.graph.residual import Branch, branches_of, layers_in_series
+from wellbegun.graph.walk import leading_to, weights_before
 from wellbegun.layout import Layout
 
 _WEIGHTS = frozenset({"weight"})
+_LSTM = ("", "forget", "", "")  # the order of gates in layers of frameworks
 _DIRECT = {  # slots that are roles
     "bias": "bias",
     "norm_scale": "norm_scale",
@@ -65,6 +67,7 @@ class Role:
     met: Meeting | None = None  # what the output of this weight meets first
     also: tuple[str, ...] = ()  # names of other activations it meets
     mode: str = ""  # recurrent kind
+    gates: tuple[str, ...] = ()  # what the sections of a recurrent parameter are for: "forget", or "" for any other
     zero_rows: tuple[int, ...] = ()
     shared_readout: bool = False  # a lookup table that is also the readout
     readout_scale: float = 1.0  # what constants multiply the input and output of such a readout with
@@ -131,6 +134,7 @@ class _Facts:
         self.parts = parts_of(graph)
         branches = branches_of(graph)
         self.places = places_of(graph, branches)
+        self.cells = graph.once(cells_of).parts
         self.innermost = {**innermost(branches), **self.places.aside}
         self.ends = {index: branch for branch in branches for index in branch.ends}
         self.gammas = {name: branch for branch in branches for name in branch.gammas}
@@ -217,6 +221,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
     operation, use = min(
         tables or weights or uses, key=lambda pair: pair[1].computed is not None
     )  # the plain one first
+    if parameter.name in facts.cells:
+        return _in_cell(parameter, facts.cells[parameter.name], operation, use)
     whole = tables or weights or use.slot.startswith("recurrent")  # its entries are those of what is computed
     if whole and use.computed is not None:
         parameter = replace(parameter, shape=use.computed.shape)
@@ -231,7 +237,8 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
     elif use.slot in _DIRECT:
         layout = use.layout or _plain(parameter)
         name = _DIRECT[use.slot]
-        role = Role(parameter, name, layout, operation.place, mode=operation.mode)
+        gates = _LSTM if operation.mode == "lstm" and layout.sections == len(_LSTM) else ()
+        role = Role(parameter, name, layout, operation.place, mode=operation.mode, gates=gates)
         if name == "norm_scale" or (name == "multiplier" and _follows_norm(facts.graph, operation)):
             behind = operation.kind == "scale" and operation.inputs
             role = _norm_scale(role, use, normed_size(facts.graph, operation.inputs[0]) if behind else 1.0)
@@ -244,6 +251,20 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         role = Role(parameter, "unknown", None, operation.place)
     computed = use.computed if whole else None
     return replace(role, operation=operation.index, computed=computed)
+
+
+def _in_cell(parameter: Parameter, part: Member, operation: Operation, use: Use) -> Role:
+    """The role of a parameter of a recurrent cell that is written out."""
+    plain = part.piece or use.computed is None
+    parameter = replace(parameter, shape=part.shape)
+    layout = use.layout if use.slot == "weight" and use.layout is not None else _plain(parameter)
+    if part.sections > 1 and layout.axes.count("o") == 1 and layout.groups == 1:
+        layout = replace(layout, sections=part.sections)
+    computed = None if plain else use.computed
+    return Role(
+        parameter, part.role, layout, operation.place, mode=part.mode, gates=part.gates, operation=operation.index,
+        computed=computed,
+    )  # fmt: skip
 
 
 def _weight(facts: _Facts, parameter: Parameter, operation: Operation, use: Use) -> Role:

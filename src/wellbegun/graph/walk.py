@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 
@@ -107,3 +108,15 @@ def leading_to(graph: ModelGraph, kinds: Collection[str]) -> frozenset[int]:
         if operation.index in found or operation.kind in kinds:
             needed.update(operation.inputs)
     return frozenset(found)
+
+
+def weights_before(graph: Analysis, value: int, *, functions: bool = False) -> Iterator[Operation]:
+    """Weighted operations (and lookups) whose output reaches a value without another weight or a nonlinearity between.
+
+    `functions`: pass nonlinear functions of one value too.
+    """
+
+    def passes(made: Operation) -> bool:
+        return made.kind in TRANSPARENT or (made.kind == "pointwise" and (functions or graph.is_linear(made)))
+
+    return (made for made in backward(graph, [value], passes) if made.kind in WEIGHTED or made.kind == "lookup")

@@ -35,6 +35,7 @@ class Built(Law):
     """
 
     stream: str = ""
+    _shared = True  # no law by itself
 
     def __post_init__(self) -> None:
         if not isinstance(self.stream, str):

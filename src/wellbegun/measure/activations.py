@@ -14,8 +14,7 @@ from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation
 from wellbegun.graph.function import Function
 from wellbegun.graph.meetings import escapes
-from wellbegun.graph.residual import weights_before
-from wellbegun.graph.walk import backward, forward
+from wellbegun.graph.walk import backward, forward, weights_before
 from wellbegun.theory import identify
 from wellbegun.theory.activations import DEAD_SLOPE, FLAT_SLOPE, standard_inputs
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from wellbegun.backend import Handle
 from wellbegun.graph import WEIGHTED, Analysis, Operation, attentions_of, way
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.residual import weights_before
+from wellbegun.graph.walk import weights_before
 
 _SAMPLES, _QUERIES = 16, 64  # of which logits are looked at
 

@@ -10,8 +10,8 @@ from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, Analysis, Branch, ModelGraph, Operation, Role
 from wellbegun.graph.attention import attentions_of, scoring
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.residual import aside, weights_before
-from wellbegun.graph.walk import around, batch_norms, depths, forward, leading_to, of_the_batch
+from wellbegun.graph.residual import aside
+from wellbegun.graph.walk import around, batch_norms, depths, forward, leading_to, of_the_batch, weights_before
 from wellbegun.health import AttentionStats, CodebookStats, OperationStats, StreamStats
 from wellbegun.health.catalogue import ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of

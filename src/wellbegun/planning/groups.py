@@ -39,7 +39,7 @@ def grouped(
             **({"use_muon": muon} if optimizer == "muon" else {}),
         }
         key = tuple(float(f"{value:.10g}") for name, value in group.items() if name != "params")
-        kept = found.setdefault(key, {**group, "name": f"lr x {rates.learning_rate:.6g}"})
+        kept = found.setdefault(key, {**group, "name": f"{len(found)}: lr x {rates.learning_rate:.6g}"})
         kept["params"].append(parameter)
     return list(found.values())
 

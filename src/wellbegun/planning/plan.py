@@ -171,7 +171,8 @@ class Plan(Displayed):
                 for `torch.optim.Muon`, or what AdamW is to train.
             no_decay: Globs over roles, such as "bias" and "norm_*", that are not decayed.
         Returns:
-            Dicts with "params", "lr", "weight_decay", for AdamW "eps", and "name", which says what was multiplied.
+            Dicts with "params", "lr", "weight_decay", for AdamW "eps", and "name", one for each. `wellbegun.jax.labels`
+            puts these names into the tree of a JAX model, as optax asks for them.
         Raises:
             ArgumentError, ArgumentTypeError: a bad setting. RuleError: parameters the plan does not have.
 

@@ -186,12 +186,12 @@ GAIN_ROWS = (
 )
 
 
-def gain_table(name: str, found: ActivationMoments) -> list["RenderableType"]:
-    """Moments and gains of one activation."""
+def gain_table(name: str, found: ActivationMoments, picture: str) -> list["RenderableType"]:
+    """The curve, moments and gains of one activation."""
     values = [0.0 if abs(value := getattr(found, field)) < 5e-11 else value for field, *_ in GAIN_ROWS]
     rows = [(row[1], f"{value:.10g}", row[2]) for row, value in zip(GAIN_ROWS, values, strict=True)]
+    rows.append(("error", f"{found.error:.0e}", "relative error of these averages, estimated"))
     columns = [Column("quantity"), Column("value", "number"), Column("meaning", "text")]
-    table = Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)
-    return (
-        [table, safe(f"Use it: variance_scaling(scale={found.gain**2:.6g})")] if math.isfinite(found.gain) else [table]
-    )
+    drawn = [safe(picture), Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)]
+    use = f"Use it: variance_scaling(scale={found.gain**2:.6g})"
+    return [*drawn, safe(use)] if math.isfinite(found.gain) else drawn

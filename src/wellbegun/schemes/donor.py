@@ -21,10 +21,10 @@ class Donor:
 
     @staticmethod
     def of(owner: str, argument: str, given: Any) -> "Donor":
-        """From an array, a tensor on the host, or nested lists, of finite real numbers."""
+        """From an array or tensor of any framework, or nested lists, of finite real numbers."""
         allowed = "an array of finite real numbers, axes in canonical order (outputs first)"
         try:
-            array = np.ascontiguousarray(given.array if isinstance(given, Donor) else given, dtype=np.float64)
+            array = _numbers(given.array if isinstance(given, Donor) else given)
         except Exception as error:  # whatever an object's own conversion raises
             raise ArgumentTypeError(message(owner, argument, allowed, type(given).__name__, told(error))) from error
         if isinstance(given, (str, bytes)) or not array.ndim or not np.isfinite(array).all():
@@ -40,3 +40,13 @@ class Donor:
         if len(self.data) <= 8 * _SHOWN:
             return repr(self.array.tolist())
         return f"<{' x '.join(map(str, self.shape))} numbers>"
+
+
+def _numbers(given: Any) -> Array:
+    """In float64. Tensors that NumPy may not look into (bfloat16, other devices) give lists of their numbers."""
+    try:
+        return np.ascontiguousarray(given, dtype=np.float64)
+    except (TypeError, RuntimeError):
+        if isinstance(given, (list, tuple)) or not hasattr(given, "tolist"):
+            raise
+        return np.ascontiguousarray(given.tolist(), dtype=np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 from wellbegun._arguments import choice, instance, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Computed, Law
+from wellbegun.laws import Computed, Law, Sections
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
@@ -107,8 +107,12 @@ class GeometricScheme(Scheme):
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         if len(shape) != 1 or not shape[0]:
             raise LayoutError(message(self.spelling, "shape", "that of a vector with entries", shape))
-        ratio = self.base ** (-1 / shape[0])
-        return Geometric(shape, ratio if self.slopes else 1.0, ratio)
+        if not self.slopes:
+            return Geometric(shape, 1.0, self.base ** (-1 / shape[0]))
+        power = 1 << (shape[0].bit_length() - 1)  # what is left lies between: every other slope of twice as many
+        ratio, others = self.base ** (-1 / power), shape[0] - power
+        whole = Geometric((power,), ratio, ratio)
+        return Sections(((power, whole), (others, Geometric((others,), ratio**0.5, ratio)))) if others else whole
 
 
 @scheme(
@@ -139,16 +143,22 @@ def rotary_frequencies(*, base: float = 10000.0) -> GeometricScheme:
 
 
 @scheme(
-    formula="ALiBi slopes: 2^(-8 h / H) for the heads h = 1..H.",
+    formula=(
+        "ALiBi slopes: 2^(-8 h / H) for the heads h = 1..H; past the last power of two, every other slope of "
+        "twice as many."
+    ),
     shapes="vectors with an entry for each head.",
     strengths="logits fall with the distance, at a rate of each head's own, also beyond the lengths of training.",
-    weaknesses="for H that is no power of two the paper takes another sequence; this is the plain one.",
+    weaknesses="for H that is no power of two, as in BLOOM, some libraries take 2^(-8 h / H) all the same.",
     use="the factor of distances that is taken from attention logits.",
-    source="Press, Smith, Lewis 2022, arXiv:2108.12409, section 3.",
+    source="Press, Smith, Lewis 2022, arXiv:2108.12409, section 3, and its code.",
     tensors="positional multiplier",
-    shape=(8,),
+    shape=(12,),
     layout="o",
-    invariants={"2^(-8 h / H)": lambda w: near(w, 2.0 ** -np.arange(1, 9))},
+    invariants={
+        "a geometric series of the first 8": lambda w: near(w[:8], 2.0 ** -np.arange(1, 9)),
+        "those between for 4 more": lambda w: near(w[8:], 2.0 ** (0.5 - np.arange(1, 5))),
+    },
 )
 def alibi_slopes() -> GeometricScheme:
     """Raises: LayoutError at the draw: no vector.

@@ -29,8 +29,8 @@ from wellbegun.planning.scaling.parametrization import Parametrization
 
 __all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_facts", "recipe_names", "recipe_of"]
 
-_FILES = auto, classic, frameworks, transformers, language, vision, images, residual, sequences, scaled, others
-_KINDS = Recipe, Parametrization
+_FILES = auto, classic, frameworks, transformers, language, vision, images, residual, scaled, sequences, others
+_KINDS = (Recipe, Parametrization)
 _ALL = {item.full_name: item for file in _FILES for item in vars(file).values() if isinstance(item, _KINDS)}
 RECIPES: Mapping[str, Recipe | Parametrization] = MappingProxyType(
     _ALL | {recipe.name: recipe for recipe in _ALL.values()}
@@ -52,7 +52,7 @@ def recipe_names() -> dict[str, str]:
     """Every recipe that can be named, and what it is for: those of installed packages (entry points
     "wellbegun.recipes") follow. "" for names with a version."""
     others = {name: entry.value for name, entry in installed(INSTALLED).items() if name not in RECIPES}
-    return {**{name: "" if "@" in name else recipe.about for name, recipe in RECIPES.items()}, **others}
+    return {**{name: "" if "@" in name else recipe.facts()["about"] for name, recipe in RECIPES.items()}, **others}
 
 
 def recipe_of(recipe: str | Method | Callable[[Role], Any]) -> Method:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.schemes import Scheme, constant, normal, ones, orthogonal, zeros
+from wellbegun.schemes import Scheme, by_section, constant, normal, ones, orthogonal, zeros
 
 _RBF = "Broomhead, Lowe 1988"
 _HE = "He et al. 2015, arXiv:1502.01852"
@@ -150,6 +150,12 @@ def distance_scale(role: Role) -> Choice:
     """What multiplies distances."""
     reason = f"multiplies distances: {role.unit:.4g} makes those between standardized inputs and centres 1 in size"
     return Choice(constant(role.unit), reason, _RBF)
+
+
+def forget(role: Role) -> Scheme:
+    """The bias of the gates of a recurrent layer: 1 where a gate forgets, 0 elsewhere."""
+    each = [ones() if gate == "forget" else zeros() for gate in role.gates]
+    return each[0] if len(each) == 1 else by_section(*each)
 
 
 def recurrent(_: Role) -> Choice:

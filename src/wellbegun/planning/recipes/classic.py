@@ -8,6 +8,7 @@ from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import (
     centre,
     distance_scale,
+    forget,
     multiplier,
     norm_scale,
     recipe,
@@ -17,14 +18,11 @@ from wellbegun.planning.recipes.base import (
 )
 from wellbegun.schemes import (
     Scheme,
-    by_section,
     he_normal,
     lecun_normal,
     normal,
-    ones,
     variance_scaling,
     xavier_normal,
-    zeros,
 )
 from wellbegun.theory import ActivationMoments, moments
 
@@ -108,11 +106,10 @@ def _recurrent_input(role: Role) -> Choice:
 
 
 def _recurrent_bias(role: Role) -> Choice:
-    if role.mode == "lstm":
-        scheme = by_section(zeros(), ones(), zeros(), zeros())
-        return Choice(
-            scheme, "gates i, f, g, o: forget bias 1 keeps the memory open", "Gers et al. 2000; Jozefowicz et al. 2015"
-        )
+    if "forget" in role.gates:
+        source = "Gers et al. 2000; Jozefowicz et al. 2015"
+        which = "gates i, f, g, o" if role.gates == ("", "forget", "", "") else "its gates"
+        return Choice(forget(role), f"{which}: forget bias 1 keeps the memory open", source)
     return zero(role)
 
 

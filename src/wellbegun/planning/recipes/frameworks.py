@@ -13,14 +13,12 @@ from collections.abc import Callable, Mapping
 from wellbegun.graph import Analysis, Role
 from wellbegun.laws import Orthogonal
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import Chooser, recipe, recurrent, zero
+from wellbegun.planning.recipes.base import Chooser, forget, recipe, recurrent, zero
 from wellbegun.planning.recipes.common import fan_in, linear_default, multiplier, one, sizes, table, table_width, xavier
 from wellbegun.schemes import (
     Scheme,
-    by_section,
     constant,
     normal,
-    ones,
     scheme_of,
     truncated_normal,
     uniform,
@@ -120,7 +118,6 @@ _KERAS = "Keras 3, initializers and layers"
 _FLAX = "Flax 0.12, nnx layers"
 _HAIKU = "Haiku 0.0, modules"
 _SONNET, _MXNET = "Sonnet 2.0, modules", "MXNet 1, Gluon and its initializer Uniform"
-_LSTM = 4  # gates: input, forget, cell, output
 
 
 def _keras_weight(role: Role) -> Choice:
@@ -132,9 +129,9 @@ def _keras_recurrent(role: Role) -> Choice:
 
 
 def _keras_recurrent_bias(role: Role) -> Choice:
-    if role.layout is None or role.layout.sections != _LSTM:
+    if "forget" not in role.gates:
         return zero(role)
-    return Choice(by_section(zeros(), ones(), zeros(), zeros()), "bias of a forget gate is 1, all others 0", _KERAS)
+    return Choice(forget(role), "bias of a forget gate is 1, all others 0", _KERAS)
 
 
 def _truncated(source: str, std_is: str) -> Chooser:

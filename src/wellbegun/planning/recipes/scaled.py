@@ -13,6 +13,7 @@ from wellbegun.planning.scaling.parametrization import Parametrization
 from wellbegun.schemes import normal
 
 _MUP = "Yang et al. 2022, arXiv:2203.03466"
+_COMPLETEP = "Dey et al. 2025, arXiv:2505.01618, nanoGPT-mup code"
 _SPECTRAL = "Yang, Simon, Bernstein 2023, arXiv:2310.17813"
 _UMUP = "Blake et al. 2024, arXiv:2407.17465"
 WIDTH, BLOCKS, _STD = 256, 2, 0.02
@@ -39,15 +40,12 @@ def _unit_readout(role: Role) -> Choice:
 
 _one = always(normal(std=1.0), "unit normal")
 _ROWS = dict.fromkeys(("embedding", "positional", "token"), _one)
-_CONDITION = table(hidden=_spectral, **_ROWS)
-_UNIT = table(hidden=_unit, readout=_unit_readout, **_ROWS)
 _UNFOLDED = (
     "umup: weights, readout and branches have their multipliers in their values. What else unit scaling puts in the "
     "forward and backward pass is not there: activations, attention and loss of unit size, scaled gradients",
 )
 
 
-_GPT_NEEDS = ("embedding", "residual_out")
 MUP = Parametrization(
     "mup@1",
     "mup",
@@ -55,8 +53,8 @@ MUP = Parametrization(
         "mup",
         1,
         _GPT,
-        about=f"decoders whose learning rate holds at any width, against width {WIDTH}",
-        optimizer="Adam, SGD",
+        about="decoders whose learning rate holds at any width; against width 256",
+        optimizer="AdamW",
         source=_MUP,
         needs=("embedding",),
     ),
@@ -69,23 +67,23 @@ COMPLETEP = Parametrization(
         "completep",
         1,
         _GPT,
-        about=f"decoders whose learning rate holds at any width and depth, against width {WIDTH} and {BLOCKS} blocks",
+        about="decoders whose learning rate holds at any width and depth; against width 256 and 2 blocks",
         optimizer="AdamW",
-        source="Dey et al. 2025, arXiv:2505.01618",
-        needs=_GPT_NEEDS,
+        source=_COMPLETEP,
+        needs=("embedding", "residual_out"),
     ),
     WIDTH,
     float(BLOCKS),
 )
-SPECTRAL_CONDITION = Parametrization(
+SPECTRAL = Parametrization(
     "spectral@1",
     "spectral",
     recipe(
         "spectral",
         1,
-        _CONDITION,
+        table(hidden=_spectral, **_ROWS),
         about="any model, by the largest singular values of weights and of their changes",
-        optimizer="Adam, SGD, Muon",
+        optimizer="any",
         source=_SPECTRAL,
     ),
 )
@@ -95,11 +93,10 @@ UMUP = Parametrization(
     recipe(
         "umup",
         1,
-        _UNIT,
-        about="decoders: unit scaling with its multipliers in values and rates",
+        table(hidden=_unit, readout=_unit_readout, **_ROWS),
+        about="unit scaling with its multipliers in values and rates",
         optimizer="AdamW",
         source=_UMUP,
-        needs=_GPT_NEEDS,
     ),
     depth=1.0,
     alpha=0.5,

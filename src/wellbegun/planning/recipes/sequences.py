@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 
 from wellbegun.graph import Analysis, Role
-from wellbegun.graph.residual import weights_before
+from wellbegun.graph.meetings import meetings
+from wellbegun.graph.walk import weights_before
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.base import Caution, has, recipe, zero
 from wellbegun.planning.recipes.common import ATTENTION, always, fan_in, sizes, table, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES, torch_bias, torch_weight
 from wellbegun.schemes import constant, he_normal, normal, ones, orthogonal, uniform, variance_scaling, zeros
+from wellbegun.schemes.ssm import mamba2_a, mamba_dt_bias
 
 # ---------------------------------------------------------------------- mamba2
 _MAMBA2 = "Dao, Gu 2024, arXiv:2405.21060, mamba_ssm code"
@@ -24,7 +26,25 @@ def _mamba_out(role: Role) -> Choice:
     return Choice(uniform(-bound, bound), f"ends one of {count} branches: +-1/sqrt({inputs} * {count})", _MAMBA2)
 
 
-# A, D and the bias of time steps are a design of their own (log U(1, 16), 1, softplus^-1 of log-uniform(1e-3, 0.1))
+def _mamba2(graph: Analysis, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
+    """What states are made of: rates -exp(A), skips, and what is added before the softplus of a time step."""
+    found = dict[str, Choice]()
+    for name, role in roles.items():
+        if role.operation < 0 or role.branch is None or name in decided:
+            continue
+        operation = graph.operations[role.operation]
+        computed = next((use.computed for use in operation.uses if use.parameter == name), None)
+        if role.role == "multiplier" and computed is None:
+            found[name] = Choice(ones(), "skip past the states: 1", _MAMBA2)
+        elif role.role == "multiplier" and computed is not None and computed.where(-1.0) == 0:
+            found[name] = Choice(mamba2_a(), "rate of decay, -exp of it: log U(1, 16)", _MAMBA2)
+        elif role.role in ("bias", "time_step_bias") and any(
+            met.name == "softplus" for met in meetings(graph, operation.outputs[0])
+        ):
+            found[name] = Choice(mamba_dt_bias(), "time steps: log-uniform in 0.001 ... 0.1", _MAMBA2)
+    return found
+
+
 MAMBA2 = recipe(
     "mamba2",
     1,
@@ -32,13 +52,13 @@ MAMBA2 = recipe(
         **TORCH_CHOICES,
         "residual_out": _mamba_out,
         "embedding": always(normal(std=0.02), "lookup table: std 0.02", _MAMBA2),
-        "multiplier": always(KEEP, "decay rates and skips of state spaces: kept as constructed"),
     },
     about="state-space layers as Mamba 2: torch's defaults, outputs over the root of the number of layers",
     optimizer="AdamW",
     source=_MAMBA2,
     needs=("embedding", "residual_out"),
     cautions=(Caution("weight decay pulls decay rates and skips to 0: leave them out of it", has("multiplier")),),
+    solve=_mamba2,
 )
 
 # ---------------------------------------------------------------------- rwkv7

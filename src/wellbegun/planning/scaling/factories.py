@@ -9,7 +9,7 @@ from wellbegun.graph import Role
 from wellbegun.planning.method import Method
 from wellbegun.planning.plan import Plan
 from wellbegun.planning.recipes import recipe_of
-from wellbegun.planning.recipes.scaled import SPECTRAL_CONDITION, UMUP
+from wellbegun.planning.recipes.scaled import SPECTRAL, UMUP
 from wellbegun.planning.scaling.axes import Base
 from wellbegun.planning.scaling.parametrization import Parametrization
 
@@ -112,7 +112,7 @@ def spectral() -> Parametrization:
     >>> spectral().full_name
     'spectral@1'
     """
-    return SPECTRAL_CONDITION
+    return SPECTRAL
 
 
 def umup() -> Parametrization:

@@ -42,19 +42,14 @@ class Parametrization:
         return self.full_name.partition("@")[0]
 
     @property
-    def about(self) -> str:
-        """What it is for, in a line."""
-        return str(getattr(self.recipe, "about", ""))
-
-    def facts(self) -> dict[str, Any]:
-        """Those of the recipe, and what is left to whoever writes the model."""
-        own: dict[str, Any] = self.recipe.facts()  # type: ignore[attr-defined]  # those that are listed have some
-        return {**own, "cautions": [*own["cautions"], *self.said]}
-
-    @property
     def needs(self) -> tuple[str, ...]:
         """Roles without which its recipe is not what its name says."""
         return getattr(self.recipe, "needs", ())
+
+    def facts(self) -> dict[str, Any]:
+        """What people read of one of ours, ready for JSON."""
+        named: Any = self.recipe
+        return {**named.facts()}
 
     def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
         """What the recipe chooses; `adjusted` does the rest. See `Method`."""

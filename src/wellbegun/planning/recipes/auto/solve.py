@@ -16,6 +16,7 @@ from wellbegun.graph import (
     modulates,
     over_basis,
 )
+from wellbegun.graph.cells import state_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT, backward
 from wellbegun.planning.method import KEEP, Choice
@@ -49,7 +50,13 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
     for operation, use in graph.uses():
         name, role = use.parameter, roles.get(use.parameter)
         weight = operation.kind in WEIGHTED and use.slot == "weight" and name not in choices
-        if weight and role is not None and role.layout is not None and role.role not in ("unknown", "embedding"):
+        if (
+            weight
+            and role is not None
+            and role.layout is not None
+            and role.role not in ("unknown", "embedding")
+            and not role.mode
+        ):
             choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points, sizes)
     for name, found in series.items():
         _biases(graph, roles, choices, name, found)
@@ -200,6 +207,8 @@ def incoming(graph: Analysis, operation: Operation, points: Points) -> float:
 
 
 def _read(graph: Analysis, value: int, points: Points) -> float:
+    if mode := state_of(graph, value):
+        return _STATES[mode]
     producer = _behind(graph, value)
     if producer is not None and producer.kind == "lookup" and (bag := bag_of(graph, producer)).averaged:
         return float(bag.rows) ** -2
