@@ -122,6 +122,8 @@ BAD = [
     ("kan_spline(degree=0)", (3, 3), "degree must be an integer >= 1"),
     ("kan_spline", (3, 3), "'oik', or 'iok' in pykan"),
     ("normc", (3,), "one output axis, inputs"),
+    ("stft_kernel(window='hamn')", (3, 3), "window must be the name of a window"),
+    ("stft_kernel", (3, 3), "from one channel to 2 bands or more"),
     ("icnr(normal(), 2, tiled='no')", (4, 4), "tiled must be"),
 ]
 
