@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import wellbegun as wb
-from wellbegun.errors import ArgumentError, LayoutError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
 from wellbegun.laws import law_from_dict
 from wellbegun.layout import Layout
 from wellbegun.schemes import TENSORS, Card, cards, parse_scheme
@@ -93,6 +93,46 @@ def test_other_schemes_and_scales_fail_the_invariants(card: Card) -> None:
 
 def test_every_word_for_a_tensor_has_schemes() -> None:
     assert {word for card in CARDS for word in card.tensors} == {*TENSORS}
+
+
+BAD = [
+    ("sinusoidal(gain=0)", (4, 4), "sinusoidal: gain must be a finite number > 0"),
+    ("sinusoidal(variant='new')", (4, 4), "variant must be one of 'official', 'distinct'"),
+    ("sinusoidal", (4, 2), "3 inputs or more"),
+    ("zero_hadamard", (2, 3, 4), "one output axis and one input axis, without experts"),
+    ("shifted_identity(offset=-1)", (4, 4), "offset must be an integer >= 0"),
+    ("sincos_positions(base=1)", (4, 4), "base must be a finite number > 1"),
+    ("sincos_positions(last=1)", (4, 4), "last must be"),
+    ("sincos_positions", (4, 3), "an even number of units"),
+    ("rotary_frequencies", (4, 3), "that of a vector"),
+    ("bilinear(channels='some')", (4, 4), "channels must be one of 'own', 'all'"),
+    ("bilinear", (4, 4), "that of a convolution, such as 'iokk'"),
+    ("block_orthogonal", (4, 4), "that of a convolution, such as 'oikk'"),
+    ("spectral_normal(norm=-1)", (4, 4), "norm must be a finite number > 0"),
+    ("spectral_normal", (4, 0), "that of a matrix or kernel with entries"),
+    ("siren(omega=0)", (4, 4), "omega must be a finite number > 0"),
+    ("power_normal", (4, 0), "An axis of size 0 has no scale"),
+    ("random_walk(activation='tanh')", (4, 4), "activation must be one of 'relu', 'linear'"),
+    ("log_prior(prior=(1, 0))", (2,), "prior must be a finite number > 0"),
+    ("log_prior(prior=(1, 2))", (3,), r"\(2,\), one entry for each class"),
+    ("focal_prior(prior=1)", (3,), "prior must be below 1"),
+    ("inverse_softplus(value=0)", (3,), "value must be a finite number > 0"),
+    ("convex_lognormal(correlation=1)", (3, 3), "correlation must be below 1"),
+    ("convex_bias(inputs=0)", (3,), "inputs must be an integer >= 1"),
+    ("kan_spline(degree=0)", (3, 3), "degree must be an integer >= 1"),
+    ("kan_spline", (3, 3), "'oik', or 'iok' in pykan"),
+    ("normc", (3,), "one output axis, inputs"),
+    ("stft_kernel(window='hamn')", (3, 3), "window must be the name of a window"),
+    ("stft_kernel", (3, 3), "from one channel to 2 bands or more"),
+    ("icnr(normal(), 2, tiled='no')", (4, 4), "tiled must be"),
+]
+
+
+@pytest.mark.parametrize(("text", "shape", "match"), BAD, ids=[row[0] for row in BAD])
+def test_bad_arguments_are_one_clear_message(text: str, shape: tuple[int, ...], match: str) -> None:
+    layout = {1: "o", 2: "oi", 3: "eio"}[len(shape)]
+    with pytest.raises((ArgumentError, LayoutError, ArgumentTypeError), match=match):
+        parse_scheme(text)(shape, seed=0, layout=layout)
 
 
 # ---------------------------------------------------------------------- figures of sources
