@@ -16,10 +16,11 @@ class Built(Law):
     """Base of laws that draw one array in float64 and compute the tensor from all of it: everything else is in `source`
     and `whole`.
 
-    Tensors that belong together name one `stream` and compute their parts of the same draw: both factors of a product,
-    the parts of a decomposition. Without a name the draw is in the tensor's own stream. A region costs as much as the
-    whole; where `whole` calls LAPACK, results agree between machines to rounding, not bitwise. Where the draw is
-    standard normal, moments are those of one simulated tensor, the same each time; laws of large ones know better.
+    Tensors that belong together name one `stream` and compute their parts of the same draw, where the seed is one: both
+    factors of a product, the parts of a decomposition. Without a name the draw is in the tensor's own stream. A region
+    costs as much as the whole; where `whole` calls LAPACK, results agree between machines to rounding, not bitwise.
+    Where the draw is standard normal, moments are those of one simulated tensor, the same each time; laws of large ones
+    know better.
 
     >>> from wellbegun import fill
     >>> from wellbegun.laws import Normal

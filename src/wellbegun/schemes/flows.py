@@ -97,7 +97,7 @@ class RotationScheme(Scheme):
 def invertible(*, part: str = "rotation", pair: str = "") -> RotationScheme:
     """Args:
         part: "rotation", or "lower", "upper", "log_scale", "sign", "permutation" of its decomposition.
-        pair: Any text that all parts of one matrix name; "" is the tensor's own stream.
+        pair: Any text that all parts of one matrix name (with one seed, as in a plan); "" is the tensor's own stream.
     Raises: ArgumentError here: arguments; at the draw, no square matrix. LayoutError at the draw: groups or experts.
 
     >>> p, l, u, w = (invertible(part=part, pair="w")((4, 4), seed=0, dtype="float64")

@@ -198,8 +198,8 @@ def mimetic(
 ) -> MimeticScheme:
     """Args:
         of: "query", "key", "value" or "out".
-        pair: Any text that both of a pair name, such as "layers.0.qk": they are factors of one draw. "" is the tensor's
-            own stream.
+        pair: Any text that both of a pair name, such as "layers.0.qk": they are factors of one draw, where
+            the seed is one, as in a plan. "" is the tensor's own stream.
         heads: Of queries and keys, >= 1; 1 for values and outputs.
         alpha: Size of the noise, >= 0; 0.7, and 0.4 for values and outputs.
         beta: Size of the identity, >= 0; 0.7, and 0.4 for values and outputs, where its sign is minus.
