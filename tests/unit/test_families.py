@@ -326,7 +326,7 @@ def test_growing_keeps_the_function() -> None:
     assert np.allclose(wider[:, :2] + wider[:, 4:], kernel[:, :2])
 
 
-def test_selected_places_are_those_of_the_published_code() -> None:
+def test_selected_places_are_spread_evenly() -> None:
     table = np.arange(12.0)
     assert transfer.weight_selection(table)(4, seed=0).tolist() == [0, 3, 6, 9]
     assert transfer.weight_selection(table)(5, seed=0).tolist() == [0, 3, 6, 8, 11]
