@@ -53,8 +53,7 @@ def _places(few: int, many: int) -> Array:
     weaknesses="the same kind of model is needed; readouts of other classes are left out; the numbers are in the plan.",
     use="smaller models of a family; of its layers take the first ones.",
     source=(
-        "Xu et al. 2023, arXiv:2311.18823; where D / d is not whole, places between first and last are rounded "
-        "here."
+        "Xu et al. 2023, arXiv:2311.18823; where D / d is not whole, places between first and last are rounded here."
     ),
     tensors="hidden convolution embedding",
     example=f"weight_selection(weight={_WEIGHT!r})",
