@@ -7,7 +7,8 @@ import numpy as np
 from wellbegun._arguments import choice, message, text_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Built, Law, Normal
+from wellbegun.laws import Built, Eye, Law, Moments, Normal, Orthogonal
+from wellbegun.laws.base import shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
@@ -47,6 +48,15 @@ class Rotation(Built):
             q, lower, np.triu(upper, 1), np.log(np.abs(diagonal)), np.sign(diagonal), permutation
         )  # fmt: skip
         return self.gain * parts[PARTS.index(self.part)].reshape(shape)
+
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
+        """Of parts of the decomposition, from 128 channels on those of 128."""
+        size = shape_needed(self, shape)
+        self.fits(size)
+        if self.part in ("rotation", "permutation") and size[0]:
+            whole = Orthogonal(abs(self.gain)) if self.part == "rotation" else Eye(self.gain)
+            return whole.moments((size[0], size[0]))
+        return self._simulated(tuple(min(one, 128) for one in size))
 
     def support(self) -> tuple[float, float]:
         if self.part in ("upper", "log_scale"):
@@ -103,5 +113,6 @@ def invertible(*, part: str = "rotation", pair: str = "") -> RotationScheme:
 
 
 glow_1x1 = invertible
+random_rotation = invertible
 
 publish(globals())

@@ -62,6 +62,9 @@ def lru_nu(*, r_min: float = 0.0, r_max: float = 1.0) -> FixedScheme:
     return FixedScheme(text, _poles(inner, outer))
 
 
+lru_radius = lru_nu
+
+
 @scheme(
     formula="LRU phase: theta_log = ln(max_phase u), u ~ U(0, 1).",
     shapes="any.",
