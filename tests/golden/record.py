@@ -17,6 +17,8 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mapped,
+    MappedCopy,
     Mirrored,
     Normal,
     Orthogonal,
@@ -59,6 +61,12 @@ CASES: list[tuple[Law, list[int], tuple[str, ...]]] = [
     *((law, [7, 33], COMPLEX) for law in (Normal(0.5, 2), Uniform(-1, 2), TruncatedNormal(0, 1, -2, 2), Rademacher())),
     (Mirrored(Normal(0, 1), True, (4, 6)), [8, 10], (*REAL, *COMPLEX)),
     (Mirrored(Uniform(1, 3), False, (4,), leading=1), [3, 5, 4, 3], REAL),
+    (Mapped(Mapped(LogUniform(1e-3, 1e-1), "at_least", (0.01,)), "inverse_softplus"), [7, 33], REAL),
+    (Mapped(Uniform(0, 16), "log", factor=-1), [7, 33], REAL),
+    (Mapped(Uniform(0, 1), "log_decay"), [7, 33], REAL),
+    (Mapped(Uniform(0, 1), "logit"), [7, 33], REAL),
+    (Mapped(Normal(0, 0.5), "exp"), [7, 33], REAL),
+    (MappedCopy(Mapped(Uniform(0.5, 0.9), "log_decay"), "nu", (231,), 1, "log_gain"), [231], REAL),
 ]
 
 

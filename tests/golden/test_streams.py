@@ -14,6 +14,7 @@ from wellbegun.engine.reference import round_keys, words
 from wellbegun.engine.transforms import MASK, philox
 from wellbegun.laws import (
     LogUniform,
+    Mapped,
     Normal,
     Orthogonal,
     Rademacher,
@@ -67,6 +68,10 @@ def test_keys_and_words_match_the_second_implementation(seed: int, name: str) ->
     assert [list(map(int, row)) for row in found] == [generator.block(seed, name, int(b)) for b in blocks]
 
 
+def _logit(share: mpmath.mpf) -> mpmath.mpf:
+    return mpmath.log(share / (1 - share))
+
+
 @pytest.mark.parametrize(("dtype", "bits", "tolerance"), [("float32", 32, 1e-6), ("float64", 64, 2e-14)])
 def test_values_match_the_second_implementation(dtype: str, bits: int, tolerance: float) -> None:
     mpmath.mp.dps = 40
@@ -79,6 +84,16 @@ def test_values_match_the_second_implementation(dtype: str, bits: int, tolerance
         TruncatedNormal(0, 1, 3, 6): lambda e: generator.truncated_normal(7, "w", e, 3, 6, bits),
         Rademacher(): lambda e: generator.rademacher(7, "w", e, bits),
         LogUniform(0.5, 2): lambda e: generator.log_uniform(7, "w", e, 0.5, 2, bits),
+        # functions of draws have 64-bit words in every format
+        Mapped(Uniform(1, 16), "log"): lambda e: mpmath.log(generator.uniform(7, "w", e, 1, 16, 64)),
+        Mapped(Normal(0, 0.5), "exp"): lambda e: mpmath.exp(generator.normal(7, "w", e, 64) / 2),
+        Mapped(LogUniform(0.001, 2), "inverse_softplus"): lambda e: mpmath.log(
+            mpmath.expm1(generator.log_uniform(7, "w", e, 0.001, 2, 64))
+        ),
+        Mapped(Uniform(0, 1), "logit"): lambda e: _logit(generator.uniform(7, "w", e, 0, 1, 64)),
+        Mapped(Uniform(0.25, 0.81), "log_decay"): lambda e: mpmath.log(
+            -mpmath.log(generator.uniform(7, "w", e, 0.25, 0.81, 64)) / 2
+        ),
     }
     for law, exact in cases.items():
         drawn = fill(law, count, seed=7, name="w", dtype=dtype)

@@ -326,7 +326,7 @@ def test_growing_keeps_the_function() -> None:
     assert np.allclose(wider[:, :2] + wider[:, 4:], kernel[:, :2])
 
 
-def test_selected_places_are_those_of_the_published_code() -> None:
+def test_selected_places_are_spread_evenly() -> None:
     table = np.arange(12.0)
     assert transfer.weight_selection(table)(4, seed=0).tolist() == [0, 3, 6, 9]
     assert transfer.weight_selection(table)(5, seed=0).tolist() == [0, 3, 6, 8, 11]
@@ -374,3 +374,25 @@ def test_mapped_laws_are_drawn_on_the_host() -> None:
     assert kernels(ssm.mamba_dt_bias().law((8,)), "float32") is None
     assert kernels(recurrent.chrono().law((8,)), "float32") is None
     assert len(kernels(recurrent.forget_bias().law((8,)), "float32")) == 0
+
+
+@pytest.mark.parametrize(
+    ("scheme", "shape"),
+    [
+        (transformer.mimetic(heads=2), (80, 200)),
+        (transformer.mimetic("value"), (200, 200)),
+        (recurrent.np_rnn(), (200, 200)),
+        (flows.invertible(), (60, 60)),
+        (flows.invertible(part="permutation"), (60, 60)),
+        (flows.invertible(part="lower"), (150, 150)),
+        (transfer.resized_table(np.arange(12.0).reshape(4, 3)), (2000, 3)),
+    ],
+    ids=repr,
+)
+def test_moments_of_large_tensors_are_not_simulated_as_a_whole(scheme: Scheme, shape: tuple[int, int]) -> None:
+    drawn = scheme(shape, seed=1, dtype="float64")
+    law = scheme.law(shape)
+    found = law.moments(shape)
+    assert abs(drawn.mean() - found.mean) < 6 * math.sqrt(found.variance / drawn.size)
+    assert math.isclose(drawn.var(), found.variance, rel_tol=0.06)
+    assert law.moments(shape) == found

@@ -345,6 +345,7 @@ def test_mapped_draws_are_finite_at_poles_and_the_function_of_the_float64_draws(
         assert drawn.min() >= 0
     assert fill(worst, (0, 3), seed=0).shape == (0, 3)
     assert fill(worst, (), seed=0).shape == ()
+    assert fill(Mapped(Constant(2), "log"), 2, seed=0).tolist() == [np.float32(math.log(2))] * 2
 
 
 def test_a_mapped_copy_fits_what_is_stored() -> None:

@@ -74,5 +74,8 @@ def build(write: Callable[..., None], law: Built, out: Array, job: Any) -> None:
 
 @np.errstate(all="ignore")  # lanes that `where` throws away
 def _stored(law: Mapped | MappedCopy, base: Array, dtype: str) -> Array:
-    values = np.clip(law.values(base.reshape(-1), EXACT), *inside(*law.support(), dtype)).reshape(base.shape)
+    values = law.values(base.reshape(-1), EXACT).reshape(base.shape)
+    low, high = np.sort(law.values(np.array(law.law.support()), EXACT)).tolist()
+    if low < high:
+        values = np.clip(values, *inside(low, high, dtype))
     return values if dtype == "float64" else cast(values.astype(np.float32), dtype)

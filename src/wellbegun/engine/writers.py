@@ -195,10 +195,6 @@ def _structured(law: Orthogonal, out: Array, job: Job) -> None:
         out[...] = buffer.reshape(out.shape)
 
 
-def _eye(law: Eye, out: Array, job: Job) -> None:
-    _dirac(Dirac(law.gain), out, job)  # one without a window
-
-
 def _dirac(law: Dirac, out: Array, job: Job) -> None:
     out[...] = 0
     (top, bottom), (left, right), *window = job.region
@@ -238,6 +234,8 @@ def _pieces(law: Law, out: Array, job: Job) -> None:
 def _repeat(law: Repeat, out: Array, job: Job) -> None:
     (start, stop), *rest = job.region
     first, last, shape = start // law.times, -(-stop // law.times), law.base_shape(job.shape)
+    if law.tiled:
+        return _tiled(law, out, job, shape)
     each = last - first if law.couples else TILE // max(out[:1].size, 1)  # a coupled base costs all of it each time
     each = max(1, each)
     for base in range(first, last, each):
@@ -247,6 +245,19 @@ def _repeat(law: Repeat, out: Array, job: Job) -> None:
         low, high = max(start, base * law.times), min(stop, until * law.times)
         picked = np.arange(low, high) // law.times - base
         out[low - start : high - start] = scratch[picked]
+    return None
+
+
+def _tiled(law: Repeat, out: Array, job: Job, shape: tuple[int, ...]) -> None:
+    (start, stop), *rest = job.region
+    for base in range(0, job.shape[0], max(shape[0], 1)):
+        low, high = max(start, base), min(stop, base + shape[0])
+        if low < high:
+            write(
+                law.law,
+                out[low - start : high - start],
+                replace(job, shape=shape, region=((low - base, high - base), *rest)),
+            )
 
 
 def _sparse(law: Sparse, out: Array, job: Job) -> None:
@@ -374,7 +385,7 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Mapped: partial(mapped.draw, write),
     MappedCopy: partial(mapped.follow, write),
     Orthogonal: _orthogonal,
-    Eye: _eye,
+    Eye: lambda law, out, job: _dirac(Dirac(law.gain), out, job),  # one without a window
     Dirac: _dirac,
     DeltaOrthogonal: _delta_orthogonal,
     Sections: _pieces,

@@ -181,7 +181,8 @@ def _plain(value: object) -> object:
 def law_classes(base: type[Law] = Law) -> Iterator[type[Law]]:
     """Every class of laws, in the order of definition, without those that only share code."""
     for law in base.__subclasses__():
-        if "__dataclass_fields__" in vars(law) and law._moments is not Law._moments and law.__name__[0] != "_":
+        shared = law.__name__[0] == "_" or "_shared" in vars(law)
+        if "__dataclass_fields__" in vars(law) and law._moments is not Law._moments and not shared:
             yield law
         yield from law_classes(law)
 

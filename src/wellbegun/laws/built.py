@@ -16,10 +16,11 @@ class Built(Law):
     """Base of laws that draw one array in float64 and compute the tensor from all of it: everything else is in `source`
     and `whole`.
 
-    Tensors that belong together name one `stream` and compute their parts of the same draw: both factors of a product,
-    the parts of a decomposition. Without a name the draw is in the tensor's own stream. A region costs as much as the
-    whole; where `whole` calls LAPACK, results agree between machines to rounding, not bitwise. Where the draw is
-    standard normal, moments are those of one simulated tensor, the same each time, unless a law has a closed form.
+    Tensors that belong together name one `stream` and compute their parts of the same draw, where the seed is one: both
+    factors of a product, the parts of a decomposition. Without a name the draw is in the tensor's own stream. A region
+    costs as much as the whole; where `whole` calls LAPACK, results agree between machines to rounding, not bitwise.
+    Where the draw is standard normal, moments are those of one simulated tensor, the same each time; laws of large ones
+    know better.
 
     >>> from wellbegun import fill
     >>> from wellbegun.laws import Normal
@@ -35,6 +36,7 @@ class Built(Law):
     """
 
     stream: str = ""
+    _shared = True  # no law by itself
 
     def __post_init__(self) -> None:
         if not isinstance(self.stream, str):
@@ -55,6 +57,9 @@ class Built(Law):
     def _moments(self, shape: tuple[int, ...] | None) -> Moments:
         size = shape_needed(self, shape)
         self.fits(size)
+        return self._simulated(size)
+
+    def _simulated(self, size: tuple[int, ...]) -> Moments:
         values = self.whole(np.random.default_rng(0).standard_normal(self.source(size)[1]), size)
         mean = float(values.mean()) if values.size else 0.0
         second, third, fourth = (float(((values - mean) ** power).sum()) / max(values.size, 1) for power in (2, 3, 4))

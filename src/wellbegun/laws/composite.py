@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from wellbegun._arguments import choice, integer, message
+from wellbegun._arguments import choice, instance, integer, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.laws.base import Law, Mixture, Moments, Part, Piece, Shares, set_field, shape_needed
 from wellbegun.laws.independent import Constant
@@ -139,17 +139,20 @@ class Repeat(_Wrapper):
     """Each row of `law` repeated `times` times in a row: the convolution before a pixel shuffle (ICNR).
 
     Aitken et al. 2017, arXiv:1707.02937: with times = r^2 for an upsampling by r in two dimensions, the shuffled output
-    starts as nearest-neighbour upsampling, without checkerboards.
+    starts as nearest-neighbour upsampling, without checkerboards. `tiled`: all rows again and again, for shuffles that
+    take the blocks first (TensorFlow's depth_to_space).
 
     >>> Repeat(Constant(2.0), 4).moments().mean
     2.0
     """
 
     times: int
+    tiled: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         set_field(self, "times", integer("Repeat", "times", self.times, minimum=1))
+        instance("Repeat", "tiled", self.tiled, bool)
 
     def base_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the tensor whose rows are repeated."""

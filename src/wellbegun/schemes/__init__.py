@@ -18,6 +18,7 @@ from wellbegun.schemes import linear_recurrent as linear_recurrent
 from wellbegun.schemes import orthonormal as orthonormal
 from wellbegun.schemes import positions as positions
 from wellbegun.schemes import recurrent as recurrent
+from wellbegun.schemes import signals as signals
 from wellbegun.schemes import ssm as ssm
 from wellbegun.schemes import structured as structured
 from wellbegun.schemes import transfer as transfer

@@ -194,7 +194,7 @@ def quaternion(*, criterion: str = "glorot", part: str = "rijk", pair: str = "")
     """Args:
         criterion: "glorot" or "he".
         part: "rijk": all four; or one of "r", "i", "j", "k".
-        pair: Any text that parts of the same weights name; "" is the tensor's own stream.
+        pair: Any text that parts of the same weights name (with one seed, as in a plan); "" is the tensor's own stream.
     Raises: ArgumentError here: arguments. LayoutError, ArgumentError at the draw: shapes that do not fit.
 
     >>> whole = quaternion(pair="w")((8, 3), seed=0)

@@ -7,7 +7,8 @@ import numpy as np
 from wellbegun._arguments import choice, message, text_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Built, Law, Normal
+from wellbegun.laws import Built, Eye, Law, Moments, Normal, Orthogonal
+from wellbegun.laws.base import shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
@@ -48,6 +49,15 @@ class Rotation(Built):
         )  # fmt: skip
         return self.gain * parts[PARTS.index(self.part)].reshape(shape)
 
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
+        """Of parts of the decomposition, from 128 channels on those of 128."""
+        size = shape_needed(self, shape)
+        self.fits(size)
+        if self.part in ("rotation", "permutation") and size[0]:
+            whole = Orthogonal(abs(self.gain)) if self.part == "rotation" else Eye(self.gain)
+            return whole.moments((size[0], size[0]))
+        return self._simulated(tuple(min(one, 128) for one in size))
+
     def support(self) -> tuple[float, float]:
         if self.part in ("upper", "log_scale"):
             return super().support()
@@ -87,7 +97,7 @@ class RotationScheme(Scheme):
 def invertible(*, part: str = "rotation", pair: str = "") -> RotationScheme:
     """Args:
         part: "rotation", or "lower", "upper", "log_scale", "sign", "permutation" of its decomposition.
-        pair: Any text that all parts of one matrix name; "" is the tensor's own stream.
+        pair: Any text that all parts of one matrix name (with one seed, as in a plan); "" is the tensor's own stream.
     Raises: ArgumentError here: arguments; at the draw, no square matrix. LayoutError at the draw: groups or experts.
 
     >>> p, l, u, w = (invertible(part=part, pair="w")((4, 4), seed=0, dtype="float64")
@@ -103,5 +113,6 @@ def invertible(*, part: str = "rotation", pair: str = "") -> RotationScheme:
 
 
 glow_1x1 = invertible
+random_rotation = invertible
 
 publish(globals())

@@ -49,8 +49,8 @@ def _poles(inner: float, outer: float) -> Mapped:
 )
 def lru_nu(*, r_min: float = 0.0, r_max: float = 1.0) -> FixedScheme:
     """Args:
-        r_min, r_max: Radii of the ring, 0 <= r_min < r_max <= 1.
-    r_min: the smaller. r_max: the larger.
+        r_min: Inner radius of the ring, >= 0.
+        r_max: Outer radius, in (r_min, 1].
     Raises: ArgumentError here: arguments.
 
     >>> nu = lru_nu(r_min=0.9, r_max=0.999)((1000,), seed=0)
@@ -60,6 +60,9 @@ def lru_nu(*, r_min: float = 0.0, r_max: float = 1.0) -> FixedScheme:
     inner, outer = _ring("lru_nu", r_min, r_max)
     text = spell("lru_nu", {"r_min": inner, "r_max": outer}, {"r_min": 0.0, "r_max": 1.0})
     return FixedScheme(text, _poles(inner, outer))
+
+
+lru_radius = lru_nu
 
 
 @scheme(
@@ -122,7 +125,7 @@ class LruGamma(Scheme):
 )
 def lru_gamma(nu: str = "nu_log", *, r_min: float = 0.0, r_max: float = 1.0) -> LruGamma:
     """Args:
-        nu: Name of the parameter nu_log.
+        nu: Name of the parameter nu_log; both are drawn with one seed, as a plan has it.
         r_min: As for `lru_nu`.
         r_max: As for `lru_nu`.
     Raises: ArgumentError here: arguments.

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wellbegun._arguments import choice, integer, message, real
+from wellbegun._arguments import choice, instance, integer, message, real
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Law, Normal, Repeat, Sparse
 from wellbegun.layout import Layout
@@ -76,6 +76,7 @@ class RepeatScheme(Scheme):
 
     scheme: Scheme
     times: int
+    tiled: bool
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         if layout.axes.count("o") != 1 or "e" in layout.axes:
@@ -86,7 +87,7 @@ class RepeatScheme(Scheme):
         fewer = tuple(
             size // self.times if role == "o" else size for size, role in zip(shape, layout.axes, strict=True)
         )
-        return Repeat(self.scheme._law(fewer, replace(layout, sections=None)), self.times)
+        return Repeat(self.scheme._law(fewer, replace(layout, sections=None)), self.times, self.tiled)
 
 
 @scheme(
@@ -102,10 +103,13 @@ class RepeatScheme(Scheme):
     example="icnr(he_normal(mode='fan_out'), 2)",
     invariants={"channels are equal in groups of `times`": lambda w: bool((w[0::2] == w[1::2]).all())},
 )
-def icnr(scheme: Given, times: int) -> RepeatScheme:
+def icnr(scheme: Given, times: int, *, tiled: bool = False) -> RepeatScheme:
     """Args:
         scheme: The scheme of the smaller layer with out / times channels.
-        times: Channels that the shuffle joins into one, >= 1: r^2 for an upsampling by r in two dimensions.
+        times: Channels that the shuffle joins into one, >= 1: r^2 for an upsampling by r in two dimensions, r in
+            one, r^3 in three.
+        tiled: Whether equal channels lie out / times apart, as TensorFlow's depth_to_space wants them, and not side by
+            side, as torch's pixel shuffle does.
     Raises: ArgumentTypeError, ArgumentError here.
 
     >>> from wellbegun.schemes import he_normal
@@ -115,7 +119,8 @@ def icnr(scheme: Given, times: int) -> RepeatScheme:
     """
     scheme = made_scheme("icnr", "scheme", scheme)
     count = integer("icnr", "times", times, minimum=1)
-    return RepeatScheme(f"icnr({scheme!r}, {count})", scheme, count)
+    told = ", tiled=True" if instance("icnr", "tiled", tiled, bool) else ""
+    return RepeatScheme(f"icnr({scheme!r}, {count}{told})", scheme, count, tiled)
 
 
 publish(globals())

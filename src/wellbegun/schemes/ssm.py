@@ -78,6 +78,9 @@ def hippo_legs() -> HippoScheme:
     return HippoScheme("hippo_legs()")
 
 
+hippo = hippo_legs
+
+
 # ---------------------------------------------------------------------- ladders: a formula of the state's index
 _LADDERS: dict[str, Callable[[Array, int], Array]] = {
     "legs_b": lambda n, _: np.sqrt(2 * n + 1),

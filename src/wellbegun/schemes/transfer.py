@@ -9,8 +9,8 @@ import numpy as np
 from wellbegun._arguments import choice, instance, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Built, Given, Law, Normal
-from wellbegun.laws.base import set_field
+from wellbegun.laws import Built, Given, Law, Moments, Normal
+from wellbegun.laws.base import mixture, set_field, shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
@@ -52,7 +52,9 @@ def _places(few: int, many: int) -> Array:
     ),
     weaknesses="the same kind of model is needed; readouts of other classes are left out; the numbers are in the plan.",
     use="smaller models of a family; of its layers take the first ones.",
-    source="Xu et al. 2023, arXiv:2311.18823, and its code (rounded places where D / d is not whole).",
+    source=(
+        "Xu et al. 2023, arXiv:2311.18823; where D / d is not whole, places between first and last are rounded here."
+    ),
     tensors="hidden convolution embedding",
     example=f"weight_selection(weight={_WEIGHT!r})",
     shape=(2, 4),
@@ -160,6 +162,17 @@ class LongerTable(Built):
         values, vectors = np.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
         root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
         return np.concatenate([rows, mean + self.scale * drawn @ root])[: shape[0]]
+
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
+        size = shape_needed(self, shape)
+        self.fits(size)
+        rows = np.array(self.old.values).reshape(self.old.size)
+        kept = min(len(rows), size[0])
+        share = kept / max(size[0], 1)
+        columns = zip(rows.mean(axis=0).tolist(), rows.var(axis=0).tolist(), strict=True)
+        each = [Moments(mean, self.scale**2 * variance, 0.0, 3.0) for mean, variance in columns]
+        new = [((1 - share) / len(each), one) for one in each]
+        return mixture([(share, Given.of(rows[:kept]).moments()), *(new if share < 1 else [])])
 
     def describe(self) -> str:
         return f"{self.old.size[0]} given rows, then N(their mean, {self.scale:g}² × their covariance)"

@@ -1,14 +1,15 @@
 """Transformers: projections of attention, also such that come in pairs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wellbegun._arguments import choice, integer, message, real, text_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Built, Law, Normal
+from wellbegun.laws import Built, Law, Moments, Normal
+from wellbegun.laws.base import shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
@@ -133,6 +134,16 @@ class Mimetic(Built):
     def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
         return Normal(0.0, 1.0), (self.heads, shape[1], shape[1])
 
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
+        """Of one head of 96 inputs at most: singular values do not depend on the width, entries fall as its root."""
+        rows, width = shape_needed(self, shape)
+        self.fits((rows, width))
+        small = min(width, 96)
+        each = max(round(rows / self.heads * small / max(width, 1)), min(rows, 1))
+        found = replace(self, heads=1)._simulated((each, small))
+        share = small / max(width, 1)
+        return found._replace(mean=found.mean * share, variance=found.variance * share)
+
     def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
         """Rows of each head; the signs of singular vectors are settled, so both factors agree wherever they are "
         "made."""
@@ -187,8 +198,8 @@ def mimetic(
 ) -> MimeticScheme:
     """Args:
         of: "query", "key", "value" or "out".
-        pair: Any text that both of a pair name, such as "layers.0.qk": they are factors of one draw. "" is the tensor's
-            own stream.
+        pair: Any text that both of a pair name, such as "layers.0.qk": they are factors of one draw, where
+            the seed is one, as in a plan. "" is the tensor's own stream.
         heads: Of queries and keys, >= 1; 1 for values and outputs.
         alpha: Size of the noise, >= 0; 0.7, and 0.4 for values and outputs.
         beta: Size of the identity, >= 0; 0.7, and 0.4 for values and outputs, where its sign is minus.

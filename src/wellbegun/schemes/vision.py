@@ -1,17 +1,18 @@
-"""Upsampling in convolutional nets."""
+"""Vision: upsampling, patches and factors of branches."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from wellbegun._arguments import choice, message, real
+from wellbegun._arguments import choice, integer, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import LayoutError
-from wellbegun.laws import Computed, Law, Uniform
+from wellbegun.laws import Computed, Constant, Law, Uniform
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, blockwise, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
+from wellbegun.schemes.fixed import FixedScheme
 
 
 def _tent(size: int) -> Array:
@@ -100,6 +101,32 @@ def bilinear(*, gain: float = 1.0, channels: str = "own") -> InterpolationScheme
     choice("bilinear", "channels", channels, ("own", "all"))
     text = spell("bilinear", {"gain": number, "channels": channels}, {"gain": 1.0, "channels": "own"})
     return InterpolationScheme(text, number, channels)
+
+
+@scheme(
+    formula="LayerScale: every factor of a branch is epsilon: 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond.",
+    shapes="any.",
+    strengths="the deeper the net, the closer to the identity each block starts: deep vision transformers train.",
+    weaknesses="a sum with 1e-6 of a branch is lost in half precision; keep it out of weight decay.",
+    use="the factor behind each branch of CaiT; ConvNeXt takes 1e-6 at any depth, timm's default is 1e-5.",
+    source="Touvron et al. 2021, arXiv:2103.17239.",
+    tensors="residual_scale",
+    shape=(7,),
+    layout="o",
+    example="layer_scale(layers=24)",
+    invariants={"W = epsilon of that depth": lambda w: bool((w == 1e-5).all())},
+)
+def layer_scale(*, layers: int) -> FixedScheme:
+    """Args:
+        layers: Blocks of the network, >= 1.
+    Raises: ArgumentError here: layers.
+
+    >>> [layer_scale(layers=layers).law(3).value for layers in (12, 18, 24, 36)]
+    [0.1, 0.1, 1e-05, 1e-06]
+    """
+    count = integer("layer_scale", "layers", layers, minimum=1)
+    epsilon = 0.1 if count <= 18 else 1e-5 if count <= 24 else 1e-6
+    return FixedScheme(f"layer_scale(layers={count})", Constant(epsilon))
 
 
 @dataclass(frozen=True, repr=False)

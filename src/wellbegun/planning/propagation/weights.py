@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wellbegun.graph import ModelGraph, Operation, Use
-from wellbegun.laws import Given, RowSums
+from wellbegun.laws import Computed, Given, RowSums
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.theory import Weight
 
@@ -60,6 +60,8 @@ def affine_of(laws: Laws, operation: Operation, share: float = 1.0) -> Affine:
     entry = laws.entry(use.parameter)
     assert entry.law is not None
     assert entry.layout is not None
+    if isinstance(entry.law, Computed):
+        raise Unpredictable("its weight is a formula, and theory speaks of random ones")
     mean, variance = laws.average(use.parameter)
     if len({piece.law for piece in entry.law.pieces if piece.stream is not None}) > 1:
         raise Unpredictable("its sections have different laws")
