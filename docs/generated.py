@@ -10,7 +10,7 @@ from pictures import picture
 
 from wellbegun.health import CATALOGUE, FAMILIES
 from wellbegun.health import catalogue as c
-from wellbegun.schemes import ALIASES, Card, cards
+from wellbegun.schemes import ALIASES, ELSEWHERE, Card, cards
 from wellbegun.schemes.catalogue import CLASSIC, NAMES
 from wellbegun.schemes.catalogue import FAMILIES as SCHEMES
 
@@ -78,6 +78,14 @@ def schemes() -> str:
         "| scheme | | family | for | invariants | source |",
         "|---|---|---|---|---|---|",
         *map(_row, cards()),
+        "",
+        "## Known elsewhere as",
+        "",
+        "What has the name of a model, a layer or a library, and is a scheme with given numbers here.",
+        "",
+        "| there | here | source |",
+        "|---|---|---|",
+        *(f"| {there} | `{call}` | {_plain(source)} |" for there, call, source in ELSEWHERE),
     ]
     for family in SCHEMES:
         lines += ["", f"## {re.split('[.:]', family.__doc__ or '')[0]}", ""]
@@ -89,7 +97,7 @@ def schemes() -> str:
     lines += ["", "## Text, facts and schemes of your own", ""]
     for name in ("parse_scheme", "scheme_of", "scheme", "Factory", "cards", "card_named", "Card"):
         lines.append(f"::: wellbegun.schemes.{name}")
-    lines += [f"::: wellbegun.schemes.{name}" for name in ("SCHEMES", "ALIASES", "TENSORS")]
+    lines += [f"::: wellbegun.schemes.{name}" for name in ("SCHEMES", "ALIASES", "TENSORS", "ELSEWHERE")]
     return "\n".join(lines) + "\n"
 
 

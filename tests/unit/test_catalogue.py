@@ -10,7 +10,7 @@ import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
 from wellbegun.laws import law_from_dict
 from wellbegun.layout import Layout
-from wellbegun.schemes import TENSORS, Card, cards, parse_scheme
+from wellbegun.schemes import ELSEWHERE, TENSORS, Card, cards, parse_scheme
 from wellbegun.schemes.catalogue import CLASSIC
 
 CARDS = cards()
@@ -133,6 +133,17 @@ def test_bad_arguments_are_one_clear_message(text: str, shape: tuple[int, ...], 
     layout = {1: "o", 2: "oi", 3: "eio"}[len(shape)]
     with pytest.raises((ArgumentError, LayoutError, ArgumentTypeError), match=match):
         parse_scheme(text)(shape, seed=0, layout=layout)
+
+
+def test_what_is_known_elsewhere_is_a_call_here() -> None:
+    assert len({there for there, *_ in ELSEWHERE}) == len(ELSEWHERE)
+    for _, call, _ in ELSEWHERE:
+        assert parse_scheme(repr(parse_scheme(call))) == parse_scheme(call)
+    calls = {there: parse_scheme(call) for there, call, _ in ELSEWHERE}
+    assert calls["XavierFill of Caffe2"].law((5, 12)).high == 0.5
+    assert np.isclose(calls["CLIP's logit scale"].law(1).value, np.log(1 / 0.07))
+    assert np.isclose(calls["RetNet's queries, keys, values and gates"].law((3, 3)).high, 2**-2.5)
+    assert calls["RetinaNet's heads"].law((3, 3)).std == 0.01
 
 
 # ---------------------------------------------------------------------- figures of sources

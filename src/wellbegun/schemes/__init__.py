@@ -29,6 +29,7 @@ from wellbegun.schemes.card import Card as Card
 from wellbegun.schemes.card import Factory as Factory
 from wellbegun.schemes.card import scheme as scheme
 from wellbegun.schemes.catalogue import *  # noqa: F403
+from wellbegun.schemes.elsewhere import ELSEWHERE as ELSEWHERE
 from wellbegun.schemes.registry import (
     ALIASES as ALIASES,
 )
@@ -49,6 +50,16 @@ from wellbegun.schemes.registry import (
 )
 from wellbegun.schemes.tensors import TENSORS as TENSORS
 
-globals()["__all__"] = ["ALIASES", "SCHEMES", "TENSORS", "Card", "Factory", "Scheme", "card_named", "cards"]
+globals()["__all__"] = [
+    "ALIASES",
+    "ELSEWHERE",
+    "SCHEMES",
+    "TENSORS",
+    "Card",
+    "Factory",
+    "Scheme",
+    "card_named",
+    "cards",
+]
 globals()["__all__"] += ["parse_scheme", "scheme", "scheme_of"]
 globals()["__all__"] += _catalogue.NAMES  # type checkers would take a list that they cannot follow for an empty one
