@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wellbegun._typing import Progress
-from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session
+from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session, Trainer
 from wellbegun.engine import Job, write
 from wellbegun.errors import ArgumentError
 from wellbegun.graph import ModelGraph, Parameter
@@ -21,6 +21,7 @@ from wellbegun.jax.described import held_in
 from wellbegun.jax.session import JaxSession
 from wellbegun.jax.styles import copied, described, in_place, lacking, prepared
 from wellbegun.jax.trace import traced
+from wellbegun.jax.training import JaxTrainer
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target
 from wellbegun.materialize.target import storage_of
@@ -97,6 +98,9 @@ class JaxBackend(HostedBackend):
         first = {name: parameter.tied_to or name for name, parameter in known.parameters.items()}
         held = (slot for slot in known.slots if held_in(slot.array))
         return {first.get(s.name, s.name): s.array for s in held if jnp.issubdtype(s.array.dtype, jnp.floating)}
+
+    def trainer(self) -> Trainer:
+        return JaxTrainer()
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         labels: Any = jnp.asarray(targets)
