@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pictures import picture
+
 from wellbegun.health import CATALOGUE, FAMILIES
 from wellbegun.health import catalogue as c
-from wellbegun.schemes import ALIASES
+from wellbegun.schemes import ALIASES, Card, cards
+from wellbegun.schemes.catalogue import CLASSIC, NAMES
 from wellbegun.schemes.catalogue import FAMILIES as SCHEMES
 
 # what is compared with which bound; the bounds themselves stand in the package
@@ -39,6 +42,7 @@ BOUNDS = {
     "W901": "entries of the batch that are nan or inf: none",
     "W902": f"RMS of an input that a weight reads as it is, at most {c.RAW:g}",
     "W903": "columns of the batch with one value in all samples: none",
+    "W904": "targets of the batch that are nan or inf, or labels without a class: none",
 }
 
 
@@ -59,23 +63,43 @@ def schemes() -> str:
         "# Schemes",
         "",
         "A scheme is a frozen value. `scheme.law(shape)` gives the law for a tensor and",
-        "`scheme(shape, seed=..., name=...)` draws it. The [table of all schemes](../guides/index.md#all-schemes) says",
-        "when to use which.",
+        "`scheme(shape, seed=..., name=...)` draws it. The [classic ones](../guides/index.md#all-schemes) are compared",
+        "in the guide; `wellbegun schemes --for router` lists those for a kind of tensor.",
         "",
         "## What every scheme can do",
         "",
         "::: wellbegun.schemes.Scheme",
+        "",
+        "## All at a glance",
+        "",
+        "Where no family is named, the scheme is at the top of the package too. Invariants are what a test asserts of",
+        "every draw, and other values fail. Pictures show values below 0 in blue and above in red; outputs go down.",
+        "",
+        "| scheme | | family | for | invariants | source |",
+        "|---|---|---|---|---|---|",
+        *map(_row, cards()),
     ]
     for family in SCHEMES:
         lines += ["", f"## {re.split('[.:]', family.__doc__ or '')[0]}", ""]
-        lines += [f"::: wellbegun.{name}" for name in family.__all__ if name not in ALIASES]
+        place = "wellbegun" if family in CLASSIC else family.__name__
+        lines += [f"::: {place}.{name}" for name in family.__all__ if name not in ALIASES]
         same = [(name, ALIASES[name]) for name in family.__all__ if name in ALIASES]
         lines += ["", "### Other names for the same", ""] if same else []
-        lines += [f"- [](){{#wellbegun.{a}}}`{a}` is [`{name}`][wellbegun.{name}]." for a, name in same]
+        lines += [f"- [](){{#{place}.{a}}}`{a}` is [`{name}`][{place}.{name}]." for a, name in same]
     lines += ["", "## Text, facts and schemes of your own", ""]
-    for name in ("parse_scheme", "scheme_of", "scheme", "Factory", "cards", "card_named", "Card", "SCHEMES", "ALIASES"):
+    for name in ("parse_scheme", "scheme_of", "scheme", "Factory", "cards", "card_named", "Card"):
         lines.append(f"::: wellbegun.schemes.{name}")
+    lines += [f"::: wellbegun.schemes.{name}" for name in ("SCHEMES", "ALIASES", "TENSORS")]
     return "\n".join(lines) + "\n"
+
+
+def _row(card: Card) -> str:
+    classic = card.name in NAMES
+    place = "wellbegun" if classic else f"wellbegun.schemes.{card.family}"
+    names = ", ".join([f"[`{card.name}`][{place}.{card.name}]", *(f"`{alias}`" for alias in card.aliases)])
+    words = ", ".join(card.tensors), "; ".join(card.invariants), card.source
+    shown = picture(card), "" if classic else card.family, *map(_plain, words)
+    return f"| {names} | {' | '.join(shown)} |"
 
 
 def codes() -> str:

@@ -6,53 +6,20 @@ from typing import Any
 from drawing import FAINT, INK, SERIES, plot
 
 from wellbegun.planning import recipe_of
+from wellbegun.schemes import TENSORS
 
 NO_PLACE = {  # roles that say that nothing is known
     "unused": "this batch does not reach it, and its layer does not say what it is",
     "unknown": "used in a way that the graph does not explain",
-}
-ROLES = {
-    "hidden": "a matrix or a convolution between layers",
-    "readout": "the last one, which no other weight follows",
-    "bias": "what is added to the output of a weight",
-    "negative_slope": "the slope of a PReLU below zero",
-    "multiplier": "a factor of a signal, outside a normalization",
-    "norm_scale": "the factor behind a normalization, often called gamma",
-    "norm_shift": "what a normalization adds, often called beta",
-    "residual_out": "the last weight of a branch, before it is added to the stream",
-    "residual_scale": "a factor of the branch as a whole (layer scale, skip gain)",
-    "query": "what an attention asks with",
-    "key": "what queries are compared with",
-    "value": "what an attention averages",
-    "query_key": "queries and keys in one matrix",
-    "key_value": "keys and values in one matrix",
-    "query_key_value": "all three in one matrix",
-    "attention_out": "the weight behind an attention",
-    "gate": "the factor that goes through a function, in a gated unit",
-    "up": "the other factor",
-    "gate_up": "both in one matrix",
-    "down": "the weight behind a gated unit",
-    "router": "scores that choose among experts",
-    "embedding": "a table of which rows are looked up",
-    "positional": "a table of places, added to a signal",
-    "token": "a vector that stands among the entries of a signal, like a class token",
-    "recurrent_input": "from the input to the gates, in a recurrent layer",
-    "recurrent": "from the last state to the gates",
-    "recurrent_bias_input": "what is added on the side of the input; forget gates are here",
-    "recurrent_bias": "what is added on the side of the state",
-    "recurrent_projection": "from the state to a smaller one",
-    "centre": "points that distances are measured from",
-    "distance_scale": "a factor of distances",
-    "time_step": "the weight before a softplus that says how fast a state forgets, in a state-space layer",
-    "time_step_bias": "what is added to it",
 }
 
 
 def roles_table() -> str:
     """Every role that recipes choose for; a role without words here is an error."""
     found = recipe_of("auto").choices
-    assert ROLES.keys() == found.keys(), ROLES.keys() ^ found.keys()
-    rows = [f"| `{name}` | {words} |" for name, words in {**ROLES, **NO_PLACE}.items()]
+    assert found.keys() <= TENSORS.keys(), found.keys() - TENSORS.keys()
+    words = {name: text for name, text in TENSORS.items() if name in found} | NO_PLACE
+    rows = [f"| `{name}` | {text} |" for name, text in words.items()]
     return "\n".join(["| role | what it is |", "|---|---|", *rows])
 
 
@@ -66,7 +33,7 @@ def picture(axes: Any, title: str, boxes: Boxes, arrows: Iterable[str], captions
     axes.axis("off")
     drawn = {}
     for name, (x, y, text) in boxes.items():
-        is_role = text.split("\n")[0] in ROLES
+        is_role = text.split("\n")[0] in TENSORS
         colour, font = (SERIES[0], "monospace") if is_role else (INK, None)
         frame = {"boxstyle": "round,pad=0.35", "facecolor": "none", "edgecolor": colour if is_role else FAINT}
         options = {"family": font} if font else {}

@@ -13,7 +13,9 @@ import places
 
 import compatibility
 from wellbegun.health import CATALOGUE
+from wellbegun.planning import recipe_facts
 from wellbegun.schemes import cards
+from wellbegun.schemes.catalogue import NAMES
 from wellbegun.theory import moments
 
 ROOT = Path(__file__).parents[1]
@@ -24,9 +26,27 @@ GAINS = ("linear", "relu", "leaky_relu(0.2)", "elu", "selu", "gelu", "silu", "mi
 def schemes_table() -> str:
     rows = ["| scheme | strengths | weaknesses | when to use |", "|---|---|---|---|"]
     for card in cards():
+        if card.name not in NAMES:  # those of other families stand on the page of schemes
+            continue
         names = ", ".join(f"`{name}`" for name in (card.name, *card.aliases))
         rows.append(f"| {names} | {card.strengths} | {card.weaknesses} | {card.use} |")
     return "\n".join(rows)
+
+
+def published_table() -> str:
+    lines = ["| name | for | optimizer | needs | source |", "|---|---|---|---|---|"]
+    for found in recipe_facts():
+        needs = ", ".join(f"`{role}`" for role in found["needs"])
+        wrong = "".join(f" **Wrong:** {text}." for text in found["cautions"])
+        cells = (
+            f"`{found['name']}`",
+            found["about"] + "." * bool(wrong) + wrong,
+            found["optimizer"],
+            needs,
+            found["source"],
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def gains_table() -> str:
@@ -269,6 +289,7 @@ TABLES = {
         "demo": demo_table,
     },
     "docs/guides/index.md": {"schemes": schemes_table},
+    "docs/reference/planning.md": {"published": published_table},
     "docs/roles.md": {"roles": places.roles_table},
     "docs/theory/gains.md": {"gains": gains_table},
     "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},

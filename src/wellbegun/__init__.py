@@ -23,6 +23,7 @@ if typing.TYPE_CHECKING:
     from wellbegun.api import apply as apply
     from wellbegun.api import check as check
     from wellbegun.api import compare_models as compare_models
+    from wellbegun.api import coordinate_check as coordinate_check
     from wellbegun.api import initialize as initialize
     from wellbegun.api import plan as plan
     from wellbegun.api import race as race
@@ -45,13 +46,14 @@ if typing.TYPE_CHECKING:
     from wellbegun.theory import edge_of_chaos as edge_of_chaos
     from wellbegun.theory import gain as gain
     from wellbegun.theory import moments as moments
+    from wellbegun.theory import operating_point as operating_point
 
 # imported when first used: the command line answers many questions without any of it
 _LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
-_LATER |= dict.fromkeys(("compare_models", "report", "show", "signal_propagation"), "wellbegun.api")
+_LATER |= dict.fromkeys(("compare_models", "coordinate_check", "report", "show", "signal_propagation"), "wellbegun.api")
 _LATER |= dict.fromkeys(("Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
-_LATER |= dict.fromkeys(("edge_of_chaos", "gain", "moments"), "wellbegun.theory")
+_LATER |= dict.fromkeys(("edge_of_chaos", "gain", "moments", "operating_point"), "wellbegun.theory")
 _LATER |= {"Race": "wellbegun.racing.results", "Health": "wellbegun.health", "Ledger": "wellbegun.materialize"}
 _LATER |= {"fill": "wellbegun.engine", "Fans": "wellbegun.layout", "Layout": "wellbegun.layout"}
 _SCHEMES = "wellbegun.schemes.catalogue"

@@ -41,7 +41,8 @@ class Displayed:
         Args:
             table: Which one, where there are several: of `Health` "operations" (the default), "parameters",
                 "attentions", "streams", "inputs" or "findings"; of a `Race` "standings" (the default), "pairs" or
-                "trials"; of a `Result` all of its plan ("plan", the default), ledger ("ledger") and health.
+                "trials"; of a `Plan` "plan" (the default) or "multipliers"; of a `Result` all of its plan ("plan", the
+                default), ledger ("ledger") and health.
         Raises:
             MissingDependencyError: pandas is not installed. UnknownNameError: there is no such table.
         """

@@ -201,12 +201,29 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
         rest = {str(place): value for place, value in enumerate(batch) if place >= max(len(listed), 1)}
     elif notes and isinstance(batch, Mapping):
         rest = {str(key): value for key, value in batch.items() if key not in named}
-    found = {n: convert(v, None) for n, v in rest.items() if isinstance(v, arrays) or _numbers(v)}
+    kinds: Any = (arrays, np.ndarray)
+    found = {n: mapped(v, kinds, lambda array: convert(array, None)) for n, v in rest.items() if _holds(v, arrays)}
+    if isinstance(batch, (tuple, list)) and not notes and len(args) == len(batch):
+        notes = _optional(args, arrays, called)
     return Call(args, kwargs, notes, tuple(made), found)
 
 
-def _numbers(value: object) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
+def _holds(value: object, arrays: type) -> bool:
+    """Whether there are arrays of the framework in it, or numbers of NumPy's."""
+    plain = arrays_in(value, np.ndarray)
+    return bool(arrays_in(value, arrays) or plain) and all(array.dtype.kind in "biuf" for array in plain)
+
+
+def _optional(args: Sequence[object], arrays: type, called: Callable[..., object] | None) -> tuple[str, ...]:
+    """What to say of the last item of a batch, where the model need not take it: it may be meant as targets."""
+    taken = None if called is None else _taken(called)
+    if taken is None or not 1 <= taken.needed < len(args) or len(args) > len(taken.names):
+        return ()
+    name, last = taken.names[len(args) - 1], args[-1]
+    if name in TARGETS or not isinstance(last, arrays):
+        return ()
+    remedy = "If it is targets, give the inputs alone, and the loss: loss=lambda output: ...(output, targets)."
+    return (f"The last item of the batch is taken for {name!r}, which the model can do without. {remedy}",)
 
 
 class _Taken(NamedTuple):
@@ -260,9 +277,9 @@ def targets_for(loss: Callable[..., object], beside: Mapping[str, Any]) -> dict[
         return {needed[0]: called[0]}
     if len(needed) == len(beside) or (all(map(str.isdigit, beside)) and len(needed) < len(beside)):
         return dict(zip(needed, beside, strict=False))
-    allowed = f"one of the output alone, or of what the batch holds beside the inputs ({', '.join(beside)})"
+    allowed = f"a function of the output, and of what the batch holds beside the inputs ({', '.join(beside)})"
     remedy = "Give a function of the output: loss=lambda output: ...(output, targets)."
-    raise ArgumentError(message("check", "loss", allowed, f"one that needs {', '.join(needed)}", remedy))
+    raise ArgumentError(message("check", "loss", allowed, needed, remedy))
 
 
 Understood = tuple[Mapping[Any, object], Sequence[object], tuple[str, ...]]  # by name, by place, what is to be said

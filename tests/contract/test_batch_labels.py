@@ -33,6 +33,48 @@ def test_labels_of_the_batch_make_the_loss(batch: Any) -> None:
     assert description in notes
 
 
+def one_hot(labels: torch.Tensor) -> torch.Tensor:
+    return functional.one_hot(labels, 5)
+
+
+@pytest.mark.parametrize("form", [lambda y: y[:, None], one_hot, lambda y: one_hot(y).float()])
+def test_labels_in_columns_and_rows_with_a_single_one_are_labels(form: Any) -> None:
+    value, description, _ = loss_of((X, form(LABELS)), model())
+    assert value == pytest.approx(functional.cross_entropy(model()(X), LABELS).item(), rel=1e-5)
+    assert "the batch's labels" in description
+    assert "the batch's labels" not in loss_of((X, one_hot(LABELS) + one_hot(LABELS.flip(0))), model())[1]
+
+
+def test_rows_that_are_left_out_do_not_count() -> None:
+    some = torch.where(torch.arange(32) < 20, -100, LABELS)
+    net = model()
+    value, _, _ = loss_of((X, some), net)
+    assert value == pytest.approx(functional.cross_entropy(net(X), some).item(), rel=1e-5)
+    functional.cross_entropy(net(X), some).backward()
+    found = {one.name: one.gradient for one in wb.check(net, (X, some)).statistics.parameters}
+    assert found["2.weight"] == pytest.approx(net[2].weight.grad.norm().item(), rel=1e-4)
+
+
+def told(batch: Any) -> list[str]:
+    health = wb.check(model(), batch)
+    return [str(finding) for finding in health.findings if finding.code == "W904"]
+
+
+@pytest.mark.parametrize(
+    ("y", "text"),
+    [
+        (LABELS + 1, "labels go from 1 to 5, and the 5 classes from 0 to 4"),
+        (LABELS - 1, "labels go from -1 to 3"),
+        (torch.where(torch.arange(32) == 3, torch.nan, 1.0), "1 of 32 targets are nan or inf"),
+    ],
+)
+def test_targets_that_fit_no_loss_are_told(y: torch.Tensor, text: str) -> None:
+    (found,) = told((X, y))
+    assert text in found
+    for fine in ((X, LABELS), (X, LABELS, y), {"input": X, "labels": LABELS, "id": 1000 * LABELS}):
+        assert not told(fine)
+
+
 @pytest.mark.parametrize("shape", [(32,), (32, 1)])
 def test_targets_of_the_batch_make_the_loss(shape: tuple[int, ...]) -> None:
     y = torch.randn(shape, generator=torch.Generator().manual_seed(1))
@@ -62,7 +104,7 @@ def test_labels_of_places_are_used_too() -> None:
 def test_a_loss_that_needs_labels_is_given_them(loss: Any) -> None:
     value, _, notes = loss_of((X, LABELS), model(), loss=loss)
     assert value == pytest.approx(functional.cross_entropy(model()(X), LABELS).item(), rel=1e-5)
-    assert "chance" in notes
+    assert "The loss is given what the batch holds beside the inputs" in notes
 
 
 def test_a_loss_without_chance_is_said_not_to_be_judged_and_all_else_is() -> None:
@@ -81,22 +123,78 @@ def test_a_loss_without_chance_is_said_not_to_be_judged_and_all_else_is() -> Non
     assert "W301" in wb.check(loud, X, loss=loss).codes
 
 
-def test_of_a_dict_too_and_one_that_the_model_takes_whole_leaves_nothing() -> None:
-    class Whole(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = model()
+class Named(nn.Module):
+    def __init__(self, units: int = 5) -> None:
+        super().__init__()
+        self.net = model(units)
 
-    class Named(Whole):
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        return self.net(x)
+
+
+Y = torch.randn(32, 1, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("batch", "loss"),
+    [
+        ({"x": X, "target": Y}, lambda output, *, target: functional.mse_loss(output, target)),
+        ({"x": X, "weight": 1 + 0 * Y, "target": Y}, lambda o, target, weight: (weight * (o - target) ** 2).mean()),
+        ({"x": X, "id": LABELS, "labels": Y}, functional.mse_loss),
+        ((X, None, {"y": Y, "id": LABELS}), lambda output, given: functional.mse_loss(output, given["y"])),
+    ],
+)
+def test_a_loss_is_given_what_it_names(batch: Any, loss: Any) -> None:
+    net = Named(1)
+    value, _, notes = loss_of(batch, net, loss=loss)
+    assert value == pytest.approx(functional.mse_loss(net(X), Y).item(), rel=1e-5)
+    assert "The loss is given what the batch holds beside the inputs" in notes
+
+
+def test_a_loss_that_needs_what_the_batch_does_not_tell_is_an_error() -> None:
+    with pytest.raises(wb.errors.ArgumentError, match=r"inputs \(id, rank\); got \['target'\]"):
+        wb.check(Named(), {"x": X, "id": LABELS, "rank": LABELS}, loss=functional.cross_entropy)
+
+
+def test_a_given_loss_whose_chance_is_known_is_judged() -> None:
+    loud = model()
+    with torch.no_grad():
+        loud[2].weight.mul_(300)
+    assert "W501" in wb.check(loud, (X, LABELS), loss=functional.cross_entropy).codes
+    smooth = nn.CrossEntropyLoss(label_smoothing=0.3)
+    assert "W501" not in wb.check(loud, (X, LABELS), loss=smooth).codes  # another loss, whose chance is not known
+
+
+def test_what_a_model_takes_as_an_option_is_said() -> None:
+    notes = " ".join(wb.check(Named(), (X, LABELS)).notes)
+    assert "The last item of the batch is taken for 'mask', which the model can do without." in notes
+    assert "do without" not in " ".join(wb.check(Named(), (X,)).notes)
+
+
+def test_a_loss_of_the_models_own_is_no_output() -> None:
+    class Own(Named):
+        def forward(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> Any:
+            logits = self.net(x)
+            return logits if labels is None else (functional.cross_entropy(logits, labels) * 2, logits)
+
+    net = Own()
+    value, description, notes = loss_of({"x": X, "labels": LABELS}, net)
+    assert value == pytest.approx(functional.cross_entropy(net(X), LABELS).item(), rel=1e-5)
+    assert "the batch's labels" in description
+    assert f"The model gives a loss itself, {2 * value:.3g}" in notes
+
+
+def test_of_a_dict_too_and_one_that_the_model_takes_whole_leaves_nothing() -> None:
+    class Plain(Named):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.net(x)
 
-    class Together(Whole):
+    class Together(Named):
         def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             return self.net(batch["x"])
 
     batch = {"x": X, "labels": LABELS}
-    assert "the batch's labels" in loss_of(batch, Named())[1]
+    assert "the batch's labels" in loss_of(batch, Plain())[1]
     assert "random labels" in loss_of(batch, Together())[1]
 
 

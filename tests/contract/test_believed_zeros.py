@@ -235,3 +235,49 @@ def test_a_branch_that_starts_at_zero_wakes_and_one_of_zero_times_zero_never_doe
             model(batch).square().mean().backward()
             optimizer.step()
         assert torch.equal(model.get_parameter(name), before), name
+
+
+class Adapted(nn.Module):
+    """A weight with two factors beside it, of which one starts at zero, or both do."""
+
+    def __init__(self, first: float, last: float) -> None:
+        super().__init__()
+        self.layer, self.out = nn.Linear(16, 32), nn.Linear(32, 5)
+        self.first, self.last = nn.Parameter(first * torch.randn(4, 16)), nn.Parameter(last * torch.randn(32, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.layer.weight + self.last @ self.first
+        return self.out(functional.linear(x, weight, self.layer.bias).relu())
+
+
+@pytest.mark.parametrize(("first", "last", "codes"), [(0.1, 0, ()), (0, 0.1, ()), (0, 0, ("W801",))])
+def test_factors_of_a_weight_that_are_both_zero_are_found(first: float, last: float, codes: tuple[str, ...]) -> None:
+    health = wb.check(Adapted(first, last), torch.randn(32, 16))
+    assert health.codes == codes
+    assert all("so is what it is multiplied with" in found.detail for found in health.findings if found.code in codes)
+
+
+class Around(nn.Module):
+    """A branch of two layers, in which one starts at zero, or both do."""
+
+    def __init__(
+        self, first: float, last: float, bias: float, function: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        super().__init__()
+        self.stem, self.first, self.last, self.out = (nn.Linear(16, 16) for _ in range(4))
+        self.function = function
+        for layer, size in ((self.first, first), (self.last, last)):
+            layer.weight.data.mul_(size)
+        self.first.bias.data.mul_(bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        return self.out(x + self.last(self.function(self.first(x))))
+
+
+@pytest.mark.parametrize("function", [torch.sigmoid, functional.softplus, lambda x: torch.sigmoid(x).square()])
+def test_zeros_in_a_branch_whose_units_would_never_part_are_found(function: Any) -> None:
+    x = torch.randn(32, 16)
+    assert "W301" in wb.check(Around(0, 0, 0, function), x).codes
+    for fine in ((0, 1, 0), (1, 0, 0), (0, 0, 1)):
+        assert not wb.check(Around(*fine, function), x).codes

@@ -1,6 +1,7 @@
 """The command line as a user meets it: output, files, exit status 0 healthy, 1 unhealthy, 2 wrong use."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -355,15 +356,24 @@ def test_a_lazy_model_is_checked(folder: Path) -> None:
 def test_schemes_table_has_every_scheme(folder: Path) -> None:
     text = run("schemes")
     assert all(name in text for name in SCHEMES)
-    for heading in ("strengths", "weaknesses", "when to use"):
-        assert heading in text
+    for asked in (("he_normal",), ("--for", "norm scale")):
+        found = run("schemes", *asked)
+        assert all(heading in found for heading in ("strengths", "weaknesses", "when to use"))
+        assert ("kaiming_normal" in found, "ones" in found) == (asked == ("he_normal",), asked != ("he_normal",))
+    assert "Did you mean 'router'" in run("schemes", "--for", "rooter", status=2)
+    assert "Did you mean 'he_normal'" in run("schemes", "he_norml", status=2)
     cards = json.loads(run("schemes", "-f", "json"))
     assert {card["name"] for card in cards} == set(SCHEMES)
     assert all(card["strengths"] and card["weaknesses"] and card["use"] for card in cards)
 
 
 def test_gain(folder: Path) -> None:
-    assert "1.414213562" in run("gain", "relu")
+    shown = run("gain", "relu")
+    assert "1.414213562" in shown
+    assert shown.count("•") == 41  # its curve
+    gate = json.loads(run("gain", "swiglu", "-f", "json"))
+    assert gate["slopes"] == pytest.approx([0.35577552, 0.37948235], abs=1e-8)
+    assert gate["curve"]["phi"][-1] == pytest.approx(4 / (1 + math.exp(-4)))
     assert json.loads(run("gain", "tanh", "-f", "json"))["gain"] == pytest.approx(1.59253742, abs=1e-8)
     assert json.loads(run("gain", "net.py:hinge", "-f", "json"))["second"] == pytest.approx(0.5)
     assert json.loads(run("gain", "numpy:tanh", "-f", "json"))["second"] == pytest.approx(0.39429449, abs=1e-8)

@@ -31,6 +31,7 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mapped,
     Mirrored,
     Normal,
     Orthogonal,
@@ -60,6 +61,7 @@ LAWS = [
     Sparse(Uniform(1, 2), 3, "input"),
     Repeat(Normal(0, 1), 7),
     Orthogonal(0.5, method="structured"),
+    Mapped(Mapped(LogUniform(1e-3, 1e-1), "at_least", (0.01,)), "inverse_softplus"),
 ]
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
 STORAGE = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": np.uint16}

@@ -337,3 +337,21 @@ def test_the_command_line_writes_reports(tmp_path: Path, monkeypatch: pytest.Mon
     found = CliRunner().invoke(app, ["check", *common, "--html", "no/x.html"])
     assert found.exit_code == 2
     assert "check: there is no folder 'no' for --html." in found.stderr
+
+
+@pytest.mark.parametrize("name", ["a\x07b", "a\ud800b", "a\u202eb"])
+def test_names_that_no_page_can_show_are_written_out(name: str) -> None:
+    class Named(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_module(name, torch.nn.Linear(4, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return getattr(self, name)(x).relu()
+
+    model = Named()
+    done = wb.initialize(model, torch.randn(3, 4), seed=0)
+    text = str(wb.report(done, model=model))
+    assert name not in text
+    assert repr(name)[1:-1] in text
+    text.encode()

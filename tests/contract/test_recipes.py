@@ -4,71 +4,28 @@ The expected numbers are written down here from the papers and their code, by th
 help of the recipes.
 """
 
+import functools
 import math
+import re
 
 import numpy as np
 import pytest
 import recipe_models as models
 import torch
 import torch_models as ordinary
+from recipe_checks import blocks, check, compare, law_std, start, traced, xavier
 from torch import nn
 
 import wellbegun as wb
+from wellbegun.graph import Analysis
 from wellbegun.laws import Constant
-from wellbegun.planning import recipe_of
-from wellbegun.planning.plan import Plan
+from wellbegun.planning import make_plan, recipe_of
 from wellbegun.planning.recipes import RECIPES
 
 NAMES = sorted(name for name in RECIPES if "@" in name)
 CUT_2, CUT_3 = 0.87962566103423978, 0.98657839255825  # std of N(0, 1) cut at +-2 and +-3
 SIZES = [(64, 2), (96, 5)]
 TEXT, IMAGES = models.tokens(2, 12), torch.zeros(2, 3, 32, 32)
-
-
-def law_std(plan: Plan, name: str) -> float:
-    entry = plan[name]
-    return math.sqrt(entry.law.moments(entry.layout.canonical_shape(entry.shape)).variance)
-
-
-def wrong(model: nn.Module, batch, recipe: str, expected: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """Matrices whose law's std is more than 1 % away: name -> (expected, got). Every matrix must be expected."""
-    plan = wb.plan(model, batch, recipe=recipe, seed=0)
-    matrices = {entry.name for entry in plan.entries if len(entry.shape) > 1 and entry.action == "fill"}
-    assert matrices == set(expected)
-    pairs = {name: (std, law_std(plan, name)) for name, std in expected.items()}
-    return {name: pair for name, pair in pairs.items() if abs(pair[1] - pair[0]) > 0.01 * pair[0]}
-
-
-def check(model: nn.Module, batch, recipe: str, expected: dict[str, float], control: str = "classic") -> Plan:
-    """Laws have the expected stds, drawn values too, biases and norms start plain; another recipe fails."""
-    assert not wrong(model, batch, recipe, expected)
-    assert wrong(model, batch, control, expected), "the control must fail"
-    plan = wb.plan(model, batch, recipe=recipe, seed=0)
-    assert not [note for note in plan.notes if "expects a role" in note]
-    wb.apply(model, plan)
-    parameters = dict(model.named_parameters())
-    for name, std in expected.items():
-        drawn = parameters[name].detach().double()
-        if std == 0:
-            assert (drawn == 0).all(), name
-        else:  # kurtosis <= 3, so the std of a sample of n is within 5 sqrt(2 / 4n)
-            assert drawn.square().mean().sqrt() == pytest.approx(std, rel=5 / math.sqrt(2 * drawn.numel())), name
-    return plan
-
-
-def start(plan: Plan, name: str) -> float:
-    """The constant that a vector starts at."""
-    law = plan[name].law
-    assert isinstance(law, Constant), name
-    return law.value
-
-
-def blocks(expected: dict[str, float], layers: int) -> dict[str, float]:
-    """`name.#.weight` for every layer."""
-    found = {}
-    for name, std in expected.items():
-        found.update({name.replace("#", str(i)): std for i in range(layers)} if "#" in name else {name: std})
-    return found
 
 
 # ---------------------------------------------------------------------- torch
@@ -246,23 +203,10 @@ def test_against_the_initialization_of_transformers(name: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = make(config)
-    plan = wb.plan(model, batch, recipe=name, seed=0)
-    compared = 0
-    for key, values in model.named_parameters():
-        if values.ndim > 1:
-            std = float(values.detach().double().square().mean().sqrt())
-            assert std == pytest.approx(law_std(plan, key), rel=5 / math.sqrt(2 * values.numel())), key
-            compared += 1
-        else:
-            assert (values == start(plan, key)).all(), key
-    assert compared >= 14
+    assert compare(model, batch, name) >= 14
 
 
 # ---------------------------------------------------------------------- vision
-def xavier(fan_in: float, fan_out: float) -> float:
-    return math.sqrt(2 / (fan_in + fan_out))
-
-
 @pytest.mark.parametrize("recipe", ["vit", "vit_nlhb"])
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize(("width", "layers"), SIZES)
@@ -438,8 +382,10 @@ def test_ppo(width: int, actions: int, shared: bool) -> None:
 
 
 # ---------------------------------------------------------------------- all of them
-def everyday() -> dict[str, tuple[nn.Module, object]]:
-    return {
+@functools.cache
+def everyday() -> dict[str, tuple[nn.Module, Analysis]]:
+    """Models and their graphs, traced once."""
+    made = {
         "hybrid": (ordinary.Hybrid(), (4, 1, 8, 8)),
         "tied": (ordinary.TiedLM(), {"tokens": TEXT % 30}),
         "plain": (ordinary.plain(4, nn.ReLU), (4, 20)),
@@ -452,12 +398,13 @@ def everyday() -> dict[str, tuple[nn.Module, object]]:
         "generator": (models.Generator(8), (2, 32, 1, 1)),
         "transformer": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8)),
     }
+    return {label: (model, traced(model, batch)) for label, (model, batch) in made.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_plans_ordinary_models(name: str) -> None:
-    for label, (model, batch) in everyday().items():
-        plan = wb.plan(model, batch, recipe=name, seed=0)
+    for label, (model, graph) in everyday().items():
+        plan = make_plan(graph, recipe=name, seed=0)
         assert plan.recipe == name
         assert all(entry.reason for entry in plan.entries), label
         wb.apply(model, plan)
@@ -469,7 +416,18 @@ def test_what_a_recipe_misses_is_noted(name: str) -> None:
     recipe = recipe_of(name)
     plan = wb.plan(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (2, 4), recipe=name, seed=0)
     missing = [need for need in recipe.needs if need not in ("hidden", "readout")]
-    assert plan.notes == tuple(f"{name} expects a role {need}, which this model has none of" for need in missing)
+    said = tuple(f"{name} expects a role {need}, which this model has none of" for need in missing)
+    assert plan.notes == (*said, *getattr(recipe, "said", ()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_says_what_it_is_for_and_with_which_optimizer(name: str) -> None:
+    facts = RECIPES[name].facts()
+    assert facts["about"]
+    assert facts["source"]
+    one = "(Adam|AdamW|Adafactor|SGD|SGD with momentum|RMSProp|LAMB|Muon|MuonH)"
+    named = f"any|{one}(, {one})*"
+    assert re.fullmatch(named, facts["optimizer"]), facts["optimizer"]
 
 
 def test_recipes_by_name() -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Partial, Replicate, Shard, distribute_tensor
 import wellbegun as wb
+from wellbegun.torch import init
 from wellbegun.torch.shards import local_part
 from wellbegun.errors import TraceError
 
@@ -46,6 +47,13 @@ def work(rank, world, file):
         part = dict(whole.named_parameters())[name][tuple(slice(*bounds) for bounds in region)]
         assert torch.equal(local, part.detach()), name
     term = nn.Parameter(nn.Linear(2, 2).weight.detach())
+    for ask in (init.orthogonal_, init.kaiming_uniform_, init.eye_):
+        torch.manual_seed(rank)  # every process has a generator of its own; the first one's counts
+        sharded = ask(distribute_tensor(torch.zeros(7, 5), mesh, [Shard(0)])).full_tensor()
+        torch.manual_seed(0)
+        assert torch.equal(sharded, ask(torch.empty(7, 5))), ask
+    sharded = init.dirac_(distribute_tensor(torch.ones(6, 2, 4), mesh, [Shard(0)]), 2).full_tensor()
+    assert torch.equal(sharded, torch.nn.init.dirac_(torch.ones(6, 2, 4), 2))
     pending = torch.distributed.tensor.DTensor.from_local(term.detach(), mesh, [Partial()])
     try:
         local_part(pending, "w")

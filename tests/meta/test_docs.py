@@ -22,6 +22,7 @@ import pytest
 import wellbegun as wb
 from wellbegun.health import CATALOGUE
 from wellbegun.planning import RECIPES
+from wellbegun.schemes.catalogue import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -221,6 +222,7 @@ def test_every_public_name_has_its_place(site: dict[str, str]) -> None:
 
 
 def modules() -> Iterator[ModuleType]:
+    yield from FAMILIES
     for package in PACKAGES:
         yield importlib.import_module(f"wellbegun{package}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import wellbegun as wb
-from wellbegun.schemes import ALIASES, SCHEMES
+from wellbegun.schemes.catalogue import FAMILIES, NAMES
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "wellbegun"
@@ -125,11 +125,13 @@ def test_all_is_sorted_and_equal_to_what_is_visible() -> None:
     visible = {name for name in names if not isinstance(getattr(wb, name), types.ModuleType)}
     assert list(wb.__all__) == sorted(wb.__all__)
     assert set(wb.__all__) == visible
-    assert visible - {*SCHEMES, *ALIASES} == {
+    assert visible - {*NAMES} == {
         "Applied", "Fans", "Health", "Layout", "Ledger", "Plan", "Race", "Result", "Rule", "apply", "check",
-        "compare_models", "diff", "edge_of_chaos", "explain", "fill", "gain", "initialize", "load_plan", "moments",
-        "plan", "race", "report", "save_plan", "show", "signal_propagation",
+        "compare_models", "coordinate_check", "diff", "edge_of_chaos", "explain", "fill", "gain", "initialize",
+        "load_plan", "moments", "operating_point", "plan", "race", "report", "save_plan", "show", "signal_propagation",
     }  # fmt: skip
+    schemes = [name for family in FAMILIES for name in family.__all__]
+    assert len(set(schemes)) == len(schemes)  # every scheme is known by its bare name
     for path in FILES:
         if path.name == "__init__.py" and path.parent != SOURCE:
             module = importlib.import_module(module_of(path))

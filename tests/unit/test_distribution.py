@@ -14,6 +14,8 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mapped,
+    MappedCopy,
     Mirrored,
     Normal,
     Orthogonal,
@@ -53,6 +55,12 @@ CASES: list[tuple[Law, tuple[int, ...]]] = [
     (Mirrored(Constant(1.0), True, ()), (60, 80)),
     (Mirrored(Orthogonal(1.5), True, (64,)), (64, 64)),
     (Given.of([[1.0, 2.0], [2.0, 4.0]]), (2, 2)),
+    (Mapped(Uniform(0.0, 16.0), "log"), (60, 80)),
+    (Mapped(Uniform(0.0, 16.0), "log", factor=-2.0), (60, 80)),
+    (Mapped(Uniform(0.0, 1.0), "log_decay"), (60, 80)),
+    (Mapped(Normal(0.0, 0.5), "exp", factor=-1.0), (60, 80)),
+    (Mapped(Mapped(LogUniform(1e-3, 1e-1), "at_least", (0.01,)), "inverse_softplus"), (60, 80)),
+    (MappedCopy(Mapped(Uniform(0.5, 0.9), "log_decay"), "nu", (60, 80), 1.0, "log_gain"), (60, 80)),
 ]
 
 

@@ -22,6 +22,8 @@ from wellbegun.laws import (
     Given,
     Law,
     LogUniform,
+    Mapped,
+    MappedCopy,
     Mirrored,
     Moments,
     Normal,
@@ -60,11 +62,14 @@ ALL = [
     RowSums(Uniform(-1, 3), "w", (6, 10), -0.5),
     Copied(Uniform(-1, 3), "w", (6, 10), -0.5),
     Mirrored(Orthogonal(2, 2, 3), False, (4,), leading=1),
+    Mapped(Uniform(0.5, 16), "log", factor=-2),
+    Mapped(Mapped(LogUniform(1e-3, 1e-1), "at_least", (0.01,)), "inverse_softplus"),
+    MappedCopy(Mapped(Uniform(0.81, 0.998), "log_decay"), "nu", (6,), 1.5, "log_gain"),
 ]
 # A shape that each law of ALL fits, in the same order.
 SHAPES = [
     (7, 5), (7, 5), (7, 5), (7, 5), (7, 5), (9, 4), (5, 3), (5, 3), (20, 7), (7, 5), (7, 5), (3, 4), (6, 2, 3, 3),
-    (4, 3, 3, 3), (8, 3), (6, 4), (2, 2), (8, 10, 3), (6,), (6, 10), (3, 5, 4),
+    (4, 3, 3, 3), (8, 3), (6, 4), (2, 2), (8, 10, 3), (6,), (6, 10), (3, 5, 4), (7, 5), (7, 5), (6,),
 ]  # fmt: skip
 
 
@@ -285,6 +290,17 @@ def test_uniform_moments_scale(low: float, width: float) -> None:
         (lambda: Mirrored(Constant(1), True, ()).fits((3, 4)), ArgumentError, "an even number of outputs"),
         (lambda: Mirrored(Constant(1), False, (3, 3)).fits((3, 6)), ArgumentError, "even sizes"),
         (lambda: Mirrored(Constant(1), False, (2, 2)).fits((3, 6)), ArgumentError, "one with 4 inputs"),
+        (lambda: Mapped(Orthogonal(), "exp"), ArgumentTypeError, "draws every entry for itself"),
+        (lambda: Mapped(Uniform(0, 1), "ln"), UnknownNameError, "Mapped: function"),
+        (lambda: Mapped(Uniform(-1, 1), "log"), ArgumentError, r"within \(0, inf\) for log"),
+        (lambda: Mapped(Uniform(0, 1.5), "logit"), ArgumentError, r"within \(0, 1\) for logit"),
+        (lambda: Mapped(Constant(0), "log"), ArgumentError, r"within \(0, inf\) for log"),
+        (lambda: Mapped(Uniform(1, 2), "log", factor=0), ArgumentError, "factor not 0"),
+        (lambda: Mapped(Uniform(1, 2), "at_least"), ArgumentError, "numbers must be 1 of them for at_least"),
+        (lambda: Mapped(Uniform(1, 2), "log", factor=math.inf), ArgumentError, "factor must be a finite number"),
+        (lambda: MappedCopy(Uniform(1, 2), "w", (3,), 1.0, "log").fits((4,)), ArgumentError, "that of 'w'"),
+        (lambda: fill(Mapped(Uniform(1, 2), "log"), (3,), seed=0, dtype="complex64"), ArgumentError, "a complex form"),
+        (lambda: fill(Mapped(Uniform(1, 90), "exp"), 3, seed=0), ArgumentError, "within the range of float32"),
         (lambda: Sparse(Constant(1), 9).fits((6, 2)), ArgumentError, "at most the 2 places of a unit"),
         (lambda: Sparse(Constant(1), 1, "rows"), ArgumentError, "per must be one of"),
         (lambda: Given((1.0,), (2, 2)), ArgumentError, "4 numbers for"),
@@ -301,3 +317,38 @@ def test_uniform_moments_scale(low: float, width: float) -> None:
 def test_bad_laws(make, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         make()
+
+
+def test_mapped_moments_against_closed_forms() -> None:
+    logistic = Mapped(Uniform(0, 1), "logit").moments()
+    assert np.allclose(logistic, [0, math.pi**2 / 3, 0, 4.2], rtol=1e-9, atol=1e-9)
+    exponential = Mapped(Uniform(0, 1), "log", factor=-3).moments()
+    assert np.allclose(exponential, [3, 9, 2, 9], rtol=1e-9)
+    mean, variance, skewness, excess = stats.lognorm(0.5).stats("mvsk")
+    assert np.allclose(Mapped(Normal(0, 0.5), "exp").moments(), [mean, variance, skewness, excess + 3], rtol=1e-9)
+    half = Mapped(Normal(0, 1), "at_least", (0,)).moments()  # a kink in the middle
+    assert math.isclose(half.mean, 1 / math.sqrt(2 * math.pi), rel_tol=1e-12)
+    assert math.isclose(half.variance, 0.5 - 1 / (2 * math.pi), rel_tol=1e-12)
+    assert np.allclose(Mapped(LogUniform(0.1, 3), "log").moments(), Uniform(math.log(0.1), math.log(3)).moments())
+    outer = Mapped(Mapped(Normal(0, 1), "at_least", (-0.5,)), "at_least", (0,)).moments()  # a kink within a kink
+    assert np.allclose(outer, half, rtol=1e-12)
+
+
+def test_mapped_draws_are_finite_at_poles_and_the_function_of_the_float64_draws() -> None:
+    worst = Mapped(Uniform(0, 1), "log_decay")
+    assert worst.support() == (-math.inf, math.inf)
+    assert np.isfinite(worst.values(np.array([0.0, 1.0, 0.5]))).all()
+    for dtype, tolerance in (("float64", 1e-14), ("float32", 1e-6), ("float16", 1e-3)):
+        base = fill(Uniform(1, 16), (33, 7), seed=5, name="w", dtype="float64")
+        drawn = fill(Mapped(Uniform(1, 16), "log"), (33, 7), seed=5, name="w", dtype=dtype)
+        assert np.allclose(drawn, np.log(base), rtol=tolerance, atol=tolerance)
+        assert drawn.min() >= 0
+    assert fill(worst, (0, 3), seed=0).shape == (0, 3)
+    assert fill(worst, (), seed=0).shape == ()
+
+
+def test_a_mapped_copy_fits_what_is_stored() -> None:
+    nu = Mapped(Uniform(0.81, 0.998), "log_decay")
+    stored = fill(nu, 9, seed=0, name="nu", dtype="float16").astype(np.float64)
+    gain = fill(MappedCopy(nu, "nu", (9,), 1.0, "log_gain"), 9, seed=0, name="gamma", dtype="float16")
+    assert np.allclose(gain, 0.5 * np.log(1 - np.exp(-2 * np.exp(stored))), rtol=1e-3)

@@ -1,9 +1,10 @@
 """The few functions most people need, over the rows below. Frameworks are imported when a function is called."""
 
 from wellbegun.api.comparing import compare_models
+from wellbegun.api.coordinates import coordinate_check
 from wellbegun.api.looking import report, show
 from wellbegun.api.models import Applied, Result, apply, check, initialize, plan, signal_propagation
 from wellbegun.api.races import race
 
-__all__ = ["Applied", "Result", "apply", "check", "compare_models", "initialize", "plan", "race", "report", "show"]
-__all__ += ["signal_propagation"]
+__all__ = ["Applied", "Result", "apply", "check", "compare_models", "coordinate_check", "initialize", "plan", "race"]
+__all__ += ["report", "show", "signal_propagation"]

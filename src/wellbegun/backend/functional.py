@@ -38,8 +38,9 @@ class FunctionalSession:
 
     attended = None  # attention is always made of its parts
     channels_last = True
-    beside = ()  # a batch is given whole
+    beside: Mapping[str, Array] = MappingProxyType({})  # a batch is given whole
     given: Mapping[str, str] = MappingProxyType({})
+    own_loss = None
 
     def __init__(self, traced: Traced) -> None:
         self.traced, self.program, self.made = traced, traced.program, traced.made

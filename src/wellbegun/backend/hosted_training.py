@@ -25,7 +25,8 @@ from wellbegun.backend.training import (
     samples_at,
     score,
 )
-from wellbegun.errors import ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.planning import Plan
 
 _CHUNK = 1024  # samples evaluated at once
 
@@ -85,6 +86,11 @@ class HostedTrainer:
             return score(output, targets)
         found: Any = metric(self._array(output), self._array(targets))
         return float(found)
+
+    def _plain(self, plan: Plan | None) -> None:
+        if plan is not None:
+            remedy = "Give an optimizer that has them, as a function, and no parametrization."
+            raise ArgumentError(f"train: only optimizers of PyTorch are given the multipliers of a plan. {remedy}")
 
     # ------------------------------------------------------------------ what a framework adds
     def _array(self, values: Array) -> Any:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ def no_scalar(owner: str, value: object, arguments: str, array: str) -> Argument
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
     """Mean cross-entropy of logits, whose classes are along `axis`, against labels, one for each row of classes."""
+
+    LEFT_OUT: ClassVar[int] = -100  # the label of rows that do not count
 
     labels: Array  # int64
     axis: int
@@ -114,8 +116,12 @@ class Session(Protocol):
         """Inputs that were made up, in words."""
 
     @property
-    def beside(self) -> tuple[Array, ...]:
-        """What the batch holds that the model does not take, such as labels."""
+    def beside(self) -> Mapping[str, Array]:
+        """Arrays of the batch that are no inputs, such as labels, by their names or places there."""
+
+    @property
+    def own_loss(self) -> float | None:
+        """The scalar that the model gives beside its main output: a loss that it takes itself."""
 
     @property
     def given(self) -> Mapping[str, str]:

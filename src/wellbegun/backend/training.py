@@ -14,6 +14,7 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.backend.session import Output, Scalar, classes_of
+from wellbegun.planning import Plan
 
 DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for
 # threads that wait for work of a pool, and those that only manage one
@@ -181,9 +182,10 @@ class Trainer(Protocol):
         rate: float,
         seed: int,
         between: Callable[[], None] = lambda: None,
+        plan: Plan | None = None,
     ) -> tuple[Model, list[float], bool]:
         """The trained model, the loss before each update, and whether it diverged: then training ends at once.
-        `between`: before each step."""
+        `between`: before each step. `plan`: whose multipliers the optimizer, which is then named, is given."""
 
     def evaluate(self, model: Model, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
         """The metric of the model's outputs on all these samples, in the mode it is used in after training."""

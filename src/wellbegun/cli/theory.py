@@ -7,30 +7,41 @@ import typer
 from wellbegun._loading import load_object
 from wellbegun.cli.common import Formats, Wide, app, messages, show
 from wellbegun.health import CATALOGUE, FAMILIES, known_codes
-from wellbegun.planning import recipe_names
+from wellbegun.planning import RECIPES, recipe_facts, recipe_names
 from wellbegun.reports import codes_table, gain_table, recipes_table, schemes_table, to_json
+from wellbegun.reports.curve import curve, points
 from wellbegun.reports.text import facts
 from wellbegun.schemes import cards
 from wellbegun.theory import moments
+from wellbegun.theory.gains import phi_of
 
 
 @app.command("schemes")
-def schemes_command(format: Formats = "table", wide: Wide = False) -> None:
-    """Compare all initialization schemes: rule, strengths, weaknesses, when to use."""
+def schemes_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Part of a scheme's name, or a family.")] = "",
+    tensor: Annotated[
+        str, typer.Option("--for", help="A kind of tensor, such as router, embedding, q or 'norm scale'.")
+    ] = "",
+    format: Formats = "table",
+    wide: Wide = False,
+) -> None:
+    """List the initialization schemes; with a name or --for, compare them: rule, strengths, weaknesses, when to use."""
+    with messages():
+        found = cards(about=name, tensor=tensor, others=True)
     if format == "json":
-        print(to_json([card.texts() for card in cards(others=True)]))
+        print(to_json([card.texts() for card in found]))
     else:
-        show(schemes_table(cards(others=True)), wide=wide)
+        show(schemes_table(found, whole=bool(name or tensor)), wide=wide)
 
 
 @app.command("recipes")
 def recipes_command(format: Formats = "table") -> None:
-    """List the recipes, and what each is for."""
-    about = {name: text for name, text in recipe_names().items() if text}
+    """List the recipes: what each is for, and the optimizer that it was published with."""
+    own = [{"name": name, "about": text} for name, text in recipe_names().items() if name not in RECIPES]
     if format == "json":
-        print(to_json(about))
+        print(to_json([*recipe_facts(), *own]))
     else:
-        show(recipes_table(about))
+        show(recipes_table([*recipe_facts(), *own]))
 
 
 @app.command("codes")
@@ -59,14 +70,19 @@ def codes_command(
 
 @app.command("gain")
 def gain_command(
-    activation: Annotated[str, typer.Argument(help="Built-in name (relu, gelu, leaky_relu(0.2)) or module:function.")],
+    activation: Annotated[
+        str,
+        typer.Argument(help="Built-in name (relu, leaky_relu(0.2), swiglu) or module:function, like numpy:tanh."),
+    ],
     format: Formats = "table",
 ) -> None:
-    """Moments and gains of an activation function, by quadrature."""
+    """The curve, moments and gains of an activation function, by quadrature."""
     with messages():
         function = load_object(activation, "activation") if ":" in activation else activation
         found = moments(function)
+        z, phi = points(*phi_of(function))
     if format == "json":
-        print(to_json({"activation": activation, **found._asdict()}))
+        drawn = {"z": z.tolist(), "phi": phi.tolist()}
+        print(to_json({"activation": activation, **found._asdict(), "curve": drawn}))
     else:
-        show(gain_table(activation, found))
+        show(gain_table(activation, found, curve(z, phi)))

@@ -21,7 +21,7 @@ from wellbegun.engine import transforms, transforms64
 from wellbegun.engine.parameters import PAIRED, TRANSFORMS, Parameters, parameters_of
 from wellbegun.engine.regions import Region, Rows, rows_of
 from wellbegun.engine.triton_symbols import TYPES, Lines, Tile, TileSymbols
-from wellbegun.laws import Constant, Law
+from wellbegun.laws import Constant, Law, Mapped
 from wellbegun.laws.precision import REAL_OF
 
 LANES = 512  # blocks a program draws
@@ -75,8 +75,10 @@ def kernels(law: Law, dtype: str, *, whole: bool = True) -> list[tuple[Parameter
     """
     if law.pieces:
         found = [kernels(piece.law, dtype) for piece in law.pieces] if whole else [None]
-    elif isinstance(law, Constant) or not law.independent:
-        return [] if law.independent else None
+    elif isinstance(law, Constant):
+        return []
+    elif isinstance(law, Mapped) or not law.independent:
+        return None
     elif dtype in REAL_OF:
         found = [kernels(law.component(side), REAL_OF[dtype]) for side in ("real", "imag")]
     else:

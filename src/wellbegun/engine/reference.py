@@ -97,3 +97,10 @@ def cast(values: Array, dtype: str) -> Array:
     if dtype == "bfloat16":
         return transforms.to_bfloat16(OPS, np.ascontiguousarray(values, np.float32)).astype(np.uint16)
     return values.astype(dtype, copy=False)
+
+
+def plain(stored: Array, dtype: str) -> Array:
+    """Stored values as numbers that can be computed with."""
+    if dtype == "bfloat16":
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return stored

@@ -63,6 +63,12 @@ def size_of(region: Region) -> tuple[int, ...]:
     return tuple(stop - start for start, stop in region)
 
 
+def within(region: Region, outer: Region) -> tuple[slice, ...]:
+    """A region as slices of an array that holds `outer`."""
+    pairs = zip(region, outer, strict=True)
+    return tuple(slice(start - base, stop - base) for (start, stop), (base, _) in pairs)
+
+
 def element_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Distance in elements between neighbours along each axis, row-major."""
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

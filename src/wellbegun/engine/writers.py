@@ -1,41 +1,42 @@
-"""One writer for each law: (law, destination, job) -> values in the destination. The dispatch table is at the end."""
+"""A writer for each law or base of laws: (law, destination, job) -> values there. The dispatch table is at the end."""
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.engine import workers
+from wellbegun.engine import mapped, workers
 from wellbegun.engine.matrices import Matrices
 from wellbegun.engine.parameters import parameters_of
-from wellbegun.engine.reference import cast, element_words
-from wellbegun.engine.regions import Region, rows_of, size_of, tiles
+from wellbegun.engine.reference import cast, element_words, plain
+from wellbegun.engine.regions import Region, rows_of, size_of, tiles, within
 from wellbegun.laws import (
+    Built,
+    Computed,
     Constant,
     Copied,
     DeltaOrthogonal,
     Dirac,
     Eye,
-    Given,
     Law,
-    LogUniform,
+    Mapped,
+    MappedCopy,
     Mirrored,
     Normal,
     Orthogonal,
-    Rademacher,
     Repeat,
     RowSums,
     Sections,
     Sparse,
-    TruncatedNormal,
-    Uniform,
     ZeroRows,
 )
 from wellbegun.laws.composite import Half
+from wellbegun.laws.independent import Drawn
 from wellbegun.laws.precision import REAL_OF, inside
 from wellbegun.streams import stream_key, substream
 
@@ -68,7 +69,7 @@ class Job:
 
 def write(law: Law, out: Array, job: Job) -> None:
     """The one dispatch point. Arguments are checked; `out` is the region's storage (uint16 for bfloat16)."""
-    WRITERS[type(law)](law, out, job)
+    next(WRITERS[kind] for kind in type(law).__mro__ if kind in WRITERS)(law, out, job)
 
 
 # ---------------------------------------------------------------------- independent entries
@@ -112,15 +113,9 @@ def _independent(law: Law, out: Array, job: Job) -> None:
     def tile(region: Region) -> None:
         scratch = np.empty(size_of(region), out.dtype)
         draw(scratch, region, 1)
-        out[_within(region, job.region)] = scratch
+        out[within(region, job.region)] = scratch
 
     workers.parallel(tile, list(tiles(job.region, TILE)), job.threads)
-
-
-def _within(region: Region, outer: Region) -> tuple[slice, ...]:
-    """A region as slices of an array that holds `outer`."""
-    pairs = zip(region, outer, strict=True)
-    return tuple(slice(start - base, stop - base) for (start, stop), (base, _) in pairs)
 
 
 def _store(values: Array, job: Job) -> Array:
@@ -306,7 +301,7 @@ def _mirrored(law: Mirrored, out: Array, job: Job) -> None:
         index: Any = (*[slice(None)] * axis, slice(row.start, row.stop), slice(column.start, column.stop))
         target = out[index]
         if whole is not None:
-            source, known = whole[(*[slice(None)] * axis, *_within(part, hull))], 1
+            source, known = whole[(*[slice(None)] * axis, *within(part, hull))], 1
         elif part in drawn:
             source, known = drawn[part]
         else:
@@ -335,9 +330,17 @@ def _signed(source: Array, target: Array, sign: int, dtype: str) -> None:
         target[...] = source
 
 
-def _given(law: Given, out: Array, job: Job) -> None:
-    values = np.array(law.values).reshape(law.size)
-    out[...] = _store(values[tuple(slice(*bounds) for bounds in job.region)], job)
+def _computed(law: Computed, out: Array, job: Job) -> None:
+    whole, target = (job.region, out) if job.region else (((0, 1),), out[None])  # a scalar is one row
+    (first, last), *rest = whole
+    inner = tuple(slice(*bounds) for bounds in rest)
+    each = max(1, TILE // max(math.prod(job.shape[1:]), 1))
+
+    def some(start: int) -> None:
+        stop = min(start + each, last)
+        target[start - first : stop - first] = _store(law.rows(start, stop)[:, *inner], job)
+
+    workers.parallel(some, range(first, last, each) if out.size else (), job.threads)
 
 
 def _row_sums(law: RowSums, out: Array, job: Job) -> None:
@@ -350,7 +353,7 @@ def _row_sums(law: RowSums, out: Array, job: Job) -> None:
         drawn = np.empty(size_of(part), out.dtype)
         write(law.law, drawn, replace(job, name=law.stream, shape=law.shape, region=part))
         sums = (
-            _plain(drawn, job)
+            plain(drawn, job.dtype)
             .reshape(len(drawn), -1)
             .sum(axis=1, dtype=np.complex128 if job.dtype in REAL_OF else np.float64)
         )
@@ -362,23 +365,14 @@ def _copied(law: Copied, out: Array, job: Job) -> None:
     if law.factor == -1.0:
         _signed(out, out, -1, job.dtype)
     elif law.factor != 1.0:
-        out[...] = _store(_plain(out, job) * law.factor, job)
-
-
-def _plain(stored: Array, job: Job) -> Array:
-    """Stored values as numbers that can be summed."""
-    if job.dtype == "bfloat16":
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return stored
+        out[...] = _store(plain(out, job.dtype) * law.factor, job)
 
 
 WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Constant: _constant,
-    Uniform: _independent,
-    Normal: _independent,
-    TruncatedNormal: _independent,
-    Rademacher: _independent,
-    LogUniform: _independent,
+    Drawn: _independent,
+    Mapped: partial(mapped.draw, write),
+    MappedCopy: partial(mapped.follow, write),
     Orthogonal: _orthogonal,
     Eye: _eye,
     Dirac: _dirac,
@@ -390,5 +384,6 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Mirrored: _mirrored,
     RowSums: _row_sums,
     Copied: _copied,
-    Given: _given,
+    Computed: _computed,
+    Built: partial(mapped.build, write),
 }

@@ -152,7 +152,9 @@ def _chapters() -> dict[str, Any]:
             state = f"scheme={choice.key}&compare=none&activation={TABLE[choice.key]}&depth=30&at=playground"
             label = choice.label if choice.key != "small" else "Naive random"
             texts = {
-                key: text.replace("E x^2", "the mean square") for key, text in card.texts().items() if key != "aliases"
+                key: text.replace("E x^2", "the mean square")
+                for key, text in card.texts().items()
+                if isinstance(text, str)
             }
             table.append({**texts, "label": label, "address": state})
     slopes = [(str(index), _slope(slope)) for index, slope in enumerate(SLOPES_BELOW)]

@@ -1,7 +1,7 @@
 """What a weight does inside attention, gated units and experts: query, key, value, gate, up, down, router."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +78,7 @@ def attentions_of(graph: Analysis) -> Iterator[Attention]:
             key = rest[0] if rest else query  # equal inputs are listed once
             how = operation.width, operation.index, operation.index, operation.scale
             yield Attention(query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0], *how)
-        if operation.kind == "softmax":
+        if compares(operation):
             scores, mixing = _product_before(graph, operation), _product_after(graph, operation)
             if scores is not None and mixing is not None:
                 query, key = scores.inputs[0], scores.inputs[-1]
@@ -107,14 +107,37 @@ def scoring(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
     return frozenset(operation.index for operation in ways) - carrying
 
 
-def _compares(operation: Operation) -> bool:
+def compares(operation: Operation) -> bool:
+    """Whether an operation is a softmax, or the exponential of one that is written out."""
+    if operation.kind != "pointwise" or operation.function is None or len(operation.inputs) != 1:
+        return operation.kind == "softmax" and not operation.logarithm
+    with np.errstate(all="ignore"):
+        low, middle, high = (float(x) for x in np.asarray(operation.function(np.array([-1.0, 0.0, 1.0])), np.float64))
+    return 0 < low < middle < high < math.inf and math.isclose(high / middle, middle / low, rel_tol=1e-6)
+
+
+def _between(graph: ModelGraph) -> Callable[[Operation], bool]:
     """Whether masks, sums and scales may stand between a product and its softmax."""
-    return operation.kind in TRANSPARENT or operation.kind == "pointwise"
+
+    def passes(made: Operation) -> bool:
+        return made.kind in TRANSPARENT or made.kind == "pointwise" or made.logarithm or _masks(graph, made)
+
+    return passes
+
+
+def _masks(graph: ModelGraph, operation: Operation) -> bool:
+    """Whether a product is one with what the batch holds, and no weight has seen, as masks are."""
+    product = operation.kind == "gate" and operation.arithmetic == "product" and len(operation.inputs) == 2
+    return product and any(_given(graph, value) for value in operation.inputs)
+
+
+def _given(graph: ModelGraph, value: int) -> bool:
+    return not any(made.uses or made.kind == "matmul" for made in backward(graph, [value], lambda _: True))
 
 
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:
     """The product of two signals whose entries the softmax compares."""
-    return next((made for made in backward(graph, softmax.inputs, _compares) if made.kind == "matmul"), None)
+    return next((made for made in backward(graph, softmax.inputs, _between(graph)) if made.kind == "matmul"), None)
 
 
 def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) -> float | None:
@@ -128,7 +151,7 @@ def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) ->
             if not (math.isfinite(low) and math.isfinite(high)):
                 return None
             scale, value = scale * (high - low) / 2e-3, step.root
-        elif step.kind in ("move", "shift", "add") and step.inputs:
+        elif step.kind in ("move", "shift", "add") or _keeps_differences(graph, step):
             value = next((given for given in step.inputs if _behind(graph, given, product)), -1)
         else:
             return None
@@ -140,10 +163,17 @@ def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) ->
 def _behind(graph: ModelGraph, value: int, product: Operation) -> bool:
     """Whether a value comes from a product through steps of one kind or another that keep its shape."""
 
+    between = _between(graph)
+
     def passes(made: Operation) -> bool:
-        return _compares(made) and made.index > product.index
+        return between(made) and made.index > product.index
 
     return any(made is product for made in backward(graph, [value], passes))
+
+
+def _keeps_differences(graph: ModelGraph, step: Operation) -> bool:
+    """Whether logits keep their differences: their largest or all of their sum is taken away, or some are masked."""
+    return step.logarithm or (step.kind == "norm" and step.arithmetic == "difference") or _masks(graph, step)
 
 
 def _product_after(graph: Analysis, softmax: Operation) -> Operation | None:
@@ -166,7 +196,7 @@ def _readers(graph: Analysis, value: int) -> Iterator[Operation]:
     """Operations that read a value, through reshapes, scales and linear functions."""
 
     def passes(reader: Operation) -> bool:
-        through = reader.kind in ("move", "scale", "split", "concat", "norm", "shift")
+        through = reader.kind in ("move", "scale", "split", "concat", "norm", "shift") or _masks(graph, reader)
         return through or (reader.kind == "pointwise" and graph.is_linear(reader))
 
     return (reader for reader in forward(graph, [value], passes, nearest=True) if not passes(reader))

@@ -131,7 +131,7 @@ class Root(Function):
     bounds: Interval = EVERYTHING
 
     def __post_init__(self) -> None:
-        self._seal(self.bounds, self.name.encode(), repr(self.shape).encode())
+        self._seal(self.bounds, self.name.encode(errors="surrogatepass"), repr(self.shape).encode())
 
 
 @dataclass(frozen=True, eq=False)

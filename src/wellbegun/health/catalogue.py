@@ -231,5 +231,12 @@ CATALOGUE: dict[str, Check] = {
         "LeCun et al. 1998, Efficient BackProp, section 4.3",
         "remark",
     ),
+    "W904": Check(
+        "targets that fit no loss",
+        "a loss of nan or inf is nan, and a label without a class is an error or another unit's gradient",
+        "# count classes from 0, and leave out, or mask, targets that are missing",
+        "IEEE 754: every operation on nan gives nan",
+        "remark",
+    ),
 }
 """Every code."""

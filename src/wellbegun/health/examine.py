@@ -49,7 +49,7 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
                 findings += [found for look in checks for found in look(statistics)]
             findings += _cut_off(statistics)
             if not {found.code for found in findings} & _FAINTING:
-                findings += _cancelled(statistics)
+                findings += [*_cancelled(statistics), *_stuck(statistics)]
             if any(found.severity == "unhealthy" for found in findings):
                 findings += _garbage(statistics)
         findings += apart
@@ -122,6 +122,8 @@ def _batch(statistics: Statistics) -> list[Finding]:
         if x.constant:
             detail = f"{x.constant} columns are the same in every sample"
             found.append(finding("W903", x.name, float(x.constant), 0.0, detail=detail))
+    if statistics.loss is not None and statistics.loss.misfit:
+        found.append(finding("W904", "the batch's targets", 1.0, 0.0, detail=statistics.loss.misfit))
     return found
 
 
@@ -316,6 +318,18 @@ def _cut_off(statistics: Statistics) -> list[Finding]:
             finding("W802", f"parameter {first.name}", 0.0, 0.0, first.name, detail=detail, more=len(rest) - 1)
         )
     return found
+
+
+def _stuck(statistics: Statistics) -> list[Finding]:
+    """Zeros that are multiplied with zeros before anything reads them."""
+    names = tuple(p.name for p in statistics.parameters if p.stuck)
+    if not names:
+        return []
+    own = tuple(map(glob.escape, names))
+    calls = (Remedy(own[:1], ((own[0], "normal(std=0.02)"),)),)
+    detail = "it is zero, and so is what it is multiplied with: no step moves either"
+    told = f"parameter {names[0]}", 0.0, 0.0, names[0]
+    return [finding("W801", *told, detail=detail, more=len(names) - 1, remedy=str(calls[0]), first=calls)]
 
 
 _FAINTING = frozenset({"W101", "W103", "W201", "W301", "W701", "W801"})  # from which gradients may vanish behind

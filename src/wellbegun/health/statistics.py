@@ -98,6 +98,7 @@ class ParameterStats:
     largest: float | None = None  # largest magnitude; None where its norm is within float16's range
     underflow: float | None = None  # share of it that is not zero but would be in float16; None above RMS 1e-4
     by_design: bool = False  # zero, in a branch with a way around it, and about to leave zero
+    stuck: bool = False  # zero, and multiplied with what is zero too, before anything reads it
     combined: bool = False  # whether the weight of the operation is computed from it and others
     trainable: bool = True
     used: bool = True  # whether the forward pass reads it
@@ -161,6 +162,7 @@ class LossStats:
     description: str  # what loss was used, in words
     made_up: bool = False  # whether it was, as labels and targets of which the description does not say otherwise
     error: float = 0.0  # standard deviation of its value over random labels
+    misfit: str = ""  # what is wrong with the targets of the batch, so that no loss can be taken of them
 
 
 @dataclass(frozen=True)

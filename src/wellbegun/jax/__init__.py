@@ -9,7 +9,8 @@ except ImportError as error:
     raise MissingDependencyError(f"wellbegun: {KNOWN['jax'].remedy}") from error
 
 from wellbegun.jax.framework import JaxBackend
+from wellbegun.jax.labels import labels
 
-__all__ = ["BACKEND"]
+__all__ = ["BACKEND", "labels"]
 
 BACKEND = JaxBackend()

@@ -13,6 +13,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.jax.call import arguments
 from wellbegun.jax.described import Described
 from wellbegun.jax.styles import copied, described
+from wellbegun.planning import Plan
 
 Arrays = Mapping[str, Any]
 
@@ -57,7 +58,9 @@ class JaxTrainer(backend.HostedTrainer):
         rate: float,
         seed: int,
         between: Callable[[], None] = lambda: None,
+        plan: Plan | None = None,
     ) -> tuple[backend.Model, list[float], bool]:
+        self._plain(plan)
         known, method = described(model), _optimizer(optimizer, rate)
         held = _parameters(known)
         state = method.init(held)

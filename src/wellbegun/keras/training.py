@@ -15,6 +15,7 @@ from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.inputs import mapped
 from wellbegun.keras.layers import host
+from wellbegun.planning import Plan
 
 _SEEDS = ("global_random_seed", "global_seed_generator")  # where Keras keeps what it draws from
 _KINDS: Mapping[str, Callable[[float], Any]] = {
@@ -69,8 +70,10 @@ class KerasTrainer(backend.HostedTrainer):
         rate: float,
         seed: int,
         between: Callable[[], None] = lambda: None,
+        plan: Plan | None = None,
     ) -> tuple[backend.Model, list[float], bool]:
         """The update of a step is made with its loss."""
+        self._plain(plan)
         whole = _Course(model, self, course)
         whole.compile(_optimizer(optimizer, model, rate))
         self._restart(seed)

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wellbegun.laws.base import Law, Moments, law_classes, law_from_dict
-from wellbegun.laws.composite import Given, Mirrored, Repeat, Sections, Sparse, ZeroRows
+from wellbegun.laws.built import Built
+from wellbegun.laws.composite import Mirrored, Repeat, Sections, Sparse, ZeroRows
+from wellbegun.laws.computed import Computed, Given
 from wellbegun.laws.dependent import Copied, Dependent, RowSums
 from wellbegun.laws.independent import (
     SMALLEST_MASS,
@@ -19,11 +21,14 @@ from wellbegun.laws.independent import (
     TruncatedNormal,
     Uniform,
 )
+from wellbegun.laws.mapped import Mapped, MappedCopy
 from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
 
 __all__ = [
     "LAWS",
     "SMALLEST_MASS",
+    "Built",
+    "Computed",
     "Constant",
     "Copied",
     "DeltaOrthogonal",
@@ -33,6 +38,8 @@ __all__ = [
     "Given",
     "Law",
     "LogUniform",
+    "Mapped",
+    "MappedCopy",
     "Mirrored",
     "Moments",
     "Normal",
@@ -49,4 +56,5 @@ __all__ = [
 ]
 
 LAWS: Mapping[str, type[Law]] = MappingProxyType({law.__name__: law for law in law_classes()})
-"""Every law by its name, as plans on disk have it."""
+"""The laws here by their names, as plans on disk have them. Schemes define more, which `law_from_dict` knows once they
+are defined."""

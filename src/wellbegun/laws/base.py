@@ -197,7 +197,8 @@ def law_from_dict(data: Mapping[str, Any]) -> Law:
         raise ArgumentTypeError(message("law_from_dict", "law", "a JSON object", data))
     classes = {law.__name__: law for law in law_classes()}
     name = known("law_from_dict", "law", data.get("law"), classes)
-    names = {key: field for field, key in _KEYS.items()}
+    own = {field.name for field in fields(classes[name])}
+    names = {key: field for field, key in _KEYS.items() if key not in own}
     arguments = {names.get(key, key): _read(value) for key, value in data.items() if key != "law"}
     with guarded("law_from_dict", data):
         return classes[name](**arguments)

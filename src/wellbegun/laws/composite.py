@@ -1,16 +1,13 @@
-"""Laws made of other laws, and laws that hold given numbers."""
+"""Laws made of other laws."""
 
 import itertools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from wellbegun._arguments import choice, integer, message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.laws.base import Law, Mixture, Moments, Part, Piece, Shares, mixture, set_field, shape_needed
+from wellbegun.laws.base import Law, Mixture, Moments, Part, Piece, Shares, set_field, shape_needed
 from wellbegun.laws.independent import Constant
 
 
@@ -252,6 +249,7 @@ class Mirrored(_Wrapper):
 
     >>> Mirrored(Constant(3.0), outputs=True, inputs=(8,)).moments((4, 8))
     Moments(mean=0.0, variance=9.0, skewness=0.0, kurtosis=1.0)
+    >>> import numpy as np
     >>> from wellbegun import fill
     >>> from wellbegun.laws import Eye
     >>> a = np.array([0.5, -2.0])
@@ -330,50 +328,3 @@ def _halves(blocks: tuple[int, ...]) -> list[Half]:
         halves += [Half(start, middle, start // 2, 1), Half(middle, stop, start // 2, -1)]
         start = stop
     return halves
-
-
-@dataclass(frozen=True)
-class Given(Law):
-    """Numbers computed elsewhere, kept with the plan: small tables such as state matrices or frequencies.
-
-    >>> Given.of([[1.0, 2.0], [3.0, 4.0]])
-    Given(values=(1.0, 2.0, 3.0, 4.0), size=(2, 2))
-    """
-
-    values: tuple[float, ...]
-    size: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        set_field(self, "values", tuple(float(value) for value in self.values))
-        set_field(self, "size", tuple(integer("Given", "size", size) for size in self.size))
-        if len(self.values) != math.prod(self.size):
-            raise ArgumentError(
-                message("Given", "values", f"{math.prod(self.size)} numbers for {self.size}", len(self.values))
-            )
-        if not all(math.isfinite(value) for value in self.values):
-            raise ArgumentError(message("Given", "values", "finite numbers", "nan or inf"))
-
-    @staticmethod
-    def of(array: Iterable[Any]) -> "Given":
-        """From an array or nested lists of real numbers."""
-        numbers = np.asarray(array, dtype=np.float64)
-        return Given(tuple(numbers.ravel().tolist()), numbers.shape)
-
-    def fits(self, shape: tuple[int, ...]) -> None:
-        if shape != self.size:
-            raise ArgumentError(message("Given", "shape", f"{self.size}, that of its values", shape))
-
-    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
-        return mixture([(1 / max(len(self.values), 1), Constant(value).moments()) for value in self.values])
-
-    def describe(self) -> str:
-        return f"{len(self.values)} given numbers"
-
-    def _distribution(self, shape: tuple[int, ...]) -> Shares:
-        return lambda x: np.searchsorted(np.sort(self.values), x, side="right") / max(len(self.values), 1)
-
-    def support(self) -> tuple[float, float]:
-        return min(self.values, default=0.0), max(self.values, default=0.0)
-
-    def _scaled(self, factor: float) -> "Given":
-        return Given(tuple(factor * value for value in self.values), self.size)

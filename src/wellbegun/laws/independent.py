@@ -26,7 +26,7 @@ class _Independent(Law):
         return replace(self, **{field.name: factor * getattr(self, field.name) for field in fields(self)})
 
 
-class _Drawn(_Independent):
+class Drawn(_Independent):
     """One whose entries are functions of random words."""
 
     def check(self, dtype: str) -> None:
@@ -43,7 +43,7 @@ class _Drawn(_Independent):
         return tuple(centre + (value - mean) / math.sqrt(2) for value in values)
 
 
-class _Bounded(_Drawn):
+class _Bounded(Drawn):
     """One with bounds `low` < `high`."""
 
     low: float
@@ -119,7 +119,7 @@ class Uniform(_Bounded):
 
 
 @dataclass(frozen=True)
-class Normal(_Drawn):
+class Normal(Drawn):
     """Independent entries, normal with `mean` and `std` >= 0. 32-bit words reach 6.76 std.
 
     >>> Normal(0, 0.5).moments()
@@ -158,7 +158,7 @@ class Normal(_Drawn):
 
 
 @dataclass(frozen=True)
-class Rademacher(_Drawn):
+class Rademacher(Drawn):
     """Independent entries: mean + scale or mean - scale, with probability one half each; scale > 0.
 
     >>> Rademacher().moments()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wellbegun._arguments import choice, integer, message, real
+from wellbegun._arguments import choice, instance, integer, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError
 from wellbegun.laws.base import Law, Mixture, Moments, Part, Shares, set_field, shape_needed
@@ -137,8 +137,7 @@ class _Kernel(Mixture):
         if shape[0] % self.groups:
             raise ArgumentError(message(name, "groups", f"a divisor of the {shape[0]} output channels", self.groups))
 
-    @staticmethod
-    def centre(shape: tuple[int, ...]) -> tuple[int, ...]:
+    def centre(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Index of the tap that a "same" padding lets pass unchanged: (k - 1) // 2 on each window axis."""
         return tuple((size - 1) // 2 for size in shape[2:])
 
@@ -150,12 +149,21 @@ class _Kernel(Mixture):
 class Dirac(_Kernel):
     """A convolution that passes its input on: W[g (out/G) + i, i, centre] = gain for i < min(out/G, in/G), else 0.
 
-    With "same" padding and stride 1 the preserved channels come through exactly, for even windows too (torch's `dirac_`
-    takes the tap k // 2, which shifts by one where k is even).
+    With "same" padding and stride 1 the preserved channels come through exactly, for even windows too. `later` takes
+    the tap k // 2, as torch's `dirac_` does, which shifts by one where k is even.
 
     >>> round(Dirac().moments((4, 4, 3, 3)).mean, 6)      # 4 ones among 144 entries
     0.027778
     """
+
+    later: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        instance("Dirac", "later", self.later, bool)
+
+    def centre(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple((size - 1 + self.later) // 2 for size in shape[2:])
 
     @property
     def dense(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Session
 from wellbegun.graph import WEIGHTED, Operation
+from wellbegun.graph.attention import compares
 from wellbegun.graph.inference import inferred
 from wellbegun.health import InputStats
 from wellbegun.measure.attention import Scores, scores_of_attention, scores_of_softmax
@@ -71,7 +72,7 @@ class ForwardStatistics:
         self._made.update(operation.outputs)
         if output.kind == "integer" and (self._picked & set(operation.inputs) or any(i.kind == "real" for i in inputs)):
             self._picked.update(operation.outputs)
-        if kind == "softmax" and inputs:
+        if inputs and (kind == "softmax" or compares(operation)):
             self.scores[operation.index] = scores_of_softmax(operation, inputs[0], output)
         elif kind == "attention" and (call := self.session.attended) is not None:
             self.scores[operation.index] = scores_of_attention(call)

@@ -292,7 +292,8 @@ def _others(graph: Analysis, seen: Seen, known: Collection[int]) -> Iterator[Att
     """Softmaxes of features, between weights, that are nearly one-hot."""
     for index in sorted(seen.forward.scores.keys() - known):
         scores, operation = seen.forward.scores[index], graph.operations[index]
-        makers = list(weights_before(graph, operation.inputs[0])) if operation.inputs else []
+        softmax = operation.inputs and operation.kind == "softmax"
+        makers = list(weights_before(graph, operation.inputs[0])) if softmax else []
         onwards = {o.index for o in forward(graph, operation.outputs, lambda _: True)} & seen.forward.weighted.keys()
         loud = scores.std > LOGIT_STD and scores.entropy < ENTROPY and scores.keys > 3
         if loud and makers and onwards:

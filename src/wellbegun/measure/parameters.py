@@ -44,6 +44,7 @@ class ParameterStatistics:
         self.different = {name: different(rows) for name, rows in self.rows.items()}
         self.equal = _equal_tensors(session, self.handles)
         self.gradients: dict[str, Gradient] = {}
+        self.arrived: Mapping[int, float] = {}  # operation -> norm of the gradient at its output
         self.zero = {name for name in self.rows if not self.handles[name].largest()}
 
     def receive(self, name: str, gradient: Handle) -> None:
@@ -87,6 +88,7 @@ class ParameterStatistics:
         leading = None if wanted is None else _leading(graph, wanted)
         beside = frozenset() if wanted is None else _beside(graph, wanted)
         stats, designed, blind = [], self.by_design(graph), _blind(graph, leading or ())
+        stuck = self._stuck(graph)
         for name in self.roles:
             uses = [operation for operation, _ in graph.uses_of(name)]
             own = name in self.trained  # not computed from others, and trained
@@ -97,6 +99,7 @@ class ParameterStatistics:
                 if leading is None
                 else blind or (any(o.index in leading for o in uses) and not any(o.index in beside for o in uses)),
                 "by_design": name in designed,
+                "stuck": name in stuck,
                 "combined": any(u.computed is not None and len(u.computed.shapes) > 1 for _, u in graph.uses_of(name)),
                 "weighs": any(o.kind in WEIGHTED and u.slot != "bias" for o, u in graph.uses_of(name)),
             }
@@ -112,10 +115,35 @@ class ParameterStatistics:
             if not uses[name] or not around(graph, uses[name], graph.outputs):
                 continue
             outputs = [value for index in uses[name] for value in graph.operations[index].outputs]
+            if name not in awake and self._alike(graph, uses[name]):
+                continue
             behind = {operation.index for operation in forward(graph, outputs, lambda _: True)}
             if name in awake or any(behind & uses[other] for other in awake):
                 designed.add(name)
         return designed
+
+    def _alike(self, graph: ModelGraph, uses: Collection[int]) -> bool:
+        """Whether all units of weights of zero go through functions into weights alone: these see one unit, and so will
+        never tell them apart. Biases that differ would."""
+        through = frozenset({"move", "pointwise", "norm", "shift"})
+        outputs = [value for index in uses for value in graph.operations[index].outputs]
+        readers = forward(graph, outputs, lambda reader: reader.kind in through, nearest=True)
+        ends = [reader for reader in readers if reader.kind not in through]
+        beside = (self.handles.get(use.parameter) for index in uses for use in graph.operations[index].uses)
+        differ = any(handle is not None and np.ptp(handle.entries(_RANDOM)) for handle in beside)
+        return bool(ends) and all(reader.kind in WEIGHTED for reader in ends) and not differ
+
+    def _stuck(self, graph: ModelGraph) -> set[str]:
+        """Parameters of zero from which, with others of zero, something is computed that no step moves: a product of
+        them, or a square. A gradient arrives there, and none at them."""
+        found = set[str]()
+        for operation in graph.operations:
+            live = bool(self.arrived.get(operation.index)) or any(self._awake(u.parameter) for u in operation.uses)
+            made = [use.parameter for use in operation.uses if use.computed is not None or not use.exact]
+            zero = {name for name in made if name in self.trained and not self.handles[name].largest()}
+            if live and zero and not any(self._awake(name) or name not in self.gradients for name in zero):
+                found |= zero
+        return found - {use.parameter for o in graph.operations for use in o.uses if self._awake(use.parameter)}
 
     def _dead(self, graph: ModelGraph) -> set[str]:
         """Weights and factors of zero that get no gradient and never will: each lies behind another, or before it."""

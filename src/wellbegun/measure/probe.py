@@ -1,7 +1,7 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from wellbegun._arguments import told
@@ -18,7 +18,7 @@ from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, 
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
-from wellbegun.measure.signals import MadeUp, Way, aimless, length_of, made_up, random_signal, read_out
+from wellbegun.measure.signals import MadeUp, Way, aimless, length_of, made_up, misfit, random_signal, read_out
 
 
 def probe(
@@ -53,8 +53,8 @@ def _origin(_: ForwardStatistics, session: Session, loss: Loss | None) -> Origin
     return origin_of(session, loss)
 
 
-@inferred("what the batch holds beside the inputs", lambda *_: ())
-def _beside(_: ForwardStatistics, session: Session) -> Sequence[Array]:
+@inferred("what the batch holds beside the inputs", lambda *_: {})
+def _beside(_: ForwardStatistics, session: Session) -> Mapping[str, Array]:
     return session.beside
 
 
@@ -129,6 +129,7 @@ class _Back:
         self.parameters = ParameterStatistics(session, roles)
         self.notes: list[str] = []
         self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
+        self.parameters.arrived = self.gradients
         self.way = Way.of(session.graph, roles, session, forward)
         self.silent = _may_be_silent(session.graph, roles, self.parameters.handles)
 
@@ -144,22 +145,22 @@ class _Back:
         may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
         session = self.session
         given: MadeUp | None = None
-        beside: Sequence[Array] = ()
+        beside = _beside(self.forward, session)
+        last = session.channels_last
         if loss is None:
-            beside = _beside(self.forward, session)
-            given = made_up(session.output, last=session.channels_last, beside=beside)
-        value, sent = _judged(session, loss) if given is None else session.judge(given.loss)
-        lost = LossStats(value, chance, "the given loss")
-        if given is None and chance is None:
-            self.notes.append(f"The given loss is {value:.3g}. It is not judged without `chance`; all else is.")
-        if given is None and session.given:
-            taken = ", ".join(f"{name}: {key}" for name, key in session.given.items())
-            self.notes.append(f"The loss is given what the batch holds beside the inputs ({taken}).")
-        if given is not None and beside:
-            what = "is what the loss is taken of" if given.fits else "fits no loss that is made up, so it was not used"
-            self.notes.append(f"What the batch holds beside the inputs {what}: {given.description}.")
-        if given is not None:
+            given = made_up(session.output, last=last, beside=beside)
+            value, sent = session.judge(given.loss)
             lost = given.stats(value, rms(session.output), told=not self.passed())
+            self._say_made_up(given, value, beside)
+        else:
+            known = made_up(session.output, last=last, beside=beside) if beside and chance is None else None
+            same = session.judge(known.loss).value if known is not None and known.fits else math.nan
+            value, sent = _judged(session, loss)
+            lost = LossStats(value, chance, "the given loss")
+            if known is not None and math.isclose(value, same, rel_tol=1e-4):
+                lost = LossStats(value, known.chance, f"the given loss, which is {known.description}")
+            self._say_given(lost)
+        lost = replace(lost, misfit=misfit(session.output, last=last, beside=beside) if beside else "")
         if self.silent:
             session.backward("loss", self.receive, again=True)
             return lost, None
@@ -170,6 +171,22 @@ class _Back:
         gain = None if random else self.way.of_random()
         session.backward("loss", self.receive)
         return lost, self.way.of_loss(self.gradients, length) if random else gain
+
+    def _say_made_up(self, given: MadeUp, value: float, beside: Mapping[str, Array]) -> None:
+        if beside:
+            what = "is what the loss is taken of" if given.fits else "fits no loss that is made up, so it was not used"
+            self.notes.append(f"What the batch holds beside the inputs {what}: {given.description}.")
+        own = self.session.own_loss
+        if own is not None and not math.isclose(own, value, rel_tol=1e-4):
+            told = "To judge it, give it: loss=lambda output: ..., chance=..."
+            self.notes.append(f"The model gives a loss itself, {own:.3g}. Judged is {given.description}. {told}")
+
+    def _say_given(self, lost: LossStats) -> None:
+        if lost.chance is None:
+            self.notes.append(f"The given loss is {lost.value:.3g}. It is not judged without `chance`; all else is.")
+        if self.session.given:
+            taken = ", ".join(f"{name}: {key}" for name, key in self.session.given.items())
+            self.notes.append(f"The loss is given what the batch holds beside the inputs ({taken}).")
 
     def passed(self) -> bool:
         """Whether the output holds numbers of the batch that no weight has seen, as a mean that is added again."""

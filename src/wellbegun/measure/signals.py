@@ -1,7 +1,8 @@
 """Losses that are made up, and random signals that are sent back."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from wellbegun.graph import ModelGraph, Role
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import backward
 from wellbegun.health import LossStats
+from wellbegun.inputs import TARGETS
 from wellbegun.laws import Law, Normal, Uniform
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.operations import weights
@@ -42,12 +44,13 @@ class MadeUp(NamedTuple):
         return LossStats(value, self.chance if told else None, self.description, made_up=True, error=error)
 
 
-def made_up(output: Handle, *, last: bool, beside: Sequence[Array] = ()) -> MadeUp:
+def made_up(output: Handle, *, last: bool, beside: Mapping[str, Array] = MappingProxyType({})) -> MadeUp:
     """Cross-entropy if the output has classes, else a squared error: against labels or targets of `beside` that fit, or
     else random ones."""
     classes, axis = classes_of(output.shape, last=last)
     entries = size_of(output)
-    given = (_against(values, output.shape, units, axis) for units in dict.fromkeys((classes, 1)) for values in beside)
+    ways = [(values, units) for units in dict.fromkeys((classes, 1)) for values in beside.values()]
+    given = (_against(values, output.shape, units, axis) for values, units in ways)
     if fitting := next(filter(None, given), None):
         return fitting
     if classes > 1:
@@ -66,16 +69,43 @@ def _against(values: Array, shape: tuple[int, ...], classes: int, axis: int) -> 
     """A loss against labels or targets of the batch, if they fit an output of this shape."""
     if not values.size or not np.isfinite(values).all():
         return None
-    kind = values.dtype.kind
-    if classes > 1 and kind in "iu" and values.shape == (*shape[:axis], *shape[axis + 1 :]):
-        labels, described = values.reshape(-1), f"cross-entropy of {classes} classes against the batch's labels"
-        loss = CrossEntropy(labels.astype(np.int64), axis)
-        known = labels.min() >= 0 and labels.max() < classes
-        return MadeUp(loss, math.log(classes), described, 0.0, len(labels), fits=True) if known else None
-    if classes == 1 and kind == "f" and [n for n in values.shape if n != 1] == [n for n in shape if n != 1]:
+    labels = _labels(values, shape, classes, axis)
+    if labels is not None:
+        counted = labels != CrossEntropy.LEFT_OUT
+        if not counted.any() or labels[counted].min() < 0 or labels.max() >= classes:
+            return None
+        described = f"cross-entropy of {classes} classes against the batch's labels"
+        return MadeUp(CrossEntropy(labels, axis), math.log(classes), described, 0.0, int(counted.sum()), fits=True)
+    alike = [n for n in values.shape if n != 1] == [n for n in shape if n != 1]
+    if classes == 1 and values.dtype.kind == "f" and alike:
         described = "mean squared error against the batch's targets"
         return MadeUp(SquaredError(values.reshape(shape)), None, described, 0.0, fits=True)
     return None
+
+
+def _labels(values: Array, shape: tuple[int, ...], classes: int, axis: int) -> Array | None:
+    """One label for each row of classes, of labels or of rows with a single one; None if they are neither."""
+    rows = (*shape[:axis], *shape[axis + 1 :])
+    if classes > 1 and values.dtype.kind in "iu" and values.shape in (rows, (*rows, 1)):
+        return values.reshape(-1).astype(np.int64)
+    if classes > 1 and values.shape == shape and set(np.unique(values)) == {0, 1} and (values.sum(axis) == 1).all():
+        single: Array = values.argmax(axis)
+        return single.reshape(-1)
+    return None
+
+
+def misfit(output: Handle, *, last: bool, beside: Mapping[str, Array]) -> str:
+    """What is wrong with the only targets of a batch, if no loss can be taken of them; "" if nothing is."""
+    called = [name for name in beside if name in TARGETS] or list(beside)
+    if len(called) != 1 or not beside[called[0]].size:
+        return ""
+    values, (classes, axis) = beside[called[0]], classes_of(output.shape, last=last)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return f"{np.count_nonzero(~np.isfinite(values))} of {values.size} targets are nan or inf"
+    labels = _labels(values, output.shape, classes, axis)
+    if labels is None or _against(values, output.shape, classes, axis):
+        return ""
+    return f"labels go from {labels.min()} to {labels.max()}, and the {classes} classes from 0 to {classes - 1}"
 
 
 def _aimed(directions: int) -> float:

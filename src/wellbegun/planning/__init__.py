@@ -4,11 +4,14 @@ from wellbegun.planning.difference import Change, PlanDiff, diff
 from wellbegun.planning.explanation import Explanation, explain
 from wellbegun.planning.intent import SAMPLE
 from wellbegun.planning.method import KEEP, Choice, Method, Refine
+from wellbegun.planning.multipliers import Multipliers, Rates, Training
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
-from wellbegun.planning.recipes import RECIPES, recipe_names, recipe_of
+from wellbegun.planning.recipes import RECIPES, recipe_facts, recipe_names, recipe_of
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
+from wellbegun.planning.scaling.factories import completep, mup, spectral, standard, umup
+from wellbegun.planning.scaling.parametrization import Parametrization
 
 __all__ = [
     "KEEP",
@@ -21,17 +24,27 @@ __all__ = [
     "Measured",
     "Measurement",
     "Method",
+    "Multipliers",
     "Overrides",
+    "Parametrization",
     "Plan",
     "PlanDiff",
+    "Rates",
     "Refine",
     "Rule",
     "SignalPropagation",
+    "Training",
+    "completep",
     "diff",
     "explain",
     "make_plan",
+    "mup",
     "overrides_of",
+    "recipe_facts",
     "recipe_names",
     "recipe_of",
     "rule_from_table",
+    "spectral",
+    "standard",
+    "umup",
 ]

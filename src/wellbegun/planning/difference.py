@@ -20,6 +20,7 @@ FIELDS = (
     "stream",
     "learning_rate",
     "multiplier",
+    "training",
 )
 
 

@@ -1,15 +1,17 @@
 """A plan: every parameter with what will be done to it and why. Plain data, made before anything is written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, SupportsFloat
 
 from wellbegun._arguments import choice, message, nearest, positive, real, seed_of, shape_of, shown, text_of, told
 from wellbegun._display import Displayed
 from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError, WellbegunError
 from wellbegun.laws import Dependent, Law, Moments, law_from_dict
 from wellbegun.layout import Layout
+from wellbegun.planning.groups import grouped
+from wellbegun.planning.multipliers import Rates, Training
 from wellbegun.streams import STREAM_VERSION
 
 FORMAT = 1
@@ -43,9 +45,15 @@ class Entry:
     factor: float = 1.0  # what the measured correction multiplied the recipe's law with
     learning_rate: float = 1.0  # multiplier of the learning rate that the initialization asks for, as in muP
     multiplier: float = 1.0  # what the forward pass has to multiply this parameter with: the model's author sees to it
+    training: Training | None = None  # what each kind of optimizer multiplies, where a parametrization says so
 
     def __post_init__(self) -> None:
         positive("plan", self, ("learning_rate", "multiplier"))
+
+    def rates(self, optimizer: str) -> Rates:
+        """What a kind of optimizer multiplies for it: "sgd", "adamw" or "muon"."""
+        found: Rates = Rates(self.learning_rate) if self.training is None else getattr(self.training, optimizer)
+        return found
 
     def moments(self) -> Moments | None:
         """Exact moments of one value; None for parameters that are not filled or have no values."""
@@ -59,7 +67,8 @@ class Entry:
         found.update({key: list(getattr(self, key)) for key in _TUPLES})
         found["layout"] = None if self.layout is None else asdict(self.layout)
         found["law"] = None if self.law is None else self.law.to_dict()
-        return found
+        del found["training"]
+        return found if self.training is None else found | {"training": self.training.to_dict()}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Entry":
@@ -71,7 +80,8 @@ class Entry:
             layout = Layout(**arguments)
         law = None if data["law"] is None else law_from_dict(data["law"])
         tuples = {key: tuple(data[key]) for key in _TUPLES if key in data}
-        return Entry(**{**data, **tuples, "layout": layout, "law": law})
+        training = Training.from_dict(data["training"]) if data.get("training") else None
+        return Entry(**{**data, **tuples, "layout": layout, "law": law, "training": training})
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,6 +149,41 @@ class Plan(Displayed):
             for entry in self.entries
         )
         return replace(self, entries=tuple(entries))
+
+    def param_groups(
+        self,
+        parameters: Any = None,
+        *,
+        lr: SupportsFloat,
+        weight_decay: SupportsFloat = 0.0,
+        eps: SupportsFloat = 1e-8,
+        optimizer: str = "adamw",
+        no_decay: Iterable[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Groups of parameters with the settings that the plan's multipliers give them, for an optimizer.
+
+        Args:
+            parameters: Pairs of names and parameters, or a mapping: `model.named_parameters()`. What is not trained is
+                left out, and what has several names comes once. None: groups hold names.
+            lr: Learning rate at the base model's sizes, above 0.
+            weight_decay, eps: Settings there: the decay of torch's optimizers, and the ε of Adam.
+            optimizer: "sgd", "adamw" (Adam too) or "muon": then "use_muon" of a group tells whether it holds matrices
+                for `torch.optim.Muon`, or what AdamW is to train.
+            no_decay: Globs over roles, such as "bias" and "norm_*", that are not decayed.
+        Returns:
+            Dicts with "params", "lr", "weight_decay", for AdamW "eps", and "name", one for each. `wellbegun.jax.labels`
+            puts these names into the tree of a JAX model, as optax asks for them.
+        Raises:
+            ArgumentError, ArgumentTypeError: a bad setting. RuleError: parameters the plan does not have.
+
+        >>> from wellbegun.planning import Entry, Rates, Training
+        >>> rates = Training(adamw=Rates(learning_rate=0.25, weight_decay=4.0))
+        >>> entry = Entry("w", (4, 4), "float32", "keep", "hidden", None, "keep", None, "", "", training=rates)
+        >>> Plan((entry,), "mup@1", 0).param_groups(lr=0.1, weight_decay=0.01)[0]["lr"]
+        0.025
+        """
+        asked = {"lr": lr, "weight_decay": weight_decay, "eps": eps}
+        return grouped(self.entries, parameters, asked, optimizer, no_decay)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data; the same seed, recipe and laws replay bit for bit."""

@@ -9,12 +9,14 @@ from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, Wellbegu
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
+from wellbegun.planning.doubts import doubts
 from wellbegun.planning.intent import INTENTS, Samples, purposes
 from wellbegun.planning.method import KEEP, Choice, Method
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.recipes import Recipe, recipe_of
 from wellbegun.planning.reparametrized import held, share_of
 from wellbegun.planning.rules import Overrides, overrides_of
+from wellbegun.planning.scaling.parametrization import Parametrization
 from wellbegun.planning.selection import Selection, select
 from wellbegun.planning.unsaid import Unsaid
 from wellbegun.schemes import Scheme
@@ -40,6 +42,7 @@ def make_plan(
     """Decide for every parameter; see `wellbegun.plan` for the arguments. `samples` tells what parameters hold."""
     truth("plan", "strict", strict)
     chosen, asked = recipe_of(recipe), overrides_of(rules, exclude, only)
+    inner = chosen.recipe if isinstance(chosen, Parametrization) else chosen
     number = fresh_seed() if seed is None else seed_of("plan", seed)
     choice("plan", "frozen", frozen, FROZEN)
     choice("plan", "intent", intent, INTENTS)
@@ -51,7 +54,7 @@ def make_plan(
     taken = frozenset(name for name, selection in selected.items() if selection.by)
     choices = _choices(chosen, graph, roles, taken)
     entries: list[Entry] = []
-    problems, unsaid = list[str](), Unsaid(named=isinstance(chosen, Recipe))
+    problems, unsaid = list[str](), Unsaid(named=isinstance(inner, Recipe))
     for name, parameter in graph.parameters.items():
         if parameter.tied_to is not None:
             entries.append(_tied(name, graph))
@@ -67,8 +70,11 @@ def make_plan(
     if strict and unsaid:
         raise RuleError(unsaid.refused())
     kept = _kept_notes(entries, graph, chosen.full_name)
-    notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *noted, *kept)
-    return Plan(tuple(entries), chosen.full_name, number, notes).consistent()
+    by_depth = getattr(inner, "by_depth", False)
+    doubted = doubts(graph, roles, entries, by_depth=by_depth, published=isinstance(inner, Recipe))
+    notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *noted, *kept, *doubted)
+    plan = Plan(tuple(entries), chosen.full_name, number, notes).consistent()
+    return chosen.adjusted(plan, graph, roles) if isinstance(chosen, Parametrization) else plan
 
 
 def _intended(

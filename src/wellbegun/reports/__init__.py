@@ -1,5 +1,6 @@
 """Renderers over plain data: text tables and JSON."""
 
+from wellbegun.reports.coordinates import coordinate_rows, coordinate_table
 from wellbegun.reports.data import to_csv, to_json, to_markdown
 from wellbegun.reports.health import health_table
 from wellbegun.reports.junit import junit
@@ -18,6 +19,8 @@ from wellbegun.reports.text import (
 
 __all__ = [
     "codes_table",
+    "coordinate_rows",
+    "coordinate_table",
     "diff_rows",
     "diff_table",
     "explained",

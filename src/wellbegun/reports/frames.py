@@ -10,7 +10,9 @@ from wellbegun.errors import MissingDependencyError
 from wellbegun.health import AttentionStats, Finding, Health, InputStats, OperationStats, ParameterStats, StreamStats
 from wellbegun.materialize import Ledger, Record
 from wellbegun.measure.comparison import ComparedTensor, ModelComparison
-from wellbegun.planning import Entry, Explanation, Plan, PlanDiff, SignalPropagation
+from wellbegun.planning import Entry, Explanation, Plan, PlanDiff, Rates, SignalPropagation
+from wellbegun.planning.multipliers import KINDS
+from wellbegun.racing.coordinates import Coordinate, CoordinateCheck
 from wellbegun.racing.records import Paired, Standing, Trial
 from wellbegun.reports.plans import change_rows, explained
 from wellbegun.reports.shown import parts_of
@@ -41,7 +43,9 @@ def frame(item: Any, table: str | None = None) -> Any:
 def records(item: Any) -> dict[str, Records]:
     """The tables of one object by their names, the most telling first."""
     if isinstance(item, Plan):
-        return {"plan": (PLAN_COLUMNS, [*map(_entry, item.entries)])}
+        return {"plan": (PLAN_COLUMNS, [*map(_entry, item.entries)]), "multipliers": _multipliers(item)}
+    if isinstance(item, CoordinateCheck):
+        return {"coordinates": _plain(Coordinate, item.coordinates)}
     if isinstance(item, Ledger):
         return {"ledger": _plain(Record, item.records)}
     if isinstance(item, Health):
@@ -66,6 +70,17 @@ def _entry(entry: Entry) -> Sequence[Any]:
     numbers = (None, None) if moments is None else (moments.mean, math.sqrt(moments.variance))
     told = dict(zip(PLAN_COLUMNS, plan_row(entry), strict=True))
     return [*(told | {"shape": entry.shape} | dict(zip(("mean", "std"), numbers, strict=True))).values()]
+
+
+def _multipliers(plan: Plan) -> Records:
+    """What a parametrization multiplies, for every kind of optimizer."""
+    rates = [field.name for field in fields(Rates)]
+    columns = ["parameter", "role", "forward", *(f"{kind}_{rate}" for kind in KINDS for rate in rates)]
+    own = [entry for entry in plan.entries if entry.tied_to is None]
+    rows: list[Sequence[Any]] = [
+        [e.name, e.role, e.multiplier, *(getattr(e.rates(kind), rate) for kind in KINDS for rate in rates)] for e in own
+    ]
+    return columns, rows
 
 
 def _plain(kind: Any, items: Iterable[Any], left_out: str = "") -> Records:

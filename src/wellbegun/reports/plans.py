@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from wellbegun.planning import Change, Entry, Explanation, PlanDiff
+from wellbegun.planning import Change, Entry, Explanation, PlanDiff, Rates
 from wellbegun.reports.fitted import Column, Fitted, Row
 from wellbegun.reports.text import facts, label, law_text, masked, safe, shape_text
 
@@ -38,10 +38,18 @@ def explained(found: Explanation) -> Iterator[tuple[str, str]]:
         yield "one value", _moments(found)
         yield "source", entry.source
     yield "learning rate", _times(entry.learning_rate)
+    yield "rates", _rates(entry.rates("adamw")) if entry.training is not None else ""
     yield "forward pass", _times(entry.multiplier)
     if found.key is not None:
         words = " ".join(f"{word:08x}" for word in found.key)
         yield "stream", f"{entry.stream!r} of seed {found.seed}, key {words}"
+
+
+def _rates(rates: Rates) -> str:
+    """What AdamW multiplies."""
+    named = {"learning rate": rates.learning_rate, "weight decay": rates.weight_decay, "ε": rates.epsilon}
+    told = [f"{name} {_times(value)}" for name, value in named.items() if value != 1]
+    return f"adamw: {', '.join(told) or 'nothing is multiplied'}"
 
 
 def _times(multiplier: float) -> str:

@@ -9,8 +9,10 @@ from wellbegun.health import Health
 from wellbegun.materialize import Ledger
 from wellbegun.measure.comparison import ModelComparison
 from wellbegun.planning import Explanation, Plan, PlanDiff, SignalPropagation
+from wellbegun.racing.coordinates import CoordinateCheck
 from wellbegun.racing.results import Race
 from wellbegun.reports.comparison import comparison_table
+from wellbegun.reports.coordinates import coordinate_table
 from wellbegun.reports.health import health_table
 from wellbegun.reports.plans import diff_table, explanation_table
 from wellbegun.reports.propagation import propagation_table
@@ -20,7 +22,7 @@ from wellbegun.reports.text import console, ledger_line, plan_table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Shown = Plan | PlanDiff | Explanation | Ledger | Health | SignalPropagation | Race | ModelComparison
+Shown = Plan | PlanDiff | Explanation | Ledger | Health | SignalPropagation | Race | ModelComparison | CoordinateCheck
 
 
 def tables(item: Shown) -> list["RenderableType"]:
@@ -35,6 +37,8 @@ def tables(item: Shown) -> list["RenderableType"]:
         return propagation_table(item)
     if isinstance(item, ModelComparison):
         return comparison_table(item)
+    if isinstance(item, CoordinateCheck):
+        return coordinate_table(item)
     if isinstance(item, Race):
         return race_table(item)
     return health_table(item) if isinstance(item, Health) else [ledger_line(item)]

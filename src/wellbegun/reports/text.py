@@ -54,7 +54,21 @@ def plan_table(plan: Plan) -> list["RenderableType"]:
         told = shape_text(first.shape), first.role, done(first), law_text(first.law), std, first.reason
         rows.append((label([entry.name for entry in entries]), *told))
     table = Fitted(f"Plan {plan.recipe}, seed {plan.seed}", columns, rows)
-    return [table, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
+    more = [_multipliers(plan)] if any(entry.training for entry in plan.entries) else []
+    return [table, *more, safe(_totals(plan)), *(safe(f"Note: {note}") for note in plan.notes)]
+
+
+def _multipliers(plan: Plan) -> "RenderableType":
+    """What training and the forward pass multiply, one row for parameters that are alike."""
+    columns = [Column("parameter", "name"), *(Column(name, "number") for name in ("AdamW lr", "decay", "ε"))]
+    columns += [Column(name, "number", rank) for name, rank in (("SGD lr", 1), ("Muon lr", 2), ("forward", 0))]
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for entry in plan.entries:
+        if (rates := entry.training) is not None:
+            adam = rates.adamw.learning_rate, rates.adamw.weight_decay, rates.adamw.epsilon
+            found = *adam, rates.sgd.learning_rate, rates.muon.learning_rate, entry.multiplier
+            rows.setdefault((masked(entry.name), *(f"{number:.4g}" for number in found)), []).append(entry.name)
+    return Fitted("Multipliers", columns, [(label(names), *key[1:]) for key, names in rows.items()])
 
 
 PLAN_COLUMNS = ("parameter", "shape", "dtype", "action", "role", "scheme", "law", "mean", "std", "why", "source")
@@ -132,22 +146,26 @@ def ledger_line(ledger: Ledger) -> "RenderableType":
 
 
 # ---------------------------------------------------------------------- schemes and gains
-def schemes_table(cards: Iterable[Card]) -> list["RenderableType"]:
-    """The comparative table: what each scheme is good and bad at, and when to use it."""
-    ranks = {"rule": 4, "strengths": 3, "weaknesses": 2, "when to use": 0}
+def schemes_table(cards: Iterable[Card], *, whole: bool = True) -> list["RenderableType"]:
+    """Schemes by family: when to use each; where it is to be whole, what each is good and bad at too."""
+    ranks = {"rule": 4, "strengths": 3, "weaknesses": 2, "when to use": 0} if whole else {"when to use": 0}
     columns = [Column("scheme"), *(Column(title, "text", rank) for title, rank in ranks.items())]
-    rows: list[Row] = []
+    tables: dict[str, list[Row]] = {}
     for card in cards:
-        names = ", ".join((card.name, *card.aliases))
-        rows += [(names, card.formula, card.strengths, card.weaknesses, card.use), ()]
-    told = "Arguments, shapes, errors and sources: help(wellbegun.he_normal) and likewise for each."
-    return [Fitted("Initialization schemes", columns, rows[:-1]), safe(told)]
+        facts = (card.formula, card.strengths, card.weaknesses) if whole else ()
+        rows = tables.setdefault(card.family, [])
+        rows += [(", ".join((card.name, *card.aliases)), *facts, card.use), *[()] * whole]
+    told = "Arguments, shapes, errors and sources: help(wellbegun.he_normal), help(wellbegun.schemes.FAMILY.NAME)."
+    more = "" if whole else " Compare some: wellbegun schemes NAME, wellbegun schemes --for router."
+    found = [Fitted(f"Schemes: {family}", columns, rows[: -1 if whole else None]) for family, rows in tables.items()]
+    return [*found, safe(told + more)]
 
 
-def recipes_table(about: Mapping[str, str]) -> list["RenderableType"]:
-    """What each recipe is for."""
-    table = Fitted("Recipes", [Column("recipe"), Column("for", "text")], list(about.items()))
-    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME")]
+def recipes_table(facts: Iterable[Mapping[str, Any]]) -> list["RenderableType"]:
+    """What each recipe is for, and the optimizer that its scale was found with."""
+    rows = [(found["name"], found.get("optimizer", ""), found["about"]) for found in facts]
+    table = Fitted("Recipes", [Column("recipe"), Column("optimizer"), Column("for", "text")], rows)
+    return [table, safe("Use one: wellbegun plan MODEL --recipe NAME. All facts: wellbegun recipes --format json")]
 
 
 def codes_table(codes: Mapping[str, Check]) -> list["RenderableType"]:
@@ -168,12 +186,12 @@ GAIN_ROWS = (
 )
 
 
-def gain_table(name: str, found: ActivationMoments) -> list["RenderableType"]:
-    """Moments and gains of one activation."""
+def gain_table(name: str, found: ActivationMoments, picture: str) -> list["RenderableType"]:
+    """The curve, moments and gains of one activation."""
     values = [0.0 if abs(value := getattr(found, field)) < 5e-11 else value for field, *_ in GAIN_ROWS]
     rows = [(row[1], f"{value:.10g}", row[2]) for row, value in zip(GAIN_ROWS, values, strict=True)]
+    rows.append(("error", f"{found.error:.0e}", "relative error of these averages, estimated"))
     columns = [Column("quantity"), Column("value", "number"), Column("meaning", "text")]
-    table = Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)
-    return (
-        [table, safe(f"Use it: variance_scaling(scale={found.gain**2:.6g})")] if math.isfinite(found.gain) else [table]
-    )
+    drawn = [safe(picture), Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)]
+    use = f"Use it: variance_scaling(scale={found.gain**2:.6g})"
+    return [*drawn, safe(use)] if math.isfinite(found.gain) else drawn

@@ -1,13 +1,14 @@
 """A scheme turns layout + shape into a law. Frozen, printable, comparable, picklable."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
-from wellbegun._arguments import guarded
+from wellbegun._arguments import guarded, message
 from wellbegun._typing import Array
 from wellbegun.engine import fill
-from wellbegun.laws import Law
+from wellbegun.errors import LayoutError
+from wellbegun.laws import Law, Sections
 from wellbegun.layout import Layout, resolve
 
 Shape = Iterable[SupportsIndex] | SupportsIndex
@@ -70,7 +71,25 @@ class Scheme:
         raise NotImplementedError  # pragma: no cover - every scheme defines it
 
 
-def spell(name: str, options: dict[str, object], defaults: dict[str, object]) -> str:
+def blockwise(owner: str, shape: tuple[int, ...], layout: Layout, make: Callable[[tuple[int, ...]], Law]) -> Law:
+    """A law for each section and each group of a matrix or kernel, from its canonical shape (out, in, *window).
+
+    Raises:
+        LayoutError: no output or input axis, several of one, experts, or a grouped transposed convolution.
+    """
+    size, axes = layout.canonical_shape(shape), layout.axes
+    inputs = axes.count("i") + axes.count("l")
+    if axes.count("o") != 1 or inputs != 1 or "e" in axes or (layout.transposed and layout.groups > 1):
+        allowed = "one output axis and one input axis, without experts and no grouped transposed convolution"
+        raise LayoutError(message(owner, "layout", allowed, layout))
+    if "l" in axes:  # the rows of a table come first
+        return make(size)
+    sizes = [rows // layout.groups for rows in layout.section_sizes(shape) for _ in range(layout.groups)]
+    laws = [make((rows, *size[1:])) for rows in sizes]
+    return laws[0] if len(laws) == 1 else Sections(tuple(zip(sizes, laws, strict=True)))
+
+
+def spell(name: str, options: Mapping[str, object], defaults: Mapping[str, object]) -> str:
     """The canonical call: options that differ from the defaults, in order.
 
     >>> spell("he_normal", {"negative_slope": 0.2, "mode": "fan_in"}, {"negative_slope": 0.0, "mode": "fan_in"})

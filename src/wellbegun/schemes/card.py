@@ -9,14 +9,16 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from wellbegun._arguments import guarded
+from wellbegun._arguments import guarded, known
 from wellbegun._typing import Array
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
+from wellbegun.schemes.tensors import TENSORS
 
 Factory = Callable[..., Scheme]
 """What gives a scheme for its arguments."""
 _F = TypeVar("_F", bound=Factory)
+_FACTS = ("shapes", "strengths", "weaknesses", "use", "source")
 
 
 class Card(NamedTuple):
@@ -34,10 +36,12 @@ class Card(NamedTuple):
     shape: tuple[int, ...]  # of a tensor that the example can fill
     layout: Layout
     invariants: Mapping[str, Callable[[Array], bool]]  # what holds for every draw of the example, and how it is seen
+    family: str = ""  # the module of `wellbegun.schemes` that it is in
+    tensors: tuple[str, ...] = ()  # that it is for: words of `TENSORS`
 
     def texts(self) -> dict[str, Any]:
         """What people read, ready for JSON."""
-        names = ("name", "aliases", "formula", "shapes", "strengths", "weaknesses", "use", "source")
+        names = ("name", "aliases", "family", "tensors", "formula", *_FACTS)
         return {name: getattr(self, name) for name in names}
 
 
@@ -50,6 +54,7 @@ def scheme(
     use: str,
     source: str,
     invariants: Mapping[str, Callable[[Array], bool]],
+    tensors: str = "",
     example: str = "",
     shape: tuple[int, ...] = (48, 32),
     layout: str | Layout = "oi",
@@ -62,6 +67,7 @@ def scheme(
         formula: One sentence: the name people know it by, then the rule.
         shapes, strengths, weaknesses, use, source: One sentence or more each.
         invariants: What holds for every draw of the example, and a function of the values (float64) that sees it.
+        tensors: What it is for: words of `TENSORS`, with spaces between.
         example: A call, spelled as the scheme's repr spells it; without arguments if it is not given.
         shape, layout: Of a tensor that the example can fill.
     """
@@ -69,8 +75,9 @@ def scheme(
     def decorate(factory: _F) -> _F:
         sized = Layout(layout) if isinstance(layout, str) else layout
         texts = formula, shapes, strengths, weaknesses, use, source
-        name = factory.__name__
-        card = Card(name, (), *texts, example or f"{name}()", shape, sized, invariants)
+        name, family = factory.__name__, factory.__module__.rpartition(".")[2]
+        meant = tuple(known(name, "tensors", word, TENSORS) for word in tensors.split())
+        card = Card(name, (), *texts, example or f"{name}()", shape, sized, invariants, family, meant)
         factory.__doc__ = _docstring(card, inspect.cleandoc(factory.__doc__ or ""))
 
         @functools.wraps(factory)
@@ -99,8 +106,8 @@ def publish(module: dict[str, Any]) -> None:
 
 
 def _docstring(card: Card, own: str) -> str:
-    facts = {key: text for key, text in card.texts().items() if key not in ("name", "aliases", "formula")}
-    lines = (textwrap.fill(f"{key.capitalize()}: {text}", 116, subsequent_indent="    ") for key, text in facts.items())
+    facts = ((key, getattr(card, key)) for key in _FACTS)
+    lines = (textwrap.fill(f"{key.capitalize()}: {text}", 116, subsequent_indent="    ") for key, text in facts)
     return "\n\n".join([textwrap.fill(card.formula, 116), "\n".join(lines), own]).rstrip() + "\n"
 
 

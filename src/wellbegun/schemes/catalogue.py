@@ -1,20 +1,67 @@
-"""All schemes by their names: a line for each file that holds a family of them.
+"""All families of schemes: a line for each file that holds one.
 
-Star imports, because type checkers read them too. A scheme that is added to a file is in here, in the registry, in the
-tables, in the tests and at the top of the package.
+A scheme that is added to a file is in here, in the registry, in the tables and in the tests. Those of the classic
+families are at the top of the package too, by star imports, because type checkers read them; others are attributes of
+their family, such as `wellbegun.schemes.structured.sinusoidal`.
 """
 
 from types import ModuleType
 
-from wellbegun.schemes import fixed, isometries, patterns, scaling, sections
+from wellbegun.schemes import (
+    adapters,
+    complex_valued,
+    convex,
+    fixed,
+    flows,
+    heads,
+    hypernetworks,
+    iid,
+    implicit,
+    isometries,
+    kan,
+    linear_recurrent,
+    orthonormal,
+    patterns,
+    positions,
+    recurrent,
+    scaling,
+    sections,
+    ssm,
+    structured,
+    transfer,
+    transformer,
+    vision,
+)
 from wellbegun.schemes.fixed import *  # noqa: F403
 from wellbegun.schemes.isometries import *  # noqa: F403
 from wellbegun.schemes.patterns import *  # noqa: F403
 from wellbegun.schemes.scaling import *  # noqa: F403
 from wellbegun.schemes.sections import *  # noqa: F403
 
-FAMILIES: tuple[ModuleType, ...] = (fixed, scaling, isometries, patterns, sections)
+CLASSIC: tuple[ModuleType, ...] = (fixed, scaling, isometries, patterns, sections)
+"""Files whose schemes are at the top of the package."""
+FAMILIES: tuple[ModuleType, ...] = (
+    *CLASSIC,
+    iid,
+    structured,
+    positions,
+    vision,
+    orthonormal,
+    recurrent,
+    ssm,
+    linear_recurrent,
+    transformer,
+    implicit,
+    kan,
+    convex,
+    heads,
+    adapters,
+    complex_valued,
+    hypernetworks,
+    flows,
+    transfer,
+)
 """The files, in the order of tables."""
-NAMES = tuple(name for family in FAMILIES for name in family.__all__)
-"""Of all schemes, and their other names."""
+NAMES = tuple(name for family in CLASSIC for name in family.__all__)
+"""Of the classic schemes, and their other names."""
 globals()["__all__"] = NAMES  # which type checkers could not follow

@@ -29,6 +29,7 @@ class FixedScheme(Scheme):
     weaknesses="in a hidden layer all units stay equal, so the layer learns as if it had one unit (symmetry).",
     use="biases, norm shifts, readouts; never hidden weights.",
     source='Goodfellow, Bengio, Courville 2016, "Deep Learning", section 8.4.',
+    tensors="bias norm_shift readout residual_out recurrent_bias_input recurrent_bias time_step_bias positional",
     invariants={"W = 0": lambda w: not w.any()},
 )
 def zeros() -> FixedScheme:
@@ -47,6 +48,7 @@ def zeros() -> FixedScheme:
     weaknesses="in a weight matrix all units are equal and signals grow with the fan-in.",
     use="norm scales, multiplicative gates.",
     source="Ioffe, Szegedy 2015, arXiv:1502.03167.",
+    tensors="norm_scale distance_scale",
     invariants={"W = 1": lambda w: bool((w == 1).all())},
 )
 def ones() -> FixedScheme:
@@ -65,6 +67,7 @@ def ones() -> FixedScheme:
     weaknesses="in a weight matrix all units stay equal (symmetry).",
     use="biases and scalar parameters with a known right value.",
     source='Jozefowicz et al. 2015, "An empirical exploration of recurrent network architectures" (forget bias 1).',
+    tensors="bias negative_slope multiplier residual_scale norm_scale recurrent_bias_input",
     example="constant(value=0.3)",
     invariants={"W = value": lambda w: bool((w == 0.3).all())},
 )
@@ -85,6 +88,7 @@ def constant(value: float) -> FixedScheme:
     weaknesses="the scale ignores the width: signals vanish or explode with depth unless the bounds happen to fit.",
     use="quick tests; tables of embeddings with a known range.",
     source='LeCun et al. 1998, "Efficient BackProp", section 4.6 (why the scale must follow the fan-in).',
+    tensors="embedding centre",
     example="uniform(low=-1.0, high=2.0)",
     invariants={
         "low <= W <= high": lambda w: bool(w.min() >= -1 and w.max() <= 2),
@@ -109,6 +113,7 @@ def uniform(low: float, high: float) -> FixedScheme:
     weaknesses="a fixed std ignores the width: too small and signals vanish with depth, too large and they explode.",
     use="quick tests; embeddings; recipes that prescribe a number (GPT-2 and BERT: 0.02).",
     source='Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks" (std 0.01).',
+    tensors="embedding positional token router query key value query_key key_value query_key_value hidden readout",
     example="normal(std=0.02)",
     invariants={"Var W = std^2": lambda w: varies(w, 0.02**2)},
 )
@@ -131,6 +136,7 @@ def normal(mean: float = 0.0, std: float = 0.01) -> FixedScheme:
     weaknesses="few different values: narrow layers may start with equal units; a fixed scale ignores the width.",
     use="binary and low-precision networks, random projections.",
     source='Achlioptas 2003, "Database-friendly random projections".',
+    tensors="hidden",
     example="rademacher(scale=0.5)",
     invariants={
         "|W| = scale": lambda w: bool((abs(w) == 0.5).all()),
@@ -156,6 +162,7 @@ def rademacher(*, scale: float = 1.0) -> FixedScheme:
     weaknesses="positive values only; not for weights that need both signs.",
     use="time steps of state-space models, rates and scales.",
     source="Gu et al. 2022, arXiv:2206.11893 (time steps between 0.001 and 0.1).",
+    tensors="time_step_bias multiplier",
     example="log_uniform(low=0.1, high=2.0)",
     invariants={"low <= W <= high": lambda w: bool(w.min() >= 0.1 and w.max() <= 2)},
 )
@@ -177,6 +184,7 @@ def log_uniform(low: float, high: float) -> FixedScheme:
     weaknesses="two meanings of bounds and of std are in use; like every fixed scale it ignores the width.",
     use="transformer recipes that prescribe it (BERT, ViT).",
     source="Devlin et al. 2019, arXiv:1810.04805; inverse normal: Wichura 1988, AS 241.",
+    tensors="embedding positional token hidden",
     example="truncated_normal(std=0.02, low=-3.0, high=1.0)",
     invariants={"low <= W <= high": lambda w: bool(w.min() >= -0.06 and w.max() <= 0.02)},
 )

@@ -7,7 +7,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from wellbegun._arguments import choice, integer, message, real, shape_of
+from wellbegun._arguments import choice, instance, integer, message, real, shape_of
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import DeltaOrthogonal, Dirac, Eye, Law, Mirrored, Orthogonal, Sections
 from wellbegun.laws.matrices import METHODS
@@ -62,6 +62,7 @@ class OrthogonalScheme(Scheme):
     ),
     use="recurrent weights, very deep plain nets, policy nets.",
     source="Saxe et al. 2014, arXiv:1312.6120; Haar measure: Mezzadri 2007, arXiv:math-ph/0609050, and Stewart 1980.",
+    tensors="recurrent recurrent_projection hidden query key",
     example="orthogonal(gain=2.0)",
     invariants={"W^T W = gain^2 I": lambda w: near(w.T @ w, 4 * np.eye(w.shape[1]))},
 )
@@ -92,6 +93,7 @@ class KernelScheme(Scheme):
 
     gain: float
     orthogonal: bool
+    later: bool = False
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         letters = layout.axes
@@ -99,7 +101,8 @@ class KernelScheme(Scheme):
             raise LayoutError(message(self.spelling, "layout", "that of a convolution, such as 'oikk'", letters))
         if layout.transposed and layout.groups > 1:
             raise LayoutError(message(self.spelling, "layout", "no grouped transposed convolution", layout))
-        law: Law = (DeltaOrthogonal if self.orthogonal else Dirac)(self.gain, layout.groups)
+        groups = layout.groups
+        law: Law = DeltaOrthogonal(self.gain, groups) if self.orthogonal else Dirac(self.gain, groups, self.later)
         law.fits(layout.canonical_shape(shape))
         return law
 
@@ -113,6 +116,7 @@ class KernelScheme(Scheme):
     weaknesses="starts blind to neighbours; strides and dilation break the isometry.",
     use="very deep plain convolutional nets, with an activation gain on the edge of chaos.",
     source="Xiao et al. 2018, arXiv:1806.05393.",
+    tensors="convolution",
     shape=(8, 4, 3, 3),
     layout="oikk",
     invariants={
@@ -145,6 +149,7 @@ def delta_orthogonal(*, gain: float = 1.0) -> KernelScheme:
     ),
     use="convolutions added to a trained net, very deep plain convolutional nets.",
     source="Zagoruyko, Komodakis 2017, arXiv:1706.00388 (DiracNets).",
+    tensors="convolution",
     example="dirac(gain=0.5)",
     shape=(8, 4, 3, 3),
     layout="oikk",
@@ -154,16 +159,18 @@ def delta_orthogonal(*, gain: float = 1.0) -> KernelScheme:
         )
     },
 )
-def dirac(*, gain: float = 1.0) -> KernelScheme:
+def dirac(*, gain: float = 1.0, later: bool = False) -> KernelScheme:
     """Args:
         gain: Finite, dimensionless.
-    Raises: ArgumentError here: gain. LayoutError at the draw.
+        later: Whether an even window has its centre at k // 2, as torch's dirac_ has it.
+    Raises: ArgumentError, ArgumentTypeError here. LayoutError at the draw.
 
     >>> dirac()((2, 2, 3), seed=0, layout="oik").tolist()
     [[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
     """
     number = real("dirac", "gain", gain)
-    return KernelScheme(spell("dirac", {"gain": number}, {"gain": 1.0}), number, False)
+    options: dict[str, object] = {"gain": number, "later": instance("dirac", "later", later, bool)}
+    return KernelScheme(spell("dirac", options, {"gain": 1.0, "later": False}), number, False, later)
 
 
 @dataclass(frozen=True, repr=False)
@@ -185,6 +192,7 @@ class EyeScheme(Scheme):
     weaknesses="deterministic: all randomness must come from elsewhere; only min(in, out) units differ from zero.",
     use="recurrent weights of ReLU networks (IRNN), layers added to a trained net.",
     source="Le, Jaitly, Hinton 2015, arXiv:1504.00941.",
+    tensors="recurrent",
     invariants={"W = gain I": lambda w: bool((w == np.eye(*w.shape)).all())},
 )
 def eye(*, gain: float = 1.0) -> EyeScheme:
@@ -197,6 +205,9 @@ def eye(*, gain: float = 1.0) -> EyeScheme:
     """
     number = real("eye", "gain", gain)
     return EyeScheme(spell("eye", {"gain": number}, {"gain": 1.0}), number)
+
+
+identity = eye
 
 
 @dataclass(frozen=True, repr=False)
@@ -228,6 +239,7 @@ class MirroredScheme(Scheme):
     weaknesses="neighbours must agree on the pairs; half as many different units at the start.",
     use="deep plain networks without normalization, before any function that is not odd.",
     source="Balduzzi et al. 2017, arXiv:1702.08591.",
+    tensors="hidden convolution",
     example="mirrored(orthogonal(gain=2.0))",
     invariants={
         "units j and j + n_out / 2 are each other's negative": lambda w: bool(

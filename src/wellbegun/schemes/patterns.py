@@ -38,6 +38,7 @@ class SparseScheme(Scheme):
     weaknesses="many weights start at zero and learn late; the best number and scale are yours to find.",
     use="wide fully connected and recurrent layers trained without normalization.",
     source='Martens 2010, "Deep learning via Hessian-free optimization" (15 inputs to each unit).',
+    tensors="hidden recurrent",
     example="sparse(sparsity=0.5)",
     invariants={"as many nonzeros in every unit": lambda w: bool(((w != 0).sum(axis=1) == w.shape[1] // 2).all())},
 )
@@ -97,6 +98,7 @@ class RepeatScheme(Scheme):
     weaknesses="groups of channels start equal; only the shuffle tells them apart.",
     use="the convolution before a pixel shuffle.",
     source="Aitken et al. 2017, arXiv:1707.02937.",
+    tensors="upsampling",
     example="icnr(he_normal(mode='fan_out'), 2)",
     invariants={"channels are equal in groups of `times`": lambda w: bool((w[0::2] == w[1::2]).all())},
 )

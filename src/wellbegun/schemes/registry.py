@@ -11,12 +11,15 @@ from wellbegun._installed import SCHEMES as INSTALLED
 from wellbegun._installed import first_line, installed, loaded
 from wellbegun.errors import ArgumentError
 from wellbegun.layout import Layout
-from wellbegun.schemes import catalogue
 from wellbegun.schemes.base import Scheme
 from wellbegun.schemes.card import Card, Factory, card_of
+from wellbegun.schemes.catalogue import FAMILIES
 from wellbegun.schemes.own import made_scheme, own_scheme
+from wellbegun.schemes.tensors import tensor_named
 
-_NAMED: Mapping[str, Factory] = MappingProxyType({name: getattr(catalogue, name) for name in catalogue.NAMES})
+_NAMED: Mapping[str, Factory] = MappingProxyType(
+    {name: getattr(family, name) for family in FAMILIES for name in family.__all__}
+)
 
 SCHEMES: Mapping[str, Factory] = MappingProxyType(
     {name: factory for name, factory in _NAMED.items() if name == factory.__name__}
@@ -75,20 +78,33 @@ def scheme_of(given: Any, owner: str = "scheme_of") -> Scheme:
     return made_scheme(owner, "scheme", given, " its name, 'keep',")
 
 
-def cards(*, others: bool = False) -> tuple[Card, ...]:
-    """The facts about every scheme, in the order of the registry.
+def cards(*, about: str = "", tensor: str = "", others: bool = False) -> tuple[Card, ...]:
+    """The facts about schemes, in the order of the registry.
 
     Args:
+        about: Part of a name, or of the name of a family; everything else is left out.
+        tensor: What the schemes are to be for: a word of `TENSORS`, or what people call it.
         others: Whether those that installed packages add follow; they are imported for it.
+    Raises:
+        UnknownNameError: no such tensor, or no such name.
 
-    >>> next(card.aliases for card in cards() if card.name == "he_normal")
-    ('kaiming_normal',)
+    >>> [card.aliases for card in cards(about="he_normal")]
+    [('kaiming_normal',)]
+    >>> [card.name for card in cards(tensor="norm scale")]
+    ['ones', 'constant']
     """
     facts = {name: card_of(factory) for name, factory in SCHEMES.items()}
     names = {name: tuple(alias for alias, target in ALIASES.items() if target == name) for name in facts}
     found = [card._replace(aliases=names[name]) for name, card in facts.items() if card is not None]
     added = [name for name in installed(INSTALLED) if name not in _NAMED] if others else []
-    return (*found, *filter(None, map(card_named, added)))
+    found += filter(None, map(card_named, added))
+    if tensor:
+        word = tensor_named("schemes", "tensor", tensor)
+        found = [card for card in found if word in card.tensors]
+    named = [card for card in found if any(about in name for name in (card.name, *card.aliases, card.family))]
+    if found and not named:
+        known("schemes", "name", about, [name for card in found for name in (card.name, *card.aliases)])
+    return tuple(named)
 
 
 def card_named(name: str) -> Card | None:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from wellbegun._arguments import choice, message, real
+from wellbegun._arguments import choice, instance, message, real
 from wellbegun.errors import LayoutError
 from wellbegun.laws import Law, Normal, Sections, TruncatedNormal, Uniform
 from wellbegun.layout import Fans, Layout
@@ -64,6 +64,7 @@ def _fan(fans: Fans, mode: str) -> float:
     weaknesses="the variance is a third of what keeps even a linear net's signal: it shrinks at every layer.",
     use="as the baseline the other schemes are compared with; shallow nets.",
     source='LeCun et al. 1998, "Efficient BackProp" (the scale); torch `nn.Linear.reset_parameters`.',
+    tensors="hidden convolution recurrent_input",
     invariants={"Var W = 1 / (3 n_in)": lambda w: varies(w, 1 / (3 * w.shape[1]))},
 )
 def fan_in_uniform() -> VarianceScaling:
@@ -84,12 +85,14 @@ def fan_in_uniform() -> VarianceScaling:
     weaknesses="ReLU halves the signal at every layer, which Xavier does not make up for.",
     use="layers before tanh or sigmoid.",
     source='Glorot, Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".',
+    tensors="hidden query key value recurrent_input",
     example="xavier_normal(gain=0.5)",
     invariants={"Var W = 2 gain^2 / (n_in + n_out)": lambda w: varies(w, 2 * 0.25 / sum(w.shape))},
 )
-def xavier_normal(*, gain: float = 1.0) -> VarianceScaling:
+def xavier_normal(*, gain: float = 1.0, truncated: bool = False) -> VarianceScaling:
     """Args:
         gain: > 0, dimensionless.
+        truncated: Whether it is cut at +-2 of its uncut std, at the same variance, as in Keras, JAX and Flax.
     Raises: ArgumentError here: gain. LayoutError at the draw: no fans.
 
     With 3 inputs and 3 outputs the std is sqrt(1/3):
@@ -97,7 +100,7 @@ def xavier_normal(*, gain: float = 1.0) -> VarianceScaling:
     >>> math.isclose(xavier_normal().law((3, 3)).std, math.sqrt(1 / 3))
     True
     """
-    return _xavier("xavier_normal", gain, "normal")
+    return _xavier("xavier_normal", gain, "normal", truncated)
 
 
 glorot_normal = xavier_normal
@@ -110,6 +113,7 @@ glorot_normal = xavier_normal
     weaknesses="as `xavier_normal`.",
     use="layers before tanh or sigmoid; attention projections.",
     source="Glorot, Bengio 2010, equation 16.",
+    tensors="hidden query key value query_key key_value query_key_value attention_out recurrent_input",
     invariants={"Var W = 2 gain^2 / (n_in + n_out)": lambda w: varies(w, 2 / sum(w.shape))},
 )
 def xavier_uniform(*, gain: float = 1.0) -> VarianceScaling:
@@ -123,15 +127,16 @@ def xavier_uniform(*, gain: float = 1.0) -> VarianceScaling:
     >>> math.isclose(law.low, -1), math.isclose(law.high, 1)
     (True, True)
     """
-    return _xavier("xavier_uniform", gain, "uniform")
+    return _xavier("xavier_uniform", gain, "uniform", False)
 
 
 glorot_uniform = xavier_uniform
 
 
-def _xavier(owner: str, gain: float, distribution: str) -> VarianceScaling:
-    number = real(owner, "gain", gain, minimum=0, exclusive=True)
-    return VarianceScaling(spell(owner, {"gain": number}, {"gain": 1.0}), number**2, "fan_avg", distribution)
+def _xavier(owner: str, gain: float, distribution: str, truncated: bool) -> VarianceScaling:
+    number, cut = real(owner, "gain", gain, minimum=0, exclusive=True), instance(owner, "truncated", truncated, bool)
+    text = spell(owner, {"gain": number, "truncated": cut}, {"gain": 1.0, "truncated": False})
+    return VarianceScaling(text, number**2, "fan_avg", "truncated" if cut else distribution)
 
 
 @scheme(
@@ -141,13 +146,15 @@ def _xavier(owner: str, gain: float, distribution: str) -> VarianceScaling:
     weaknesses="too large for activations that do not halve the signal; correlations between samples still collapse.",
     use="layers before ReLU, leaky ReLU, PReLU.",
     source="He et al. 2015, arXiv:1502.01852, equations 10 and 15.",
+    tensors="hidden convolution gate up gate_up down",
     example="he_normal(negative_slope=0.2, mode='fan_out')",
     invariants={"Var W = g^2 / fan": lambda w: varies(w, 2 / 1.04 / w.shape[0])},
 )
-def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> VarianceScaling:
+def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in", truncated: bool = False) -> VarianceScaling:
     """Args:
         negative_slope: Slope of the activation below 0: 0 for ReLU, a for leaky ReLU. Finite.
         mode: "fan_in" keeps the signal forward, "fan_out" the gradient backward.
+        truncated: Whether it is cut at +-2 of its uncut std, at the same variance, as in Keras, JAX and Flax.
     Raises: ArgumentError here: arguments. LayoutError at the draw: no fans.
 
     With 3 inputs the std is sqrt(2/3):
@@ -155,7 +162,7 @@ def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> VarianceS
     >>> math.isclose(he_normal().law((5, 3)).std, math.sqrt(2 / 3))
     True
     """
-    return _he("he_normal", negative_slope, mode, "normal")
+    return _he("he_normal", negative_slope, mode, "normal", truncated)
 
 
 kaiming_normal = he_normal
@@ -168,6 +175,7 @@ kaiming_normal = he_normal
     weaknesses="as `he_normal`.",
     use="layers before ReLU, leaky ReLU, PReLU.",
     source="He et al. 2015, arXiv:1502.01852.",
+    tensors="hidden convolution",
     invariants={"Var W = g^2 / fan": lambda w: varies(w, 2 / w.shape[1])},
 )
 def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> VarianceScaling:
@@ -181,16 +189,17 @@ def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Variance
     >>> math.isclose(he_uniform().law((5, 3)).high, math.sqrt(2))
     True
     """
-    return _he("he_uniform", negative_slope, mode, "uniform")
+    return _he("he_uniform", negative_slope, mode, "uniform", False)
 
 
 kaiming_uniform = he_uniform
 
 
-def _he(owner: str, negative_slope: float, mode: str, distribution: str) -> VarianceScaling:
-    slope = real(owner, "negative_slope", negative_slope)
-    text = spell(owner, {"negative_slope": slope, "mode": mode}, {"negative_slope": 0.0, "mode": "fan_in"})
-    return _make(owner, text, 2 / (1 + slope**2), mode, distribution)
+def _he(owner: str, negative_slope: float, mode: str, distribution: str, truncated: bool) -> VarianceScaling:
+    slope, cut = real(owner, "negative_slope", negative_slope), instance(owner, "truncated", truncated, bool)
+    defaults = {"negative_slope": 0.0, "mode": "fan_in", "truncated": False}
+    text = spell(owner, {"negative_slope": slope, "mode": mode, "truncated": cut}, defaults)
+    return _make(owner, text, 2 / (1 + slope**2), mode, "truncated" if cut else distribution)
 
 
 @scheme(
@@ -200,15 +209,20 @@ def _he(owner: str, negative_slope: float, mode: str, distribution: str) -> Vari
     weaknesses="with ReLU the signal halves at every layer; with tanh it shrinks slowly.",
     use="layers before SELU, linear layers and readouts, scaled tanh and sigmoid.",
     source='LeCun et al. 1998, "Efficient BackProp", equation 16; Klambauer et al. 2017, arXiv:1706.02515 (SELU).',
+    tensors="hidden readout gate up gate_up time_step",
     invariants={"Var W = 1 / n_in": lambda w: varies(w, 1 / w.shape[1])},
 )
-def lecun_normal() -> VarianceScaling:
-    """Raises: LayoutError at the draw: no fans.
+def lecun_normal(*, truncated: bool = False) -> VarianceScaling:
+    """Args:
+        truncated: Whether it is cut at +-2 of its uncut std, at the same variance, as in Keras, JAX and Flax.
+    Raises: ArgumentTypeError here: truncated. LayoutError at the draw: no fans.
 
     >>> lecun_normal().law((8, 16)).std
     0.25
     """
-    return VarianceScaling("lecun_normal()", 1.0, "fan_in", "normal")
+    cut = instance("lecun_normal", "truncated", truncated, bool)
+    text = spell("lecun_normal", {"truncated": cut}, {"truncated": False})
+    return VarianceScaling(text, 1.0, "fan_in", "truncated" if cut else "normal")
 
 
 @scheme(
@@ -218,6 +232,7 @@ def lecun_normal() -> VarianceScaling:
     weaknesses="as `lecun_normal`.",
     use="layers before SELU, linear layers and readouts, scaled tanh and sigmoid.",
     source='LeCun et al. 1998, "Efficient BackProp".',
+    tensors="hidden readout",
     invariants={"Var W = 1 / n_in": lambda w: varies(w, 1 / w.shape[1])},
 )
 def lecun_uniform() -> VarianceScaling:
@@ -236,6 +251,7 @@ def lecun_uniform() -> VarianceScaling:
     weaknesses="the right scale is yours to know; `wellbegun.gain` computes it for an activation.",
     use='activations without a named scheme: scale = gain("gelu") ** 2.',
     source="Glorot, Bengio 2010; He et al. 2015, arXiv:1502.01852; Keras and JAX use the same parametrization.",
+    tensors="hidden convolution gate up gate_up down residual_out router",
     example="variance_scaling(scale=2.5, mode='fan_geo_avg', distribution='uniform')",
     invariants={"Var W = scale / fan": lambda w: varies(w, 2.5 / math.sqrt(w.size))},
 )
@@ -244,7 +260,8 @@ def variance_scaling(*, scale: float = 1.0, mode: str = "fan_in", distribution: 
         scale: > 0, dimensionless: the square of the gain.
         mode: fan = "fan_in", "fan_out", "fan_avg" = (in + out) / 2 or "fan_geo_avg" = sqrt(in * out).
         distribution: "normal" (untruncated), "truncated" (normal cut at +-2 of its uncut std and widened so that the
-            result has the asked variance) or "uniform" on +-sqrt(3 Var).
+            result has the asked variance) or "uniform" on +-sqrt(3 Var). JAX's "truncated_normal" and Keras's
+            "untruncated_normal" are taken too; what Keras calls "normal" is truncated.
     Raises: ArgumentError here: scale, mode or distribution outside these. LayoutError at the draw: no fans.
 
     >>> variance_scaling(scale=2.0) == he_normal()
@@ -255,6 +272,7 @@ def variance_scaling(*, scale: float = 1.0, mode: str = "fan_in", distribution: 
     """
     owner = "variance_scaling"
     number = real(owner, "scale", scale, minimum=0, exclusive=True)
+    distribution = {"truncated_normal": "truncated", "untruncated_normal": "normal"}.get(distribution, distribution)
     options = {"scale": number, "mode": mode, "distribution": distribution}
     text = spell(owner, options, {"mode": "fan_in", "distribution": "normal"})
     return _make(owner, text, number, mode, distribution)

@@ -35,6 +35,7 @@ class SectionScheme(Scheme):
     weaknesses="the number and the order of the sections belong to the layer, and are yours to know.",
     use="biases of gates, fused queries, keys and values.",
     source="forget-gate bias 1: Gers et al. 2000; Jozefowicz et al. 2015.",
+    tensors="recurrent_bias_input query_key_value recurrent",
     example="by_section(zeros(), ones())",
     layout=Layout("oi", sections=2),
     invariants={

@@ -1,6 +1,6 @@
 """Pure mathematics of signals at initialization: activation moments by quadrature and the gains that follow."""
 
-from wellbegun.theory.activations import ACTIVATION_ALIASES, ACTIVATIONS, Function, frequency, identify
+from wellbegun.theory.activations import ACTIVATION_ALIASES, ACTIVATIONS, GATES, Function, frequency, identify
 from wellbegun.theory.edge import Edge, FixedPoint, edge_of_chaos, fixed_point
 from wellbegun.theory.gains import ActivationMoments, activation_of, gain, moments
 from wellbegun.theory.operating import Operating, centred, is_odd, odd_part, operating_point
@@ -9,6 +9,7 @@ from wellbegun.theory.propagation import Signal, Weight, correlation_map
 __all__ = [
     "ACTIVATIONS",
     "ACTIVATION_ALIASES",
+    "GATES",
     "ActivationMoments",
     "Edge",
     "FixedPoint",

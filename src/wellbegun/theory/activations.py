@@ -92,6 +92,10 @@ ACTIVATIONS: Mapping[str, Function] = MappingProxyType(
 """Activation functions by name."""
 ACTIVATION_ALIASES: Mapping[str, str] = MappingProxyType({"identity": "linear", "swish": "silu", "lrelu": "leaky_relu"})
 """Other names of the same functions."""
+GATES: Mapping[str, str] = MappingProxyType(
+    {"glu": "sigmoid", "reglu": "relu", "geglu": "gelu", "swiglu": "silu", "bilinear": "linear"}
+)
+"""Functions u psi(v) of two arguments, by name, and the name of psi."""
 PARAMETRIC: Mapping[str, tuple[str, Callable[..., Array]]] = MappingProxyType(
     {"leaky_relu": ("slope", _leaky), "elu": ("alpha", _elu), "celu": ("alpha", _celu)}
 )

@@ -1,16 +1,19 @@
 """The edge of chaos: where gradients neither grow nor fade with depth, and how far two inputs stay apart."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from wellbegun._arguments import message, real
+from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError
 from wellbegun.theory.activations import Function
-from wellbegun.theory.gains import activation_of
+from wellbegun.theory.gains import factor_of, phi_of
+from wellbegun.theory.pairs import PairFunction, averages
 from wellbegun.theory.propagation import series
-from wellbegun.theory.quadrature import sample
+from wellbegun.theory.quadrature import Averages
 
 _GRID = np.geomspace(1e-4, 100, 61)  # of q
 
@@ -34,14 +37,14 @@ class FixedPoint(NamedTuple):
     depth_scale: float
 
 
-def edge_of_chaos(activation: str | Function, *, bias_std: float = 0.0) -> Edge:
+def edge_of_chaos(activation: str | Callable[..., Any], *, bias_std: float = 0.0) -> Edge:
     """Weight std (for fan_in weights: std / sqrt(fan_in)) that puts a deep network on the edge of chaos.
 
     Formula: sigma_w^2 E phi'(sqrt(q) z)^2 = 1 and q = sigma_w^2 E phi(sqrt(q) z)^2 + bias_std^2; the smallest such q.
     Without bias it is sigma_w = 1 / |phi'(0)| at q = 0 if phi(0) = 0, and any q (1 is returned) for ReLU and the like.
 
     Args:
-        activation: A built-in name, or any elementwise function of a NumPy array.
+        activation: As of `moments`; both arguments of a gate have variance q.
         bias_std: Standard deviation of the biases, >= 0.
     Raises:
         ArgumentError: there is none, as for ReLU with a bias. UnknownNameError, ArgumentTypeError: as `moments`.
@@ -55,16 +58,17 @@ def edge_of_chaos(activation: str | Function, *, bias_std: float = 0.0) -> Edge:
     2.0
     """
     bias = real("edge_of_chaos", "bias_std", bias_std, minimum=0)
-    function = activation_of(activation) if isinstance(activation, str) else activation
+    at, function = _averages("edge_of_chaos", activation, 1e-4, 100.0)
 
-    def excess(q: float) -> float:
-        second, slope = _averages(function, q)
-        return q - second / slope - bias * bias if slope > 0 else math.nan
+    def excess(q: Array | float) -> Array:
+        second, slope = np.moveaxis(at(q), -1, 0)
+        with np.errstate(all="ignore"):
+            return np.where(slope > 0, q - second / slope - bias * bias, np.nan)
 
-    values = np.array([excess(float(q)) for q in _GRID])
+    values = excess(_GRID)
     if bias == 0 and np.all(np.abs(values) < 1e-9 * _GRID):  # positively homogeneous
-        return Edge(_averages(function, 1.0)[1] ** -0.5, 1.0)
-    at_zero = _at_zero(function)
+        return Edge(float(at(1.0)[1]) ** -0.5, 1.0)
+    at_zero = None if function is None else _at_zero(function)
     if bias == 0 and at_zero is not None:
         return Edge(1 / at_zero, 0.0)
     for left, right, low, high in zip(_GRID[:-1], _GRID[1:], values[:-1], values[1:], strict=True):
@@ -72,12 +76,12 @@ def edge_of_chaos(activation: str | Function, *, bias_std: float = 0.0) -> Edge:
             from scipy.optimize import brentq  # loaded on use, as all of SciPy
 
             q = float(brentq(excess, left, right, xtol=1e-14))
-            return Edge(_averages(function, q)[1] ** -0.5, q)
+            return Edge(float(at(q)[1]) ** -0.5, q)
     remedy = "Use a smaller bias_std, or the second-moment gain: wellbegun.gain(activation)."
     raise ArgumentError(message("edge_of_chaos", "activation", "one with an edge of chaos", activation, remedy))
 
 
-def fixed_point(activation: str | Function, weight_std: float, bias_std: float = 0.0) -> FixedPoint:
+def fixed_point(activation: str | Callable[..., Any], weight_std: float, bias_std: float = 0.0) -> FixedPoint:
     """Where variance and correlation settle for these weights and biases, by iterating the maps.
 
     Formula: q -> sigma_w^2 E phi^2 + sigma_b^2, then c -> (sigma_w^2 E phi(x) phi(y) + sigma_b^2) / q, started at 0.9.
@@ -89,19 +93,19 @@ def fixed_point(activation: str | Function, weight_std: float, bias_std: float =
     >>> settled.chi < 1, round(settled.c, 6)
     (True, 1.0)
     """
-    function = activation_of(activation) if isinstance(activation, str) else activation
+    function, _ = phi_of(activation, 1)
     weight = real("fixed_point", "weight_std", weight_std, minimum=0, exclusive=True)
     bias = real("fixed_point", "bias_std", bias_std)
     w, b = weight * weight, bias * bias
-    q = 1.0
+    q, averages = 1.0, Averages(function, 1e-6, 1e6, owner="fixed_point")
     for _ in range(500):
-        before, q = q, w * _averages(function, q)[0] + b
+        before, q = q, w * float(averages.at(q)[0]) + b
         if not 1e-6 < q < 1e6:
             raise ArgumentError(message("fixed_point", "weight_std", "one at which the variance settles", weight_std))
         if abs(q - before) < 1e-13 * q:
             break
     kernel = series(function, 0.0, math.sqrt(q))
-    chi = w * _averages(function, q)[1]
+    chi = w * float(averages.at(q)[1])
     c = 0.9
     for _ in range(20000):
         before, c = c, (w * float(kernel(c)) + b) / q
@@ -113,17 +117,35 @@ def fixed_point(activation: str | Function, weight_std: float, bias_std: float =
     return FixedPoint(q, c, chi, scale)
 
 
-def _averages(function: Function, q: float) -> tuple[float, float]:
-    """E phi^2 and E phi'^2 at variance q."""
+def _averages(
+    owner: str, activation: str | Callable[..., Any], low: float, high: float
+) -> tuple[Callable[[Array | float], Array], Function | None]:
+    """q -> E phi^2 and E |grad phi|^2, and the function itself if it has one argument."""
+    function, arguments = phi_of(activation)
+    factor = (function, 0) if arguments == 1 else factor_of(function)
+    if factor is None:
+        return lambda q: np.stack([_of_pair(function, float(one), owner) for one in np.atleast_1d(q)]).squeeze(), None
+    found = Averages(factor[0], low, high, owner=owner)
+    if arguments == 1:
+        return found.at, function
+
+    def gated(q: Array | float) -> Array:
+        second, slope = np.moveaxis(found.at(q), -1, 0)
+        return np.stack([q * second, second + q * slope], axis=-1)
+
+    return gated, None
+
+
+def _of_pair(function: PairFunction, q: float, owner: str) -> Array:
     spread = math.sqrt(q)
-    samples = sample(lambda z: function(spread * z), owner="edge_of_chaos")
-    return float(samples.weight @ samples.value**2), float(samples.weight @ samples.slope**2) / q
+    found = averages(lambda u, v: function(spread * u, spread * v), owner=owner)
+    return np.array([found.second, sum(found.slopes) / q])
 
 
 def _at_zero(function: Function) -> float | None:
     """|phi'(0)|, if phi(0) = 0 and both sides have the same slope."""
-    step = 1e-5
-    low, middle, high = np.asarray(function(np.array([-step, 0.0, step])), np.float64) / step
-    if abs(middle) > 1e-12 or abs(low + high) > 1e-3 * abs(high) or high == 0:
+    x = np.array([-1e-5, -5e-6, 0.0, 5e-6, 1e-5])
+    far_low, low, middle, high, far_high = np.asarray(function(x), np.float64)
+    if abs(middle) > 1e-17 or abs(far_low + far_high) > 1e-3 * abs(far_high) or far_high == 0:
         return None
-    return float(abs(high - low) / 2)
+    return float(abs(2 * (high - low) / 1e-5 - (far_high - far_low) / 2e-5))  # straight on to distance 0

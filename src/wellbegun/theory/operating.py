@@ -1,12 +1,15 @@
 """The operating point of a deep plain network: how large pre-activations may be before gradients grow with depth."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.theory.activations import Function
+from wellbegun.theory.gains import moments, phi_of
+from wellbegun.theory.pairs import PairFunction
 from wellbegun.theory.quadrature import Samples, sample
 
 GROWTH = 3.0  # largest growth of the gradient over the whole depth that the operating point may cost
@@ -61,28 +64,40 @@ def centred(function: Function) -> Function:
     return psi
 
 
-def operating_point(psi: Function, layers: int) -> Operating | None:
-    """Largest variance q of an odd psi's input for which `layers` layers grow gradients at most `GROWTH`-fold.
+def operating_point(activation: str | Callable[..., Any], layers: int) -> Operating | None:
+    """Largest variance q of an activation's input for which `layers` layers grow gradients at most `GROWTH`-fold.
 
     q is at most 1, or as much larger as psi is flatter than the identity at 0 (16 for the sigmoid). None if psi grows
     faster than linearly everywhere, so that no q is small enough.
+
+    Args:
+        activation: As of `moments`; where units come in mirrored pairs, `theory.odd_part` of it.
+        layers: How many of them follow each other, >= 1.
+    Raises:
+        As `moments`.
 
     Source: the role of E psi'^2: Schoenholz et al. 2017, arXiv:1611.01232; targets by depth: Martens et al. 2021,
         arXiv:2110.01765.
     Cost: a few quadratures.
 
-    >>> operating_point(lambda x: x, 50).q, operating_point(np.tanh, 50).q < operating_point(np.tanh, 5).q
+    >>> operating_point("linear", 50).q, operating_point(np.tanh, 50).q < operating_point(np.tanh, 5).q
     (1.0, True)
     """
-    slope = abs(float(psi(np.array([1e-3]))[0])) / 1e-3
+    psi, arguments = phi_of(activation)
+    slope = 1.0 if arguments > 1 else abs(float(psi(np.array([1e-3]))[0])) / 1e-3
     if not math.isfinite(slope) or slope <= 0:
         return None
     largest = min(max(slope**-2, 1.0), 16.0)
     for q in largest * 10 ** (-np.arange(_STEPS) / 3):
-        point = _at(psi, float(q))
+        point = _at(psi, float(q)) if arguments == 1 else _of_pair(psi, float(q))
         if point is not None and point.growth ** max(layers, 1) <= GROWTH:
             return point
     return None
+
+
+def _of_pair(psi: PairFunction, q: float) -> Operating | None:
+    found = moments(psi, q=q)
+    return Operating(q, found.second, max(found.slope / found.second, 1.0)) if found.second else None
 
 
 def _at(psi: Function, q: float) -> Operating | None:

@@ -102,9 +102,10 @@ def _parameters(node: object) -> list[object]:
 
 
 def main_output(result: Any) -> torch.Tensor:
-    """The tensor a loss is taken of: the logits, or the first floating-point output, with a history if one has it."""
+    """The tensor a loss is taken of: the logits, or the first floating-point output, with a history if one has it, and
+    no loss itself if there is another."""
     real = [tensor for tensor in outputs_of(result) if tensor.is_floating_point() or tensor.is_complex()]
-    real.sort(key=lambda tensor: not tensor.requires_grad)
+    real.sort(key=lambda tensor: (not tensor.requires_grad, not tensor.ndim))
     found = main_of(result, torch.Tensor, real)
     if found is None:
         raise TraceError("check: the model returns no floating-point tensor, so there is nothing to take a loss of.")

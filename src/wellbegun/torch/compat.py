@@ -57,7 +57,7 @@ __all__ = [
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep",
     "beneath_functions", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "drawing", "fake_mode", "fake_twin", "forget_twins",
-    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_transformed", "memory_of", "metadata_of",
+    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_computed", "is_transformed", "memory_of", "metadata_of",
     "module_tables", "no_dispatch", "parametrize_cache", "schema_of", "set_version", "shard_of", "spectral",
     "uncached_casts", "unchecked_distributions", "version_of",
 ]  # fmt: skip
@@ -87,6 +87,11 @@ def is_transformed(tensor: torch.Tensor) -> bool:
     return bool(_is_transformed(tensor))
 
 
+def is_computed(tensor: torch.Tensor) -> bool:
+    """Whether a tensor, or what it is a view of, has come of an operation that autograd knows."""
+    return (tensor if tensor._base is None else tensor._base).grad_fn is not None
+
+
 def version_of(tensor: torch.Tensor) -> int:
     """How often autograd has seen a tensor written into."""
     return int(tensor._version)
@@ -98,8 +103,9 @@ def set_version(tensor: torch.Tensor, version: int) -> None:
 
 
 def bump_version(tensor: torch.Tensor) -> None:
-    """Autograd notices that values have changed which NumPy has written."""
-    set_version(tensor, version_of(tensor) + 1)
+    """Autograd notices that values have changed which NumPy has written; inference tensors are none of its business."""
+    if not tensor.is_inference():
+        set_version(tensor, version_of(tensor) + 1)
 
 
 def fake_mode() -> Any:
@@ -226,6 +232,7 @@ def _probe() -> None:
     tensor, module = torch.ones(1, requires_grad=True), torch.nn.Identity()
     attributes: dict[str, Callable[[], Any]] = {
         "Storage._cdata": lambda: memory_of(tensor),
+        "Tensor._base": lambda: tensor._base,
         "Tensor._version": lambda: tensor._version,
         "Tensor._backward_hooks": lambda: tensor._backward_hooks,
         "Node._input_metadata": lambda: metadata_of(torch.autograd.graph.get_gradient_edge(tensor * 1)),

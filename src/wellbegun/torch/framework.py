@@ -80,7 +80,7 @@ class TorchBackend:
         return session(check_model(model), batch, graph, owner=owner)
 
     def agree(self, model: Model, value: T) -> T:
-        return shards.agreed(check_model(model), value)
+        return shards.agreed(shards.sharded(check_model(model)), value)
 
     def targets(self, model: Model) -> Mapping[str, Target]:
         return targets(check_model(model))

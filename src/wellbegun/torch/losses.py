@@ -1,5 +1,7 @@
 """Losses of the user's, checked; gradients of made-up ones at a model's output, in the memory of one copy."""
 
+import math
+
 import torch
 
 from wellbegun.backend import CrossEntropy, SquaredError, no_scalar
@@ -32,7 +34,9 @@ def _classified(loss: CrossEntropy, output: torch.Tensor) -> tuple[float, torch.
     moved = output.movedim(loss.axis, -1)
     rows = moved.reshape(-1, output.shape[loss.axis]).float()
     labels = torch.from_numpy(loss.labels).to(output.device)[:, None]
+    counted, labels = labels != loss.LEFT_OUT, labels.clamp(min=0)
     logarithms = torch.log_softmax(rows, dim=-1)
-    right = logarithms.gather(1, labels)
-    sent = logarithms.exp_().scatter_(1, labels, right.exp() - 1).div_(max(len(rows), 1))
-    return float(-right.mean()), sent.reshape(moved.shape).movedim(-1, loss.axis)
+    right, count = logarithms.gather(1, labels), counted.sum().clamp(min=1)
+    sent = logarithms.exp_().scatter_(1, labels, right.exp() - 1).mul_(counted / count)
+    value = float(-(right * counted).sum() / count) if len(rows) else math.nan
+    return value, sent.reshape(moved.shape).movedim(-1, loss.axis)

@@ -12,7 +12,7 @@ from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
-from wellbegun.inputs import Call, targets_for
+from wellbegun.inputs import TARGETS, Call, targets_for
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
@@ -72,8 +72,17 @@ class TorchSession:
         self._judged: tuple[torch.Tensor, torch.Tensor | None] | None = None
 
     @property
-    def beside(self) -> tuple[Array, ...]:
-        return tuple(TensorHandle(tensor).array() for tensor in self.call.beside.values())
+    def beside(self) -> Mapping[str, Array]:
+        given = {**{key: self.call.kwargs.get(key) for key in TARGETS}, **self.call.beside}
+        single = {key: value for key, value in given.items() if isinstance(value, torch.Tensor)}
+        taken = {key for key in single if key not in self.call.beside and single[key].ndim != 1}  # shifted, it may be
+        return {key: TensorHandle(value).array() for key, value in single.items() if key not in taken}
+
+    @property
+    def own_loss(self) -> float | None:
+        main = self._main
+        found = [one for one in outputs_of(self._result) if one.ndim == 0 and one.requires_grad and one is not main]
+        return float(found[0].detach()) if found else None
 
     def _forget(self) -> None:
         """Let go of the last pass."""

@@ -1,6 +1,6 @@
 """Sharded parameters: the part that lives in this process, and models run as if they were whole."""
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -97,9 +97,8 @@ def _distributes(hook: Callable[..., Any]) -> bool:
     return str(getattr(hook, "__module__", "")).startswith("torch.distributed")
 
 
-def agreed(model: torch.nn.Module, value: T) -> T:
-    """What the first process of the mesh has, in all of them, so that the shards belong to one whole."""
-    parts: Any = sharded(model)
+def agreed(parts: Sequence[Any], value: T) -> T:
+    """What the first process of the mesh of these shards has, in all of them, so that they belong to one whole."""
     if not parts:
         return value
     import torch.distributed as dist

@@ -18,9 +18,11 @@ from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.inputs import mapped
+from wellbegun.planning import Plan
 from wellbegun.torch.batch import call_of, main_output
 from wellbegun.torch.handles import numpy
 from wellbegun.torch.losses import scalar
+from wellbegun.torch.names import parameters
 from wellbegun.torch.trace.recording import check_model
 
 _CHUNK = 1024  # samples evaluated at once
@@ -94,9 +96,10 @@ class TorchTrainer:
         rate: float,
         seed: int,
         between: Callable[[], None] = lambda: None,
+        plan: Plan | None = None,
     ) -> tuple[backend.Model, list[float], bool]:
         module = check_model(model)
-        steps = _optimizer(optimizer, module, rate)
+        optimizers = [_optimizer(optimizer, module, rate)] if plan is None else _planned(optimizer, module, rate, plan)
         restart(seed)
         module.train()
 
@@ -105,9 +108,10 @@ class TorchTrainer:
             loss = self.loss(course, _forward(module, backend.samples_at(course.inputs, places)), places)
 
             def update() -> None:
-                steps.zero_grad()
+                module.zero_grad()
                 torch.autograd.backward(loss)
-                steps.step()
+                for one in optimizers:
+                    one.step()
 
             return float(loss.detach()), update
 
@@ -165,6 +169,17 @@ def _optimizer(kind: Any, model: torch.nn.Module, rate: float) -> torch.optim.Op
         return made
     usual = all(p.device.type in ("cpu", "cuda") and p.dtype.is_floating_point for p in parameters)
     return _KINDS[kind](parameters, rate, fused=usual)
+
+
+def _planned(kind: Any, model: torch.nn.Module, rate: float, plan: Plan) -> list[torch.optim.Optimizer]:
+    """An optimizer by name, given what the plan multiplies; beside Muon AdamW for what it does not take."""
+    family = {"momentum": "sgd", "adam": "adamw"}.get(kind, kind)
+    groups = plan.param_groups(parameters(model), lr=rate, optimizer=family)
+    if kind != "muon":
+        return [_KINDS[kind](groups)]
+    matrices = [group for group in groups if group.pop("use_muon")]
+    rest = [group for group in groups if all(group is not other for other in matrices)]
+    return [torch.optim.Muon(matrices)] * bool(matrices) + [torch.optim.AdamW(rest)] * bool(rest)
 
 
 def _default_loss(result: Any, targets: torch.Tensor) -> torch.Tensor:

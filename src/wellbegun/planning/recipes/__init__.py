@@ -10,64 +10,49 @@ from wellbegun._installed import RECIPES as INSTALLED
 from wellbegun._installed import installed, loaded
 from wellbegun.graph import Role
 from wellbegun.planning.method import KEEP, Choice, Method
-from wellbegun.planning.recipes.auto import AUTO
+from wellbegun.planning.recipes import (
+    auto,
+    classic,
+    frameworks,
+    images,
+    language,
+    others,
+    residual,
+    scaled,
+    sequences,
+    transformers,
+    vision,
+)
 from wellbegun.planning.recipes.base import Recipe, lineage
-from wellbegun.planning.recipes.classic import CLASSIC
-from wellbegun.planning.recipes.frameworks import FLAX, HAIKU, KERAS, TORCH
-from wellbegun.planning.recipes.others import PPO, SIREN
 from wellbegun.planning.recipes.own import OwnRecipe, own_recipe
-from wellbegun.planning.recipes.residual import DEEPNORM, FIXUP, REZERO, SKIPINIT, TFIXUP
-from wellbegun.planning.recipes.transformers import BERT, GPT2, LLAMA, MEGATRON, OLMO, T5
-from wellbegun.planning.recipes.vision import CONVNEXT, DCGAN, MAE, RESNET, VIT, VIT_NLHB
+from wellbegun.planning.scaling.parametrization import Parametrization
 
-__all__ = ["ABOUT", "KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_names", "recipe_of"]
+__all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_facts", "recipe_names", "recipe_of"]
 
-_LANGUAGE = (GPT2, MEGATRON, LLAMA, OLMO, BERT, T5)
-_VISION = (VIT, VIT_NLHB, MAE, CONVNEXT, RESNET, DCGAN)
-_RESIDUAL = (FIXUP, SKIPINIT, REZERO, DEEPNORM, TFIXUP)
-_ALL = (AUTO, CLASSIC, TORCH, KERAS, FLAX, HAIKU, *_LANGUAGE, *_VISION, *_RESIDUAL, SIREN, PPO)
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {recipe.full_name: recipe for recipe in _ALL} | {recipe.name: recipe for recipe in _ALL}
+_FILES = auto, classic, frameworks, transformers, language, vision, images, residual, scaled, sequences, others
+_KINDS = (Recipe, Parametrization)
+_ALL = {item.full_name: item for file in _FILES for item in vars(file).values() if isinstance(item, _KINDS)}
+RECIPES: Mapping[str, Recipe | Parametrization] = MappingProxyType(
+    _ALL | {recipe.name: recipe for recipe in _ALL.values()}
 )
-"""Every recipe by its name, the newest version, and by name@version."""
+"""Every recipe by its name, the newest version, and by name@version: each is a call of `recipe` in one of the files."""
 
-ABOUT: Mapping[str, str] = MappingProxyType(
-    {
-        "auto": "any model; the default: orthogonal weights at a scale found from the whole model",
-        "classic": "any model: He before ReLU, Xavier before tanh, LeCun before SELU, and so on",
-        "torch": "what PyTorch's layers do by themselves: the baseline",
-        "keras": "what Keras's layers do by themselves",
-        "flax": "what Flax's layers do by themselves",
-        "haiku": "what Haiku's layers do by themselves",
-        "gpt2": "decoders as GPT-2: std 0.02, ends of branches divided by the root of their number",
-        "megatron": "decoders as Megatron-LM",
-        "llama": "decoders with gated feed-forward, as Llama",
-        "olmo": "decoders as OLMo",
-        "bert": "encoders as BERT: std 0.02",
-        "t5": "encoder-decoders as T5",
-        "vit": "vision transformers",
-        "vit_nlhb": "vision transformers whose readout starts with a bias of -log(classes)",
-        "mae": "masked autoencoders",
-        "convnext": "ConvNeXt: std 0.02, branches that start almost silent",
-        "resnet": "residual convolutional nets with batch norm",
-        "dcgan": "convolutional generators and critics",
-        "fixup": "residual nets without norms",
-        "skipinit": "residual nets with a multiplier on each branch, which starts at 0",
-        "rezero": "the same for layers with PyTorch's defaults",
-        "deepnorm": "deep transformers with norms on the stream",
-        "tfixup": "transformers without norms",
-        "siren": "coordinate nets with sines",
-        "ppo": "policies and value functions of reinforcement learning",
-    }
-)
-"""What each recipe is for, in a line."""
+
+def recipe_facts() -> list[dict[str, Any]]:
+    """What is known of each recipe, ready for JSON: name, version, what it is for, the optimizer that its scale was
+    found with ("any" if none), the roles that it needs, its source, and what is known to go wrong.
+
+    >>> next(facts["optimizer"] for facts in recipe_facts() if facts["name"] == "gpt2")
+    'AdamW'
+    """
+    return [recipe.facts() for name, recipe in RECIPES.items() if "@" not in name]
 
 
 def recipe_names() -> dict[str, str]:
     """Every recipe that can be named, and what it is for: those of installed packages (entry points
     "wellbegun.recipes") follow. "" for names with a version."""
     others = {name: entry.value for name, entry in installed(INSTALLED).items() if name not in RECIPES}
-    return {**dict.fromkeys(RECIPES, ""), **ABOUT, **others}
+    return {**{name: "" if "@" in name else recipe.facts()["about"] for name, recipe in RECIPES.items()}, **others}
 
 
 def recipe_of(recipe: str | Method | Callable[[Role], Any]) -> Method:

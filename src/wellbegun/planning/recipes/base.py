@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import KEEP, Choice
@@ -42,13 +42,25 @@ Chooser = Callable[[Role], Choice]
 Solver = Callable[[Analysis, Mapping[str, Role], frozenset[str]], Mapping[str, Choice]]
 
 
+class Caution(NamedTuple):
+    """What is known to go wrong with a recipe, and whether a model with these roles is such a case."""
+
+    text: str
+    holds: Callable[[Mapping[str, Role]], bool]
+
+
 class Recipe(NamedTuple):
     """A named, versioned set of role -> choice functions. What no role chooses for is kept, and said."""
 
     name: str
     version: int
     choices: Mapping[str, Chooser]
+    about: str  # what it is for, in a line
+    optimizer: str  # that its scale was found with, or "any"
+    source: str
     needs: tuple[str, ...] = ()  # roles without which the recipe is not what its name says
+    cautions: tuple[Caution, ...] = ()
+    by_depth: bool = False  # whether it divides what ends branches by how deep the model or the layer is
     # choices that depend on the whole model, given the parameters somebody else decides; they go before those by role
     solve: Solver | None = None
     minds: bool = False  # whether what was constructed on purpose stays unless the user says otherwise
@@ -69,10 +81,16 @@ class Recipe(NamedTuple):
         return tuple(need for need in self.needs if need not in present)
 
     def notes(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
-        """What to say of the roles that are missing."""
-        return tuple(
+        """What to say of the roles that are missing, and of what is known to go wrong."""
+        missing = (
             f"{self.full_name} expects a role {need}, which this model has none of" for need in self.missing(roles)
         )
+        return (*missing, *(f"{self.full_name}: {text}" for text, holds in self.cautions if holds(roles)))
+
+    def facts(self) -> dict[str, Any]:
+        """What people read, ready for JSON."""
+        found = {name: getattr(self, name) for name in ("name", "version", "about", "optimizer", "needs", "source")}
+        return {**found, "cautions": [caution.text for caution in self.cautions]}
 
 
 class _Choices(Mapping[str, Choice]):
@@ -169,17 +187,38 @@ def _time_step_bias(role: Role) -> Choice:
     return Choice(KEEP, f"bias of a time step, which is a design of its own ({role.place}): kept as constructed")
 
 
+def has(*names: str) -> Callable[[Mapping[str, Role]], bool]:
+    """Whether a model has one of these roles."""
+    return lambda roles: any(role.role in names for role in roles.values())
+
+
+_FUSED = Caution(
+    "an optimizer that makes matrices orthogonal takes projections fused in one matrix for one: it has to split them",
+    has("query_key_value", "query_key", "key_value", "gate_up"),
+)
+_DECAYED = Caution("weight decay pulls factors of branches to 0: leave them out of it", has("residual_scale"))
+
+
 def recipe(
     name: str,
     version: int,
     choices: Mapping[str, Chooser],
+    *,
+    about: str,
+    optimizer: str,
+    source: str,
     needs: tuple[str, ...] = (),
+    cautions: tuple[Caution, ...] = (),
+    by_depth: bool = False,
     solve: Solver | None = None,
 ) -> Recipe:
-    """A recipe whose missing roles are filled in from more general ones."""
+    """A recipe, whose missing roles are filled in from more general ones; it is known by being in one of the files."""
     complete: dict[str, Chooser] = {"time_step_bias": _time_step_bias, **choices}
     for role in GENERAL:
         chosen = next((choices[general] for general in lineage(role) if general in choices), None)
         if chosen is not None:
             complete[role] = chosen
-    return Recipe(name, version, MappingProxyType(complete), needs, solve)
+    own_scale = choices.get("residual_scale") not in (None, choices.get("multiplier"))
+    derived = [caution for caution, meant in ((_FUSED, "Muon" in optimizer), (_DECAYED, own_scale)) if meant]
+    texts = about, optimizer, source, needs, (*cautions, *derived)
+    return Recipe(name, version, MappingProxyType(complete), *texts, by_depth, solve)

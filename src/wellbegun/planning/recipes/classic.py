@@ -142,4 +142,7 @@ CLASSIC = recipe(
         "negative_slope": slope,
         "multiplier": multiplier,
     },
+    about="any model: He before ReLU, Xavier before tanh, LeCun before SELU, and so on",
+    optimizer="any",
+    source=f"{_GLOROT}; {_HE}",
 )

@@ -61,6 +61,11 @@ def fan_in(role: Role) -> int:
     return found.inputs * found.window
 
 
+def stream_width(role: Role) -> int:
+    """Width of the stream that a weight belongs to; without one, its inputs."""
+    return (role.stack.width if role.stack is not None else 0) or fan_in(role)
+
+
 def table_width(role: Role) -> int:
     """Length of one entry of a table."""
     shape = role.parameter.shape
@@ -129,6 +134,12 @@ UNSAID: Mapping[str, Chooser] = MappingProxyType(
 PLAIN: Mapping[str, Chooser] = MappingProxyType(
     {**UNSAID, "bias": zero, "norm_scale": one, "norm_shift": zero, "multiplier": multiplier}
 )
+
+
+def everywhere(scheme: Scheme, reason: str, source: str, **own: Chooser) -> dict[str, Chooser]:
+    """Choices of a recipe that fills weights, tables, positions and tokens alike."""
+    alike = dict.fromkeys(("hidden", "embedding", "positional", "token"), always(scheme, reason, source))
+    return table(**{**alike, **own})
 
 
 def table(**own: Chooser) -> dict[str, Chooser]:

@@ -1,10 +1,10 @@
-"""torch@1, keras@1, flax@1, haiku@1: what frameworks give by themselves, layer by layer.
+"""torch@1, keras@1, flax@1, haiku@1, sonnet@1, mxnet@1: what frameworks give by themselves, layer by layer.
 
 Sources of torch@1, the baseline that the other recipes are measured by, are the `reset_parameters` of torch 2.13. The
 fans are those torch computes from the stored shape, which for transposed convolutions are not the true ones. Two things
 are not here: parameters that belong to no layer of torch, for which it has no default (matrices are taken for linear
 layers, other values are kept), and `nn.Transformer`, which gives every matrix of its own Xavier values once more.
-The others give the layers of any model what the layers of that name in Keras, Flax and Haiku start with.
+The others give the layers of any model what the layers of that name in those frameworks start with.
 """
 
 import math
@@ -103,13 +103,21 @@ TORCH_CHOICES = table(
     multiplier=multiplier,
     negative_slope=lambda role: Choice(constant(0.25), "slope of a PReLU", _SOURCE),
 )
-TORCH = recipe("torch", 1, TORCH_CHOICES)
+TORCH = recipe(
+    "torch",
+    1,
+    TORCH_CHOICES,
+    about="what PyTorch's layers do by themselves: the baseline",
+    optimizer="any",
+    source=_SOURCE,
+)
 
 
 # ---------------------------------------------------------------------- other frameworks
 _KERAS = "Keras 3, initializers and layers"
 _FLAX = "Flax 0.12, nnx layers"
 _HAIKU = "Haiku 0.0, modules"
+_SONNET, _MXNET = "Sonnet 2.0, modules", "MXNet 1, Gluon and its initializer Uniform"
 
 
 def _keras_weight(role: Role) -> Choice:
@@ -171,11 +179,20 @@ def _others(source: str, weight: Chooser, rows: Callable[[int], Scheme], **own: 
 KERAS = recipe("keras", 1, _others(
     _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_keras_recurrent,
     recurrent_bias_input=_keras_recurrent_bias, negative_slope=lambda _: Choice(zeros(), "slope of a PReLU", _KERAS),
-))  # fmt: skip
+), about="what Keras's layers do by themselves", optimizer="any", source=_KERAS)  # fmt: skip
 FLAX = recipe("flax", 1, _others(
     _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=recurrent,
     negative_slope=lambda _: Choice(constant(0.01), "slope of a PReLU", _FLAX),
-))  # fmt: skip
+), about="what Flax's layers do by themselves", optimizer="any", source=_FLAX)  # fmt: skip
 HAIKU = recipe("haiku", 1, _others(
     _HAIKU, _truncated(_HAIKU, "before"), lambda _: truncated_normal(std=1.0)
-), solve=_haiku_pairs)  # fmt: skip
+), about="what Haiku's layers do by themselves", optimizer="any", source=_HAIKU, solve=_haiku_pairs)  # fmt: skip
+# the forget gate's 1 is part of the bias in Sonnet, and added in the forward pass in Haiku
+SONNET = recipe("sonnet", 1, _others(
+    _SONNET, _truncated(_SONNET, "before"), lambda _: truncated_normal(std=1.0),
+    recurrent_bias_input=_keras_recurrent_bias,
+), about="what Sonnet's layers do by themselves", optimizer="any", source=_SONNET)  # fmt: skip
+MXNET = recipe("mxnet", 1, _others(
+    _MXNET, lambda _: Choice(uniform(-0.07, 0.07), "uniform within 0.07, whatever the layer", _MXNET),
+    lambda _: uniform(-0.07, 0.07), negative_slope=lambda _: Choice(constant(0.25), "slope of a PReLU", _MXNET),
+), about="what layers of MXNet Gluon do by themselves", optimizer="any", source=_MXNET)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Coordinate nets and policies: siren@1 and ppo@1."""
+"""Coordinate nets and policies: siren@1, ppo@1, stable_baselines@1."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import recipe
 from wellbegun.planning.recipes.common import always, fan_in, table
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES, torch_bias, torch_weight
-from wellbegun.schemes import normal, orthogonal, uniform
+from wellbegun.schemes import normal, orthogonal, uniform, zeros
 from wellbegun.theory import frequency
 
 # ---------------------------------------------------------------------- siren
@@ -36,7 +36,15 @@ def _frequency(role: Role) -> float | None:
     return None
 
 
-SIREN = recipe("siren", 1, {**TORCH_CHOICES, "hidden": _siren_weight, "bias": torch_bias}, needs=("hidden",))
+SIREN = recipe(
+    "siren",
+    1,
+    {**TORCH_CHOICES, "hidden": _siren_weight, "bias": torch_bias},
+    about="coordinate nets with sines",
+    optimizer="Adam",
+    source=_SIREN,
+    needs=("hidden",),
+)
 
 # ---------------------------------------------------------------------- ppo
 _PPO = "Schulman et al. 2017, arXiv:1707.06347, baselines code; Huang et al. 2022, 37 implementation details of PPO"
@@ -68,5 +76,26 @@ PPO = recipe(
         embedding=always(normal(std=1.0), "lookup table, which the code has none of: standard normal"),
         positional=always(normal(std=0.02), "positions, which the code has none of: std 0.02"),
     ),
+    about="policies and value functions of reinforcement learning",
+    optimizer="Adam",
+    source=_PPO,
+    needs=("hidden", "readout"),
+)
+
+# ---------------------------------------------------------------------- stable_baselines
+_SB3 = "Stable-Baselines3 2.9, ActorCriticPolicy with ortho_init"
+# of linear layers and convolutions; recurrent layers, tables and norms stay as torch has them
+STABLE_BASELINES = recipe(
+    "stable_baselines",
+    1,
+    {
+        **TORCH_CHOICES,
+        "hidden": always(orthogonal(gain=math.sqrt(2)), "orthogonal with gain sqrt(2)", _SB3),
+        "readout": _ppo_head,
+        "bias": always(zeros(), "bias: 0", _SB3),
+    },
+    about="PPO and A2C of Stable-Baselines3: ppo, and what it does not fill as torch has it",
+    optimizer="Adam",
+    source=_SB3,
     needs=("hidden", "readout"),
 )

@@ -1,16 +1,19 @@
-"""Deep residual nets: fixup@1, skipinit@1, rezero@1, deepnorm@1, tfixup@1.
+"""Deep residual nets: fixup@1, skipinit@1, rezero@1, deepnorm@1, sub_ln@1, tfixup@1, ds_init@1.
 
 Branches, their layers and the blocks of encoder and decoder are counted in the graph. deepnorm@1 chooses the weights;
 the factor alpha on the stream is part of the model.
 """
 
-from wellbegun.graph import Role
+import math
+from collections.abc import Callable
+
+from wellbegun.graph import Role, Stack
 from wellbegun.planning.method import Choice
-from wellbegun.planning.recipes.base import Chooser, recipe
+from wellbegun.planning.recipes.base import Chooser, Recipe, recipe
 from wellbegun.planning.recipes.common import always, parts, sizes, table, table_width, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
 from wellbegun.planning.recipes.vision import he_fan_out
-from wellbegun.schemes import Scheme, by_section, he_normal, normal, ones, xavier_normal, xavier_uniform, zeros
+from wellbegun.schemes import by_section, he_normal, normal, ones, xavier_normal, xavier_uniform, zeros
 
 # ---------------------------------------------------------------------- fixup
 _FIXUP = "Zhang et al. 2019, arXiv:1901.09321"
@@ -41,6 +44,9 @@ FIXUP = recipe(
         embedding=_FIXUP_TABLE,
         positional=_FIXUP_TABLE,
     ),
+    about="residual nets without norms",
+    optimizer="SGD with momentum",
+    source=_FIXUP,
     needs=("residual_out", "residual_scale"),
 )
 
@@ -57,6 +63,9 @@ SKIPINIT = recipe(
         positional=_FIXUP_TABLE,
         residual_scale=always(zeros(), "multiplier of a branch: 0, so that the block starts as identity", _SKIPINIT),
     ),
+    about="residual nets with a multiplier on each branch, which starts at 0",
+    optimizer="SGD with momentum",
+    source=_SKIPINIT,
     needs=("residual_out", "residual_scale"),
 )
 # all but the multipliers stays as the framework has it in the code of the paper
@@ -67,53 +76,71 @@ REZERO = recipe(
         **TORCH_CHOICES,
         "residual_scale": always(zeros(), "multiplier of a branch: 0, so that the block starts as identity", _REZERO),
     },
+    about="residual nets with a multiplier that starts at 0, and layers with PyTorch's defaults",
+    optimizer="SGD, LAMB",
+    source=_REZERO,
     needs=("residual_out", "residual_scale"),
 )
 
-# ---------------------------------------------------------------------- deepnorm
+# ---------------------------------------------------------------------- deepnorm, sub_ln, tfixup
 _DEEPNORM = "Wang et al. 2022, arXiv:2203.00555"
+_SUB_LN = "Wang et al. 2022, arXiv:2210.06423"
+_TFIXUP = "Huang et al. 2020, Improving transformer optimization through better initialization"
+Gain = Callable[[Stack], tuple[float, str]]
 
 
-def deepnorm_gain(role: Role) -> tuple[float, str]:
+def deepnorm_gain(stack: Stack) -> tuple[float, str]:
     """beta, and the formula it is from: by the number of blocks of the encoder and of the decoder."""
-    assert role.stack is not None
-    own, other = role.stack.layers, role.stack.other
-    if role.stack.kind == "encoder" and other:
+    own, other = stack.layers, stack.other
+    if stack.kind == "encoder" and other:
         return 0.87 * (own**4 * other) ** (-1 / 16), f"0.87 ({own}^4 * {other})^(-1/16)"
-    if role.stack.kind == "decoder":
+    if stack.kind == "decoder":
         return (12 * own) ** -0.25, f"(12 * {own})^(-1/4)"
     return (8 * own) ** -0.25, f"(8 * {own})^(-1/4)"
 
 
-def _deepnorm_weight(role: Role) -> Choice:
-    if role.branch is None or role.stack is None:
-        return Choice(xavier(role, distribution="normal"), "outside the branches: Xavier", _DEEPNORM)
-    gain, formula = deepnorm_gain(role)
-    reason = f"{role.stack.kind} of {role.stack.layers} blocks: Xavier with gain {formula}"
-    return Choice(xavier(role, gain=gain, distribution="normal"), reason, _DEEPNORM)
+def sub_ln_gain(stack: Stack) -> tuple[float, str]:
+    """sqrt(log(2N)) of one stack; of a decoder and its encoder by the blocks of both."""
+    own, other = stack.layers, stack.other
+    if stack.kind == "encoder" and other:
+        return math.sqrt(math.log(3 * other) * math.log(2 * own) / 3), f"sqrt(log(3 * {other}) log(2 * {own}) / 3)"
+    terms = 3 if stack.kind == "decoder" else 2
+    return math.sqrt(math.log(terms * own)), f"sqrt(log({terms} * {own}))"
 
 
-def _deepnorm_score(role: Role) -> Choice:
-    return Choice(xavier(role, distribution="normal"), "queries and keys: Xavier with gain 1", _DEEPNORM)
+def tfixup_factor(stack: Stack) -> tuple[float, str]:
+    """(9N)^(-1/4) in a decoder, 0.67 N^(-1/4) in an encoder; a single stack counts as an encoder."""
+    if stack.kind == "decoder":
+        return (9 * stack.layers) ** -0.25, f"(9 * {stack.layers})^(-1/4)"
+    return 0.67 * stack.layers**-0.25, f"0.67 * {stack.layers}^(-1/4)"
 
 
-def _last_value(role: Role, scheme: Scheme, scaled: Scheme) -> Scheme | None:
-    """Sections of a fused projection that ends with the values; None if their order is unknown."""
-    layout, count = role.layout, parts(role)
-    if layout is None or layout.sections != count or not layout.axes.startswith("o"):
-        return None
-    return by_section(*[scheme] * (count - 1), scaled)
+def _gained(gain: Gain, distribution: str, source: str) -> dict[str, Chooser]:
+    """Xavier; values and what follows them in the branches times a gain, queries and keys not."""
 
+    def weight(role: Role) -> Choice:
+        if role.branch is None or role.stack is None:
+            return Choice(xavier(role, distribution=distribution), "outside the branches: Xavier", source)
+        factor, formula = gain(role.stack)
+        reason = f"{role.stack.kind} of {role.stack.layers} blocks: Xavier with gain {formula}"
+        return Choice(xavier(role, gain=factor, distribution=distribution), reason, source)
 
-def _deepnorm_fused(role: Role) -> Choice:
-    if role.stack is None:
-        return _deepnorm_score(role)
-    gain, formula = deepnorm_gain(role)
-    sections = _last_value(role, xavier_normal(), xavier_normal(gain=gain))
-    if sections is None:
-        reason = "values fused in an unknown order: Xavier with gain 1 for all, values too"
-        return Choice(xavier(role, distribution="normal"), reason, _DEEPNORM)
-    return Choice(sections, f"Xavier, values with gain {formula}", _DEEPNORM)
+    def score(role: Role) -> Choice:
+        return Choice(xavier(role, distribution=distribution), "queries and keys: Xavier with gain 1", source)
+
+    def fused(role: Role) -> Choice:
+        layout, count = role.layout, parts(role)
+        if role.stack is None:
+            return score(role)
+        if layout is None or layout.sections != count or not layout.axes.startswith("o"):
+            reason = "values fused in an unknown order: Xavier with gain 1 for all, values too"
+            return Choice(xavier(role, distribution=distribution), reason, source)
+        named, (factor, formula) = {"uniform": xavier_uniform, "normal": xavier_normal}[distribution], gain(role.stack)
+        scheme = by_section(*[named()] * (count - 1), named(gain=factor))
+        return Choice(scheme, f"Xavier, values with gain {formula}", source)
+
+    alike = {"query": score, "key": score, "query_key": score, "query_key_value": fused, "key_value": fused}
+    return {"hidden": weight, **alike}
 
 
 def _by_width(source: str) -> Chooser:
@@ -124,56 +151,15 @@ def _by_width(source: str) -> Chooser:
     return choose
 
 
-DEEPNORM = recipe(
-    "deepnorm",
-    1,
-    table(
-        hidden=_deepnorm_weight,
-        query=_deepnorm_score,
-        key=_deepnorm_score,
-        query_key=_deepnorm_score,
-        query_key_value=_deepnorm_fused,
-        key_value=_deepnorm_fused,
-        embedding=_by_width(f"{_DEEPNORM}, torchscale code"),
-        positional=_by_width(f"{_DEEPNORM}, torchscale code"),
-    ),
-    needs=("attention_out", "residual_out"),
-)
-
-# ---------------------------------------------------------------------- tfixup
-_TFIXUP = "Huang et al. 2020, Improving transformer optimization through better initialization"
+def _post_norm(name: str, gain: Gain, source: str, about: str) -> Recipe:
+    rows = _by_width(f"{source}, torchscale code")
+    choices = table(**_gained(gain, "normal", source), embedding=rows, positional=rows)
+    needs = ("attention_out", "residual_out")
+    return recipe(name, 1, choices, about=about, optimizer="Adam", source=source, needs=needs, by_depth=True)
 
 
-def tfixup_factor(role: Role) -> tuple[float, str]:
-    """(9N)^(-1/4) in a decoder, 0.67 N^(-1/4) in an encoder; a single stack counts as an encoder."""
-    assert role.stack is not None
-    layers = role.stack.layers
-    if role.stack.kind == "decoder":
-        return (9 * layers) ** -0.25, f"(9 * {layers})^(-1/4)"
-    return 0.67 * layers**-0.25, f"0.67 * {layers}^(-1/4)"
-
-
-def _tfixup_weight(role: Role) -> Choice:
-    if role.branch is None or role.stack is None:
-        return Choice(xavier(role), "outside the branches: Xavier uniform", _TFIXUP)
-    factor, formula = tfixup_factor(role)
-    reason = f"{role.stack.kind} of {role.stack.layers} blocks: Xavier uniform times {formula}"
-    return Choice(xavier(role, gain=factor), reason, _TFIXUP)
-
-
-def _tfixup_score(role: Role) -> Choice:
-    return Choice(xavier(role), "queries and keys: Xavier uniform", _TFIXUP)
-
-
-def _tfixup_fused(role: Role) -> Choice:
-    if role.stack is None:
-        return _tfixup_score(role)
-    factor, formula = tfixup_factor(role)
-    sections = _last_value(role, xavier_uniform(), xavier_uniform(gain=factor))
-    if sections is None:
-        reason = "values fused in an unknown order: Xavier uniform for all, values too"
-        return Choice(xavier(role), reason, _TFIXUP)
-    return Choice(sections, f"Xavier uniform, values times {formula}", _TFIXUP)
+DEEPNORM = _post_norm("deepnorm", deepnorm_gain, _DEEPNORM, "deep transformers with norms on the stream")
+SUB_LN = _post_norm("sub_ln", sub_ln_gain, _SUB_LN, "transformers with a second norm inside each branch (Magneto)")
 
 
 def _tfixup_table(role: Role) -> Choice:
@@ -187,14 +173,36 @@ TFIXUP = recipe(
     "tfixup",
     1,
     table(
-        hidden=_tfixup_weight,
-        query=_tfixup_score,
-        key=_tfixup_score,
-        query_key=_tfixup_score,
-        query_key_value=_tfixup_fused,
-        key_value=_tfixup_fused,
+        **_gained(tfixup_factor, "uniform", _TFIXUP),
         embedding=_tfixup_table,
         positional=always(normal(std=0.02), "trained positions (the paper's are fixed sines): std 0.02"),
     ),
+    about="transformers without norms",
+    optimizer="Adam",
+    source=_TFIXUP,
     needs=("embedding", "attention_out", "residual_out"),
+    by_depth=True,
+)
+
+# ---------------------------------------------------------------------- ds_init
+_DS_INIT = "Zhang et al. 2019, arXiv:1908.11365"
+
+
+def _ds_init_weight(role: Role) -> Choice:
+    """Xavier uniform over sqrt(l) in block l, counted from 1; the zero toolkit takes the fourth root instead."""
+    if role.branch is None:
+        return Choice(xavier(role), "outside the branches: Xavier uniform", _DS_INIT)
+    number = role.block + 1
+    return Choice(xavier(role, gain=number**-0.5), f"block {number}: Xavier uniform over sqrt({number})", _DS_INIT)
+
+
+DS_INIT = recipe(
+    "ds_init",
+    1,
+    table(hidden=_ds_init_weight, embedding=_by_width(_DS_INIT), positional=_by_width(_DS_INIT)),
+    about="transformers whose blocks start the smaller the deeper they are",
+    optimizer="Adam",
+    source=_DS_INIT,
+    needs=("residual_out",),
+    by_depth=True,
 )

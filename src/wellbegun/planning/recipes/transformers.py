@@ -9,7 +9,7 @@ import math
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Chooser, Recipe, recipe
-from wellbegun.planning.recipes.common import always, clipped, fan_in, parts, table, table_width, within_two
+from wellbegun.planning.recipes.common import always, clipped, everywhere, fan_in, parts, table, table_width, within_two
 from wellbegun.schemes import Scheme, by_section, lecun_normal, normal
 
 _STD = 0.02
@@ -41,7 +41,7 @@ def _megatron_out(role: Role) -> Choice:
     return Choice(normal(std=_STD / math.sqrt(2 * layers)), reason, _MEGATRON)
 
 
-def _gpt(name: str, out: Chooser, source: str) -> Recipe:
+def _gpt(name: str, out: Chooser, source: str, about: str) -> Recipe:
     choices = table(
         hidden=_small("weight", source),
         residual_out=out,
@@ -49,12 +49,17 @@ def _gpt(name: str, out: Chooser, source: str) -> Recipe:
         positional=_small("positions", source),
         token=_small("token", source),
     )
-    return recipe(name, 1, choices, needs=("embedding", "residual_out"))
+    needs = ("embedding", "residual_out")
+    return recipe(name, 1, choices, about=about, optimizer="AdamW", source=source, needs=needs, by_depth=True)
 
 
 # positions 0.02 as in nanoGPT and Hugging Face; the code released with the paper has 0.01 and no factor on the outputs
-GPT2 = _gpt("gpt2", _gpt2_out, _GPT2)
-MEGATRON = _gpt("megatron", _megatron_out, _MEGATRON)
+GPT2 = _gpt(
+    "gpt2", _gpt2_out, _GPT2, "decoders as GPT-2: std 0.02, ends of branches divided by the root of their number"
+)
+MEGATRON = _gpt(
+    "megatron", _megatron_out, _MEGATRON, "decoders as Megatron-LM: std 0.02, ends of branches over sqrt(2 layers)"
+)
 
 # ---------------------------------------------------------------------- llama
 _LLAMA = "torchtitan, Llama 3 with depth_init (Zhang et al. 2019, arXiv:1908.11365)"
@@ -93,48 +98,64 @@ LLAMA = recipe(
         positional=always(within_two(_STD), f"positions, which Llama has none of: std {_STD}", _LLAMA),
         token=always(within_two(_STD), f"token: std {_STD}", _LLAMA),
     ),
+    about="decoders with gated feed-forward, as Llama",
+    optimizer="AdamW",
+    source=_LLAMA,
     needs=("embedding", "attention_out", "gate", "up", "down"),
+    by_depth=True,
 )
 
-# ---------------------------------------------------------------------- olmo
+# ---------------------------------------------------------------------- olmo, per layer, total depth
 _OLMO = "Groeneveld et al. 2024, arXiv:2402.00838, init_fn mitchell"
+_OPEN_LM = "open_lm, code of attention and feed-forward"
 
 
-def _olmo_in(role: Role) -> Choice:
-    inputs = fan_in(role)
-    return Choice(clipped(inputs**-0.5, 3), f"std 1/sqrt({inputs}), cut at +-3 std", _OLMO)
+def _open(name: str, total: bool, source: str, about: str) -> Recipe:
+    """1/sqrt(inputs); ends of branches over sqrt(2 l) in block l, counted from 1, or over sqrt(2 L) in all L blocks."""
+
+    def inside(role: Role) -> Choice:
+        inputs = fan_in(role)
+        return Choice(clipped(inputs**-0.5, 3), f"std 1/sqrt({inputs}), cut at +-3 std", source)
+
+    def out(role: Role) -> Choice:
+        if not role.ends_branch or role.stack is None:
+            return inside(role)
+        inputs, number = fan_in(role), role.stack.layers if total else role.block + 1
+        where = f"ends a branch in a stack of {number} blocks" if total else f"ends a branch of block {number}"
+        reason = f"{where}: std 1/sqrt(2 * {inputs} * {number}), cut at +-3 std"
+        return Choice(clipped((2 * inputs * number) ** -0.5, 3), reason, source)
+
+    def rows(role: Role) -> Choice:
+        width = table_width(role)
+        return Choice(clipped(width**-0.5, 3), f"table of width {width}: std 1/sqrt({width}), cut at +-3 std", source)
+
+    choices = table(hidden=inside, residual_out=out, embedding=rows, positional=rows, token=rows)
+    needs = ("embedding", "residual_out")
+    return recipe(name, 1, choices, about=about, optimizer="AdamW", source=source, needs=needs, by_depth=True)
 
 
-def _olmo_out(role: Role) -> Choice:
-    """1 / sqrt(2 inputs l) in block l, counted from 1."""
-    if not role.ends_branch:
-        return _olmo_in(role)
-    inputs, number = fan_in(role), role.block + 1
-    reason = f"ends a branch of block {number}: std 1/sqrt(2 * {inputs} * {number}), cut at +-3 std"
-    return Choice(clipped((2 * inputs * number) ** -0.5, 3), reason, _OLMO)
-
-
-def _olmo_table(role: Role) -> Choice:
-    width = table_width(role)
-    return Choice(clipped(width**-0.5, 3), f"table of width {width}: std 1/sqrt({width}), cut at +-3 std", _OLMO)
-
-
-OLMO = recipe(
-    "olmo",
-    1,
-    table(hidden=_olmo_in, residual_out=_olmo_out, embedding=_olmo_table, positional=_olmo_table, token=_olmo_table),
-    needs=("embedding", "residual_out"),
+OLMO = _open("olmo", False, _OLMO, "decoders as OLMo")
+PER_LAYER = _open(
+    "per_layer",
+    False,
+    _OPEN_LM,
+    "decoders: ends of branches divided by sqrt(2 l) in block l, so that the first say most",
+)
+TOTAL_DEPTH = _open(
+    "total_depth", True, _OPEN_LM, "decoders: ends of branches divided by sqrt(2 L), whichever of the L blocks it is"
 )
 
 # ---------------------------------------------------------------------- bert
 _BERT = "Devlin et al. 2019, arXiv:1810.04805, released code"
-_BERT_WEIGHT = always(clipped(_STD, 2), f"normal of std {_STD} cut at +-2 std, which leaves 0.0176", _BERT)
 
 # truncated as in the TensorFlow code; Hugging Face draws an uncut normal of std 0.02
 BERT = recipe(
     "bert",
     1,
-    table(**dict.fromkeys(("hidden", "embedding", "positional", "token"), _BERT_WEIGHT)),
+    everywhere(clipped(_STD, 2), f"normal of std {_STD} cut at +-2 std, which leaves 0.0176", _BERT),
+    about="encoders as BERT: std 0.02",
+    optimizer="AdamW",
+    source=_BERT,
     needs=("embedding", "positional", "residual_out"),
 )
 
@@ -190,5 +211,8 @@ T5 = recipe(
         positional=_t5_positional,
         token=always(normal(std=1.0), "token, like an entry of the table: standard normal", _T5),
     ),
+    about="encoder-decoders as T5",
+    optimizer="Adafactor",
+    source=_T5,
     needs=("embedding", "query", "attention_out"),
 )

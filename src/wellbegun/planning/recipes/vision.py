@@ -5,7 +5,7 @@ import math
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Chooser, recipe, zero
-from wellbegun.planning.recipes.common import ATTENTION, always, one, sizes, table, within_two, xavier
+from wellbegun.planning.recipes.common import ATTENTION, always, everywhere, one, sizes, table, within_two, xavier
 from wellbegun.schemes import constant, normal, uniform, variance_scaling, zeros
 
 # ---------------------------------------------------------------------- vit
@@ -42,9 +42,23 @@ _VIT_CHOICES = table(
     positional=always(normal(std=0.02), "positions: std 0.02", _VIT),
     token=always(zeros(), "class token: 0", _VIT),
 )
-VIT = recipe("vit", 1, _VIT_CHOICES, needs=("positional", "attention_out", "readout"))
+VIT = recipe(
+    "vit",
+    1,
+    _VIT_CHOICES,
+    about="vision transformers",
+    optimizer="Adam",
+    source=_VIT,
+    needs=("positional", "attention_out", "readout"),
+)
 VIT_NLHB = recipe(
-    "vit_nlhb", 1, {**_VIT_CHOICES, "bias": _prior_bias}, needs=("positional", "attention_out", "readout")
+    "vit_nlhb",
+    1,
+    {**_VIT_CHOICES, "bias": _prior_bias},
+    about="vision transformers whose readout starts with a bias of -log(classes)",
+    optimizer="Adam",
+    source=_VIT,
+    needs=("positional", "attention_out", "readout"),
 )
 
 # ---------------------------------------------------------------------- mae
@@ -69,20 +83,27 @@ MAE = recipe(
         positional=always(normal(std=0.02), "trained positions (the paper's are fixed sines): std 0.02", _MAE),
         token=always(normal(std=0.02), "class and mask tokens: std 0.02", _MAE),
     ),
+    about="masked autoencoders",
+    optimizer="AdamW",
+    source=_MAE,
     needs=("token", "attention_out"),
 )
 
 # ---------------------------------------------------------------------- convnext
 _CONVNEXT = "Liu et al. 2022, arXiv:2201.03545, released code"
-_CONVNEXT_WEIGHT = always(within_two(0.02), "std 0.02; the cut at +-2 cuts nothing", _CONVNEXT)
 
 CONVNEXT = recipe(
     "convnext",
     1,
-    table(
-        **dict.fromkeys(("hidden", "embedding", "positional", "token"), _CONVNEXT_WEIGHT),
+    everywhere(
+        within_two(0.02),
+        "std 0.02; the cut at +-2 cuts nothing",
+        _CONVNEXT,
         residual_scale=always(constant(1e-6), "layer scale: branches start almost silent", _CONVNEXT),
     ),
+    about="ConvNeXt: std 0.02, branches that start almost silent",
+    optimizer="AdamW",
+    source=_CONVNEXT,
     needs=("residual_scale",),
 )
 
@@ -126,6 +147,9 @@ RESNET = recipe(
         **_RESNET_TABLE,
         "norm_scale": _last_scale(one),
     },
+    about="residual convolutional nets with batch norm",
+    optimizer="SGD with momentum",
+    source=_RESNET,
     needs=("residual_out", "norm_scale"),
 )
 
@@ -145,5 +169,8 @@ DCGAN = recipe(
         **dict.fromkeys(("hidden", "embedding", "positional"), _DCGAN_WEIGHT),
         norm_scale=_dcgan_scale,
     ),
+    about="convolutional generators and critics",
+    optimizer="Adam",
+    source=_DCGAN,
     needs=("hidden", "norm_scale"),
 )

@@ -9,8 +9,12 @@ from wellbegun.health import Health
 from wellbegun.materialize import Ledger
 from wellbegun.measure.comparison import ModelComparison
 from wellbegun.planning import Entry, Explanation, Plan, PlanDiff, SignalPropagation
+from wellbegun.racing.coordinates import CoordinateCheck
 from wellbegun.racing.results import Race
 from wellbegun.reports.comparison import HEADINGS, comparison_rows, told
+from wellbegun.reports.coordinates import coordinate_rows
+from wellbegun.reports.coordinates import told as trained
+from wellbegun.reports.html.coordinates import svg
 from wellbegun.reports.html.findings import measured
 from wellbegun.reports.html.page import template
 from wellbegun.reports.html.parts import plural, shown
@@ -141,6 +145,12 @@ def _race(race: Race) -> "Markup":
     return _html("Race", race_verdict(race), [race.description], [Grid(headings, rows)])
 
 
+def _coordinates(found: CoordinateCheck) -> "Markup":
+    headings = "activation", "what", *map(str, found.sizes), "slope", "95 %", ""
+    grid = Grid(headings, coordinate_rows(found), "Root mean squares")
+    return _html(f"Coordinate check: {found.verdict}", None, [trained(found), svg(found)], [grid])
+
+
 _RENDERERS: dict[type, Callable[[Any], "Markup"]] = {
     Plan: _plan,
     Health: _health,
@@ -150,4 +160,5 @@ _RENDERERS: dict[type, Callable[[Any], "Markup"]] = {
     PlanDiff: _diff,
     Race: _race,
     ModelComparison: _comparison,
+    CoordinateCheck: _coordinates,
 }

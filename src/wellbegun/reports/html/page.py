@@ -8,6 +8,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ def _environment(package: str) -> "jinja2.Environment":
     loader = jinja2.PackageLoader(package)
     strict = jinja2.StrictUndefined
     return jinja2.Environment(loader=loader, autoescape=True, undefined=strict, trim_blocks=True, lstrip_blocks=True)
+
+
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # in names
 
 
 def template(name: str, package: str = HERE, /, **values: Any) -> "Markup":
@@ -80,7 +84,7 @@ def page(
     from markupsafe import Markup
 
     codes = [Markup(text) for text in scripts]
-    return template(
+    made = template(
         "page.html",
         title=title,
         description=description,
@@ -90,6 +94,7 @@ def page(
         scripts=codes,
         data={key: Markup(embedded(value)) for key, value in (data or {}).items()},
     )
+    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(made))
 
 
 def embedded(data: Any) -> str:

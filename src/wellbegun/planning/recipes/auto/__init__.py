@@ -8,6 +8,14 @@ from wellbegun.planning.recipes.auto.roles import CHOICES
 from wellbegun.planning.recipes.auto.solve import alone, solve
 from wellbegun.planning.recipes.base import recipe
 
-AUTO = recipe("auto", 2, {**CHOICES, "hidden": alone}, solve=solve)._replace(minds=True)
+AUTO = recipe(
+    "auto",
+    2,
+    {**CHOICES, "hidden": alone},
+    about="any model; the default: orthogonal weights at a scale found from the whole model",
+    optimizer="any",
+    source="measured for this recipe",
+    solve=solve,
+)._replace(minds=True)
 
 __all__ = ["AUTO"]

@@ -1,0 +1,132 @@
+"""One tensor filled with a law, in place, from a seed that a generator of torch gives."""
+
+import warnings
+from collections.abc import Callable
+from functools import cache, lru_cache, wraps
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Generator, Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
+
+from wellbegun._arguments import dtype_of, message
+from wellbegun.engine import Job
+from wellbegun.engine.workers import threads_of
+from wellbegun.errors import ArgumentTypeError
+from wellbegun.laws import Constant, Law
+from wellbegun.layout import Layout
+from wellbegun.materialize import draw_region
+from wellbegun.schemes import Scheme
+from wellbegun.torch.compat import FakeTensor, beneath_modes, compiler_loaded, fake_mode, is_computed, is_transformed
+from wellbegun.torch.shards import agreed
+from wellbegun.torch.targets import target_of
+
+Filler = TypeVar("Filler", bound=Callable[..., Tensor])
+
+
+def public(function: Filler) -> Filler:
+    """With what subclasses and modes of torch may say of it."""
+
+    @wraps(function)
+    def called(tensor: Tensor, *args: Any, **options: Any) -> Tensor:
+        if has_torch_function_variadic(tensor):
+            found: Tensor = handle_torch_function(called, (tensor,), tensor, *args, **options)
+            return found
+        if not isinstance(tensor, Tensor):
+            raise ArgumentTypeError(message(function.__name__, "tensor", "a tensor of torch", type(tensor).__name__))
+        own: Any = torch.compiler.disable if compiler_loaded() else lambda given: given  # no tracing of our arrays
+        return cast(Tensor, own(function)(tensor, *args, **options))
+
+    return cast(Filler, called)
+
+
+def drawn(
+    owner: str,
+    tensor: Tensor,
+    given: Law | Scheme,
+    generator: Generator | None,
+    layout: str | Layout | None = None,
+    *,
+    gain: float = 1.0,
+    each_part: bool = False,
+    whole: tuple[int, ...] | None = None,
+    known: bool = True,
+) -> Tensor:
+    """Fill a tensor with a law, or that of a scheme, times a gain; `each_part`: the law is that of both parts of a
+    complex number; `whole`: the shape of something larger that it is the beginning of; `known`: a scheme of ours, whose
+    law depends on nothing else."""
+    read = _read(tensor.dim()) if layout is None else layout if isinstance(layout, Layout) else Layout(layout)
+    if not tensor.numel():
+        return tensor
+    parts = each_part and tensor.is_complex()
+    dtype = str(tensor.real.dtype if parts else tensor.dtype).removeprefix("torch.")
+    job = (_job if known else _job.__wrapped__)(owner, given, tuple(tensor.shape), read, gain, whole, parts, dtype)
+    if isinstance(tensor, FakeTensor) or tensor.is_meta or fake_mode() is not None:
+        return tensor
+    if is_computed(tensor):
+        text = f"{owner}: the tensor is computed from others, as parametrized weights are, and will be computed again"
+        warnings.warn(f"{text}: what is written into it is lost then. Fill what it is made of.", stacklevel=4)
+    own = _has_memory(tensor)
+    values = tensor.detach() if own else torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    with beneath_modes():
+        seed = agreed([tensor] if hasattr(tensor, "placements") else [], _seed(owner, generator))
+        _write(owner, torch.view_as_real(values) if parts else values, *job, seed)
+    if not own:
+        with torch.no_grad():
+            tensor.copy_(values)
+    return tensor
+
+
+@cache
+def _read(rank: int) -> Layout:
+    """As torch reads a shape: outputs, inputs, window."""
+    return Layout("oi" + "k" * (rank - 2) if rank > 1 else "o" * rank, transposed=False)
+
+
+@lru_cache(1024)  # made once for all layers of a kind: it takes as long as 50,000 values
+def _job(
+    owner: str,
+    given: Law | Scheme,
+    shape: tuple[int, ...],
+    read: Layout,
+    gain: float,
+    whole: tuple[int, ...] | None,
+    parts: bool,
+    dtype: str,
+) -> tuple[Law, tuple[int, ...], tuple[int, ...], str]:
+    """The law of a tensor, its axes in the order of the law, the shape of the whole in that order, and the dtype."""
+    law = given.law(shape, layout=read) if isinstance(given, Scheme) else given
+    law = law if gain == 1 else law.scaled(gain) if gain else Constant(0.0)
+    axes = read.canonical
+    sizes = tuple((whole or shape)[axis] for axis in axes)
+    law.fits(sizes)
+    law.check(dtype_of(owner, dtype))
+    return (law, (*axes, len(axes)), (*sizes, 2), dtype) if parts else (law, axes, sizes, dtype)
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    """Whether there is memory that holds the values as they are read; a DTensor has its part."""
+    plain = type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__ or hasattr(tensor, "placements")
+    return plain and not (tensor.is_conj() or tensor.is_neg() or is_transformed(tensor))
+
+
+def _seed(owner: str, generator: Generator | None) -> int:
+    """64 bits from a generator of any device, or else the default one of the CPU."""
+    if generator is not None and not isinstance(generator, Generator):
+        raise ArgumentTypeError(message(owner, "generator", "a torch.Generator or None", type(generator).__name__))
+    device = "cpu" if generator is None else generator.device
+    drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
+    return int(drawn) % 2**64
+
+
+def _write(
+    owner: str, values: Tensor, law: Law, axes: tuple[int, ...], shape: tuple[int, ...], dtype: str, seed: int
+) -> None:
+    target = target_of(values, f"{owner}(...)")
+    if target.problem is not None:
+        raise target.problem
+    assert target.memory is not None
+    assert target.region is not None
+    draw_region(target.memory, target.region, law, axes, Job(seed, "", shape, target.region, dtype, threads_of(None)))
+    if target.close is not None:
+        target.close(0)
