@@ -19,7 +19,7 @@ from wellbegun.errors import ArgumentError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.jax.described import held_in
 from wellbegun.jax.session import JaxSession
-from wellbegun.jax.styles import copied, described, in_place, lacking, prepared
+from wellbegun.jax.styles import copied, described, in_place, lacking, prepared, renewed, style_of
 from wellbegun.jax.trace import traced
 from wellbegun.jax.training import JaxTrainer
 from wellbegun.laws import Law
@@ -27,6 +27,8 @@ from wellbegun.materialize import Sink, Target
 from wellbegun.materialize.target import storage_of
 from wellbegun.planning import Plan
 from wellbegun.storage import save_arrays
+
+_RECIPES: Mapping[str, str] = {"linen": "", "haiku": "", "nnx": "flax@1", "equinox": "torch@1"}
 
 
 class JaxBackend(HostedBackend):
@@ -98,6 +100,26 @@ class JaxBackend(HostedBackend):
         first = {name: parameter.tied_to or name for name, parameter in known.parameters.items()}
         held = (slot for slot in known.slots if held_in(slot.array))
         return {first.get(s.name, s.name): s.array for s in held if jnp.issubdtype(s.array.dtype, jnp.floating)}
+
+    def constructed(self, model: Model) -> str:
+        style = style_of(model)
+        if style == "equinox" and isinstance(model, tuple):
+            remedy = "Make both again: equinox.nn.make_with_state(...)."
+            raise ArgumentError(f"reset: a state of Equinox does not say what it started with. {remedy}")
+        if style in _RECIPES:
+            return _RECIPES[style]
+        remedy = "Use wb.initialize, or make the tree again."
+        raise ArgumentError(f"reset: a function and its tree have no layers that say what they start with. {remedy}")
+
+    def renewed(self, model: Model, batch: Batch, seed: int) -> Model:
+        if style_of(model) in ("linen", "haiku"):
+            return renewed(model, batch, seed)
+        known, statistics = described(model), {"mean": jnp.zeros_like, "var": jnp.ones_like}
+        norms = {path for path, layer in known.layers.items() if layer.does == "norm"}
+        parts = ((slot, *slot.name.rpartition(".")[::2]) for slot in known.slots if not slot.parameter)
+        own = ((slot, last) for slot, path, last in parts if path in norms and last in statistics)
+        fresh = {slot.name: statistics[last](slot.array) for slot, last in own}
+        return known.put(fresh) if fresh else model
 
     def trainer(self) -> Trainer:
         return JaxTrainer()

@@ -88,6 +88,15 @@ class KerasBackend(HostedBackend):
     def _host(self, array: Any) -> Array:
         return host(array)
 
+    def constructed(self, model: Model) -> str:
+        return ""
+
+    def renewed(self, model: Model, batch: Batch, seed: int) -> Model:
+        from wellbegun.keras.resetting import reset
+
+        built(model, batch)
+        return reset(model, seed)
+
     def trainer(self) -> Trainer:
         return KerasTrainer()
 
