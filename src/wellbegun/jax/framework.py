@@ -56,7 +56,9 @@ class JaxBackend(HostedBackend):
         self, model: Model, batch: Batch = None, graph: ModelGraph | None = None, *, owner: str = "check"
     ) -> Iterator[Session]:
         if not all(held_in(slot.array) for slot in described(model, batch).slots):
-            raise ArgumentError(f"{owner}: the model is abstract and holds no values; there is nothing to measure.")
+            remedy = "Give it with its variables, as (module, module.init(key, batch))." if lacking(model) else (
+                "Call this outside of jax.jit and eval_shape, on real arrays.")  # fmt: skip
+            raise ArgumentError(f"{owner}: the model is abstract and holds no values to measure. {remedy}")
         yield JaxSession(traced(model, batch))
 
     def targets(self, model: Model) -> Mapping[str, Target]:
