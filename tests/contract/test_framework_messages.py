@@ -69,6 +69,18 @@ def test_reset_decides_what_functions_draw_from_the_generator_of_keras() -> None
     assert (keras.ops.convert_to_numpy(keras.random.normal((4,))) == wanted).all(), "its generator is where it was"
 
 
+def test_groups_of_a_convolution_in_one_dimension_are_planned() -> None:
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((8, 6)), layers.Conv1D(8, 3, groups=2, activation="relu"), layers.Dense(3)])
+    before = type(model.layers[0]).call
+    entry = wb.plan(model, (4, 8, 6), recipe="classic", seed=0).entries[0]
+    assert (entry.role, entry.scheme) == ("hidden", "he_normal()")
+    assert entry.layout is not None
+    assert (entry.layout.axes, entry.layout.groups) == ("kio", 2)
+    assert "call" not in vars(model.layers[0])
+    assert type(model.layers[0]).call is before
+
+
 def test_narrow_numbers_are_compared() -> None:
     narrow = {"a": jnp.full((6, 8), 1.5, jnp.float8_e4m3fn), "b": TREE["b"]}
     assert wb.compare_models((predict, narrow), (predict, narrow)).same
