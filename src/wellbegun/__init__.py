@@ -28,6 +28,7 @@ if typing.TYPE_CHECKING:
     from wellbegun.api import plan as plan
     from wellbegun.api import race as race
     from wellbegun.api import report as report
+    from wellbegun.api import reset as reset
     from wellbegun.api import show as show
     from wellbegun.api import signal_propagation as signal_propagation
     from wellbegun.engine import fill as fill
@@ -50,7 +51,9 @@ if typing.TYPE_CHECKING:
 
 # imported when first used: the command line answers many questions without any of it
 _LATER = dict.fromkeys(("Applied", "Result", "apply", "check", "initialize", "plan", "race"), "wellbegun.api")
-_LATER |= dict.fromkeys(("compare_models", "coordinate_check", "report", "show", "signal_propagation"), "wellbegun.api")
+_LATER |= dict.fromkeys(
+    ("compare_models", "coordinate_check", "report", "reset", "show", "signal_propagation"), "wellbegun.api"
+)
 _LATER |= dict.fromkeys(("Plan", "Rule", "diff", "explain"), "wellbegun.planning")
 _LATER |= dict.fromkeys(("load_plan", "save_plan"), "wellbegun.storage")
 _LATER |= dict.fromkeys(("edge_of_chaos", "gain", "moments", "operating_point"), "wellbegun.theory")

@@ -392,8 +392,6 @@ def test_the_framework_is_found_by_the_model() -> None:
     assert find(model_of("mlp", "torch")).name == "torch"
     with pytest.raises(wb.errors.ArgumentTypeError, match=r"torch\.nn\.Module or a JAX model"):
         wb.plan(object(), (2, 3))
-    with pytest.raises(wb.errors.ArgumentError, match="PyTorch"):
-        find(model_of("mlp", "jax")).trainer()
 
 
 def test_weights_are_saved_with_their_plan(tmp_path: Any) -> None:

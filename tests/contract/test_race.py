@@ -380,7 +380,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"chance": 0}, "chance must be a finite number > 0"),
     ({"build": mlp()}, "inputs.*|build"),
     ({"build": 3}, "build must be a function; got 3"),
-    ({"build": lambda: 3}, "build must be a function that returns a torch module; got 'int'"),
+    ({"build": lambda: 3}, "build must be a function that returns a torch.nn.Module or a JAX model .*; got 'int'"),
     ({"build": lambda: nn.Linear(63, 10)}, r"a first try .* failed: RuntimeError: .*Inputs: float32 \(1438, 64\)"),
     ({"loss": 3}, "loss must be a function"),
     ({"loss": lambda output, targets: output}, "of a floating dtype; got .*32, 10"),

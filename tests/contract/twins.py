@@ -366,6 +366,31 @@ class JaxByHand(nnx.Module):
         return self.leave(x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-6) * self.root)
 
 
+class TorchSiren(nn.Module):
+    """Sines of a coordinate net, and a code that is drawn around a mean, as a VAE's without its noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.inner = nn.Linear(2, 32), nn.Linear(32, 32)
+        self.mean, self.spread = nn.Linear(32, 16), nn.Linear(32, 16)
+        self.leave = nn.Linear(16, 3)
+
+    def forward(self, x: Any) -> Any:
+        x = torch.sin(self.inner(torch.sin(30 * self.enter(x))))
+        return self.leave(torch.tanh(self.mean(x)) + torch.exp(0.5 * self.spread(x)))
+
+
+class JaxSiren(nnx.Module):
+    def __init__(self) -> None:
+        self.enter, self.inner = nnx.Linear(2, 32, rngs=rngs()), nnx.Linear(32, 32, rngs=rngs())
+        self.mean, self.spread = nnx.Linear(32, 16, rngs=rngs()), nnx.Linear(32, 16, rngs=rngs())
+        self.leave = nnx.Linear(16, 3, rngs=rngs())
+
+    def __call__(self, x: Any) -> Any:
+        x = jnp.sin(self.inner(jnp.sin(30 * self.enter(x))))
+        return self.leave(jnp.tanh(self.mean(x)) + jnp.exp(0.5 * self.spread(x)))
+
+
 TWINS: Mapping[str, Twin] = {
     "mlp": Twin(TorchMLP, JaxMLP, lambda: normal(64, 12)),
     "relu": Twin(TorchRelu, JaxRelu, lambda: normal(64, 12)),
@@ -376,5 +401,6 @@ TWINS: Mapping[str, Twin] = {
     "transformer": Twin(TorchTransformer, JaxTransformer, lambda: tokens(16, 10)),
     "fused": Twin(lambda: TorchTransformer(fused=True), lambda: JaxTransformer(fused=True), lambda: tokens(16, 10)),
     "tied": Twin(TorchTied, JaxTied, lambda: {"ids": tokens(16, 10), "scale": np.full((16, 1, 1), 0.5, np.float32)}),
+    "siren": Twin(TorchSiren, JaxSiren, lambda: normal(64, 2)),
     "by hand": Twin(TorchByHand, JaxByHand, lambda: normal(64, 12)),
 }

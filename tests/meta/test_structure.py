@@ -128,7 +128,8 @@ def test_all_is_sorted_and_equal_to_what_is_visible() -> None:
     assert visible - {*NAMES} == {
         "Applied", "Fans", "Health", "Layout", "Ledger", "Plan", "Race", "Result", "Rule", "apply", "check",
         "compare_models", "coordinate_check", "diff", "edge_of_chaos", "explain", "fill", "gain", "initialize",
-        "load_plan", "moments", "operating_point", "plan", "race", "report", "save_plan", "show", "signal_propagation",
+        "load_plan", "moments", "operating_point", "plan", "race", "report", "reset", "save_plan", "show",
+        "signal_propagation",
     }  # fmt: skip
     schemes = [name for family in FAMILIES for name in family.__all__]
     assert len(set(schemes)) == len(schemes)  # every scheme is known by its bare name

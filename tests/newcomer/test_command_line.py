@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -124,7 +125,8 @@ def test_a_race_on_my_csv_file(types: Types, folder: Path) -> None:
 def test_only_the_first_line_please(folder: Path) -> None:
     line = f"set -o pipefail; {sys.executable} -m wellbegun check first.py:mlp | head -1"
     found = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
-    assert found.stderr == ""
+    lines = [line for line in found.stderr.splitlines() if not re.fullmatch(r"\d+ of \d+, \d+ s: .*", line)]
+    assert not lines  # but how far it is, where a machine is slow
     assert found.stdout.startswith("first.py:mlp: seed 0")
     assert found.returncode in (0, 141)  # whether all was written before the pipe closed
 

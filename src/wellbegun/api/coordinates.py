@@ -144,7 +144,7 @@ class _Run:
         kind = self.optimizer
         if callable(kind):
             kind = lambda _, rate: self.optimizer(model, rate)  # noqa: E731
-        trainer.train(model, self.course, kind, self.rate, seed, plan=decided)
+        model, *_ = trainer.train(model, self.course, kind, self.rate, seed, plan=decided)
         after = activations(backend, model, batch, before.graph)
         return self._compared(before, after)
 

@@ -41,16 +41,18 @@ def race(
             drawn from the seed of the trial), a dict of arguments for `initialize`, or a function of (model), (model,
             batch) or (model, batch, seed) that changes the model or returns another. Or a list of names of recipes and
             schemes, where "default" is None.
-        build: Function without arguments that makes a fresh model.
+        build: Function that makes a fresh model: of PyTorch, of JAX in any style, or of Keras. One that needs an
+            argument is given the seed, as a JAX model has no other source of keys.
         data: "digits" (scikit-learn's), (x, y), (train_x, train_y, test_x, test_y), a dict of arrays with "y" (and
             "test_x", "test_y"; other names are keyword arguments of the model), or a function that returns one of
             these. Without test data a fixed fifth of the samples is kept apart.
         rates: Learning rates.
-        optimizers: "sgd", "momentum" (0.9), "adam", "adamw", or functions of (parameters, rate). Those that are named
-            follow what a plan says of rates (`wellbegun.planning.mup`), functions do not.
+        optimizers: "sgd", "momentum" (0.9), "adam", "adamw", or functions of (parameters, rate) that give an optimizer
+            of PyTorch, Optax or Keras. Those that are named follow what a plan says of rates
+            (`wellbegun.planning.mup`), functions do not.
         seeds: How many, or which. Intervals need two; three are a start.
         steps, batch_size: Length of a trial.
-        loss: Function of the model's output and the targets that gives a scalar tensor. None: cross-entropy for whole
+        loss: Function of the model's output and the targets that gives a scalar. None: cross-entropy for whole
             numbers as targets, else mean squared error.
         metric: Function of the outputs and targets of all test samples that gives a number. None: share of classes
             named correctly, or R².

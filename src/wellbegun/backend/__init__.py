@@ -12,6 +12,7 @@ from wellbegun.backend.framework import MOST, Backend
 from wellbegun.backend.functional import FunctionalSession
 from wellbegun.backend.hosted import HostedHandle
 from wellbegun.backend.hosted_models import HostedBackend
+from wellbegun.backend.hosted_training import HostedTrainer
 from wellbegun.backend.knowledge import Knowledge
 from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import (
@@ -56,6 +57,7 @@ from wellbegun.backend.training import (
     Trainer,
     batches,
     host_randomness,
+    made,
     others_may_draw,
     samples_at,
     score,
@@ -80,6 +82,7 @@ __all__ = [
     "Handle",
     "HostedBackend",
     "HostedHandle",
+    "HostedTrainer",
     "Inputs",
     "Judged",
     "Knowledge",
@@ -117,6 +120,7 @@ __all__ = [
     "holders",
     "host_randomness",
     "looked_at",
+    "made",
     "main_of",
     "named",
     "no_scalar",

@@ -119,5 +119,15 @@ class Backend(Protocol):
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         """Cross-entropy against whole numbers, else a squared error; and what it is for a model that knows nothing."""
 
+    def constructed(self, model: Model) -> str:
+        """The recipe that has the defaults of the layers that a model is made of; "": `renewed` draws these itself.
+
+        Raises:
+            ArgumentError: a model without layers.
+        """
+
+    def renewed(self, model: Model, batch: Batch, seed: int) -> Model:
+        """The model with fresh state other than parameters; with fresh parameters too, where layers are asked."""
+
     def trainer(self) -> Trainer:
         """Short trainings."""

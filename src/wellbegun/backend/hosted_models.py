@@ -10,9 +10,9 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend.framework import MOST
 from wellbegun.backend.hosted import HostedHandle
-from wellbegun.backend.training import Model, Trainer
+from wellbegun.backend.training import Model
 from wellbegun.backend.values import looked_at
-from wellbegun.errors import ArgumentError, ModelError
+from wellbegun.errors import ModelError
 
 T = TypeVar("T")
 
@@ -50,7 +50,3 @@ class HostedBackend:
     def from_config(self, path: Path, *, light: bool = False) -> Model:
         text = f"describes a PyTorch model; for {self.called} give path.py:factory."
         raise ModelError(f"model: {str(path)!r} {text}")
-
-    def trainer(self) -> Trainer:
-        told = f"a {self.called} model can be planned, initialized and checked."
-        raise ArgumentError(f"race: races train PyTorch models; {told}")

@@ -4,9 +4,10 @@ import math
 import random
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -86,6 +87,20 @@ def score(output: Array, targets: Array) -> float:
         return float(1 - error / wanted.var())
 
 
+def made(make: Callable[..., Model], seed: int) -> Model:
+    """What a function makes, which may need the seed: models of some frameworks are given their keys.
+
+    >>> made(lambda: "model", 3), made(lambda seed: seed, 3)
+    ('model', 3)
+    """
+    try:
+        needed = [each for each in signature(make).parameters.values() if each.default is each.empty]
+    except (TypeError, ValueError):  # built-in functions may not tell
+        needed = []
+    takes = len(needed) == 1 and needed[0].kind in (needed[0].POSITIONAL_ONLY, needed[0].POSITIONAL_OR_KEYWORD)
+    return make(seed) if takes else make()
+
+
 @contextmanager
 def host_randomness() -> Iterator[None]:
     """The random states of NumPy and of Python come back."""
@@ -125,7 +140,14 @@ class Trainer(Protocol):
     def seeded(self, seed: int) -> AbstractContextManager[None]:
         """Random states from a seed and one thread, meanwhile."""
 
-    def build(self, make: Callable[[], Model], seed: int) -> Model:
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """What is used, by name."""
+
+    def spare(self, model: Model) -> Model | None:
+        """A copy that training the model leaves as it is; None where it has to be built again."""
+
+    def build(self, make: Callable[..., Model], seed: int) -> Model:
         """A fresh model, from the random states of this seed.
 
         Raises:
@@ -161,9 +183,9 @@ class Trainer(Protocol):
         seed: int,
         between: Callable[[], None] = lambda: None,
         plan: Plan | None = None,
-    ) -> tuple[list[float], bool]:
-        """Loss before each update, and whether it diverged: then training ends at once. `between`: before each step.
-        `plan`: whose multipliers the optimizer, which is then named, is given."""
+    ) -> tuple[Model, list[float], bool]:
+        """The trained model, the loss before each update, and whether it diverged: then training ends at once.
+        `between`: before each step. `plan`: whose multipliers the optimizer, which is then named, is given."""
 
     def evaluate(self, model: Model, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
         """The metric of the model's outputs on all these samples, in the mode it is used in after training."""

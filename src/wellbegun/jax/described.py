@@ -96,8 +96,8 @@ class Described:
 
 
 def held_in(array: Any) -> bool:
-    """Whether an array has values."""
-    return not isinstance(array, jax.ShapeDtypeStruct)
+    """Whether an array has values: it is neither abstract nor traced by a transform such as `jax.jit`."""
+    return not isinstance(array, (jax.ShapeDtypeStruct, jax.core.Tracer))
 
 
 def scoped(layers: dict[str, Layer], layer: Callable[[type], Layer]) -> Callable[[str, Any, Callable[[], Any]], Any]:
@@ -153,7 +153,10 @@ def tree_of(
     Raises:
         ModelError: a tree without arrays to fill, or with two of one name.
     """
-    pairs, structure = jax.tree_util.tree_flatten_with_path(tree)
+    try:
+        pairs, structure = jax.tree_util.tree_flatten_with_path(tree)
+    except ValueError as error:  # keys of several types, which JAX cannot sort
+        raise ModelError(f"model: JAX takes no such tree: {told(error)} Use keys of one type in each dict.") from error
     places = [place for place, (_, leaf) in enumerate(pairs) if isinstance(leaf, ARRAYS)]
     found = [named(pairs[place][0]) for place in places]
     real = [own and jnp.issubdtype(pairs[place][1].dtype, jnp.inexact)

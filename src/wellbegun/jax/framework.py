@@ -13,19 +13,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from wellbegun._typing import Progress
-from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session
+from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session, Trainer
 from wellbegun.engine import Job, write
 from wellbegun.errors import ArgumentError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.jax.described import held_in
 from wellbegun.jax.session import JaxSession
-from wellbegun.jax.styles import copied, described, in_place, lacking, prepared
+from wellbegun.jax.styles import copied, described, in_place, lacking, prepared, renewed, style_of
 from wellbegun.jax.trace import traced
+from wellbegun.jax.training import JaxTrainer
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target
 from wellbegun.materialize.target import storage_of
 from wellbegun.planning import Plan
 from wellbegun.storage import save_arrays
+
+_RECIPES: Mapping[str, str] = {"linen": "", "haiku": "", "nnx": "flax@1", "equinox": "torch@1"}
 
 
 class JaxBackend(HostedBackend):
@@ -53,7 +56,9 @@ class JaxBackend(HostedBackend):
         self, model: Model, batch: Batch = None, graph: ModelGraph | None = None, *, owner: str = "check"
     ) -> Iterator[Session]:
         if not all(held_in(slot.array) for slot in described(model, batch).slots):
-            raise ArgumentError(f"{owner}: the model is abstract and holds no values; there is nothing to measure.")
+            remedy = "Give it with its variables, as (module, module.init(key, batch))." if lacking(model) else (
+                "Call this outside of jax.jit and eval_shape, on real arrays.")  # fmt: skip
+            raise ArgumentError(f"{owner}: the model is abstract and holds no values to measure. {remedy}")
         yield JaxSession(traced(model, batch))
 
     def targets(self, model: Model) -> Mapping[str, Target]:
@@ -97,6 +102,29 @@ class JaxBackend(HostedBackend):
         first = {name: parameter.tied_to or name for name, parameter in known.parameters.items()}
         held = (slot for slot in known.slots if held_in(slot.array))
         return {first.get(s.name, s.name): s.array for s in held if jnp.issubdtype(s.array.dtype, jnp.floating)}
+
+    def constructed(self, model: Model) -> str:
+        style = style_of(model)
+        if style == "equinox" and isinstance(model, tuple):
+            remedy = "Make both again: equinox.nn.make_with_state(...)."
+            raise ArgumentError(f"reset: a state of Equinox does not say what it started with. {remedy}")
+        if style in _RECIPES:
+            return _RECIPES[style]
+        remedy = "Use wb.initialize, or make the tree again."
+        raise ArgumentError(f"reset: a function and its tree have no layers that say what they start with. {remedy}")
+
+    def renewed(self, model: Model, batch: Batch, seed: int) -> Model:
+        if style_of(model) in ("linen", "haiku"):
+            return renewed(model, batch, seed)
+        known, statistics = described(model), {"mean": jnp.zeros_like, "var": jnp.ones_like}
+        norms = {path for path, layer in known.layers.items() if layer.does == "norm"}
+        parts = ((slot, *slot.name.rpartition(".")[::2]) for slot in known.slots if not slot.parameter)
+        own = ((slot, last) for slot, path, last in parts if path in norms and last in statistics)
+        fresh = {slot.name: statistics[last](slot.array) for slot, last in own}
+        return known.put(fresh) if fresh else model
+
+    def trainer(self) -> Trainer:
+        return JaxTrainer()
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         labels: Any = jnp.asarray(targets)

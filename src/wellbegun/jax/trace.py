@@ -14,6 +14,7 @@ from wellbegun.errors import TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
 from wellbegun.jax.call import Pure, pure
+from wellbegun.jax.described import held_in
 from wellbegun.jax.facts import Reader, fact_of
 from wellbegun.jax.jaxpr import channels_last, program_of
 from wellbegun.jax.steps import Told, steps_of
@@ -83,5 +84,9 @@ def _constant(array: Any) -> Known:
 
 def _held(array: Any) -> Any:
     """An array that exists, and is no key of random numbers."""
-    whole = isinstance(array, (jax.Array, np.ndarray)) and not jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    whole = (
+        isinstance(array, (jax.Array, np.ndarray))
+        and held_in(array)
+        and not jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    )
     return np.asarray(array) if whole else None

@@ -12,12 +12,13 @@ import keras
 import numpy as np
 
 from wellbegun._typing import Array, Progress
-from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session
+from wellbegun.backend import Batch, HostedBackend, Loss, Model, Session, Trainer
 from wellbegun.engine import Job, write
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.keras.layers import host, parameters_of, slots_of
 from wellbegun.keras.session import KerasSession
 from wellbegun.keras.trace import built, traced
+from wellbegun.keras.training import KerasTrainer
 from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target
 from wellbegun.materialize.target import storage_of
@@ -86,6 +87,18 @@ class KerasBackend(HostedBackend):
 
     def _host(self, array: Any) -> Array:
         return host(array)
+
+    def constructed(self, model: Model) -> str:
+        return ""
+
+    def renewed(self, model: Model, batch: Batch, seed: int) -> Model:
+        from wellbegun.keras.resetting import reset
+
+        built(model, batch)
+        return reset(model, seed)
+
+    def trainer(self) -> Trainer:
+        return KerasTrainer()
 
     def loss_against(self, targets: object) -> tuple[Loss, float | None]:
         labels: Any = keras.ops.convert_to_tensor(targets)

@@ -2,16 +2,17 @@
 
 import random
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any, SupportsIndex
 
 import keras
 
 from wellbegun._arguments import message, seed_of, told
-from wellbegun.backend import host_randomness
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.keras.framework import KerasBackend
 from wellbegun.keras.initializers import DRAWN
 from wellbegun.keras.layers import children_of, own
+from wellbegun.keras.training import KerasTrainer
 from wellbegun.streams import fresh_seed
 
 
@@ -42,7 +43,7 @@ def reset(model: Any, seed: SupportsIndex | None = None) -> Any:
     if not isinstance(model, keras.Layer):
         raise ArgumentTypeError(message("reset", "model", "a keras.Model or keras.Layer", type(model).__name__))
     number = fresh_seed() if seed is None else seed_of("reset", seed)
-    with KerasBackend().undone(model), host_randomness():
+    with KerasBackend().undone(model), KerasTrainer().seeded(number):  # functions may draw from Keras's own generator
         random.seed(number)  # which Keras draws seeds from
         for variable, fresh in list(_fresh(model, "")):
             variable.assign(fresh)
@@ -69,7 +70,9 @@ def _fresh(layer: Any, path: str) -> Iterator[tuple[Any, Any]]:
             yield from _fresh(child, f"{path}.{name}" if path else name)
         return
     try:
-        other = type(layer).from_config(_seeded(layer.get_config()))
+        own_functions = {each.__name__: each for each in vars(layer).values() if isinstance(each, FunctionType)}
+        with keras.saving.custom_object_scope(own_functions):
+            other = type(layer).from_config(_seeded(layer.get_config()))
         other.build_from_config(layer.get_build_config() or {})
         pairs = list(zip(layer.variables, other.variables, strict=True))
         fits = all(tuple(old.shape) == tuple(new.shape) for old, new in pairs)

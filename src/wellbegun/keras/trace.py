@@ -157,7 +157,7 @@ def _told(model: Any) -> Any:
     """What a model that was made of symbols takes, made up."""
     try:
         structure = model.inputs if isinstance(model, keras.Sequential) else getattr(model, "_inputs_struct", None)
-    except ValueError:  # a Sequential that has no shape yet
+    except (AttributeError, ValueError):  # a Sequential that has no shape yet
         return None
 
     def made(tensor: Any) -> InputSpec:

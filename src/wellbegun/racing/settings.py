@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wellbegun import __version__
 from wellbegun._arguments import choice, function, guarded, integer, message, real, seed_of, told
-from wellbegun.backend import Backend, belongs, samples_at
+from wellbegun.backend import Backend, belongs, named, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.racing.data import Data, chance_of, data_of
 from wellbegun.racing.entrants import Tools, candidates_of
@@ -67,8 +67,6 @@ class Settings:
 
     def fingerprint(self) -> dict[str, Any]:
         """Plain data that is equal for equal races, and differs where a setting does."""
-        from importlib.metadata import version
-
         kit = self.kit
         return {
             "candidates": {name: candidate.text for name, candidate in kit.candidates.items()},
@@ -84,7 +82,7 @@ class Settings:
             "build": _text(kit.build),
             "model": f"{self.model} {self.shape}",
             "data": f"{self.data.name} {self.data.digest()}",
-            "versions": {"wellbegun": __version__, kit.framework: version(kit.framework)},
+            "versions": {"wellbegun": __version__, **kit.trainer.versions},
         }
 
 
@@ -146,7 +144,7 @@ def settings_of(
         length,
         min(size, len(found.targets)),
     )
-    model, shape = _tried(backend, kit, found, numbers[0])
+    kit, model, shape = _tried(backend, kit, found, numbers[0])
     return Settings(kit, found, found_rates, numbers, prune, model, shape)
 
 
@@ -193,13 +191,16 @@ def _chance(data: Data) -> float | None:
     return found if found > 0 and math.isfinite(found) else None
 
 
-def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[str, str]:
-    """Build the model and send it one batch: what it is in words, and a digest of its parameters' shapes."""
+def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[Kit, str, str]:
+    """Build the model and send it one batch: the kit with its framework, what the model is in words, and a digest of
+    its parameters' shapes."""
     course, trainer = kit.course(data, 1), backend.trainer()
     with trainer.seeded(seed):
         index = next(trainer.order(len(data.targets), kit.batch_size, seed))
         try:
             model = trainer.build(kit.build, seed)
+            if (name := belongs(model) or backend.name) != backend.name:
+                return _tried(named(name), replace(kit, framework=name), data, seed)
             model = backend.prepare(model, trainer.batch(samples_at(data.inputs, index)))
             trainer.attempt(model, course, index, kit.optimizers.values())
             if data.test_inputs is not None and data.test_targets is not None:
@@ -217,7 +218,9 @@ def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[str, str]
     stored = [p for p in every if p.name not in computed and (p.tied_to is None or p.set_by is not None)]
     shapes = {parameter.name: list(parameter.shape) for parameter in stored}
     values = sum(math.prod(parameter.shape) for parameter in stored)
-    return f"{type(model).__name__} with {values:,} parameters", digest(shapes)
+    first: Any = model[0] if isinstance(model, tuple) else model
+    called = getattr(first, "__name__", type(first).__name__)
+    return kit, f"{called} with {values:,} parameters", digest(shapes)
 
 
 def _classes(targets: Any) -> str:

@@ -1,6 +1,5 @@
 """What a worker does: give a model its first values once, then train it with each optimizer and rate."""
 
-import copy
 import hashlib
 import importlib.machinery
 import os
@@ -11,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -188,7 +187,7 @@ def _trial(
     """Train this model; the time is that of the training alone, as the first values are the same for every arm."""
     trainer, start, kind = kit.trainer, time.perf_counter(), kit.optimizers[arm[0]]
     plan = ready.plan if isinstance(kind, str) else None
-    losses, diverged = trainer.train(model, course, kind, arm[1], job.seed, between, plan)
+    model, losses, diverged = trainer.train(model, course, kind, arm[1], job.seed, between, plan)
     seconds = time.perf_counter() - start
     metric = None
     if not diverged and data.test_inputs is not None and data.test_targets is not None:
@@ -208,9 +207,7 @@ def _models(kit: Kit, course: Course, job: Job) -> Iterator[tuple[Any, _Ready]]:
     """The model with its first values, as often as asked: copies, or made again where it cannot be copied."""
     model, ready = _ready(kit, course, job)
     while True:
-        spare = None
-        with suppress(Exception):  # torch and users' classes refuse copies with errors of many kinds
-            spare = copy.deepcopy(model)
+        spare = kit.trainer.spare(model)
         yield model, ready
         model = _ready(kit, course, job)[0] if spare is None else spare
 

@@ -146,6 +146,14 @@ class TorchBackend:
             math.log(max(classes, 2)),
         )
 
+    def constructed(self, model: Model) -> str:
+        return "torch@1"
+
+    def renewed(self, model: Model, batch: Batch, seed: int) -> Model:
+        for module in check_model(model).modules():
+            getattr(module, "reset_running_stats", lambda: None)()
+        return model
+
     def trainer(self) -> Trainer:
         return TorchTrainer()
 

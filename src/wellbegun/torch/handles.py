@@ -74,7 +74,8 @@ class TensorHandle:
 def numpy(tensor: torch.Tensor) -> Array:
     """A tensor as NumPy sees it, without a copy where that is possible; half precision as single."""
     plain = tensor.detach().resolve_conj().resolve_neg().cpu()
-    found: Array = (plain.float() if plain.dtype in _HALF else plain).numpy()
+    narrow = plain.dtype in _HALF or (plain.dtype.itemsize == 1 and plain.is_floating_point())
+    found: Array = (plain.float() if narrow else plain).numpy()
     return found
 
 

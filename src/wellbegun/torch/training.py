@@ -1,10 +1,11 @@
 """Short trainings that repeat: the same seed gives the same batches, dropout masks and losses on the same machine."""
 
+import copy
 import functools
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -37,6 +38,12 @@ class TorchTrainer:
     """As in `wellbegun.backend`."""
 
     optimizers = tuple(_KINDS)
+    versions: Mapping[str, str] = {"torch": str(torch.__version__)}
+
+    def spare(self, model: backend.Model) -> backend.Model | None:
+        with suppress(Exception):  # torch and users' classes refuse copies with errors of many kinds
+            return copy.deepcopy(model)
+        return None
 
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
@@ -50,11 +57,11 @@ class TorchTrainer:
             finally:
                 torch.set_num_threads(threads)
 
-    def build(self, make: Callable[[], backend.Model], seed: int) -> backend.Model:
+    def build(self, make: Callable[..., backend.Model], seed: int) -> backend.Model:
         restart(seed)
-        model = make()
-        if not isinstance(model, torch.nn.Module):
-            allowed = "a function that returns a torch module"
+        model = backend.made(make, seed)
+        if backend.belongs(model) is None:
+            allowed = f"a function that returns {backend.MODELS}"
             raise ArgumentTypeError(message("race", "build", allowed, type(model).__name__))
         return model
 
@@ -90,7 +97,7 @@ class TorchTrainer:
         seed: int,
         between: Callable[[], None] = lambda: None,
         plan: Plan | None = None,
-    ) -> tuple[list[float], bool]:
+    ) -> tuple[backend.Model, list[float], bool]:
         module = check_model(model)
         optimizers = [_optimizer(optimizer, module, rate)] if plan is None else _planned(optimizer, module, rate, plan)
         restart(seed)
@@ -108,7 +115,7 @@ class TorchTrainer:
 
             return float(loss.detach()), update
 
-        return backend.trained(course, self.order(len(course.targets), course.batch_size, seed), step)
+        return module, *backend.trained(course, self.order(len(course.targets), course.batch_size, seed), step)
 
     def evaluate(
         self, model: backend.Model, inputs: backend.Inputs, targets: Array, metric: backend.Metric | None

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from wellbegun._arguments import message
-from wellbegun.errors import ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.jax.described import Described
 
 _STYLES: Mapping[str, tuple[str, tuple[str, ...], int]] = {  # package -> its module here, classes of models, most parts
@@ -30,16 +32,27 @@ def described(model: Any, batch: object = None) -> Described:
     Raises:
         ArgumentTypeError: no model of any style. What its style raises.
     """
+    name = style_of(model)
+    describe = importlib.import_module(f"{__name__}.{name}").described
+    found: Described = describe(model) if name == "plain" else describe(model, batch)
+    return found
+
+
+def style_of(model: Any) -> str:
+    """The module here that knows a model.
+
+    Raises:
+        ArgumentTypeError: no model of any style.
+    """
     whole = model if type(model) is tuple else (model,)
     for package, (name, kinds, most) in _STYLES.items():
         classes = tuple(getattr(sys.modules.get(package), kind, ()) for kind in kinds)
         owner = getattr(whole[0], "__self__", None) if package == "flax.linen" else None  # of module.apply
         own = isinstance(whole[0], classes) or isinstance(owner, classes)
         if own and len(whole) <= most and not (package == "equinox" and _function(whole)):
-            found: Described = importlib.import_module(f"{__name__}.{name}").described(model, batch)
-            return found
+            return name
     if len(whole) == 2 and callable(whole[0]):
-        return importlib.import_module(f"{__name__}.plain").described(model)  # type: ignore[no-any-return]
+        return "plain"
     raise ArgumentTypeError(message("wellbegun", "model", _ALLOWED, type(model).__name__))
 
 
@@ -67,6 +80,19 @@ def prepared(model: Any, batch: object) -> Any:
     """
     name = lacking(model)
     return importlib.import_module(f"{__name__}.{name}").made(model, batch, state=True) if name else model
+
+
+def renewed(model: Any, batch: object, seed: int) -> Any:
+    """What `init` of Linen or Haiku gives from a seed.
+
+    Raises:
+        ArgumentError: no batch, or arrays of other shapes.
+    """
+    made = importlib.import_module(f"{__name__}.{style_of(model)}").renewed(model, batch, jax.random.key(seed))
+    shapes = [jax.tree.map(lambda leaf: getattr(leaf, "shape", None), each) for each in (made, model)]
+    if shapes[0] != shapes[1] and type(model) is tuple:
+        raise ArgumentError("reset: init gives arrays of other shapes than the model holds, for this batch.")
+    return made
 
 
 def in_place(model: Any) -> bool:

@@ -60,3 +60,11 @@ def made(transformed: Any, batch: object, *, state: bool = False) -> tuple[Any, 
 
     found = begun(init, lambda new: {name: part for name, part in new.items() if name == "state"}, state)
     return (transformed, *found.values())
+
+
+def renewed(model: Any, batch: object, key: Any) -> Any:
+    """The same with what `init` gives."""
+    transformed = model[0] if type(model) is tuple else model
+    given = arguments("a transformed function", batch)
+    found = transformed.init(key, *given.args, **given.kwargs)
+    return (transformed, *(found if isinstance(transformed, haiku.TransformedWithState) else (found,)))

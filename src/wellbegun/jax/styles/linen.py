@@ -59,3 +59,13 @@ def made(module: Any, batch: object, *, state: bool = False) -> tuple[Any, Any]:
         return module.init(key, *given.args, **given.kwargs)
 
     return module, begun(init, lambda new: {name: part for name, part in new.items() if name != "params"}, state)
+
+
+def renewed(model: Any, batch: object, key: Any) -> Any:
+    """The same with what `init` gives."""
+    bound = not isinstance(model, tuple) and model.scope is not None
+    given = model.unbind()[0] if bound else model[0] if isinstance(model, tuple) else model
+    module = getattr(given, "__self__", given)
+    call = arguments(type(module).__name__, batch)
+    variables = module.init(key, *call.args, **call.kwargs)
+    return module.bind(variables) if bound else (given, variables)

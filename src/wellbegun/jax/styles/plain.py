@@ -1,5 +1,7 @@
 """(function, tree): trees of arrays, and a function that is called with one, and with the batch."""
 
+from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from wellbegun.jax.described import Described, tree_of
@@ -13,4 +15,19 @@ def described(model: Any) -> Described:
     """
     function, tree = model
     kind = getattr(function, "__name__", type(function).__name__)
-    return tree_of(kind, tree, function, lambda new: (function, new), owned=True)
+    return tree_of(kind, tree, _called(function), lambda new: (function, new), owned=True)
+
+
+def _called(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A dict that a function does not take as keyword arguments is its batch."""
+
+    def run(tree: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            signature(function).bind(tree, *args, **kwargs)
+        except ValueError:  # built-in functions may not tell
+            pass
+        except TypeError:
+            return function(tree, *args, kwargs) if kwargs else function(tree, *args)
+        return function(tree, *args, **kwargs)
+
+    return run

@@ -1,0 +1,149 @@
+"""Short trainings of a Keras model, by `train_on_batch` on whichever backend Keras has."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.backend.common import global_state
+
+from wellbegun import backend
+from wellbegun._arguments import message
+from wellbegun._typing import Array
+from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.inputs import mapped
+from wellbegun.keras.layers import host
+from wellbegun.planning import Plan
+
+_SEEDS = ("global_random_seed", "global_seed_generator")  # where Keras keeps what it draws from
+_KINDS: Mapping[str, Callable[[float], Any]] = {
+    "sgd": keras.optimizers.SGD,
+    "momentum": partial(keras.optimizers.SGD, momentum=0.9),
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+}
+
+
+class KerasTrainer(backend.HostedTrainer):
+    """As in `wellbegun.backend`."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of Keras; and its backend."""
+        return {"keras": keras.__version__, "keras backend": keras.backend.backend()}
+
+    @contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        kept = {name: global_state.get_global_attribute(name) for name in _SEEDS}
+        with ExitStack() as stack:
+            if keras.backend.backend() == "torch":
+                stack.enter_context(backend.named("torch").trainer().seeded(seed))
+            stack.enter_context(super().seeded(seed))
+            try:
+                yield
+            finally:
+                for name, value in kept.items():
+                    global_state.set_global_attribute(name, value)
+
+    def _restart(self, seed: int) -> None:
+        keras.utils.set_random_seed(seed % 2**32)
+
+    def spare(self, model: backend.Model) -> None:
+        """None: models of the user's own cannot be copied, and are built again."""
+
+    def attempt(
+        self, model: backend.Model, course: backend.Course, places: Array, optimizers: Iterable[backend.Optimizer]
+    ) -> None:
+        self.loss(course, _call(model, self.batch(backend.samples_at(course.inputs, places)), training=None), places)
+        if not getattr(model, "trainable_variables", ()):
+            raise ArgumentError("race: loss must depend on the model's parameters; it does not.")
+        for kind in optimizers:
+            _optimizer(kind, model, 1e-3)
+
+    def train(
+        self,
+        model: backend.Model,
+        course: backend.Course,
+        optimizer: backend.Optimizer,
+        rate: float,
+        seed: int,
+        between: Callable[[], None] = lambda: None,
+        plan: Plan | None = None,
+    ) -> tuple[backend.Model, list[float], bool]:
+        """The update of a step is made with its loss."""
+        self._plain(plan)
+        whole = _Course(model, self, course)
+        whole.compile(_optimizer(optimizer, model, rate))
+        self._restart(seed)
+
+        def step(places: Array) -> tuple[float, Callable[[], None]]:
+            between()
+            whole.reset_metrics()
+            inputs = backend.samples_at(course.inputs, places)
+            found = whole.train_on_batch(inputs, course.targets[places], return_dict=True)
+            return float(found["loss"]), lambda: None
+
+        return (
+            model, *backend.trained(course, self.order(len(course.targets), course.batch_size, seed), step)
+        )  # fmt: skip
+
+    def _runs(self, model: backend.Model) -> Callable[[backend.Inputs], Any]:
+        return lambda inputs: self._main(_call(model, self.batch(inputs), training=False))
+
+    def batch(self, inputs: backend.Inputs) -> backend.Batch:
+        return mapped(inputs, np.ndarray, keras.ops.convert_to_tensor)
+
+    def _array(self, values: Array) -> Any:
+        return keras.ops.convert_to_tensor(values)
+
+    def _host(self, array: Any) -> Array:
+        return host(array)
+
+    def _main(self, output: Any) -> Any:
+        real = (one for one in keras.tree.flatten(output) if "float" in keras.backend.standardize_dtype(one.dtype))
+        logits = output.get("logits") if isinstance(output, Mapping) else None
+        return next(real, None) if logits is None else logits
+
+    def _squared(self, error: Any) -> Any:
+        return keras.ops.mean(keras.ops.square(error))
+
+    def _entropy(self, logits: Any, axis: int, labels: Any) -> Any:
+        rows = keras.ops.reshape(keras.ops.moveaxis(logits, axis, -1), (-1, logits.shape[axis]))
+        shares = keras.ops.log_softmax(rows)
+        return -keras.ops.mean(keras.ops.take_along_axis(shares, keras.ops.reshape(labels, (-1, 1)), axis=1))
+
+
+class _Course(keras.Model):  # type: ignore[misc]
+    """A model with the loss of a race."""
+
+    def __init__(self, model: Any, trainer: KerasTrainer, course: backend.Course) -> None:
+        super().__init__()
+        self.raced, self._judge = model, partial(trainer._loss, course)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return _call(self.raced, inputs, training=training)
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
+        return self._judge(y_pred, y)
+
+
+def _call(model: Any, inputs: Any, *, training: bool | None) -> Any:
+    """A dict is keyword arguments, a tuple positional ones, where the model was not made of symbols."""
+    mode = {} if training is None or not model._call_has_training_arg else {"training": training}
+    symbolic = getattr(model, "_inputs_struct", None) is not None
+    if isinstance(inputs, Mapping) and not symbolic:
+        return model(**inputs, **mode)
+    if isinstance(inputs, (tuple, list)):
+        return model(list(inputs), **mode) if symbolic else model(*inputs, **mode)
+    return model(inputs, **mode)
+
+
+def _optimizer(kind: Any, model: Any, rate: float) -> Any:
+    """By name, or from a function(parameters, rate)."""
+    made = _KINDS[kind](rate) if isinstance(kind, str) else kind(model.trainable_variables, rate)
+    if not isinstance(made, keras.optimizers.Optimizer):
+        allowed = "functions that return a keras.optimizers.Optimizer"
+        raise ArgumentTypeError(message("race", "optimizers", allowed, type(made).__name__))
+    return made

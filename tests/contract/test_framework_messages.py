@@ -1,0 +1,94 @@
+"""What JAX and Keras cannot do is one clear message, and what they can is done."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+import torch
+from flax import linen
+
+import wellbegun as wb
+from wellbegun.errors import ArgumentError, ModelError
+
+TREE = {"a": jnp.ones((6, 8)), "b": jnp.ones((8, 3))}
+X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+
+
+def predict(tree: Any, x: Any) -> Any:
+    return jnp.tanh(x @ tree["a"]) @ tree["b"]
+
+
+def test_a_check_within_jit_is_told() -> None:
+    with pytest.raises(ArgumentError, match=r"holds no values to measure\. Call this outside of jax\.jit"):
+        jax.jit(lambda tree: wb.check((predict, tree), X).healthy)(TREE)
+
+
+def test_a_module_without_variables_is_told_the_remedy() -> None:
+    with pytest.raises(ArgumentError, match=r"Give it with its variables, as \(module, module\.init\(key, batch\)\)"):
+        wb.check(linen.Dense(3), X)
+
+
+def test_keys_of_several_types_are_told() -> None:
+    with pytest.raises(ModelError, match="keys of one type"):
+        wb.plan((lambda tree, x: x @ tree[0] @ tree["b"], {0: TREE["a"], "b": TREE["b"]}), X)
+
+
+def test_a_dict_is_the_batch_of_a_function_that_takes_one() -> None:
+    def whole(tree: Any, batch: Any) -> Any:
+        return predict(tree, batch["x"])
+
+    def named(tree: Any, x: Any) -> Any:
+        return predict(tree, x)
+
+    schemes = [[e.scheme for e in wb.plan((f, TREE), {"x": X}, seed=0).entries] for f in (whole, named)]
+    assert schemes[0] == schemes[1]
+    assert wb.initialize((whole, TREE), {"x": X}, seed=0).health.healthy
+
+
+def test_a_sequential_without_a_shape_is_told() -> None:
+    with pytest.raises(ArgumentError, match="the input of Sequential cannot be told"):
+        wb.plan(keras.Sequential([keras.layers.Dense(3)]))
+
+
+def drawn(shape: Any, dtype: Any = None) -> Any:
+    return keras.random.normal(shape, dtype=dtype)
+
+
+def test_reset_decides_what_functions_draw_from_the_generator_of_keras() -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, kernel_initializer=drawn)])
+    keras.utils.set_random_seed(3)
+    wanted = keras.ops.convert_to_numpy(keras.random.normal((4,)))
+    first, again, other = (np.array(wb.reset(model, seed=seed).get_weights()[0]) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).all()
+    keras.utils.set_random_seed(3)
+    wb.reset(model, seed=1)
+    assert (keras.ops.convert_to_numpy(keras.random.normal((4,))) == wanted).all(), "its generator is where it was"
+
+
+def test_groups_of_a_convolution_in_one_dimension_are_planned() -> None:
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((8, 6)), layers.Conv1D(8, 3, groups=2, activation="relu"), layers.Dense(3)])
+    before = type(model.layers[0]).call
+    entry = wb.plan(model, (4, 8, 6), recipe="classic", seed=0).entries[0]
+    assert (entry.role, entry.scheme) == ("hidden", "he_normal()")
+    assert entry.layout is not None
+    assert (entry.layout.axes, entry.layout.groups) == ("kio", 2)
+    assert "call" not in vars(model.layers[0])
+    assert type(model.layers[0]).call is before
+
+
+def test_narrow_numbers_are_compared() -> None:
+    narrow = {"a": jnp.full((6, 8), 1.5, jnp.float8_e4m3fn), "b": TREE["b"]}
+    assert wb.compare_models((predict, narrow), (predict, narrow)).same
+
+    class Narrow(torch.nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.a = torch.nn.Parameter(torch.full((3,), value).to(torch.float8_e4m3fn), requires_grad=False)
+
+    assert wb.compare_models(Narrow(1.5), Narrow(1.5)).same
+    assert not wb.compare_models(Narrow(1.5), Narrow(1.75)).same
