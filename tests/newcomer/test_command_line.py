@@ -27,7 +27,7 @@ def test_help(types: Types) -> None:
 
 def test_which_recipes_are_there(types: Types) -> None:
     text = types("recipes")
-    assert "auto any model; the default" in text
+    assert "auto any any model; the default" in text
     assert "bert encoders as BERT" in text
 
 
