@@ -3,7 +3,7 @@
     python benchmarks/jax_keras_rates.py [--json docs/figures/jax_keras_rates.json] [--backends torch,jax,tensorflow]
 
 Two matrices: 4096 x 4096 of normal numbers and 1024 x 1024 orthogonal, float32. "first" is the first call in a process,
-with compilation or with what is loaded on first use; "then" the shortest of five later ones, until values are there.
+with compilation or with what is loaded on first use; "then" the shortest of three later ones, until values are there.
 Each row runs in a process of its own. Backends that are not installed are left out.
 """
 
@@ -65,7 +65,7 @@ WAYS = {"wellbegun, JAX": ours, "jax.jit": jitted, "wellbegun, Keras": ours_in_k
 def measured(way: str, kind: str) -> dict[str, float]:
     """Seconds of the first call, and of the shortest one after it."""
     fill, found = WAYS[way](kind), list[float]()
-    for _ in range(6):
+    for _ in range(4):
         start = time.perf_counter()
         fill()
         found.append(time.perf_counter() - start)
@@ -92,8 +92,8 @@ def main() -> None:
             told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
             rows.append({"what": kind, "by": way, "backend": backend, **json.loads(told.strip().splitlines()[-1])})
             print(rows[-1], flush=True)
-    if given.json:
-        given.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+            if given.json:
+                given.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

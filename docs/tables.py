@@ -269,6 +269,16 @@ def health_table() -> str:
     return "\n".join(lines)
 
 
+def jax_keras_table() -> str:
+    """From `python benchmarks/jax_keras_rates.py --json docs/figures/jax_keras_rates.json`."""
+    rows = json.loads((FIGURES / "jax_keras_rates.json").read_text())["rows"]
+    lines = ["| float32 | by | backend | first call, s | then, s |", "|---|---|---|---|---|"]
+    for row in rows:
+        size = "4096 × 4096 normal" if row["what"] == "normal" else "1024 × 1024 orthogonal"
+        lines.append(f"| {size} | {row['by']} | {row['backend']} | {row['first']:.2f} | {row['then']:.3f} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "docs/compatibility.md": {
         "criteria": compatibility.criteria_table,
@@ -299,6 +309,7 @@ TABLES = {
         "orthogonal": orthogonal_table,
         "coefficients": coefficients_table,
         "quality": quality_table,
+        "jax-keras": jax_keras_table,
     },
 }
 

@@ -38,7 +38,8 @@ def _scan(writer: Writer, source: Any, inputs: tuple[Operand, ...], scopes: Scop
     """Each step for itself: what it runs over comes in rows, and what it gives is put together again. Of long loops
     that pass a state on, the first steps, and the rest as one equation."""
     params, body, length = source.params, source.params["jaxpr"], source.params["length"]
-    held, kept = params["num_consts"], params["num_consts"] + params["num_carry"]
+    held, carried = _counts(params)
+    kept = held + carried
     consts, carry, over = inputs[:held], inputs[held:kept], inputs[kept:]
     kinds = [variable.aval for variable in body.jaxpr.invars[kept:]]
     stacked = any(isinstance(x, Value) and x.number not in writer.signals and _matrix(x) for x in over)
@@ -62,6 +63,14 @@ def _scan(writer: Writer, source: Any, inputs: tuple[Operand, ...], scopes: Scop
     else:
         start, left = length, ()
     return (*carry, *_stacks(writer, source.outvars[len(carry) :], rows, start, left, scopes))
+
+
+def _counts(params: Mapping[str, Any]) -> tuple[int, int]:
+    """How many constants and carried values come in; from JAX 0.12 on told by trees."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carry, _ = params["ft_in"].unpack()
+    return len(list(consts)), len(list(carry))
 
 
 def _stacks(
