@@ -257,7 +257,8 @@ def parse_call(
     def value(node: ast.expr) -> Any:
         if nested is not None and isinstance(node, ast.Call):
             return nested(ast.unparse(node))
-        return ast.literal_eval(node)
+        ends = {"inf": math.inf, "-inf": -math.inf}  # as bounds that are not there are written
+        return ends[text] if (text := ast.unparse(node)) in ends else ast.literal_eval(node)
 
     try:
         node = ast.parse(text.strip(), mode="eval").body

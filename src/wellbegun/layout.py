@@ -113,7 +113,7 @@ class Layout:
         """The shape as integers, or a LayoutError that says why it does not fit."""
         sizes = shape_of(owner, shape)
         if len(sizes) != len(self.axes):
-            allowed = f"{len(self.axes)} letters for {len(self.axes)} axes"
+            allowed = f"{len(sizes)} letters for {len(sizes)} axes"
             remedy = f"Shape {sizes} has {len(sizes)} axes; name the role of each: {_CHOICES}."
             raise LayoutError(message(owner, "layout", allowed, self.axes, remedy))
         units = self._size(sizes, "i" if self.transposed else "o")

@@ -201,3 +201,34 @@ def test_of_a_dict_too_and_one_that_the_model_takes_whole_leaves_nothing() -> No
 def test_what_is_no_numbers_is_left_alone() -> None:
     assert "random labels" in loss_of((X, np.array(["a"] * 32)), model())[1]
     assert "random labels" in loss_of((X, "name"), model())[1]
+
+
+class Loss(Named):
+    """One that gives a loss besides."""
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> Any:
+        logits = self.net(x)
+        return logits if labels is None else (self.loss(functional.cross_entropy(logits, labels)), logits)
+
+
+def test_a_loss_of_the_models_own_that_is_no_number_is_found() -> None:
+    batch = {"x": X, "labels": LABELS}
+    assert "W401" in wb.check(Loss(lambda loss: loss + torch.log(-loss.detach())), batch).codes
+    assert not wb.check(Loss(lambda loss: loss), batch).codes
+    assert "the batch's labels" in loss_of((X, LABELS), Loss(lambda loss: loss))[1]  # by place, too
+
+
+def test_probabilities_are_judged_by_their_logarithms() -> None:
+    quiet = nn.Sequential(*model(), nn.Softmax(-1))
+    value, description, _ = loss_of((X, LABELS), quiet)
+    assert value == pytest.approx(functional.nll_loss(quiet(X).log(), LABELS).item(), rel=1e-5)
+    assert "cross-entropy of probabilities of 5 classes" in description
+    assert not wb.check(quiet, X).codes
+    with torch.no_grad():
+        quiet[2].weight.mul_(300)
+    assert "W501" in wb.check(quiet, X).codes
+    assert "W501" in wb.check(quiet, (X, LABELS)).codes

@@ -310,3 +310,24 @@ def test_compiled_code_calls_it_as_it_is() -> None:
     torch.manual_seed(3)
     assert torch.equal(compiled(torch.ones(3, 4)), expected)
     assert not torch.equal(compiled(torch.ones(3, 4)), expected)  # drawn anew
+
+
+def test_what_draws_nothing_moves_no_generator() -> None:
+    for fill in (init.eye_, init.dirac_, init.zeros_, init.hippo_legs_):
+        torch.manual_seed(0)
+        fill(torch.empty(4, 4, *([3] * (fill is init.dirac_))))
+        assert torch.rand(1) == torch.rand(1, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    init.normal_(torch.empty(4))
+    assert torch.rand(1) != torch.rand(1, generator=torch.Generator().manual_seed(0))
+
+
+def test_tables_have_rows() -> None:
+    table = init.embedding_normal_(torch.nn.Embedding(5000, 64).weight)
+    assert abs(table.std().item() * 8 - 1) < 0.02
+
+
+def test_a_truth_is_no_number_whatever_was_called_before() -> None:
+    init.trunc_normal_(torch.empty(3), 0.0, 1)
+    with pytest.raises(wb.errors.WellbegunError):
+        init.trunc_normal_(torch.empty(3), 0.0, True)

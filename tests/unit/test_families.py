@@ -17,6 +17,7 @@ from wellbegun.schemes import (
     adapters,
     cards,
     complex_valued,
+    eye,
     flows,
     he_normal,
     hypernetworks,
@@ -24,6 +25,7 @@ from wellbegun.schemes import (
     orthogonal,
     parse_scheme,
     recurrent,
+    signals,
     ssm,
     transfer,
     transformer,
@@ -113,7 +115,7 @@ def test_laws_take_over_a_factor_and_are_values(card: Card) -> None:
 
 
 def test_gates_in_the_orders_of_frameworks() -> None:
-    torch, haiku = recurrent.forget_bias(), recurrent.forget_bias(order="sonnet")
+    torch, haiku = recurrent.forget_bias(), recurrent.forget_bias(order="haiku")
     assert torch(4, seed=0).tolist() == [0, 1, 0, 0]
     assert haiku(4, seed=0).tolist() == [0, 0, 1, 0]
     assert recurrent.forget_bias(order="keras") == torch
@@ -396,3 +398,30 @@ def test_moments_of_large_tensors_are_not_simulated_as_a_whole(scheme: Scheme, s
     assert abs(drawn.mean() - found.mean) < 6 * math.sqrt(found.variance / drawn.size)
     assert math.isclose(drawn.var(), found.variance, rel_tol=0.06)
     assert law.moments(shape) == found
+
+
+def test_known_gates_are_looked_at() -> None:
+    three, one = Layout("o", sections=3), Layout("o", sections=1)
+    for wrong in (
+        lambda: recurrent.forget_bias().law((24,), layout=three),
+        lambda: recurrent.chrono().law((8,), layout=one),
+    ):
+        with pytest.raises(LayoutError, match="one for each gate"):
+            wrong()
+    assert recurrent.forget_bias(order="rzn")((24,), seed=0, layout=three)[8:16].tolist() == [1.0] * 8
+    gates = Layout("oi", sections=4)
+    blocks = np.tile(np.eye(4), (4, 1))
+    assert (recurrent.irnn()((16, 4), seed=0, layout=gates) == blocks).all()
+    assert (eye()((16, 4), seed=0, layout=gates) == blocks).all()
+    assert (recurrent.forget_bias(order="sonnet")(4, seed=0) == [0, 1, 0, 0]).all()  # i, f, g, o in its code
+
+
+def test_one_state_in_many_channels_is_no_ladder() -> None:
+    assert not ssm.s4d_real()((32, 1), seed=0).any()  # ln 1
+    assert ssm.hippo_legs_b()((3, 1), seed=0).ravel()[2] > 2  # a column, as its matrices have it
+
+
+def test_windows_that_are_zero_are_refused() -> None:
+    with pytest.raises(LayoutError, match="is zero"):
+        signals.stft_kernel().law((3, 1, 2), layout="oik")
+    assert np.isfinite(signals.stft_kernel(window=None)((3, 1, 2), seed=0, layout="oik")).all()

@@ -436,3 +436,20 @@ def test_moments_are_finite_or_refused() -> None:
     assert math.isclose(Normal(0, 1e150).moments().variance, 1e300)
     with pytest.raises(ArgumentError, match="within the range of float64"):
         wb.fill(Normal(0, 1e308), (2, 2), seed=0, dtype="float64")
+
+
+def test_calls_that_do_not_fit_say_what_is_wrong() -> None:
+    for call, told in (
+        (lambda: wb.orthogonal(2), "Too many positional arguments"),
+        (lambda: wb.he_normal(mod="fan_out"), "unexpected keyword argument 'mod'"),
+        (lambda: wb.constant(), "Missing a required argument"),
+    ):
+        with pytest.raises(ArgumentTypeError, match=told):
+            call()
+
+
+def test_bounds_that_are_not_there_are_read_back() -> None:
+    scheme = wb.truncated_normal(std=1.0, low=-math.inf, high=0.5)
+    assert parse_scheme(repr(scheme)) == scheme
+    with pytest.raises(ArgumentError):
+        parse_scheme("uniform(-inf, 1)")

@@ -31,6 +31,7 @@ from wellbegun.backend.program import (
     values_in,
 )
 from wellbegun.backend.session import (
+    LEAST_SHARE,
     CrossEntropy,
     Judged,
     Loss,
@@ -68,6 +69,7 @@ from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, 
 __all__ = [
     "FILES",
     "KNOWN",
+    "LEAST_SHARE",
     "MODELS",
     "MOST",
     "Alignment",

@@ -35,6 +35,9 @@ def no_scalar(owner: str, value: object, arguments: str, array: str) -> Argument
 
 
 # ---------------------------------------------------------------------- losses and signals
+LEAST_SHARE = 1e-7  # probabilities below count as this, as Keras has it
+
+
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
     """Mean cross-entropy of logits, whose classes are along `axis`, against labels, one for each row of classes."""
@@ -43,6 +46,7 @@ class CrossEntropy:
 
     labels: Array  # int64
     axis: int
+    shares: bool = False  # whether the output holds probabilities, and no logits
 
 
 def classes_of(shape: tuple[int, ...], *, last: bool = False) -> tuple[int, int]:

@@ -50,6 +50,7 @@ def _made_up(loss: backend.CrossEntropy | backend.SquaredError) -> Callable[[jax
     def entropy(output: jax.Array) -> jax.Array:
         assert isinstance(loss, backend.CrossEntropy)
         rows = jnp.moveaxis(output, loss.axis, -1).reshape(-1, output.shape[loss.axis]).astype(jnp.float32)
+        rows = jnp.log(jnp.maximum(rows, backend.LEAST_SHARE)) if loss.shares else rows
         return -jnp.take_along_axis(jax.nn.log_softmax(rows), jnp.asarray(loss.labels).reshape(-1, 1), axis=1).mean()
 
     return entropy if isinstance(loss, backend.CrossEntropy) else distance

@@ -132,6 +132,9 @@ def _optimizer(kind: Any, rate: float) -> Optimizer:
     """By name, or from a function(parameters, rate), which may be one of Optax: lambda _, rate: optax.lion(rate)."""
     if isinstance(kind, str):
         return _KINDS[kind](rate)
+    if str(getattr(kind, "__module__", "")).startswith("optax"):  # whose first argument is the rate
+        remedy = f"Give lambda parameters, rate: optax.{kind.__name__}(rate)."
+        raise ArgumentError(message("race", "optimizers", "functions of (parameters, rate)", kind.__name__, remedy))
     made = kind(None, rate)
     if not callable(getattr(made, "init", None)) or not callable(getattr(made, "update", None)):
         allowed = "functions that return an optimizer with init and update, as Optax has them"

@@ -97,9 +97,11 @@ _BACKWARD: Mapping[str, Callable[..., tuple[Any, Tensors]]] = {
 def _made_up(loss: backend.CrossEntropy | backend.SquaredError, output: Any) -> Any:
     if isinstance(loss, backend.SquaredError):
         real = keras.ops.absolute(output) if "complex" in str(output.dtype) else output
-        return keras.ops.mean(keras.ops.square(keras.ops.cast(real, "float32") - loss.targets))
+        targets = keras.ops.convert_to_tensor(loss.targets)
+        return keras.ops.mean(keras.ops.square(keras.ops.cast(real, "float32") - targets))
     rows = keras.ops.reshape(keras.ops.moveaxis(output, loss.axis, -1), (-1, output.shape[loss.axis]))
-    shares = keras.ops.log_softmax(keras.ops.cast(rows, "float32"))
+    rows = keras.ops.cast(rows, "float32")
+    shares = keras.ops.log_softmax(keras.ops.log(keras.ops.maximum(rows, backend.LEAST_SHARE)) if loss.shares else rows)
     picked = keras.ops.take_along_axis(
         shares, keras.ops.reshape(keras.ops.convert_to_tensor(loss.labels), (-1, 1)), axis=1
     )

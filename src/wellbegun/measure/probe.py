@@ -18,7 +18,7 @@ from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, 
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
-from wellbegun.measure.signals import MadeUp, Way, aimless, length_of, made_up, misfit, random_signal, read_out
+from wellbegun.measure.signals import MadeUp, Way, aimless, length_of, made_up_of, misfit, random_signal, read_out
 
 
 def probe(
@@ -148,12 +148,15 @@ class _Back:
         beside = _beside(self.forward, session)
         last = session.channels_last
         if loss is None:
-            given = made_up(session.output, last=last, beside=beside)
+            given = made_up_of(session, beside)
             value, sent = session.judge(given.loss)
             lost = given.stats(value, rms(session.output), told=not self.passed())
             self._say_made_up(given, value, beside)
+            own = session.own_loss
+            if own is not None and not math.isfinite(own):
+                lost = LossStats(own, None, "the loss that the model gives")
         else:
-            known = made_up(session.output, last=last, beside=beside) if beside and chance is None else None
+            known = made_up_of(session, beside) if beside and chance is None else None
             same = session.judge(known.loss).value if known is not None and known.fits else math.nan
             value, sent = _judged(session, loss)
             lost = LossStats(value, chance, "the given loss")

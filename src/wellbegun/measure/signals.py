@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -42,6 +43,18 @@ class MadeUp(NamedTuple):
         """What to say of it, for an output of this RMS. `told`: whether weights alone decide on the output's scale."""
         error = size / math.sqrt(self.rows) if self.rows else 0.0
         return LossStats(value, self.chance if told else None, self.description, made_up=True, error=error)
+
+
+def made_up_of(session: Session, beside: Mapping[str, Array] = MappingProxyType({})) -> MadeUp:
+    """What is made up for the output of a session's last pass: of probabilities, where it ends in a softmax over the
+    classes, the cross-entropy of their logarithms."""
+    found, main = made_up(session.output, last=session.channels_last, beside=beside), session.main
+    made = None if main is None else session.graph.producers.get(main)
+    shares = made is not None and made.kind == "softmax" and not made.logarithm
+    if not shares or not isinstance(found.loss, CrossEntropy) or made is None or made.axis != found.loss.axis:
+        return found
+    described = found.description.replace("cross-entropy", "cross-entropy of probabilities", 1)
+    return found._replace(loss=replace(found.loss, shares=True), description=described, limit=0.0)
 
 
 def made_up(output: Handle, *, last: bool, beside: Mapping[str, Array] = MappingProxyType({})) -> MadeUp:

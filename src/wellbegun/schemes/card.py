@@ -4,13 +4,14 @@ import functools
 import inspect
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from wellbegun._arguments import guarded, known
 from wellbegun._typing import Array
+from wellbegun.errors import ArgumentTypeError
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme
 from wellbegun.schemes.tensors import TENSORS
@@ -80,8 +81,11 @@ def scheme(
         card = Card(name, (), *texts, example or f"{name}()", shape, sized, invariants, family, meant)
         factory.__doc__ = _docstring(card, inspect.cleandoc(factory.__doc__ or ""))
 
+        called = inspect.signature(factory)
+
         @functools.wraps(factory)
         def made(*arguments: Any, **options: Any) -> Scheme:
+            bound(name, called, arguments, options)
             with guarded(name, (*arguments, *options.values())):
                 return factory(*arguments, **options)
 
@@ -89,6 +93,17 @@ def scheme(
         return cast(_F, made)
 
     return decorate
+
+
+def bound(name: str, called: inspect.Signature, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+    """Raise ArgumentTypeError, with what is wrong, unless a factory can be called so."""
+    try:
+        called.bind(*arguments, **options)
+    except TypeError as error:
+        allowed = f"those of {name}{called}".partition(" ->")[0]
+        got = ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in options.items())])
+        text = f"{name}: arguments must be {allowed}; got ({got}). {str(error).capitalize()}."
+        raise ArgumentTypeError(text) from error
 
 
 def card_of(item: object) -> Card | None:

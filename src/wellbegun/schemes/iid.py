@@ -133,7 +133,7 @@ def efficientnet_normal() -> WithoutStride:
     >>> round(efficientnet_normal().law((8, 1, 2, 2), layout=Layout("oikk", groups=8, stride=2)).std ** 2, 12)
     0.5
     """
-    return WithoutStride("efficientnet_normal()", VarianceScaling("", 2.0, "fan_out", "normal"))
+    return WithoutStride("efficientnet_normal()", VarianceScaling("efficientnet_normal()", 2.0, "fan_out", "normal"))
 
 
 @dataclass(frozen=True, repr=False)

@@ -182,7 +182,8 @@ class EyeScheme(Scheme):
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         if sorted(layout.axes) != ["i", "o"]:
             raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
-        return Eye(self.gain)
+        sizes = layout.section_sizes(shape)
+        return Sections(tuple((size, Eye(self.gain)) for size in sizes)) if len(sizes) > 1 else Eye(self.gain)
 
 
 @scheme(

@@ -14,7 +14,7 @@ from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
 from wellbegun.schemes.isometries import OrthogonalScheme
 
-ORDERS = {"torch": "ifgo", "keras": "ifgo", "mxnet": "ifgo", "haiku": "igfo", "sonnet": "igfo"}
+ORDERS = {"torch": "ifgo", "keras": "ifgo", "mxnet": "ifgo", "haiku": "igfo", "sonnet": "ifgo"}
 """Of an LSTM's gates, by frameworks: i input, f forget, g (or c) cell, o output."""
 
 
@@ -51,6 +51,10 @@ class GateScheme(Scheme):
         if layout.axes != "o" or shape[0] % gates:
             allowed = f"that of a bias ('o') with a multiple of {gates} entries, one gate after the other"
             raise LayoutError(message(self.spelling, "layout", allowed, (layout.axes, shape)))
+        if layout.sections is not None and layout.section_sizes(shape) != (shape[0] // gates,) * gates:
+            allowed = f"{len(layout.section_sizes(shape))} letters, one for each gate"
+            remedy = "Give the order of the gates that it has: order='rzn' for a GRU of torch."
+            raise LayoutError(message(self.spelling, "order", allowed, self.order, remedy))
         laws = dict(self.laws)
         parts = tuple((shape[0] // gates, laws.get(gate, Constant(0.0))) for gate in self.order)
         if self.shared is None:
@@ -78,8 +82,8 @@ def _keeps(order: str) -> str:
     shapes="biases of LSTMs and GRUs, all gates one after the other.",
     strengths="the state is kept at first (sigmoid(1) = 0.731 of it a step), so gradients reach back in time.",
     weaknesses=(
-        "orders of gates differ: i f g o in torch, Keras and MXNet, i g f o in Haiku; torch adds two bias vectors, so "
-        "the other one is to be 0; Haiku and Sonnet add 1 in the forward pass already."
+        "orders of gates differ: i f g o in torch, Keras, MXNet and Sonnet, i g f o in Haiku; torch adds two bias "
+        "vectors, so the other one is to be 0; Haiku adds 1 in the forward pass already."
     ),
     use="one bias vector of an LSTM; of a GRU with order='rzn' (torch) or 'zrh' (Keras), where z keeps the state.",
     source="Gers et al. 2000; Jozefowicz et al. 2015; Keras `unit_forget_bias`, MXNet `LSTMBias`.",
@@ -156,12 +160,13 @@ class BlockScheme(Scheme):
     gates: int
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        size = layout.canonical_shape(shape)
-        if sorted(layout.axes) != ["i", "o"] or size[0] % self.gates:
-            allowed = f"that of a matrix with a multiple of {self.gates} rows"
+        size, known = layout.canonical_shape(shape), len(layout.section_sizes(shape))
+        gates = known if self.gates == 1 else self.gates
+        if sorted(layout.axes) != ["i", "o"] or size[0] % gates or known not in (1, gates):
+            allowed = f"that of a matrix ('oi' or 'io') of {gates} gates of as many rows"
             raise LayoutError(message(self.spelling, "layout", allowed, (layout.axes, shape)))
-        one = size[0] // self.gates, self.law_of_one
-        law = Sections((one,) * self.gates) if self.gates > 1 else self.law_of_one
+        one = size[0] // gates, self.law_of_one
+        law = Sections((one,) * gates) if gates > 1 else self.law_of_one
         law.fits(size)
         return law
 
@@ -181,7 +186,7 @@ class BlockScheme(Scheme):
 def irnn(*, gain: float = 1.0, gates: int = 1) -> BlockScheme:
     """Args:
         gain: Finite, dimensionless; 0.01 for short dependencies.
-        gates: Blocks of rows, >= 1.
+        gates: Blocks of rows, >= 1; 1: as many as the layout says.
     Raises: ArgumentError here: arguments. LayoutError at the draw: no matrix of as many blocks.
 
     >>> irnn(gates=2)((4, 2), seed=0).tolist()

@@ -49,10 +49,18 @@ class FourierScheme(Scheme):
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         size = layout.canonical_shape(shape)
-        if sorted(layout.axes) != ["i", "k", "o"] or size[1] != 1 or size[0] < 2 or size[2] < 2:
+        if sorted(layout.axes) != ["i", "k", "o"]:
+            raise LayoutError(message(self.spelling, "layout", "that of a convolution over one axis", layout.axes))
+        if size[1] != 1 or size[0] < 2 or size[2] < 2:
             allowed = "(bands, 1, window): from one channel to 2 bands or more, over 2 places or more"
             raise LayoutError(message(self.spelling, "shape", allowed, shape))
-        return Fourier(size, 1.0, self.side, self.window, self.scaling)
+        law = Fourier(size, 1.0, self.side, self.window, self.scaling)
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(law.rows(0, 1)).all()
+        if not finite:
+            allowed = f"one over more places: the window {self.window!r} of {size[2]} is zero"
+            raise LayoutError(message(self.spelling, "shape", allowed, shape))
+        return law
 
 
 @scheme(

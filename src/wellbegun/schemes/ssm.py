@@ -95,12 +95,13 @@ _LADDERS: dict[str, Callable[[Array, int], Array]] = {
 
 @dataclass(frozen=True)
 class Ladder(Computed):
-    """A formula of the index n along the last axis (the first, where the last has size 1), alike along the others."""
+    """A formula of the index n along the last axis (the first, of columns), alike along the others."""
 
     size: tuple[int, ...]
     formula: str
     count: int  # N of the formula
     gain: float = 1.0
+    column: bool = True  # whether of (N, 1) the first axis is meant
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,7 +109,7 @@ class Ladder(Computed):
 
     def rows(self, start: int, stop: int) -> Array:
         size = self.size or (1,)
-        first = len(size) == 1 or size[-1] == 1
+        first = len(size) == 1 or (self.column and size[-1] == 1)
         n = np.arange(start, stop) if first else np.arange(size[-1])
         values = self.gain * _LADDERS[self.formula](n, self.count)
         return np.broadcast_to(
@@ -122,11 +123,13 @@ class LadderScheme(Scheme):
 
     formula: str
     pairs: bool = False
+    column: bool = True
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         size = layout.canonical_shape(shape)
-        states = size[0] if len(size) == 1 or (size and size[-1] == 1) else size[-1] if size else 1
-        return Ladder(size, self.formula, states * (2 if self.pairs else 1))
+        first = len(size) == 1 or (self.column and size and size[-1] == 1)
+        states = size[0] if first else size[-1] if size else 1
+        return Ladder(size, self.formula, states * (2 if self.pairs else 1), column=self.column)
 
 
 _VECTORS = (
@@ -233,7 +236,7 @@ def s4d_inv(*, part: str = "imaginary") -> LadderScheme:
 
 @scheme(
     formula="S4D-Real: A_n = -(n + 1), stored as ln(n + 1); Mamba's A_log.",
-    shapes=_VECTORS,
+    shapes="any; states run along the last axis: (N,), (channels, N), also with N = 1.",
     strengths="each state forgets at its own rate; real, so layers need no complex numbers.",
     weaknesses="no oscillations; keep it in float32 and out of weight decay.",
     use="Mamba (A_log of (channels, states)), diagonal state-space layers with real states.",
@@ -252,7 +255,7 @@ def s4d_real(*, form: str = "log") -> LadderScheme:
     """
     choice("s4d_real", "form", form, ("log", "value"))
     text = spell("s4d_real", {"form": form}, {"form": "log"})
-    return LadderScheme(text, "log_real" if form == "log" else "real")
+    return LadderScheme(text, "log_real" if form == "log" else "real", column=False)
 
 
 mamba_a_log = s4d_real

@@ -37,6 +37,7 @@ from wellbegun._arguments import DTYPES, choice, real
 from wellbegun.laws import Constant, Dirac, Eye, Normal, Uniform
 from wellbegun.layout import Layout
 from wellbegun.schemes import ALIASES, SCHEMES, Scheme
+from wellbegun.schemes.card import card_of
 from wellbegun.torch.inplace import drawn, public
 
 __all__ = [
@@ -48,8 +49,8 @@ __all__ = [
 Layouts = str | Layout | None
 
 
-_variance_scaling = lru_cache(schemes.variance_scaling)
-_truncated_normal = lru_cache(schemes.truncated_normal)
+_variance_scaling = lru_cache(typed=True)(schemes.variance_scaling)
+_truncated_normal = lru_cache(typed=True)(schemes.truncated_normal)
 
 
 # ---------------------------------------------------------------------- those of torch
@@ -344,8 +345,12 @@ def _of_scheme(name: str, factory: Callable[..., Scheme]) -> Callable[..., Tenso
     def fill_(
         tensor: Tensor, *args: Any, layout: Layouts = None, generator: Generator | None = None, **options: Any
     ) -> Tensor:
+        if layout is None and table and tensor.dim() == len(card.layout.axes):
+            layout = card.layout
         return drawn(name, tensor, factory(*args, **options), generator, layout, known=False)
 
+    card: Any = card_of(factory)
+    table = "l" in card.layout.axes  # whose rows are no outputs
     own = inspect.signature(fill_).parameters
     asked = [one for one in inspect.signature(factory).parameters.values() if one.name not in own]
     parameters = sorted((own["tensor"], *asked, own["layout"], own["generator"]), key=lambda one: one.kind)

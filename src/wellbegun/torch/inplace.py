@@ -13,7 +13,7 @@ from wellbegun._arguments import dtype_of, message
 from wellbegun.engine import Job
 from wellbegun.engine.workers import threads_of
 from wellbegun.errors import ArgumentTypeError
-from wellbegun.laws import Constant, Law
+from wellbegun.laws import Computed, Constant, Dirac, Eye, Law
 from wellbegun.layout import Layout
 from wellbegun.materialize import draw_region
 from wellbegun.schemes import Scheme
@@ -73,7 +73,8 @@ def drawn(
     own = _has_memory(tensor)
     values = tensor.detach() if own else torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
     with beneath_modes():
-        seed = agreed([tensor] if hasattr(tensor, "placements") else [], _seed(owner, generator))
+        fixed = isinstance(job[0], (Constant, Computed, Dirac, Eye))  # nothing is drawn, and no generator moves
+        seed = 0 if fixed else agreed([tensor] if hasattr(tensor, "placements") else [], _seed(owner, generator))
         _write(owner, torch.view_as_real(values) if parts else values, *job, seed)
     if not own:
         with torch.no_grad():

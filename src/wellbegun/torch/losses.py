@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from wellbegun.backend import CrossEntropy, SquaredError, no_scalar
+from wellbegun.backend import LEAST_SHARE, CrossEntropy, SquaredError, no_scalar
 
 
 def scalar(owner: str, value: object, arguments: str) -> torch.Tensor:
@@ -33,10 +33,13 @@ def _classified(loss: CrossEntropy, output: torch.Tensor) -> tuple[float, torch.
     """(probabilities - one-hot) / rows, where autograd takes four copies of what may be the largest value of all."""
     moved = output.movedim(loss.axis, -1)
     rows = moved.reshape(-1, output.shape[loss.axis]).float()
+    shares = rows.clamp(min=LEAST_SHARE) if loss.shares else None
+    rows = rows if shares is None else shares.log()
     labels = torch.from_numpy(loss.labels).to(output.device)[:, None]
     counted, labels = labels != loss.LEFT_OUT, labels.clamp(min=0)
     logarithms = torch.log_softmax(rows, dim=-1)
     right, count = logarithms.gather(1, labels), counted.sum().clamp(min=1)
     sent = logarithms.exp_().scatter_(1, labels, right.exp() - 1).mul_(counted / count)
+    sent = sent if shares is None else sent.div_(shares)
     value = float(-(right * counted).sum() / count) if len(rows) else math.nan
     return value, sent.reshape(moved.shape).movedim(-1, loss.axis)

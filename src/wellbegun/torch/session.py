@@ -1,5 +1,6 @@
 """One model with one batch: run under the recorder, effects carried out in place, gradients sent back."""
 
+import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -18,7 +19,7 @@ from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.leaves import Leaves
 from wellbegun.torch.losses import gradient_of, scalar
-from wellbegun.torch.names import canonical, parameters
+from wellbegun.torch.names import canonical, inner, parameters
 from wellbegun.torch.parameters import parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import noticed, preserved
@@ -73,7 +74,9 @@ class TorchSession:
 
     @property
     def beside(self) -> Mapping[str, Array]:
-        given = {**{key: self.call.kwargs.get(key) for key in TARGETS}, **self.call.beside}
+        names = zip(inspect.signature(inner(self.model).forward).parameters, self.call.args, strict=False)
+        taken_in = {**dict(names), **self.call.kwargs}
+        given = {**{key: taken_in.get(key) for key in TARGETS}, **self.call.beside}
         single = {key: value for key, value in given.items() if isinstance(value, torch.Tensor)}
         taken = {key for key in single if key not in self.call.beside and single[key].ndim != 1}  # shifted, it may be
         return {key: TensorHandle(value).array() for key, value in single.items() if key not in taken}
