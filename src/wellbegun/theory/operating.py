@@ -37,8 +37,8 @@ def is_odd(function: Function) -> bool:
     """
     x = np.concatenate([np.linspace(0, 8, 65), [1e-3, 0.77, 2.9]])
     with np.errstate(all="ignore"):
-        total = np.asarray(function(x), np.float64) + np.asarray(function(-x), np.float64)
-        size = float(np.abs(function(x)).max())
+        value = np.asarray(function(x.copy()), np.float64)  # a copy: it may be written into
+        total, size = value + np.asarray(function(-x), np.float64), float(np.abs(value).max())
     return bool(np.isfinite(total).all() and np.ptp(total) <= 1e-6 * max(size, 1e-30))
 
 
@@ -59,7 +59,7 @@ def centred(function: Function) -> Function:
     """phi(a) - phi(0)"""
 
     def psi(a: Array) -> Array:
-        return np.asarray(function(a) - function(a * 0), np.float64)
+        return np.asarray(function(a * 1) - function(a * 0), np.float64)
 
     return psi
 
