@@ -160,8 +160,11 @@ def test_a_tied_readout_says_what_the_forward_pass_needs() -> None:
             self.head.weight = self.wte.weight
 
     plan = wb.plan(Tied(64), TEXT, recipe=mup(base=Tied(16).state_dict()), seed=0)
-    assert told(plan, "wte.weight")[0] == 1
+    assert told(plan, "wte.weight") == (1, 1, 1 / 4, 4, 1)
     assert plan["head.weight"].training is None
+    by_number = wb.plan(Tied(64), TEXT, recipe=mup(base=16), seed=0)  # a table grows, whatever else it is
+    assert [entry.training for entry in by_number.entries] == [entry.training for entry in plan.entries]
+    assert [note.partition(": ")[2] for note in by_number.notes] == [note.partition(": ")[2] for note in plan.notes]
     assert any("wte.weight is the readout too: multiply the logits by 0.25" in note for note in plan.notes)
     groups = plan.param_groups(Tied(64).named_parameters(), lr=1.0)
     assert sum(len(group["params"]) for group in groups) == len(plan) - 1
@@ -176,6 +179,44 @@ def test_convolutions_by_their_channels() -> None:
     assert told(plan, "5.weight") == (1 / 4, 4, 1 / 4, 1, 1)
     assert std(plan, "5.weight") == pytest.approx(std(plain, "5.weight") / 2)
     assert told(plan, "8.weight")[0] == 1 / 4
+
+
+class Deep(nn.Sequential):
+    """Convolutions of one number of channels: whole, depthwise (with two outputs each), grouped, transposed."""
+
+    def __init__(self, width: int) -> None:
+        same: dict[str, Any] = {"padding": 1, "groups": width}
+        body = [nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, 2 * width, 3, **same)]
+        body += [nn.Conv2d(2 * width, width, 1), nn.Conv2d(width, width, 3, groups=4)]
+        body += [nn.ConvTranspose2d(width, width, 2, groups=2), nn.ConvTranspose2d(width, width, 2, groups=width)]
+        relus = [layer for one in body for layer in (one, nn.ReLU())]
+        super().__init__(*relus, nn.Flatten(2), Mean(), nn.Linear(width, 5))
+
+
+def test_a_width_alone_counts_channels_and_no_window() -> None:
+    for width in (16, 64):
+        by_number, by_shapes = (
+            wb.plan(Deep(width), (2, 3, 8, 8), recipe=mup(base=base, recipe="torch"), seed=0)
+            for base in (16, Deep(16).state_dict())
+        )
+        for name in [entry.name for entry in by_shapes.entries if not entry.name.startswith(("4.", "6."))]:
+            assert told(by_number, name) == told(by_shapes, name), (width, name)
+            assert by_number[name].law == by_shapes[name].law, (width, name)
+        assert told(by_number, "2.weight")[0] == 16 / width
+        assert told(by_number, "4.weight") == (1, 1, 8 / width, width / 8, 1)  # outputs over 16; no input grows
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])
+def test_parameters_without_entries_are_as_large_at_any_width(shape: tuple[int, ...]) -> None:
+    def build(width: int) -> nn.Module:
+        model = mlp(width)
+        model.register_parameter("empty", nn.Parameter(torch.zeros(shape)))
+        return model
+
+    for recipe in (mup(base=16), mup(base=build(16).state_dict()), spectral(), umup()):
+        plan = wb.plan(build(64), (2, 8), recipe=recipe, seed=0)
+        assert plan["empty"].training == Training()
+        assert plan["2.weight"].training != Training()
 
 
 def test_wider_heads_divide_scores_by_their_width() -> None:

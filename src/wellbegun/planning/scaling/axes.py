@@ -41,15 +41,18 @@ def axes_of(graph: Analysis, roles: Mapping[str, Role], base: Base, depth: float
     Args:
         graph, roles: The model.
         base: Shapes of the base model by names of parameters: axes of other sizes grow. Or its width: then roles tell
-            which axes grow, by the width of the residual stream over this one, or each by its own size over it in a
-            model without such a stream. None: all is measured against 1.
+            which axes grow, by the width of the residual stream over this one, or each by its own channels over it in
+            a model without such a stream. None: all is measured against 1.
         depth: Blocks of the base model; None where depth is not scaled.
     Raises:
         ArgumentError: shapes of another model.
     """
     found = {}
     for name, role in roles.items():
-        at = _beside(role, base_shape(role, base)) if isinstance(base, Mapping) else _at_width(graph, role, base)
+        if 0 in role.parameter.shape:
+            at = Axes()
+        else:
+            at = _beside(role, base_shape(role, base)) if isinstance(base, Mapping) else _at_width(graph, role, base)
         branch, stack = role.branch, role.stack
         if depth is not None and branch is not None and stack is not None:
             at = replace(at, deeper=stack.layers / depth, last=_last(role, roles))
@@ -74,12 +77,20 @@ def _with_shape(role: Role, shape: tuple[int, ...]) -> Role:
     layout, own = role.layout, role.parameter.shape
     if layout is not None and own != shape and (layout.groups > 1 or isinstance(layout.sections, tuple)):
         axis = layout.axes.index("i" if layout.transposed else "o")
-        groups = shape[axis] if layout.groups == own[axis] else layout.groups
+        alone = layout.groups == own[axis] or _depthwise(layout, own)
+        groups = layout.groups * shape[axis] // own[axis] if alone else layout.groups
         parts = layout.sections
         if isinstance(parts, tuple):
             parts = tuple(size * shape[axis] // own[axis] for size in parts)
         layout = replace(layout, groups=groups, sections=parts)
     return replace(role, layout=layout, parameter=replace(role.parameter, shape=shape))
+
+
+def _depthwise(layout: Layout, shape: tuple[int, ...]) -> bool:
+    """Whether every output reads one channel, at any width."""
+    if layout.groups == 1 or "i" not in layout.axes:
+        return False
+    return shape[layout.axes.index("i")] == (layout.groups if layout.transposed else 1)
 
 
 def base_shape(role: Role, base: Shapes) -> tuple[int, ...]:
@@ -143,14 +154,24 @@ def _at_width(graph: Analysis, role: Role, base: Base) -> Axes:
         kind = "table" if role.role in ("embedding", *_ROWS) else "matrix"
         return Axes(*size, *size, kind, tall=math.sqrt(max(1, size[1] / max(size[0], 1))))
     widths = [stack.width for stack in role.net.stacks if stack.width]
-    wider = [max(widths) / base] * 2 if widths else [n / base for n in size]
+    wider = [max(widths) / base] * 2 if widths else [n / base for n in _channels(role, size)]
     named = role.beside or role
-    readout = any(name == named.parameter.name for name, _ in role.net.readouts)
+    readout = not role.shared_readout and any(name == named.parameter.name for name, _ in role.net.readouts)
     matrix = role.layout is not None and "i" in role.layout.axes
-    grows_in = matrix and _behind_weights(graph, role)
+    alone = role.layout is not None and _depthwise(role.layout, role.parameter.shape)
+    grows_in = matrix and not alone and _behind_weights(graph, role)
     signal = matrix or role.role in ("embedding", "bias", *_ROWS) or _behind_weights(graph, role)
     grows_out = not readout and role.role not in _FIXED and signal
     return _axes(size, wider[0], wider[1], grows_in, grows_out)
+
+
+def _channels(role: Role, size: tuple[float, float]) -> tuple[float, float]:
+    """Units on both sides of a parameter: those of all groups, and no window."""
+    layout, shape = role.layout, role.parameter.shape
+    if layout is None or role.role in _ROWS:
+        return size
+    window = math.prod(n for n, axis in zip(shape, layout.axes, strict=True) if axis == "k")
+    return size[0] / window * layout.groups, size[1]
 
 
 def _behind_weights(graph: Analysis, role: Role) -> bool:
