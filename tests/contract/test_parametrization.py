@@ -116,6 +116,25 @@ def test_the_recipes_of_a_decoder_by_their_reference(width: int) -> None:
         assert std(plan, "head.weight") == pytest.approx(0.02 / m)
 
 
+@pytest.mark.parametrize("recipe", ["gpt2", "megatron", "wang", "total_depth", "deepnorm", "llama"])
+def test_branches_are_divided_by_depth_once(recipe: str) -> None:
+    """Of the recipes that divide by depth themselves, what is divided is their value in the base model."""
+    plain = wb.plan(models.GPT(32, 2), TEXT, recipe=recipe, seed=0)
+    for blocks in (4, 8):
+        found = wb.plan(models.GPT(32, blocks), TEXT, recipe=completep(base=32, depth=2, recipe=recipe), seed=0)
+        for block, there in ((0, 0), (blocks - 1, 1)):
+            last, first = f"out.{block}.weight", f"qkv.{block}.weight"
+            assert std(found, last) == pytest.approx(std(plain, f"out.{there}.weight") * 2 / blocks)
+            assert std(found, first) == pytest.approx(std(plain, f"qkv.{there}.weight"))
+        assert not any("depth twice" in note for note in found.notes)
+
+
+def test_a_recipe_that_looks_at_the_whole_model_is_told() -> None:
+    for recipe, blocks, twice in (("auto", 8, True), ("lns", 8, True), ("auto", 2, False), ("rwkv7", 8, False)):
+        plan = wb.plan(models.GPT(32, blocks), TEXT, recipe=completep(base=32, depth=2, recipe=recipe), seed=0)
+        assert any("depth twice" in note for note in plan.notes) == twice, recipe
+
+
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 def test_completep_by_its_table_1(alpha: float) -> None:
     """Unfolded, m_w = 4 and m_L = 4: branches m_L^-α, rates in branches m_L^(α-1), ε m_w^-1 m_L^-α."""

@@ -72,6 +72,20 @@ def at_base(role: Role, at: Axes, base: Base) -> Role:
     return _with_shape(role, tuple(shape))
 
 
+def at_depth(role: Role, depth: float) -> Role:
+    """The role in a model of so many blocks in each stack: of the block that stands as far along there."""
+    net, blocks = role.net, max(round(depth), 1)
+    stacks = tuple(replace(stack, layers=blocks, other=blocks if stack.other else 0) for stack in net.stacks)
+    few = net.branches[: max(round(len(net.branches) * blocks / net.blocks), 1)]
+    found = replace(role, net=replace(net, stacks=stacks, branches=few))
+    if role.stack is None or role.branch is None:
+        return found
+    layers = role.stack.layers
+    stack = replace(role.stack, layers=blocks, other=blocks if role.stack.other else 0)
+    branch = replace(role.branch, count=max(round(role.branch.count * blocks / layers), 1))
+    return replace(found, stack=stack, branch=branch, block=role.block * blocks // layers)
+
+
 def _with_shape(role: Role, shape: tuple[int, ...]) -> Role:
     """The role of a parameter of another size: groups and sections that are as many as channels go with them."""
     layout, own = role.layout, role.parameter.shape

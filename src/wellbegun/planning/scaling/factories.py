@@ -77,7 +77,8 @@ def completep(
 
     Branches are multiplied by what ends them (a weight and its bias, or the scale behind it), so nothing is to be
     written in the forward pass where that can be folded. With α = 1 all layers learn features at any depth; α = ½ is
-    depth-muP. Adam's ε goes with (L / depth)^-α in branches; SGD's rates with (L / depth)^(2α-1).
+    depth-muP. Adam's ε goes with (L / depth)^-α in branches; SGD's rates with (L / depth)^(2α-1). The recipe is asked
+    at the base model's depth, where block l of L is block l depth / L; a note tells where one looks at the whole model.
 
     Args:
         base, recipe, head_width, zero, fold: As for `mup`; shapes are those of a base model as deep as the model.
