@@ -13,6 +13,7 @@ from torch import nn
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError
 from wellbegun.planning import Multipliers, Rates, Training, completep, mup, spectral, standard, umup
+from wellbegun.reports.plans import change_rows
 
 TEXT = torch.arange(32).reshape(2, 16)
 
@@ -371,14 +372,21 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:
     torch.optim.AdamW([group for group in groups if group not in matrices])
 
 
-def test_plans_keep_their_multipliers() -> None:
+def test_plans_keep_their_multipliers(capsys: pytest.CaptureFixture[str]) -> None:
     plan = wb.plan(mlp(64), (2, 8), recipe=mup(base=mlp(16).state_dict(), fold=False), seed=0)
     assert wb.storage.plan_from_json(wb.storage.plan_to_json(plan)) == plan
     plain = wb.plan(mlp(64), (2, 8), recipe="classic", seed=0)
     assert all("training" not in entry for entry in plain.to_dict()["entries"])
     assert "training" in wb.diff(plain, plan)["2.weight"].fields
     said = dict(wb.reports.plans.explained(wb.explain(plan, "2.weight")))
-    assert said["rates"] == "adamw: learning rate × 0.25, weight decay × 4, ε × 0.25"
+    adam = "learning rate × 0.25, weight decay × 4, ε × 0.25"
+    assert said["rates"] == f"sgd: nothing is multiplied; adamw: {adam}; muon: nothing is multiplied"
+    changed = {what: (before, after) for what, before, after in change_rows(wb.diff(plain, plan)["2.weight"])}
+    assert changed["rates, adamw"] == ("nothing is multiplied", adam)
+    assert "training" not in changed
+    assert "rates, sgd" not in changed
+    wb.show(wb.diff(plain, plan))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_a_rule_keeps_its_law_and_gets_rates() -> None:
