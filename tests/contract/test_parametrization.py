@@ -354,6 +354,8 @@ def test_what_a_weight_is_computed_from_is_in_a_group() -> None:
     base = wb.plan(build(16), (2, 8), recipe="classic", seed=0)
     plan = wb.plan(model, (2, 8), recipe=mup(base=base), seed=0)
     groups = plan.param_groups(model.named_parameters(), lr=1.0)
+    with pytest.raises(ArgumentError, match="computed from: give a plan of the base model"):
+        wb.plan(model, (2, 8), recipe=mup(base=build(16).state_dict()), seed=0)
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert len(rates) == len(list(model.parameters()))
     length, direction = (model[2].parametrizations.weight.original0, model[2].parametrizations.weight.original1)
@@ -418,6 +420,13 @@ def test_bad_bases_are_told() -> None:
         plan.param_groups(mlp(16).parameters(), lr=1.0)
     with pytest.raises(ArgumentError, match="lr"):
         plan.param_groups(lr=0.0)
+    with pytest.raises(RuleError, match="named_parameters"):
+        plan.param_groups(mlp(16).state_dict(), lr=1.0)
+    for bad in (3, [3], None):
+        with pytest.raises(ArgumentTypeError, match="no_decay"):
+            plan.param_groups(lr=1.0, no_decay=bad)
+        with pytest.raises(ArgumentTypeError, match="zero"):
+            mup(base=8, zero=bad)
 
 
 def test_optax_is_given_labels() -> None:

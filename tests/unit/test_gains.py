@@ -244,3 +244,14 @@ def test_operating_points() -> None:
     assert wb.operating_point("bilinear", 2) is None  # a product of two doubles the gradient at any variance
     with pytest.raises(ArgumentTypeError):
         wb.operating_point(3, 2)  # type: ignore[arg-type]
+    bent = wb.moments("softplus", q=16.0)  # its mean is large: E psi^2 and not its variance is what is held constant
+    assert bent.slope < bent.second
+    assert wb.operating_point("softplus", 10**9).growth == 1  # type: ignore[union-attr]
+    assert wb.operating_point("tanh", 10**9).growth - 1 < 2e-9  # type: ignore[union-attr]
+    for layers, error in (
+        (0, ArgumentError),
+        (-3, ArgumentError),
+        *((bad, ArgumentTypeError) for bad in (1.5, True, "5")),
+    ):
+        with pytest.raises(error, match="layers"):
+            wb.operating_point("tanh", layers)  # type: ignore[arg-type]

@@ -112,12 +112,22 @@ def base_shape(role: Role, base: Shapes) -> tuple[int, ...]:
     name, shape = role.parameter.name, role.parameter.shape
     if name not in base:
         more = "A base model differs in width alone: build it as deep as this one, or give a plan of it."
-        remedy = f"{nearest(name, base)} {more}".strip()
+        part = _part(name, base)
+        computed = f"It holds {part!r}, which {name!r} is computed from: give a plan of the base model."
+        remedy = computed if part else f"{nearest(name, base)} {more}".strip()
         raise ArgumentError(message("parametrization", "base", f"shapes that name {name!r}", list(base)[:4], remedy))
     if len(base[name]) != len(shape) or (0 in base[name]) != (0 in shape):
         allowed = f"a shape of {name!r} of {len(shape)} axes"
         raise ArgumentError(message("parametrization", "base", allowed, tuple(base[name])))
     return tuple(base[name])
+
+
+def _part(name: str, base: Shapes) -> str:
+    """What a framework holds instead of a weight that is computed: "weight_g", "parametrizations.weight.original"."""
+    owner, dot, leaf = name.rpartition(".")
+    held = [key for key in base if key.startswith(owner + dot)]
+    rests = {key: key.removeprefix(owner + dot) for key in held}
+    return next((key for key, rest in rests.items() if rest.startswith(f"{leaf}_") or f".{leaf}." in rest), "")
 
 
 def _last(role: Role, roles: Mapping[str, Role]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsFloat, SupportsIndex
 
-from wellbegun._arguments import choice, integer, message, real, shape_of, truth
+from wellbegun._arguments import choice, integer, message, real, shape_of, texts_of, truth
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import Role
 from wellbegun.planning.method import Method
@@ -160,8 +160,7 @@ def _heads(owner: str, width: SupportsIndex | None) -> int | None:
 
 
 def _zero(owner: str, roles: Iterable[str]) -> tuple[str, ...]:
-    found = (roles,) if isinstance(roles, str) else tuple(roles)
-    return tuple(choice(owner, "zero", role, ("readout", "query")) for role in found)
+    return tuple(choice(owner, "zero", role, ("readout", "query")) for role in texts_of(owner, "zero", roles))
 
 
 def _base(owner: str, base: Any) -> Base:
