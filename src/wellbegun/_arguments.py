@@ -191,6 +191,15 @@ def text_of(owner: str, argument: str, value: object) -> str:
     return value
 
 
+def texts_of(owner: str, argument: str, value: object) -> tuple[str, ...]:
+    """Texts; one alone means itself."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise ArgumentTypeError(message(owner, argument, "texts", value))
+    return tuple(text_of(owner, argument, item) for item in value)
+
+
 def choice(owner: str, argument: str, value: object, allowed: Sequence[str]) -> str:
     """One of a few names."""
     if isinstance(value, str) and value in allowed:

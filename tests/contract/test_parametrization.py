@@ -13,6 +13,7 @@ from torch import nn
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError
 from wellbegun.planning import Multipliers, Rates, Training, completep, mup, spectral, standard, umup
+from wellbegun.reports.plans import change_rows
 
 TEXT = torch.arange(32).reshape(2, 16)
 
@@ -116,6 +117,25 @@ def test_the_recipes_of_a_decoder_by_their_reference(width: int) -> None:
         assert std(plan, "head.weight") == pytest.approx(0.02 / m)
 
 
+@pytest.mark.parametrize("recipe", ["gpt2", "megatron", "wang", "total_depth", "deepnorm", "llama"])
+def test_branches_are_divided_by_depth_once(recipe: str) -> None:
+    """Of the recipes that divide by depth themselves, what is divided is their value in the base model."""
+    plain = wb.plan(models.GPT(32, 2), TEXT, recipe=recipe, seed=0)
+    for blocks in (4, 8):
+        found = wb.plan(models.GPT(32, blocks), TEXT, recipe=completep(base=32, depth=2, recipe=recipe), seed=0)
+        for block, there in ((0, 0), (blocks - 1, 1)):
+            last, first = f"out.{block}.weight", f"qkv.{block}.weight"
+            assert std(found, last) == pytest.approx(std(plain, f"out.{there}.weight") * 2 / blocks)
+            assert std(found, first) == pytest.approx(std(plain, f"qkv.{there}.weight"))
+        assert not any("depth twice" in note for note in found.notes)
+
+
+def test_a_recipe_that_looks_at_the_whole_model_is_told() -> None:
+    for recipe, blocks, twice in (("auto", 8, True), ("lns", 8, True), ("auto", 2, False), ("rwkv7", 8, False)):
+        plan = wb.plan(models.GPT(32, blocks), TEXT, recipe=completep(base=32, depth=2, recipe=recipe), seed=0)
+        assert any("depth twice" in note for note in plan.notes) == twice, recipe
+
+
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 def test_completep_by_its_table_1(alpha: float) -> None:
     """Unfolded, m_w = 4 and m_L = 4: branches m_L^-α, rates in branches m_L^(α-1), ε m_w^-1 m_L^-α."""
@@ -160,8 +180,11 @@ def test_a_tied_readout_says_what_the_forward_pass_needs() -> None:
             self.head.weight = self.wte.weight
 
     plan = wb.plan(Tied(64), TEXT, recipe=mup(base=Tied(16).state_dict()), seed=0)
-    assert told(plan, "wte.weight")[0] == 1
+    assert told(plan, "wte.weight") == (1, 1, 1 / 4, 4, 1)
     assert plan["head.weight"].training is None
+    by_number = wb.plan(Tied(64), TEXT, recipe=mup(base=16), seed=0)  # a table grows, whatever else it is
+    assert [entry.training for entry in by_number.entries] == [entry.training for entry in plan.entries]
+    assert [note.partition(": ")[2] for note in by_number.notes] == [note.partition(": ")[2] for note in plan.notes]
     assert any("wte.weight is the readout too: multiply the logits by 0.25" in note for note in plan.notes)
     groups = plan.param_groups(Tied(64).named_parameters(), lr=1.0)
     assert sum(len(group["params"]) for group in groups) == len(plan) - 1
@@ -176,6 +199,44 @@ def test_convolutions_by_their_channels() -> None:
     assert told(plan, "5.weight") == (1 / 4, 4, 1 / 4, 1, 1)
     assert std(plan, "5.weight") == pytest.approx(std(plain, "5.weight") / 2)
     assert told(plan, "8.weight")[0] == 1 / 4
+
+
+class Deep(nn.Sequential):
+    """Convolutions of one number of channels: whole, depthwise (with two outputs each), grouped, transposed."""
+
+    def __init__(self, width: int) -> None:
+        same: dict[str, Any] = {"padding": 1, "groups": width}
+        body = [nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, 2 * width, 3, **same)]
+        body += [nn.Conv2d(2 * width, width, 1), nn.Conv2d(width, width, 3, groups=4)]
+        body += [nn.ConvTranspose2d(width, width, 2, groups=2), nn.ConvTranspose2d(width, width, 2, groups=width)]
+        relus = [layer for one in body for layer in (one, nn.ReLU())]
+        super().__init__(*relus, nn.Flatten(2), Mean(), nn.Linear(width, 5))
+
+
+def test_a_width_alone_counts_channels_and_no_window() -> None:
+    for width in (16, 64):
+        by_number, by_shapes = (
+            wb.plan(Deep(width), (2, 3, 8, 8), recipe=mup(base=base, recipe="torch"), seed=0)
+            for base in (16, Deep(16).state_dict())
+        )
+        for name in [entry.name for entry in by_shapes.entries if not entry.name.startswith(("4.", "6."))]:
+            assert told(by_number, name) == told(by_shapes, name), (width, name)
+            assert by_number[name].law == by_shapes[name].law, (width, name)
+        assert told(by_number, "2.weight")[0] == 16 / width
+        assert told(by_number, "4.weight") == (1, 1, 8 / width, width / 8, 1)  # outputs over 16; no input grows
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])
+def test_parameters_without_entries_are_as_large_at_any_width(shape: tuple[int, ...]) -> None:
+    def build(width: int) -> nn.Module:
+        model = mlp(width)
+        model.register_parameter("empty", nn.Parameter(torch.zeros(shape)))
+        return model
+
+    for recipe in (mup(base=16), mup(base=build(16).state_dict()), spectral(), umup()):
+        plan = wb.plan(build(64), (2, 8), recipe=recipe, seed=0)
+        assert plan["empty"].training == Training()
+        assert plan["2.weight"].training != Training()
 
 
 def test_wider_heads_divide_scores_by_their_width() -> None:
@@ -293,6 +354,8 @@ def test_what_a_weight_is_computed_from_is_in_a_group() -> None:
     base = wb.plan(build(16), (2, 8), recipe="classic", seed=0)
     plan = wb.plan(model, (2, 8), recipe=mup(base=base), seed=0)
     groups = plan.param_groups(model.named_parameters(), lr=1.0)
+    with pytest.raises(ArgumentError, match="computed from: give a plan of the base model"):
+        wb.plan(model, (2, 8), recipe=mup(base=build(16).state_dict()), seed=0)
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert len(rates) == len(list(model.parameters()))
     length, direction = (model[2].parametrizations.weight.original0, model[2].parametrizations.weight.original1)
@@ -311,14 +374,21 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:
     torch.optim.AdamW([group for group in groups if group not in matrices])
 
 
-def test_plans_keep_their_multipliers() -> None:
+def test_plans_keep_their_multipliers(capsys: pytest.CaptureFixture[str]) -> None:
     plan = wb.plan(mlp(64), (2, 8), recipe=mup(base=mlp(16).state_dict(), fold=False), seed=0)
     assert wb.storage.plan_from_json(wb.storage.plan_to_json(plan)) == plan
     plain = wb.plan(mlp(64), (2, 8), recipe="classic", seed=0)
     assert all("training" not in entry for entry in plain.to_dict()["entries"])
     assert "training" in wb.diff(plain, plan)["2.weight"].fields
     said = dict(wb.reports.plans.explained(wb.explain(plan, "2.weight")))
-    assert said["rates"] == "adamw: learning rate × 0.25, weight decay × 4, ε × 0.25"
+    adam = "learning rate × 0.25, weight decay × 4, ε × 0.25"
+    assert said["rates"] == f"sgd: nothing is multiplied; adamw: {adam}; muon: nothing is multiplied"
+    changed = {what: (before, after) for what, before, after in change_rows(wb.diff(plain, plan)["2.weight"])}
+    assert changed["rates, adamw"] == ("nothing is multiplied", adam)
+    assert "training" not in changed
+    assert "rates, sgd" not in changed
+    wb.show(wb.diff(plain, plan))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_a_rule_keeps_its_law_and_gets_rates() -> None:
@@ -350,6 +420,13 @@ def test_bad_bases_are_told() -> None:
         plan.param_groups(mlp(16).parameters(), lr=1.0)
     with pytest.raises(ArgumentError, match="lr"):
         plan.param_groups(lr=0.0)
+    with pytest.raises(RuleError, match="named_parameters"):
+        plan.param_groups(mlp(16).state_dict(), lr=1.0)
+    for bad in (3, [3], None):
+        with pytest.raises(ArgumentTypeError, match="no_decay"):
+            plan.param_groups(lr=1.0, no_decay=bad)
+        with pytest.raises(ArgumentTypeError, match="zero"):
+            mup(base=8, zero=bad)
 
 
 def test_optax_is_given_labels() -> None:

@@ -11,7 +11,7 @@ import torch
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.theory import ACTIVATIONS, GATES, odd_part
+from wellbegun.theory import ACTIVATIONS, GATES, identify, is_odd, odd_part
 
 NAN = math.nan
 # E phi, E phi^2, E phi'^2, the three gains, and the bias variance on the edge of chaos at q = 1; for gates the slopes
@@ -208,6 +208,27 @@ def test_the_edge_of_gates() -> None:
     assert other == pytest.approx(wb.edge_of_chaos("tanh", bias_std=0.2), rel=1e-7)
 
 
+def test_functions_may_write_into_their_arguments() -> None:
+    """As torch's with an underscore and inplace=True do, and NumPy's with out=: the nodes stay what they are."""
+    into: list[tuple[Any, Any]] = [
+        (torch.nn.SiLU(inplace=True), "silu"),
+        (torch.tanh_, "tanh"),
+        (lambda x: x.mul_(torch.sigmoid(x.clone())), "silu"),
+        (lambda x: np.tanh(x, out=x), "tanh"),
+        (lambda u, v: u.mul_(torch.sigmoid(v)), "glu"),
+        (lambda u, v: np.maximum(u, v, out=v), np.maximum),
+    ]
+    for given, same in into:
+        assert wb.moments(given)[:4] == pytest.approx(wb.moments(same)[:4], rel=1e-11, abs=1e-15)
+        assert wb.operating_point(given, 3) == pytest.approx(wb.operating_point(same, 3), rel=1e-11)
+    for given, same in into[:4]:
+        edge = wb.edge_of_chaos(given, bias_std=0.1)
+        assert edge == pytest.approx(wb.edge_of_chaos(same, bias_std=0.1), rel=1e-9)
+    assert is_odd(lambda x: np.tanh(x, out=x))
+    assert not is_odd(lambda x: np.abs(x, out=x))
+    assert identify(lambda x: np.tanh(x, out=x)) == identify(np.tanh) == ("tanh", 0.0)
+
+
 def test_operating_points() -> None:
     for given in (np.tanh, torch.tanh, "tanh"):
         found = wb.operating_point(given, 20)
@@ -223,3 +244,14 @@ def test_operating_points() -> None:
     assert wb.operating_point("bilinear", 2) is None  # a product of two doubles the gradient at any variance
     with pytest.raises(ArgumentTypeError):
         wb.operating_point(3, 2)  # type: ignore[arg-type]
+    bent = wb.moments("softplus", q=16.0)  # its mean is large: E psi^2 and not its variance is what is held constant
+    assert bent.slope < bent.second
+    assert wb.operating_point("softplus", 10**9).growth == 1  # type: ignore[union-attr]
+    assert wb.operating_point("tanh", 10**9).growth - 1 < 2e-9  # type: ignore[union-attr]
+    for layers, error in (
+        (0, ArgumentError),
+        (-3, ArgumentError),
+        *((bad, ArgumentTypeError) for bad in (1.5, True, "5")),
+    ):
+        with pytest.raises(error, match="layers"):
+            wb.operating_point("tanh", layers)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from wellbegun._arguments import choice, message, nearest, real
+from wellbegun._arguments import choice, message, nearest, real, texts_of
 from wellbegun.errors import ArgumentTypeError, RuleError
 from wellbegun.planning.multipliers import KINDS
 
@@ -26,7 +26,7 @@ def grouped(
     """See `Plan.param_groups`."""
     choice(_OWNER, "optimizer", optimizer, KINDS)
     lr, decay, eps = (real(_OWNER, name, value, minimum=0.0, exclusive=name == "lr") for name, value in asked.items())
-    globs = (no_decay,) if isinstance(no_decay, str) else tuple(no_decay)
+    globs = texts_of(_OWNER, "no_decay", no_decay)
     found: dict[tuple[object, ...], dict[str, Any]] = {}
     for entry, parameter in _found(list(entries), parameters):
         muon = optimizer == "muon" and _is_matrix(entry)
@@ -63,12 +63,19 @@ def _found(entries: list["Entry"], parameters: Any) -> Iterable[tuple["Entry", o
         allowed = "pairs of names and parameters, such as model.named_parameters()"
         raise ArgumentTypeError(message(_OWNER, "parameters", allowed, parameters)) from error
     found: dict[int, tuple[Entry, object]] = {}
+    still = True  # whether none is trained
     for name, parameter in named.items():
         if name not in every:
             raise RuleError(message(_OWNER, "a name", "one of the plan's", name, nearest(str(name), every)))
         trained = getattr(parameter, "requires_grad", True) and getattr(parameter, "trainable", True)
+        still = still and not trained
         if trained and math.prod(every[name].shape):
             found.setdefault(id(parameter), (_whole(every[name], own), parameter))
+    if named and still:
+        remedy = "Tensors of a state_dict() are not: give model.named_parameters()."
+        raise RuleError(
+            message(_OWNER, "parameters", "such that some are trained", f"{len(named)} that are not", remedy)
+        )
     return list(found.values())
 
 

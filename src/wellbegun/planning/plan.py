@@ -174,7 +174,8 @@ class Plan(Displayed):
             Dicts with "params", "lr", "weight_decay", for AdamW "eps", and "name", one for each. `wellbegun.jax.labels`
             puts these names into the tree of a JAX model, as optax asks for them.
         Raises:
-            ArgumentError, ArgumentTypeError: a bad setting. RuleError: parameters the plan does not have.
+            ArgumentError, ArgumentTypeError: a bad setting. RuleError: parameters the plan does not have, or none that
+                is trained.
 
         >>> from wellbegun.planning import Entry, Rates, Training
         >>> rates = Training(adamw=Rates(learning_rate=0.25, weight_decay=4.0))

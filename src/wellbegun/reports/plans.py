@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wellbegun.planning import Change, Entry, Explanation, PlanDiff, Rates
+from wellbegun.planning.multipliers import KINDS
 from wellbegun.reports.fitted import Column, Fitted, Row
 from wellbegun.reports.text import facts, label, law_text, masked, safe, shape_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+_HEADING = 24  # characters of a heading of which two fit beside names in 80 columns
 
 
 # ---------------------------------------------------------------------- one parameter
@@ -38,7 +42,8 @@ def explained(found: Explanation) -> Iterator[tuple[str, str]]:
         yield "one value", _moments(found)
         yield "source", entry.source
     yield "learning rate", _times(entry.learning_rate)
-    yield "rates", _rates(entry.rates("adamw")) if entry.training is not None else ""
+    rates = [f"{kind}: {_rates(entry.rates(kind))}" for kind in KINDS if entry.training is not None]
+    yield "rates", "; ".join(rates)
     yield "forward pass", _times(entry.multiplier)
     if found.key is not None:
         words = " ".join(f"{word:08x}" for word in found.key)
@@ -46,10 +51,10 @@ def explained(found: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _rates(rates: Rates) -> str:
-    """What AdamW multiplies."""
+    """What one kind of optimizer multiplies."""
     named = {"learning rate": rates.learning_rate, "weight decay": rates.weight_decay, "ε": rates.epsilon}
     told = [f"{name} {_times(value)}" for name, value in named.items() if value != 1]
-    return f"adamw: {', '.join(told) or 'nothing is multiplied'}"
+    return ", ".join(told) or "nothing is multiplied"
 
 
 def _times(multiplier: float) -> str:
@@ -103,7 +108,9 @@ def _moments(found: Explanation) -> str:
 def diff_table(found: PlanDiff, sides: tuple[str, str] | None = None) -> list["RenderableType"]:
     """One row for each field that differs; parameters that differ only in the numbers of their names share them."""
     headings = [f"{side}: {name}" for side, name in zip("AB", sides or found.recipes, strict=True)]
-    columns = [Column("parameter", "name"), Column("what"), *(Column(heading, "text") for heading in headings)]
+    long = any(len(heading) > _HEADING for heading in headings)
+    narrow = ["A", "B"] if long else headings
+    columns = [Column("parameter", "name"), Column("what"), *(Column(heading, "text") for heading in narrow)]
     rows: list[Row] = []
     for row in diff_rows(found):
         rows += [(), row] if row[0] and rows else [row]
@@ -113,7 +120,7 @@ def diff_table(found: PlanDiff, sides: tuple[str, str] | None = None) -> list["R
     if found.seeds[0] != found.seeds[1]:
         note = f"Seeds {found.seeds[0]} and {found.seeds[1]}: random values differ in every parameter."
         parts.append(safe(note))
-    return [table, *parts] if found.changes else parts
+    return [table, *map(safe, headings * long), *parts] if found.changes else parts
 
 
 def diff_rows(found: PlanDiff) -> Iterator[tuple[str, str, str, str]]:
@@ -133,7 +140,10 @@ def _groups(found: PlanDiff) -> list[list[Change]]:
             None if e is None else (e.shape, e.action, e.role, e.layout, e.law, masked(e.scheme), masked(e.reason))
             for e in (change.before, change.after)
         )
-        groups.setdefault((masked(change.name), change.kind, change.fields, sides), []).append(change)
+        rates = [
+            None if e is None else (e.learning_rate, e.multiplier, e.training) for e in (change.before, change.after)
+        ]
+        groups.setdefault((masked(change.name), change.kind, change.fields, sides, *rates), []).append(change)
     return list(groups.values())
 
 
@@ -143,10 +153,13 @@ def change_rows(change: Change) -> Iterator[tuple[str, str, str]]:
     if before is None or after is None:
         yield "parameter", _done(before), _done(after)
         return
-    hidden = ("action", "tied_to", "law", "stream") if "action" in change.fields else ("law",)
+    hidden = {"law", "training"} | ({"action", "tied_to", "stream"} if "action" in change.fields else set())
     for field in change.fields:
         if field not in hidden:
             yield field.replace("_", " "), _field(before, field), _field(after, field)
+    for kind in KINDS if "training" in change.fields else ():
+        if before.rates(kind) != after.rates(kind):
+            yield f"rates, {kind}", _rates(before.rates(kind)), _rates(after.rates(kind))
     if "law" in change.fields:
         yield "law", law_text(before.law), law_text(after.law)
     old, new = change.stds

@@ -120,7 +120,7 @@ def identify(function: Function) -> tuple[str, float] | None:
     (('relu', 0.0), ('leaky_relu', 0.2))
     """
     with np.errstate(all="ignore"):
-        values = np.asarray(function(_GRID), dtype=np.float64)
+        values = np.asarray(function(_GRID.copy()), dtype=np.float64)  # a copy: it may be written into
     if values.shape != _GRID.shape or not np.isfinite(values).all():
         return None
     up, down = float(values[160] / 8), float(values[0] / -8)
@@ -148,7 +148,7 @@ def frequency(function: Function) -> float | None:
         if not math.isfinite(slope) or slope == 0:
             return None
         grid = np.linspace(-1, 1, 41) * 4 / abs(slope)  # a little more than one period
-        values = np.asarray(function(grid), dtype=np.float64)
+        values = np.asarray(function(grid.copy()), dtype=np.float64)
     return round(slope, 6) if np.allclose(values, np.sin(slope * grid), atol=1e-5) else None
 
 

@@ -35,8 +35,9 @@ def elementwise(function: Callable[..., Any], arguments: int = 2) -> tuple[Calla
 
 
 def _ways(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """The function itself; with arrays of each framework, in double precision and in single, where parameters are."""
-    yield function
+    """The function itself; with arrays of each framework, in double precision and in single, where parameters are. Each
+    gets copies: a function may write into its arguments."""
+    yield lambda *arrays: function(*(np.array(array) for array in arrays))
     for space in (sys.modules[name] for name in _SPACES if name in sys.modules):
         for dtype in (np.float64, np.float32):
             yield _through(function, space, dtype)
@@ -48,7 +49,7 @@ def _through(function: Callable[..., Any], space: Any, dtype: Any) -> Callable[.
 
     def wrapped(*arrays: Array) -> Array:
         with doubled(True):
-            found = function(*(space.asarray(np.ascontiguousarray(array, dtype)) for array in arrays))
+            found = function(*(space.asarray(np.array(array, dtype, order="C")) for array in arrays))
             return np.asarray(found.detach().cpu() if hasattr(found, "detach") else found, np.float64)
 
     return wrapped

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wellbegun._arguments import integer
 from wellbegun._typing import Array
 from wellbegun.theory.activations import Function
 from wellbegun.theory.gains import moments, phi_of
@@ -20,8 +21,8 @@ class Operating(NamedTuple):
     """Where a layer works best.
 
     `second` is E psi(sqrt(q) z)^2 for z ~ N(0, 1): the next layer, of gain g, has pre-activations of variance
-    g^2 second. `growth` is q E psi'^2 / Var psi >= 1 (Poincare), what one layer multiplies the squared gradient with
-    once the signal is held constant; 1 only for linear psi.
+    g^2 second. `growth` is q E psi'^2 / E psi^2, or 1 if that is less: what one layer multiplies the squared gradient
+    with once the second moment of the signal is held constant. Where E psi = 0 it is 1 for linear psi only (Poincare).
     """
 
     q: float
@@ -37,8 +38,8 @@ def is_odd(function: Function) -> bool:
     """
     x = np.concatenate([np.linspace(0, 8, 65), [1e-3, 0.77, 2.9]])
     with np.errstate(all="ignore"):
-        total = np.asarray(function(x), np.float64) + np.asarray(function(-x), np.float64)
-        size = float(np.abs(function(x)).max())
+        value = np.asarray(function(x.copy()), np.float64)  # a copy: it may be written into
+        total, size = value + np.asarray(function(-x), np.float64), float(np.abs(value).max())
     return bool(np.isfinite(total).all() and np.ptp(total) <= 1e-6 * max(size, 1e-30))
 
 
@@ -59,7 +60,7 @@ def centred(function: Function) -> Function:
     """phi(a) - phi(0)"""
 
     def psi(a: Array) -> Array:
-        return np.asarray(function(a) - function(a * 0), np.float64)
+        return np.asarray(function(a * 1) - function(a * 0), np.float64)
 
     return psi
 
@@ -74,7 +75,7 @@ def operating_point(activation: str | Callable[..., Any], layers: int) -> Operat
         activation: As of `moments`; where units come in mirrored pairs, `theory.odd_part` of it.
         layers: How many of them follow each other, >= 1.
     Raises:
-        As `moments`.
+        As `moments`; ArgumentError, ArgumentTypeError: `layers` is no integer above 0.
 
     Source: the role of E psi'^2: Schoenholz et al. 2017, arXiv:1611.01232; targets by depth: Martens et al. 2021,
         arXiv:2110.01765.
@@ -83,6 +84,7 @@ def operating_point(activation: str | Callable[..., Any], layers: int) -> Operat
     >>> operating_point("linear", 50).q, operating_point(np.tanh, 50).q < operating_point(np.tanh, 5).q
     (1.0, True)
     """
+    count = integer("operating_point", "layers", layers, minimum=1)
     psi, arguments = phi_of(activation)
     slope = 1.0 if arguments > 1 else abs(float(psi(np.array([1e-3]))[0])) / 1e-3
     if not math.isfinite(slope) or slope <= 0:
@@ -90,7 +92,7 @@ def operating_point(activation: str | Callable[..., Any], layers: int) -> Operat
     largest = min(max(slope**-2, 1.0), 16.0)
     for q in largest * 10 ** (-np.arange(_STEPS) / 3):
         point = _at(psi, float(q)) if arguments == 1 else _of_pair(psi, float(q))
-        if point is not None and point.growth ** max(layers, 1) <= GROWTH:
+        if point is not None and count * math.log(point.growth) <= math.log(GROWTH):
             return point
     return None
 

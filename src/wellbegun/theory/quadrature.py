@@ -148,7 +148,7 @@ def evaluate(function: Function, x: Array, owner: str, *, finite: bool = True) -
     """Values of a function at numbers of any shape; errors where it is not elementwise, or not finite."""
     try:
         with np.errstate(all="ignore"):
-            value = np.asarray(function(x.ravel()), dtype=np.float64)
+            value = np.asarray(function(x.flatten()), dtype=np.float64)  # a copy: it may be written into
     except Exception as error:  # whatever a function of the user's raises
         remedy = "Write it with NumPy functions, such as np.tanh or np.maximum."
         raise ArgumentTypeError(

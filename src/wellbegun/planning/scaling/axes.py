@@ -41,15 +41,18 @@ def axes_of(graph: Analysis, roles: Mapping[str, Role], base: Base, depth: float
     Args:
         graph, roles: The model.
         base: Shapes of the base model by names of parameters: axes of other sizes grow. Or its width: then roles tell
-            which axes grow, by the width of the residual stream over this one, or each by its own size over it in a
-            model without such a stream. None: all is measured against 1.
+            which axes grow, by the width of the residual stream over this one, or each by its own channels over it in
+            a model without such a stream. None: all is measured against 1.
         depth: Blocks of the base model; None where depth is not scaled.
     Raises:
         ArgumentError: shapes of another model.
     """
     found = {}
     for name, role in roles.items():
-        at = _beside(role, base_shape(role, base)) if isinstance(base, Mapping) else _at_width(graph, role, base)
+        if 0 in role.parameter.shape:
+            at = Axes()
+        else:
+            at = _beside(role, base_shape(role, base)) if isinstance(base, Mapping) else _at_width(graph, role, base)
         branch, stack = role.branch, role.stack
         if depth is not None and branch is not None and stack is not None:
             at = replace(at, deeper=stack.layers / depth, last=_last(role, roles))
@@ -69,12 +72,27 @@ def at_base(role: Role, at: Axes, base: Base) -> Role:
     return _with_shape(role, tuple(shape))
 
 
+def at_depth(role: Role, depth: float) -> Role:
+    """The role in a model of so many blocks in each stack: of the block that stands as far along there."""
+    net, blocks = role.net, max(round(depth), 1)
+    stacks = tuple(replace(stack, layers=blocks, other=blocks if stack.other else 0) for stack in net.stacks)
+    few = net.branches[: max(round(len(net.branches) * blocks / net.blocks), 1)]
+    found = replace(role, net=replace(net, stacks=stacks, branches=few))
+    if role.stack is None or role.branch is None:
+        return found
+    layers = role.stack.layers
+    stack = replace(role.stack, layers=blocks, other=blocks if role.stack.other else 0)
+    branch = replace(role.branch, count=max(round(role.branch.count * blocks / layers), 1))
+    return replace(found, stack=stack, branch=branch, block=role.block * blocks // layers)
+
+
 def _with_shape(role: Role, shape: tuple[int, ...]) -> Role:
     """The role of a parameter of another size: groups and sections that are as many as channels go with them."""
     layout, own = role.layout, role.parameter.shape
     if layout is not None and own != shape and (layout.groups > 1 or isinstance(layout.sections, tuple)):
         axis = layout.axes.index("i" if layout.transposed else "o")
-        groups = shape[axis] if layout.groups == own[axis] else layout.groups
+        alone = layout.groups == own[axis] or _depthwise(layout, own)
+        groups = layout.groups * shape[axis] // own[axis] if alone else layout.groups
         parts = layout.sections
         if isinstance(parts, tuple):
             parts = tuple(size * shape[axis] // own[axis] for size in parts)
@@ -82,17 +100,34 @@ def _with_shape(role: Role, shape: tuple[int, ...]) -> Role:
     return replace(role, layout=layout, parameter=replace(role.parameter, shape=shape))
 
 
+def _depthwise(layout: Layout, shape: tuple[int, ...]) -> bool:
+    """Whether every output reads one channel, at any width."""
+    if layout.groups == 1 or "i" not in layout.axes:
+        return False
+    return shape[layout.axes.index("i")] == (layout.groups if layout.transposed else 1)
+
+
 def base_shape(role: Role, base: Shapes) -> tuple[int, ...]:
     """The shape of a parameter in the base model."""
     name, shape = role.parameter.name, role.parameter.shape
     if name not in base:
         more = "A base model differs in width alone: build it as deep as this one, or give a plan of it."
-        remedy = f"{nearest(name, base)} {more}".strip()
+        part = _part(name, base)
+        computed = f"It holds {part!r}, which {name!r} is computed from: give a plan of the base model."
+        remedy = computed if part else f"{nearest(name, base)} {more}".strip()
         raise ArgumentError(message("parametrization", "base", f"shapes that name {name!r}", list(base)[:4], remedy))
     if len(base[name]) != len(shape) or (0 in base[name]) != (0 in shape):
         allowed = f"a shape of {name!r} of {len(shape)} axes"
         raise ArgumentError(message("parametrization", "base", allowed, tuple(base[name])))
     return tuple(base[name])
+
+
+def _part(name: str, base: Shapes) -> str:
+    """What a framework holds instead of a weight that is computed: "weight_g", "parametrizations.weight.original"."""
+    owner, dot, leaf = name.rpartition(".")
+    held = [key for key in base if key.startswith(owner + dot)]
+    rests = {key: key.removeprefix(owner + dot) for key in held}
+    return next((key for key, rest in rests.items() if rest.startswith(f"{leaf}_") or f".{leaf}." in rest), "")
 
 
 def _last(role: Role, roles: Mapping[str, Role]) -> bool:
@@ -143,14 +178,24 @@ def _at_width(graph: Analysis, role: Role, base: Base) -> Axes:
         kind = "table" if role.role in ("embedding", *_ROWS) else "matrix"
         return Axes(*size, *size, kind, tall=math.sqrt(max(1, size[1] / max(size[0], 1))))
     widths = [stack.width for stack in role.net.stacks if stack.width]
-    wider = [max(widths) / base] * 2 if widths else [n / base for n in size]
+    wider = [max(widths) / base] * 2 if widths else [n / base for n in _channels(role, size)]
     named = role.beside or role
-    readout = any(name == named.parameter.name for name, _ in role.net.readouts)
+    readout = not role.shared_readout and any(name == named.parameter.name for name, _ in role.net.readouts)
     matrix = role.layout is not None and "i" in role.layout.axes
-    grows_in = matrix and _behind_weights(graph, role)
+    alone = role.layout is not None and _depthwise(role.layout, role.parameter.shape)
+    grows_in = matrix and not alone and _behind_weights(graph, role)
     signal = matrix or role.role in ("embedding", "bias", *_ROWS) or _behind_weights(graph, role)
     grows_out = not readout and role.role not in _FIXED and signal
     return _axes(size, wider[0], wider[1], grows_in, grows_out)
+
+
+def _channels(role: Role, size: tuple[float, float]) -> tuple[float, float]:
+    """Units on both sides of a parameter: those of all groups, and no window."""
+    layout, shape = role.layout, role.parameter.shape
+    if layout is None or role.role in _ROWS:
+        return size
+    window = math.prod(n for n, axis in zip(shape, layout.axes, strict=True) if axis == "k")
+    return size[0] / window * layout.groups, size[1]
 
 
 def _behind_weights(graph: Analysis, role: Role) -> bool:

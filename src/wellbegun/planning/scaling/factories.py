@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsFloat, SupportsIndex
 
-from wellbegun._arguments import choice, integer, message, real, shape_of, truth
+from wellbegun._arguments import choice, integer, message, real, shape_of, texts_of, truth
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.graph import Role
 from wellbegun.planning.method import Method
@@ -77,7 +77,8 @@ def completep(
 
     Branches are multiplied by what ends them (a weight and its bias, or the scale behind it), so nothing is to be
     written in the forward pass where that can be folded. With α = 1 all layers learn features at any depth; α = ½ is
-    depth-muP. Adam's ε goes with (L / depth)^-α in branches; SGD's rates with (L / depth)^(2α-1).
+    depth-muP. Adam's ε goes with (L / depth)^-α in branches; SGD's rates with (L / depth)^(2α-1). The recipe is asked
+    at the base model's depth, where block l of L is block l depth / L; a note tells where one looks at the whole model.
 
     Args:
         base, recipe, head_width, zero, fold: As for `mup`; shapes are those of a base model as deep as the model.
@@ -159,8 +160,7 @@ def _heads(owner: str, width: SupportsIndex | None) -> int | None:
 
 
 def _zero(owner: str, roles: Iterable[str]) -> tuple[str, ...]:
-    found = (roles,) if isinstance(roles, str) else tuple(roles)
-    return tuple(choice(owner, "zero", role, ("readout", "query")) for role in found)
+    return tuple(choice(owner, "zero", role, ("readout", "query")) for role in texts_of(owner, "zero", roles))
 
 
 def _base(owner: str, base: Any) -> Base:

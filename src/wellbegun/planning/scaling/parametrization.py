@@ -10,7 +10,7 @@ from wellbegun.planning.method import Choice, Method
 from wellbegun.planning.multipliers import Multipliers
 from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.scaling import rules
-from wellbegun.planning.scaling.axes import Axes, Base, at_base, axes_of
+from wellbegun.planning.scaling.axes import Axes, Base, at_base, at_depth, axes_of
 from wellbegun.schemes import Scheme, zeros
 
 _RULES: Mapping[str, rules.Rule] = MappingProxyType({"mup": rules.mup, "spectral": rules.spectral, "umup": rules.umup})
@@ -74,9 +74,8 @@ class Parametrization:
         if self.rule == "standard":
             return plan
         at = axes_of(Analysis.of(graph), roles, self.base, self.depth)
-        small = {name: at_base(role, at[name], self.base) for name, role in roles.items()}
-        chosen = self.choose(graph, small, frozenset())
-        told, entries = list[str](), list[Entry]()
+        small, chosen, doubt = self._at_base(graph, roles, at)
+        told, entries = [*doubt], list[Entry]()
         for entry in plan.entries:
             if (role := roles.get(entry.name)) is not None:
                 found = self._multipliers(role, at[entry.name])
@@ -88,6 +87,23 @@ class Parametrization:
             entries.append(entry)
         notes = (*plan.notes, *(f"{self.full_name}: {text}" for text in told))
         return replace(plan, entries=tuple(entries), notes=notes).consistent()
+
+    def _at_base(
+        self, graph: ModelGraph, roles: Mapping[str, Role], at: Mapping[str, Axes]
+    ) -> tuple[Mapping[str, Role], Mapping[str, Choice], tuple[str, ...]]:
+        """Roles of the base model, what the recipe chooses for them, and what it cannot be asked at that depth."""
+        small = {name: at_base(role, at[name], self.base) for name, role in roles.items()}
+        chosen = self.choose(graph, small, frozenset())
+        if self.depth is None or all(axes.deeper == 1 for axes in at.values()):
+            return small, chosen, ()
+        shallow = {name: at_depth(role, self.depth) for name, role in small.items()}
+        there = self.choose(graph, shallow, frozenset())
+        if getattr(self.recipe, "solve", None) is None:
+            return shallow, there, ()
+        if all(there[name].scheme == choice.scheme for name, choice in chosen.items()):
+            return small, chosen, ()
+        text = "looks at how deep this model is, not the base model: what it divides by depth is divided by depth twice"
+        return small, chosen, (f"{self.recipe.full_name} {text}",)
 
     def _multipliers(self, role: Role, at: Axes) -> Multipliers:
         found = _RULES[self.rule](at, self.alpha)

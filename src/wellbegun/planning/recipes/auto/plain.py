@@ -130,7 +130,7 @@ def _second(function: Function) -> float:
 def _operating(psi: Function, depth: int) -> Operating | None:
     """The operating point; None where there is none, or the function is not known."""
     try:
-        return operating_point(psi, depth)
+        return operating_point(psi, max(depth, 1))
     except ArgumentError:
         return None
 
