@@ -116,3 +116,39 @@ def test_flax_gives_what_flax_gives() -> None:
         assert abs(values).max() <= entry.law.support()[1] * (1 + 1e-6)
     classic = wb.plan(model, np.arange(24).reshape(2, 12), recipe="classic", seed=0)
     assert std_of(classic, "dense.weight") > 1.3 * std_of(plan, "dense.weight")  # the control
+
+
+def test_haiku_gives_its_recurrent_layers_what_haiku_gives() -> None:
+    """A GRU and a plain cell have fans of their own for each matrix, also behind an LSTM, which has one matrix."""
+    jax, hk = pytest.importorskip("jax"), pytest.importorskip("haiku")
+
+    def run(x: Any) -> Any:
+        for cell in (hk.VanillaRNN(64), hk.LSTM(64), hk.GRU(64)):
+            x, _ = hk.dynamic_unroll(cell, x, cell.initial_state(2), time_major=False)
+        return x
+
+    net, batch = hk.without_apply_rng(hk.transform(run)), np.ones((2, 3, 96), np.float32)
+    values = net.init(jax.random.key(0), batch)
+    plan = wb.plan((net, values), batch, recipe="haiku", seed=0)
+    stds = {entry.shape: std_of(plan, entry.name) for entry in plan.entries}
+    own = {value.shape: np.asarray(value).std() for value in jax.tree.leaves(values) if value.ndim > 1}
+    assert len(own) == 4
+    for shape, std in own.items():
+        assert std == pytest.approx(stds[shape], rel=5 / math.sqrt(2 * math.prod(shape))), shape
+
+
+def test_a_matrix_of_haiku_is_joined_with_that_of_its_own_layer_only() -> None:
+    class Stack(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.GRU(24, 16, batch_first=True), nn.LSTM(16, 40, 2, bidirectional=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.first(x)[0])[0]
+
+    plan = wb.plan(Stack(), (2, 5, 24), recipe="haiku", seed=0)
+    assert std_of(plan, "first.weight_ih_l0") == pytest.approx(24**-0.5)  # after the cut, as VarianceScaling has it
+    assert std_of(plan, "first.weight_hh_l0") == pytest.approx(16**-0.5)
+    for end, inputs in (("l0", 16), ("l0_reverse", 16), ("l1", 80), ("l1_reverse", 80)):
+        for part in ("ih", "hh"):
+            assert std_of(plan, f"second.weight_{part}_{end}") == pytest.approx(CUT / math.sqrt(inputs + 40)), end
