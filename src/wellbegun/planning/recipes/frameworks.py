@@ -15,7 +15,7 @@ from wellbegun.graph import Analysis, Role
 from wellbegun.graph.cells import cells_of
 from wellbegun.laws import Orthogonal
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import Chooser, forget, recipe, recurrent, zero
+from wellbegun.planning.recipes.base import Chooser, forget, recipe, zero
 from wellbegun.planning.recipes.common import fan_in, linear_default, multiplier, one, sizes, table, table_width, xavier
 from wellbegun.schemes import (
     Scheme,
@@ -123,11 +123,17 @@ _SONNET, _MXNET = "Sonnet 2.0, modules", "MXNet 1, Gluon and its initializer Uni
 
 
 def _keras_weight(role: Role) -> Choice:
-    return Choice(xavier(role, stacked=True), "Glorot uniform, as a layer of Keras has it", _KERAS)
+    reason = "Glorot uniform, as a layer of Keras has it"
+    if role.layout is None or "i" in role.layout.axes or role.layout.axes.count("o") < 2:
+        return Choice(xavier(role, stacked=True), reason, _KERAS)
+    ends = [size for size, axis in zip(role.parameter.shape, role.layout.axes, strict=True) if axis == "o"]
+    bound = math.sqrt(6 / (sizes(role).window * sum(ends)))  # depthwise: channels stand where inputs do elsewhere
+    return Choice(uniform(-bound, bound), f"{reason}, which takes channels of a depthwise kernel for inputs", _KERAS)
 
 
-def _keras_recurrent(role: Role) -> Choice:
-    return Choice(scheme_of(Orthogonal()), "recurrent kernel: one orthogonal matrix for all gates together", _KERAS)
+def _whole(source: str) -> Chooser:
+    reason = "recurrent kernel: one orthogonal matrix for all gates stored in it"
+    return lambda _: Choice(scheme_of(Orthogonal()), reason, source)
 
 
 def _keras_recurrent_bias(role: Role) -> Choice:
@@ -194,11 +200,11 @@ def _others(source: str, weight: Chooser, rows: Callable[[int], Scheme], **own: 
 
 
 KERAS = recipe("keras", 1, _others(
-    _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_keras_recurrent,
+    _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_whole(_KERAS),
     recurrent_bias_input=_keras_recurrent_bias, negative_slope=lambda _: Choice(zeros(), "slope of a PReLU", _KERAS),
 ), about="what Keras's layers do by themselves", optimizer="any", source=_KERAS)  # fmt: skip
 FLAX = recipe("flax", 1, _others(
-    _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=recurrent,
+    _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=_whole(_FLAX),
     negative_slope=lambda _: Choice(constant(0.01), "slope of a PReLU", _FLAX),
 ), about="what Flax's layers do by themselves", optimizer="any", source=_FLAX)  # fmt: skip
 HAIKU = recipe("haiku", 1, _others(
