@@ -43,7 +43,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     },
     "flax": {
         "table.weight": math.sqrt(1 / 24), "memory.weight_ih_l0": math.sqrt(1 / 24),
-        "memory.weight_hh_l0": math.sqrt(1 / 32), "out.weight": math.sqrt(1 / 32), "slope.weight": 0.0,
+        "memory.weight_hh_l0": math.sqrt(1 / 128), "out.weight": math.sqrt(1 / 32), "slope.weight": 0.0,
     },
     "haiku": {
         "table.weight": CUT, "memory.weight_ih_l0": CUT * math.sqrt(1 / 56),
@@ -72,8 +72,8 @@ def test_a_forget_gate_of_keras_is_open() -> None:
     assert torch.allclose(kernel.T @ kernel, torch.eye(32), atol=1e-5)  # all gates are one matrix
     assert model.slope.weight.item() == 0
     flax = wb.initialize(Reader(), TOKENS, recipe="flax", seed=0).model
-    gate = flax.memory.weight_hh_l0.detach()[:32]
-    assert torch.allclose(gate.T @ gate, torch.eye(32), atol=1e-5)  # each gate is one
+    kernel = flax.memory.weight_hh_l0.detach()
+    assert torch.allclose(kernel.T @ kernel, torch.eye(32), atol=1e-5)
     assert not flax.memory.bias_ih_l0.any()
     assert flax.slope.weight.item() == pytest.approx(0.01)
     gru = wb.plan(Reader(nn.GRU), TOKENS, recipe="keras", seed=0)
@@ -116,3 +116,80 @@ def test_flax_gives_what_flax_gives() -> None:
         assert abs(values).max() <= entry.law.support()[1] * (1 + 1e-6)
     classic = wb.plan(model, np.arange(24).reshape(2, 12), recipe="classic", seed=0)
     assert std_of(classic, "dense.weight") > 1.3 * std_of(plan, "dense.weight")  # the control
+
+
+def test_haiku_gives_its_recurrent_layers_what_haiku_gives() -> None:
+    """A GRU and a plain cell have fans of their own for each matrix, also behind an LSTM, which has one matrix."""
+    jax, hk = pytest.importorskip("jax"), pytest.importorskip("haiku")
+
+    def run(x: Any) -> Any:
+        for cell in (hk.VanillaRNN(64), hk.LSTM(64), hk.GRU(64)):
+            x, _ = hk.dynamic_unroll(cell, x, cell.initial_state(2), time_major=False)
+        return x
+
+    net, batch = hk.without_apply_rng(hk.transform(run)), np.ones((2, 3, 96), np.float32)
+    values = net.init(jax.random.key(0), batch)
+    plan = wb.plan((net, values), batch, recipe="haiku", seed=0)
+    stds = {entry.shape: std_of(plan, entry.name) for entry in plan.entries}
+    own = {value.shape: np.asarray(value).std() for value in jax.tree.leaves(values) if value.ndim > 1}
+    assert len(own) == 4
+    for shape, std in own.items():
+        assert std == pytest.approx(stds[shape], rel=5 / math.sqrt(2 * math.prod(shape))), shape
+
+
+def test_a_matrix_of_haiku_is_joined_with_that_of_its_own_layer_only() -> None:
+    class Stack(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.GRU(24, 16, batch_first=True), nn.LSTM(16, 40, 2, bidirectional=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.first(x)[0])[0]
+
+    plan = wb.plan(Stack(), (2, 5, 24), recipe="haiku", seed=0)
+    assert std_of(plan, "first.weight_ih_l0") == pytest.approx(24**-0.5)  # after the cut, as VarianceScaling has it
+    assert std_of(plan, "first.weight_hh_l0") == pytest.approx(16**-0.5)
+    for end, inputs in (("l0", 16), ("l0_reverse", 16), ("l1", 80), ("l1_reverse", 80)):
+        for part in ("ih", "hh"):
+            assert std_of(plan, f"second.weight_{part}_{end}") == pytest.approx(CUT / math.sqrt(inputs + 40)), end
+
+
+def test_flax_gives_recurrent_matrices_what_flax_gives() -> None:
+    """One orthogonal matrix for all gates that are stored in one; of gates stored apart each is one."""
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Net(nnx.Module):
+        def __init__(self, rngs: Any) -> None:
+            self.apart = nnx.LSTMCell(32, 32, rngs=rngs)
+            self.lstm, self.gru = nnx.OptimizedLSTMCell(32, 32, rngs=rngs), nnx.GRUCell(32, 32, rngs=rngs)
+
+        def __call__(self, x: Any) -> Any:
+            for cell in (self.apart, self.lstm, self.gru):
+                state = x[:, 0] * 0 if cell is self.gru else (x[:, 0] * 0, x[:, 0] * 0)
+                for step in range(2):
+                    state, y = cell(state, x[:, step])
+            return y
+
+    model = Net(nnx.Rngs(0))
+    plan = wb.plan(model, np.ones((2, 2, 32), np.float32), recipe="flax", seed=0)
+    for name, layer in (
+        ("lstm.dense_h", model.lstm.dense_h),
+        ("gru.dense_h", model.gru.dense_h),
+        ("apart.hf", model.apart.hf),
+    ):
+        own = float(np.square(layer.kernel.get_value()).mean())
+        assert std_of(plan, f"{name}.weight") == pytest.approx(math.sqrt(own), rel=1e-4), name
+
+
+def test_keras_counts_channels_of_depthwise_kernels() -> None:
+    keras = pytest.importorskip("keras")
+    layers, given = keras.layers, keras.Input((6, 6, 32))
+    deep = layers.SeparableConv2D(8, 3, depth_multiplier=2)(layers.DepthwiseConv2D(3, depth_multiplier=4)(given))
+    model = keras.Model(given, layers.Conv2D(8, 1, groups=4)(deep))
+    plan = wb.plan(model, np.ones((1, 6, 6, 32), np.float32), recipe="keras", seed=0)
+    weights = {tuple(variable.shape): keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables}
+    stds = {entry.shape: std_of(plan, entry.name) for entry in plan.entries if len(entry.shape) == 4}
+    assert sorted(stds) == [(1, 1, 2, 8), (1, 1, 256, 8), (3, 3, 32, 4), (3, 3, 128, 2)]
+    for shape, std in stds.items():
+        assert std == pytest.approx(weights[shape].std(), rel=5 / math.sqrt(2 * math.prod(shape))), shape
+    assert stds[3, 3, 32, 4] == pytest.approx(math.sqrt(2 / (9 * 32 + 9 * 4)))

@@ -182,6 +182,43 @@ def test_sub_ln(width: int, n: int, m: int) -> None:
     check(models.Encoder(width, n), TEXT, "sub_ln", expected, control="deepnorm")
 
 
+class Normed(nn.Module):
+    """Perceptrons on a stream, with a norm before, behind a weight inside, or behind the sum; or a temperature."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where, self.table, self.head = where, nn.Embedding(50, 16), nn.Linear(16, 50)
+        self.up = nn.ModuleList(nn.Linear(16, 32) for _ in range(2))
+        self.down = nn.ModuleList(nn.Linear(32, 16) for _ in range(2))
+        self.first = nn.ModuleList(nn.LayerNorm(16) for _ in range(2)) if where != "none" else None
+        self.second = nn.ModuleList(nn.LayerNorm(32) for _ in range(2)) if where == "inside" else None
+        self.last = nn.LayerNorm(16) if where in ("before", "inside") else None
+        self.temperature = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.table(tokens)
+        for i, (up, down) in enumerate(zip(self.up, self.down, strict=True)):
+            y = functional.gelu(up(self.first[i](x) if self.last is not None else x))
+            x = x + down(y if self.second is None else self.second[i](y))
+            x = self.first[i](x) if self.where == "behind" else x
+        return self.head(x if self.last is None else self.last(x)) * self.temperature
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "silent"),
+    [
+        ("sub_ln", "stands on a second norm", {"inside"}),
+        ("deepnorm", "stands on norms on the stream", {"behind"}),
+        ("tfixup", "for models without norms", {"none"}),
+        ("mamba2", "decay rates and skips", {"before", "inside", "behind", "none"}),
+    ],
+)
+def test_recipes_say_where_norms_are_missing(recipe: str, text: str, silent: set[str]) -> None:
+    for where in ("before", "inside", "behind", "none"):
+        plan = wb.plan(Normed(where), TEXT % 50, recipe=recipe, seed=0)
+        assert any(text in note for note in plan.notes) == (where not in silent), where
+
+
 @pytest.mark.parametrize(("width", "n", "m"), [(64, 2, 3), (96, 4, 2)])
 def test_ds_init(width: int, n: int, m: int) -> None:
     """Everything in block l over sqrt(l), counted in encoder and decoder by themselves."""
@@ -254,6 +291,9 @@ def test_states_of_mamba2() -> None:
     assert rates.mean() == pytest.approx(8.5, abs=5 * 15 / math.sqrt(12 * 64))
     assert steps.log().mean() == pytest.approx(math.log(0.01), abs=5 * math.log(100) / math.sqrt(12 * 64))
     assert (mixer.D == 1).all()
+    assert any(
+        "decay rates" in note for note in wb.plan(model, {"input_ids": TEXT % 50}, recipe="mamba2", seed=0).notes
+    )
     config = t.MambaConfig(
         hidden_size=32, state_size=8, num_hidden_layers=1, vocab_size=50, pad_token_id=0, bos_token_id=0
     )

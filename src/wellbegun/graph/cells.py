@@ -60,19 +60,21 @@ class Cells(NamedTuple):
 
     parts: Mapping[str, Member]  # by parameter
     modes: Mapping[int, Mode]  # of the operations of recurrent weights
+    number: Mapping[str, int]  # of the cell of each parameter
 
 
-@inferred("which weights are recurrent", lambda _: Cells({}, {}))
+@inferred("which weights are recurrent", lambda _: Cells({}, {}, {}))
 def cells_of(graph: Analysis) -> Cells:
     """Find them."""
-    parts, modes = dict[str, Member](), dict[int, Mode]()
-    for cell in _joined(graph, _recurrent(graph)):
+    parts, modes, numbers = dict[str, Member](), dict[int, Mode](), dict[str, int]()
+    for number, cell in enumerate(_joined(graph, _recurrent(graph))):
         found = _cell(graph, cell)
         parts.update(found)
+        numbers.update(dict.fromkeys(found, number))
         used = {operation.index: part for name, part in found.items() if part.role == "recurrent"
                 for operation, _ in graph.uses_of(name)}  # fmt: skip
         modes.update((index, part.mode) for index, part in used.items())
-    return Cells(parts, modes)
+    return Cells(parts, modes, numbers)
 
 
 def state_of(graph: Analysis, value: int) -> Mode:

@@ -8,12 +8,14 @@ The others give the layers of any model what the layers of that name in those fr
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from wellbegun.graph import Analysis, Role
+from wellbegun.graph.cells import cells_of
 from wellbegun.laws import Orthogonal
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.base import Chooser, forget, recipe, recurrent, zero
+from wellbegun.planning.recipes.base import Chooser, forget, recipe, zero
 from wellbegun.planning.recipes.common import fan_in, linear_default, multiplier, one, sizes, table, table_width, xavier
 from wellbegun.schemes import (
     Scheme,
@@ -121,11 +123,17 @@ _SONNET, _MXNET = "Sonnet 2.0, modules", "MXNet 1, Gluon and its initializer Uni
 
 
 def _keras_weight(role: Role) -> Choice:
-    return Choice(xavier(role, stacked=True), "Glorot uniform, as a layer of Keras has it", _KERAS)
+    reason = "Glorot uniform, as a layer of Keras has it"
+    if role.layout is None or "i" in role.layout.axes or role.layout.axes.count("o") < 2:
+        return Choice(xavier(role, stacked=True), reason, _KERAS)
+    ends = [size for size, axis in zip(role.parameter.shape, role.layout.axes, strict=True) if axis == "o"]
+    bound = math.sqrt(6 / (sizes(role).window * sum(ends)))  # depthwise: channels stand where inputs do elsewhere
+    return Choice(uniform(-bound, bound), f"{reason}, which takes channels of a depthwise kernel for inputs", _KERAS)
 
 
-def _keras_recurrent(role: Role) -> Choice:
-    return Choice(scheme_of(Orthogonal()), "recurrent kernel: one orthogonal matrix for all gates together", _KERAS)
+def _whole(source: str) -> Chooser:
+    reason = "recurrent kernel: one orthogonal matrix for all gates stored in it"
+    return lambda _: Choice(scheme_of(Orthogonal()), reason, source)
 
 
 def _keras_recurrent_bias(role: Role) -> Choice:
@@ -145,18 +153,33 @@ def _truncated(source: str, std_is: str) -> Chooser:
     return choose
 
 
-def _haiku_pairs(_: Analysis, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
-    """One linear layer of Haiku reads the input and the state together."""
-    found, read = dict[str, Choice](), list[str]()
+def _haiku_recurrent(role: Role) -> Choice:
+    """Matrices with fans of their own: a GRU's have their std after the cut, a plain cell's are linear layers."""
+    return _truncated(_HAIKU, "after" if role.mode == "gru" else "before")(role)
+
+
+def _haiku_lstm(graph: Analysis, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
+    """One linear layer of an LSTM of Haiku reads the input and the state together; its convolutions stay two."""
+    layers, written = dict[tuple[str, int], list[str]](), graph.once(cells_of).number
+    counts = Counter[tuple[int, str]]()
     for name, role in roles.items():
-        if role.role == "recurrent_input":
-            read.append(name)
-        elif role.role == "recurrent" and read:
-            both = (read.pop(), name)
-            fan = sum(fan_in(roles[one]) for one in both)
+        if role.mode == "lstm" and role.role in ("recurrent_input", "recurrent") and "k" not in _axes(role):
+            place = counts[role.operation, role.role]  # layers and directions of one operation come in order
+            counts[role.operation, role.role] += 1
+            key = ("cell", written[name]) if name in written else (f"layer {place}", role.operation)
+            layers.setdefault(key, []).append(name)
+    found = dict[str, Choice]()
+    for both in layers.values():
+        fans = {roles[name].role: fan_in(roles[name]) for name in both}
+        if len(fans) == 2:
+            fan = sum(fans.values())
             reason = f"one linear layer of input and state, {fan} wide, std 1/sqrt({fan}) before the cut"
             found |= dict.fromkeys(both, Choice(truncated_normal(std=fan**-0.5), reason, _HAIKU))
     return {name: choice for name, choice in found.items() if name not in decided}
+
+
+def _axes(role: Role) -> str:
+    return role.layout.axes if role.layout is not None else ""
 
 
 def _others(source: str, weight: Chooser, rows: Callable[[int], Scheme], **own: Chooser) -> dict[str, Chooser]:
@@ -177,16 +200,17 @@ def _others(source: str, weight: Chooser, rows: Callable[[int], Scheme], **own: 
 
 
 KERAS = recipe("keras", 1, _others(
-    _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_keras_recurrent,
+    _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_whole(_KERAS),
     recurrent_bias_input=_keras_recurrent_bias, negative_slope=lambda _: Choice(zeros(), "slope of a PReLU", _KERAS),
 ), about="what Keras's layers do by themselves", optimizer="any", source=_KERAS)  # fmt: skip
 FLAX = recipe("flax", 1, _others(
-    _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=recurrent,
+    _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=_whole(_FLAX),
     negative_slope=lambda _: Choice(constant(0.01), "slope of a PReLU", _FLAX),
 ), about="what Flax's layers do by themselves", optimizer="any", source=_FLAX)  # fmt: skip
 HAIKU = recipe("haiku", 1, _others(
-    _HAIKU, _truncated(_HAIKU, "before"), lambda _: truncated_normal(std=1.0)
-), about="what Haiku's layers do by themselves", optimizer="any", source=_HAIKU, solve=_haiku_pairs)  # fmt: skip
+    _HAIKU, _truncated(_HAIKU, "before"), lambda _: truncated_normal(std=1.0),
+    recurrent_input=_haiku_recurrent, recurrent=_haiku_recurrent,
+), about="what Haiku's layers do by themselves", optimizer="any", source=_HAIKU, solve=_haiku_lstm)  # fmt: skip
 # the forget gate's 1 is part of the bias in Sonnet, and added in the forward pass in Haiku
 SONNET = recipe("sonnet", 1, _others(
     _SONNET, _truncated(_SONNET, "before"), lambda _: truncated_normal(std=1.0),

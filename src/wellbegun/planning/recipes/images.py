@@ -73,7 +73,9 @@ def _cait_scale(role: Role) -> Choice:
 
 
 _TRANSFORMER = ("positional", "attention_out", "residual_out")
-DEIT = _linear("deit", _DEIT, "vision transformers as DeiT, and as timm has them", needs=_TRANSFORMER)
+DEIT = _linear(
+    "deit", _DEIT, "vision transformers as DeiT; timm is the same but for class tokens, of std 1e-6", needs=_TRANSFORMER
+)
 BEIT = _linear(
     "beit", _BEIT, "vision transformers as BEiT: ends of branches over sqrt(2 l) in block l, relative positions 0",
     needs=("attention_out", "residual_out"), residual_out=_beit_out,

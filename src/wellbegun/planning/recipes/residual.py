@@ -5,11 +5,11 @@ the factor alpha on the stream is part of the model.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from wellbegun.graph import Role, Stack
+from wellbegun.graph import Net, Role, Stack
 from wellbegun.planning.method import Choice
-from wellbegun.planning.recipes.base import Chooser, Recipe, recipe
+from wellbegun.planning.recipes.base import Caution, Chooser, Recipe, recipe
 from wellbegun.planning.recipes.common import always, parts, sizes, table, table_width, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
 from wellbegun.planning.recipes.vision import he_fan_out
@@ -151,15 +151,44 @@ def _by_width(source: str) -> Chooser:
     return choose
 
 
-def _post_norm(name: str, gain: Gain, source: str, about: str) -> Recipe:
+def _net(roles: Mapping[str, Role]) -> Net:
+    return next((role.net for role in roles.values()), Net())
+
+
+def _not_post(roles: Mapping[str, Role]) -> bool:
+    branches = _net(roles).branches
+    return bool(branches) and not any(branch.norm == "post" for branch in branches)
+
+
+def _no_second_norm(roles: Mapping[str, Role]) -> bool:
+    """Whether norms are known and none in a branch is behind a weight of it and before its end."""
+    norms = [role for role in roles.values() if role.role == "norm_scale"]
+    first = dict[int, int]()  # weight of each branch
+    for role in roles.values():
+        if role.branch is not None and role.layout is not None and "i" in role.layout.axes:
+            first[role.branch.add] = min(role.operation, first.get(role.branch.add, role.operation))
+    inside = (role for role in norms if role.branch is not None and not role.ends_branch)
+    second = any(role.operation > first.get(role.branch.add, role.operation) for role in inside if role.branch)
+    return bool(first) and (bool(norms) or not _net(roles).normed) and not second
+
+
+def _post_norm(name: str, gain: Gain, source: str, about: str, caution: Caution) -> Recipe:
     rows = _by_width(f"{source}, torchscale code")
     choices = table(**_gained(gain, "normal", source), embedding=rows, positional=rows)
     needs = ("attention_out", "residual_out")
-    return recipe(name, 1, choices, about=about, optimizer="Adam", source=source, needs=needs, by_depth=True)
+    return recipe(
+        name, 1, choices, about=about, optimizer="Adam", source=source, needs=needs, cautions=(caution,), by_depth=True
+    )
 
 
-DEEPNORM = _post_norm("deepnorm", deepnorm_gain, _DEEPNORM, "deep transformers with norms on the stream")
-SUB_LN = _post_norm("sub_ln", sub_ln_gain, _SUB_LN, "transformers with a second norm inside each branch (Magneto)")
+DEEPNORM = _post_norm(
+    "deepnorm", deepnorm_gain, _DEEPNORM, "deep transformers with norms on the stream",
+    Caution("it stands on norms on the stream, behind each sum, and no branch here is followed by one", _not_post),
+)  # fmt: skip
+SUB_LN = _post_norm(
+    "sub_ln", sub_ln_gain, _SUB_LN, "transformers with a second norm inside each branch (Magneto)",
+    Caution("it stands on a second norm inside each branch, and no branch here has one", _no_second_norm),
+)  # fmt: skip
 
 
 def _tfixup_table(role: Role) -> Choice:
@@ -181,6 +210,7 @@ TFIXUP = recipe(
     optimizer="Adam",
     source=_TFIXUP,
     needs=("embedding", "attention_out", "residual_out"),
+    cautions=(Caution("it is for models without norms, and this one has some", lambda roles: _net(roles).normed),),
     by_depth=True,
 )
 

@@ -48,6 +48,13 @@ def _mamba2(graph: Analysis, roles: Mapping[str, Role], decided: frozenset[str])
     return found
 
 
+def _with_states(roles: Mapping[str, Role]) -> bool:
+    """Whether a branch has a rate and a skip, each with an entry for every channel or head."""
+    several = [role for role in roles.values() if role.role == "multiplier" and math.prod(role.parameter.shape) > 1]
+    found = [role.branch.add for role in several if role.branch is not None]
+    return len(found) > len({*found})
+
+
 MAMBA2 = recipe(
     "mamba2",
     1,
@@ -60,7 +67,7 @@ MAMBA2 = recipe(
     optimizer="AdamW",
     source=_MAMBA2,
     needs=("embedding", "residual_out"),
-    cautions=(Caution("weight decay pulls decay rates and skips to 0: leave them out of it", has("multiplier")),),
+    cautions=(Caution("weight decay pulls decay rates and skips to 0: leave them out of it", _with_states),),
     solve=_mamba2,
 )
 
