@@ -110,7 +110,7 @@ def test_wide_tables_leave_nothing_out(folder: Path, monkeypatch: pytest.MonkeyP
     for words, column in (
         (["plan", "gated.py:build"], "law"),
         (["check", "gated.py:build"], "weight"),
-        (["schemes"], "rule"),
+        (["schemes", "he_normal"], "rule"),
     ):
         narrow, wide = run(*words), run(*words, "--wide")
         assert "Left out here, shown by --wide:" in narrow or column in narrow

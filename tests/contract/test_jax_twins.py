@@ -144,7 +144,11 @@ def test_a_first_state_of_zeros() -> None:
                 carry = jnp.tanh(self.enter(x[:, step]) + self.state(carry))
             return self.last(carry)
 
-    assert {entry.role for entry in wb.plan(Cell(), (4, 2, 6), seed=0).entries} >= {"hidden", "readout", "bias"}
+    assert {entry.role for entry in wb.plan(Cell(), (4, 2, 6), seed=0).entries} >= {
+        "recurrent_input",
+        "readout",
+        "bias",
+    }
     assert wb.check(Cell(), normal(8, 2, 6)).statistics is not None
 
 

@@ -179,7 +179,7 @@ def test_reprs_are_short_and_show_prints_everything(capsys: pytest.CaptureFixtur
     assert "he_normal" in shown
     assert "4 filled; seed 0." in shown
     assert "Health: healthy" in shown
-    with pytest.raises(TypeError, match="SignalPropagation, Race, ModelComparison, Applied or Result"):
+    with pytest.raises(TypeError, match="SignalPropagation, Race, ModelComparison, CoordinateCheck, Applied or Result"):
         wb.show(model)
 
 

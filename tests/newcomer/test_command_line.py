@@ -28,7 +28,7 @@ def test_help(types: Types) -> None:
 def test_which_recipes_are_there(types: Types) -> None:
     text = types("recipes")
     assert "auto any any model; the default" in text
-    assert "bert encoders as BERT" in text
+    assert "bert AdamW encoders as BERT" in text
 
 
 def test_what_does_w201_mean(types: Types) -> None:

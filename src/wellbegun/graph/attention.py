@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wellbegun.graph.analysis import Analysis
+from wellbegun.graph.function import Call
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
@@ -109,10 +110,11 @@ def scoring(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
 
 def compares(operation: Operation) -> bool:
     """Whether an operation is a softmax, or the exponential of one that is written out."""
-    if operation.kind != "pointwise" or operation.function is None or len(operation.inputs) != 1:
+    function = operation.function
+    if operation.kind != "pointwise" or not isinstance(function, Call) or function.op != "exp":
         return operation.kind == "softmax" and not operation.logarithm
     with np.errstate(all="ignore"):
-        low, middle, high = (float(x) for x in np.asarray(operation.function(np.array([-1.0, 0.0, 1.0])), np.float64))
+        low, middle, high = (float(x) for x in np.asarray(function(np.array([-1.0, 0.0, 1.0])), np.float64))
     return 0 < low < middle < high < math.inf and math.isclose(high / middle, middle / low, rel_tol=1e-6)
 
 

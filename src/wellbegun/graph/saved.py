@@ -92,7 +92,11 @@ def _use(use: Use, place: Callable[[Function | None], int | None]) -> Saved:
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    return {key: _tuple(value) for key, value in data.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 def _read_parameter(data: Mapping[str, Any], functions: list[Function]) -> Parameter:
