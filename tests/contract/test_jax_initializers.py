@@ -120,7 +120,7 @@ def test_edges() -> None:
             init(key(), (2, 2), dtype)
     with pytest.raises(ArgumentError, match="column_axis must be an axis"):
         ours.orthogonal(column_axis=5)(key(), (8, 4))
-    with pytest.raises(LayoutError, match="2 letters"):
+    with pytest.raises(LayoutError, match="3 letters for 3 axes"):
         ours.of("he_normal", layout="io")(key(), (3, 4, 5))
     with pytest.raises(ArgumentError, match="mode"):
         ours.variance_scaling(1.0, "fan_out_of_this", "normal")

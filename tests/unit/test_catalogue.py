@@ -123,7 +123,7 @@ BAD = [
     ("kan_spline", (3, 3), "'oik', or 'iok' in pykan"),
     ("normc", (3,), "one output axis, inputs"),
     ("stft_kernel(window='hamn')", (3, 3), "window must be the name of a window"),
-    ("stft_kernel", (3, 3), "from one channel to 2 bands or more"),
+    ("stft_kernel", (3, 3), "a convolution over one axis"),
     ("icnr(normal(), 2, tiled='no')", (4, 4), "tiled must be"),
 ]
 

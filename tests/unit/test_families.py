@@ -57,7 +57,7 @@ def test_formats_are_roundings_of_one_draw(card: Card) -> None:
         (lambda: recurrent.forget_bias()(6, seed=0), LayoutError, "a multiple of 4 entries"),
         (lambda: recurrent.forget_bias()((4, 2), seed=0), LayoutError, "that of a bias"),
         (lambda: recurrent.chrono(max_steps=2), ArgumentError, "max_steps must be a finite number > 2"),
-        (lambda: recurrent.irnn(gates=2)((3, 2), seed=0), LayoutError, "a multiple of 2 rows"),
+        (lambda: recurrent.irnn(gates=2)((3, 2), seed=0), LayoutError, "2 gates of as many rows"),
         (lambda: recurrent.np_rnn()((3, 2), seed=0), ArgumentError, "a square matrix"),
         (lambda: recurrent.gate_orthogonal()((6, 2), seed=0), LayoutError, "a divisor of the 6 output units"),
         (lambda: linear_recurrent.lru_nu(r_min=0.9, r_max=0.9), ArgumentError, r"r_max must be in \(0.9, 1\]"),
