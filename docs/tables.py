@@ -37,7 +37,7 @@ def published_table() -> str:
     lines = ["| name | for | optimizer | needs | source |", "|---|---|---|---|---|"]
     for found in recipe_facts():
         needs = ", ".join(f"`{role}`" for role in found["needs"])
-        wrong = "".join(f" **Wrong:** {text}." for text in found["cautions"])
+        wrong = "".join(f" Plans say, where it holds: \u201c{text}\u201d." for text in found["cautions"])
         cells = (
             f"`{found['name']}`",
             found["about"] + "." * bool(wrong) + wrong,
