@@ -291,3 +291,20 @@ def test_the_command_line_takes_factories_of_every_style(factory: str, name: str
     assert found.exit_code == 0, found.output
     assert load_file(str(out))[name or "first.weight"].std() > 0
     assert page.stat().st_size > 0
+
+
+def test_a_parameter_whose_gradient_is_stopped_is_frozen_and_a_signal_is_cut() -> None:
+    still, relu = jax.lax.stop_gradient, jax.nn.relu
+    widths, names = (16, 16, 16, 4), "abc"
+    tree = {name: normal(i, o) * (2 / i) ** 0.5 for name, i, o in zip(names, widths, widths[1:], strict=False)}
+
+    def features(p: Any, x: Any) -> Any:
+        return relu(relu(x @ still(p["a"])) @ p["b"]) @ p["c"]
+
+    def cut(p: Any, x: Any) -> Any:
+        return relu(still(relu(x @ p["a"])) @ p["b"]) @ p["c"]
+
+    found = wb.check((jax.jit(features), tree), normal(32, 16))
+    assert not found.codes
+    assert [parameter.name for parameter in found.statistics.parameters if not parameter.trainable] == ["a"]
+    assert "W801" in wb.check((cut, tree), normal(32, 16)).codes

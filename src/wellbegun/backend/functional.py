@@ -5,6 +5,7 @@ and takes gradients.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -250,11 +251,12 @@ class FunctionalSession:
 
     @property
     def scalable(self) -> Collection[str]:
-        return self.trained
-
-    @property
-    def trained(self) -> Collection[str]:
         return [name for name, value in self.traced.parameters.items() if value.array.numbers != "integer"]
+
+    @cached_property
+    def trained(self) -> Collection[str]:
+        frozen = self.program.frozen
+        return [name for name in self.scalable if self.traced.parameters[name].number not in frozen]
 
     def parameter(self, name: str) -> Handle:
         return HostedHandle(lambda: self.read(name))

@@ -66,6 +66,7 @@ class Program:
     constants: Known
     signals: frozenset[int]  # numbers of the values that depend on the batch
     stops: frozenset[int] = frozenset()  # equations that no gradient comes back through
+    held: frozenset[int] = frozenset()  # of these, those that do nothing else
 
     def run(self, given: Known, added: Mapping[int, tuple[Value, Any]]) -> dict[int, Any]:
         """All values, from those of the inputs. `added`: equation -> what is added to a value that it gives. Calls with
@@ -81,6 +82,14 @@ class Program:
                 known[value.number] = known[value.number] + array
             at = equation.last + 1
         return known
+
+    @property
+    def frozen(self) -> frozenset[int]:
+        """Numbers of values that are read only to stop their gradients: they are meant to stay."""
+        read: dict[bool, set[int]] = {True: set(), False: {value.number for value in values_in(self.outputs)}}
+        for equation in self.equations:
+            read[equation.index in self.held].update(value.number for value in values_in(equation.inputs))
+        return frozenset(read[True] - read[False])
 
     def leading(self, wanted: Sequence[Operand]) -> frozenset[int]:
         """Numbers of the values that gradients of some come back to, these included."""

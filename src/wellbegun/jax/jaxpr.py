@@ -196,7 +196,9 @@ def program_of(closed: Any, batch: int) -> Program:
     outputs = made.open(closed, inputs, ())
     integers = (e for e in made.equations if all(value.array.numbers == "integer" for value in values_in(e.outputs)))
     stops = frozenset(e.index for e in (*integers, *(e for e in made.equations if e.name in _STOPS)))
-    return Program(tuple(made.equations), made.calls, inputs, outputs, made.constants, frozenset(made.signals), stops)
+    held = frozenset(e.index for e in made.equations if e.name == "stop_gradient")
+    signals = frozenset(made.signals)
+    return Program(tuple(made.equations), made.calls, inputs, outputs, made.constants, signals, stops, held)
 
 
 def channels_last(program: Program) -> bool:

@@ -243,10 +243,8 @@ def program_of(
     for node in recorded.nodes(inputs, outputs):
         writer.node(node)
     made = tuple(writer.values[id(recorded.inner(tensor))] for tensor in outputs)
-    stops = frozenset(
-        e.index
-        for e in writer.equations
-        if e.name == "StopGradient" or all(value.array.numbers == "integer" for value in values_in(e.outputs))
-    )
+    held = frozenset(e.index for e in writer.equations if e.name == "StopGradient")
+    integers = (e for e in writer.equations if all(value.array.numbers == "integer" for value in values_in(e.outputs)))
+    stops = held.union(e.index for e in integers)
     signals = frozenset(writer.signals)
-    return Program(tuple(writer.equations), {}, given, made, writer.constants, signals, stops), writer.values
+    return Program(tuple(writer.equations), {}, given, made, writer.constants, signals, stops, held), writer.values
