@@ -118,6 +118,36 @@ def test_a_check_leaves_no_trace_and_all_is_accounted_for(name: str) -> None:
     assert sum(found["counts"].values()) == len(found["plan"])
 
 
+LABELLED = """
+import keras, numpy as np, wellbegun as wb
+from keras import layers
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((32, 8)).astype("float32"), rng.integers(0, 5, 32)
+m = keras.Sequential([keras.Input((8,)), layers.Dense(16, activation="relu"), layers.Dense(5)])
+entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+some = np.where(np.arange(32) < 9, -100, y)
+for batch, kept, given in (((x, y), slice(None), None), ((x, some), slice(9, None), None),
+                           ((x, y), slice(None), lambda output, target: entropy(target, output))):
+    found = wb.check(m, batch, loss=given)
+    right = float(keras.ops.convert_to_numpy(keras.ops.stop_gradient(entropy(y[kept], m(x[kept])))))
+    loss = found.statistics.loss
+    assert abs(loss.value - right) < 1e-4 and loss.chance and "the batch's labels" in loss.description, loss
+    assert any("inputs are the first 1" in note for note in found.notes)
+m.layers[-1].kernel.assign(m.layers[-1].kernel * 300)
+assert "W501" in wb.check(m, (x, y)).codes
+shares = keras.Sequential([m, layers.Softmax()])
+assert "cross-entropy of probabilities" in wb.check(shares, (x, y)).statistics.loss.description
+assert "W501" in wb.check(shares, (x, y)).codes
+one = keras.Sequential([keras.Input((8,)), layers.Dense(1)])
+assert "mean squared error against the batch's targets" == wb.check(one, (x, x[:, :1])).statistics.loss.description
+print("fine")
+"""
+
+
+def test_labels_beside_the_inputs_make_the_loss() -> None:
+    assert run("torch", "-c", LABELLED) == "fine\n"
+
+
 def test_layers_that_only_keras_has() -> None:
     entries = {name: {e["name"]: e for e in outcomes("jax")[name]["plan"]} for name in OWN}
     recurrent = entries["recurrent"]

@@ -29,6 +29,7 @@ from wellbegun.backend.session import (
 from wellbegun.backend.values import Effect, Handle, Observer, Scale
 from wellbegun.errors import TraceError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.inputs import targets_for
 
 Arrays = Mapping[Any, Any]
 Run = Callable[[Arrays, Arrays, Mapping[int, Any]], Any]
@@ -39,7 +40,6 @@ class FunctionalSession:
 
     attended = None  # attention is always made of its parts
     channels_last = True
-    beside: Mapping[str, Array] = MappingProxyType({})  # a batch is given whole
     given: Mapping[str, str] = MappingProxyType({})
     own_loss = None
 
@@ -56,6 +56,10 @@ class FunctionalSession:
     @property
     def graph(self) -> ModelGraph:
         return self.traced.graph
+
+    @property
+    def beside(self) -> Mapping[str, Array]:
+        return {name: self._host(array) for name, array in self.traced.beside.items() if hasattr(array, "shape")}
 
     def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
         return self.traced.graph
@@ -169,9 +173,14 @@ class FunctionalSession:
             value, gradient = self._made_up(loss, self.known[self.end.number])
             self._loss, self._sent = None, gradient
             return Judged(float(self._host(value)), self._given(gradient))
-        found = self._scalar(loss(self.traced.returned(self.known)))
+        self.given = targets_for(loss, self.traced.beside)
         self._loss = loss
-        return Judged(float(self._host(found)), None)
+        return Judged(float(self._host(self._of_users(loss, self.known))), None)
+
+    def _of_users(self, loss: Loss, known: Arrays) -> Any:
+        """A loss of the user's: of the main output and of what the batch holds beside the inputs, or of the output."""
+        more = {name: self.traced.beside[key] for name, key in self.given.items()}
+        return self._scalar(loss(known[self.end.number], **more) if more else loss(self.traced.returned(known)))
 
     def backward(
         self,
@@ -193,7 +202,7 @@ class FunctionalSession:
         def run(parameters: Arrays, added: Arrays, known: Mapping[int, Any]) -> Any:
             given = {**known, **{own[name]: array for name, array in parameters.items()}}
             made = self.program.run(given, {at: (shown.outputs[0], added[at]) for at, shown in ends.items()})
-            return made[end.number] if loss is None else self._scalar(loss(self.traced.returned(made)))
+            return made[end.number] if loss is None else self._of_users(loss, made)
 
         held = {name: self.start[number] for name, number in own.items()}
         zeros = {at: self._zeros(shown.outputs[0]) for at, shown in ends.items()}

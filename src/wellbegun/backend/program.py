@@ -4,7 +4,7 @@ An equation's index says which it is, however often the program runs; effects ch
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -194,6 +194,7 @@ class Traced:
     main: Value | None  # what losses are taken of
     returned: Callable[[Known], Any]  # what the model returns, where all values are known
     made: tuple[str, ...]  # inputs that were made up, in words
+    beside: Mapping[str, Any] = field(default_factory=dict)  # what the batch holds that the model does not take
 
     def unread(self) -> Mapping[int, Sequence[int]]:
         """Equation -> the numbers of values that depend on the batch and that nothing reads or shows after it."""

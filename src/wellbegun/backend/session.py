@@ -16,7 +16,7 @@ from wellbegun.graph import ModelGraph
 Output: TypeAlias = object  # whatever a model returns
 Scalar: TypeAlias = object  # what a loss of the user's gives
 T = TypeVar("T")
-Loss: TypeAlias = Callable[[Output], Scalar]  # of the model's output, in the framework's own arithmetic
+Loss: TypeAlias = Callable[..., Scalar]  # of the model's output, and targets, in the framework's own arithmetic
 
 
 def check_write(name: str, values: Array, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -102,7 +102,7 @@ def _made_up(loss: backend.CrossEntropy | backend.SquaredError, output: Any) -> 
     rows = keras.ops.reshape(keras.ops.moveaxis(output, loss.axis, -1), (-1, output.shape[loss.axis]))
     rows = keras.ops.cast(rows, "float32")
     shares = keras.ops.log_softmax(keras.ops.log(keras.ops.maximum(rows, backend.LEAST_SHARE)) if loss.shares else rows)
-    picked = keras.ops.take_along_axis(
-        shares, keras.ops.reshape(keras.ops.convert_to_tensor(loss.labels), (-1, 1)), axis=1
-    )
-    return -keras.ops.mean(picked)
+    counted = loss.labels != loss.LEFT_OUT
+    labels = keras.ops.convert_to_tensor(np.where(counted, loss.labels, 0).reshape(-1, 1))
+    weights = keras.ops.convert_to_tensor((counted / max(counted.sum(), 1)).astype(np.float32))
+    return -keras.ops.sum(keras.ops.take_along_axis(shares, labels, axis=1)[:, 0] * weights)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -59,7 +60,8 @@ def traced(model: Any, batch: object) -> Traced:
     def returned(known: Mapping[int, Any]) -> Any:
         return keras.tree.pack_sequence_as(whole.result, [read(known, one) for one in whole.flat])
 
-    return Traced(graph, program, shown, values, own, start, main, returned, whole.made)
+    graph = replace(graph, notes=(*graph.notes, *call.notes))
+    return Traced(graph, program, shown, values, own, start, main, returned, whole.made, call.beside)
 
 
 def _constant(array: Any) -> Known:
@@ -84,7 +86,7 @@ def built(model: Any, batch: object) -> Call:
     tensor = type(keras.ops.zeros(()))
     call = arguments_of(batch, tensor, _array, _taken(model))
     if len(call.args) > 1 and isinstance(getattr(model, "_inputs_struct", None), (list, tuple)):
-        call = Call(([*call.args],), call.kwargs, call.notes, call.made)
+        call = replace(call, args=([*call.args],))
     if not all(layer.built for layer in layers_of(model).values()):
         with _failing(call), forgotten(layers_of(model).values()):
             _called(model, call.map(tensor, _symbol))
