@@ -43,8 +43,7 @@ class LoraScheme(Scheme):
     strengths="B = 0 makes the adapter add nothing at first; A gives its gradient a direction.",
     weaknesses=(
         "both factors 0 never learn. peft's and torch's scale, Keras' and Flax's (he_uniform: 6 times the "
-        "variance) and "
-        "peft's 'gaussian' differ; adapters of tables have A = 0 and B ~ N(0, 1)."
+        "variance) and peft's 'gaussian' differ; adapters of tables have A = 0 and B ~ N(0, 1)."
     ),
     use="lora_A of peft, with lora_B from zeros(); the product is times alpha / r, or alpha / sqrt(r) in rsLoRA.",
     source="Hu et al. 2021, arXiv:2106.09685; Kalajdzievski 2023, arXiv:2312.03732 (rsLoRA); peft `LoraLayer`.",

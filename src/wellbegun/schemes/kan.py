@@ -9,7 +9,7 @@ from wellbegun._arguments import integer, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built, Constant, Law, Moments, Uniform
-from wellbegun.laws.base import shape_needed
+from wellbegun.laws.base import set_field, shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
@@ -105,8 +105,8 @@ class SplineNoise(Built):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "noise", real("SplineNoise", "noise", self.noise, minimum=0, exclusive=True))
-        object.__setattr__(self, "degree", integer("SplineNoise", "degree", self.degree, minimum=1))
+        set_field(self, "noise", real("SplineNoise", "noise", self.noise, minimum=0, exclusive=True))
+        set_field(self, "degree", integer("SplineNoise", "degree", self.degree, minimum=1))
 
     def fits(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 2 or shape[-1] <= self.degree:
