@@ -71,5 +71,6 @@ class Built(Law):
         return -math.inf, math.inf
 
     def _reach(self, dtype: str) -> float:
-        """Of numbers of ordinary size; a law that may be beyond knows it."""
-        return 0.0
+        """Of numbers of ordinary size, where the law does not know better."""
+        reach = super()._reach(dtype)
+        return reach if reach < math.inf else 0.0
