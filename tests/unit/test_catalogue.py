@@ -123,7 +123,13 @@ BAD = [
     ("kan_spline", (3, 3), "'oik', or 'iok' in pykan"),
     ("normc", (3,), "one output axis, inputs"),
     ("stft_kernel(window='hamn')", (3, 3), "window must be the name of a window"),
+    ("stft_kernel(window=3)", (3, 3), "stft_kernel: window must be a text"),
     ("stft_kernel", (3, 3), "a convolution over one axis"),
+    ("loftq([[1.0]], steps=1001)", (1, 1), r"steps must be an integer in \[1, 1001\)"),
+    ("net2wider(1.0)", (3,), "net2wider: weight must be an array"),
+    ("net2wider(['1', '2'])", (3,), "net2wider: weight must be an array"),
+    ("spectral_normal(norm=1e300)", (4, 4), "within the range of float32"),
+    ("hyperfan_in(3)", (4, 0), "An axis of size 0 has no scale"),
     ("icnr(normal(), 2, tiled='no')", (4, 4), "tiled must be"),
 ]
 

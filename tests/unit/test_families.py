@@ -68,7 +68,7 @@ def test_formats_are_roundings_of_one_draw(card: Card) -> None:
         (lambda: ssm.hippo_legs()((3, 2), seed=0), LayoutError, "square in its output and input axes"),
         (lambda: ssm.mamba_dt_bias(dt_min=0.1, dt_max=0.01), ArgumentError, "dt_max must be above dt_min and floor"),
         (lambda: ssm.mamba_dt_bias(floor=1.0), ArgumentError, "dt_max must be above dt_min and floor"),
-        (lambda: ssm.mamba2_a(low=3, high=2), ArgumentError, r"Uniform: low must be below high"),
+        (lambda: ssm.mamba2_a(low=3, high=2), ArgumentError, r"mamba2_a: high must be above low"),
         (lambda: transformer.wang(layers=0), ArgumentError, "layers must be an integer >= 1"),
         (lambda: transformer.mimetic("value", heads=2), ArgumentError, "heads must be 1 for value"),
         (lambda: transformer.mimetic()((8, 4), seed=0), ArgumentError, "no wider than in"),
@@ -242,6 +242,8 @@ def test_weights_of_a_framework_are_given_as_they_are() -> None:
     assert adapters.pissa(weight.to(torch.bfloat16)) == plain
     with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
         adapters.pissa(torch.zeros(2, 2, device="meta"))
+    with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
+        adapters.pissa(weight * 1j)
     with pytest.raises(ArgumentTypeError, match="pissa: weight must be an array"):
         adapters.pissa([[1.0], [2.0, 3.0]])
 

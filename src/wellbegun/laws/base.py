@@ -27,6 +27,13 @@ class Moments(NamedTuple):
     skewness: float
     kurtosis: float
 
+    @staticmethod
+    def of(mean: float, second: float, third: float, fourth: float) -> "Moments":
+        """From the mean and central moments."""
+        if not second:
+            return Moments(mean, 0.0, math.nan, math.nan)
+        return Moments(mean, second, third / second**1.5, fourth / second**2)
+
 
 class Piece(NamedTuple):
     """Rows [start, stop) of a tensor that have a law of their own; stop None is the last row."""
@@ -283,6 +290,4 @@ def mixture(parts: list[tuple[float, Moments]]) -> Moments:
         second += weight * (own + shift**2)
         third += weight * (own_third + 3 * own * shift + shift**3)
         fourth += weight * (own_fourth + 4 * own_third * shift + 6 * own * shift**2 + shift**4)
-    if not second:
-        return Moments(mean, 0.0, math.nan, math.nan)
-    return Moments(mean, second, third / second**1.5, fourth / second**2)
+    return Moments.of(mean, second, third, fourth)

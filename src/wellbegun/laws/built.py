@@ -63,13 +63,12 @@ class Built(Law):
         values = self.whole(np.random.default_rng(0).standard_normal(self.source(size)[1]), size)
         mean = float(values.mean()) if values.size else 0.0
         second, third, fourth = (float(((values - mean) ** power).sum()) / max(values.size, 1) for power in (2, 3, 4))
-        if not second:
-            return Moments(mean, 0.0, math.nan, math.nan)
-        return Moments(mean, second, third / second**1.5, fourth / second**2)
+        return Moments.of(mean, second, third, fourth)
 
     def support(self) -> tuple[float, float]:
         return -math.inf, math.inf
 
     def _reach(self, dtype: str) -> float:
-        """Of numbers of ordinary size; a law that may be beyond knows it."""
-        return 0.0
+        """Of numbers of ordinary size, where the law does not know better."""
+        reach = super()._reach(dtype)
+        return reach if reach < math.inf else 0.0

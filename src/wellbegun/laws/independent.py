@@ -320,7 +320,7 @@ def _truncated_moments(low: float, high: float) -> Moments:
     second, third, fourth = (float(w @ (x - mean) ** power) for power in (2, 3, 4))
     if low == -high:
         mean, third = 0.0, 0.0  # exactly, not to 1e-17
-    return Moments(mean, second, third / second**1.5, fourth / second**2)
+    return Moments.of(mean, second, third, fourth)
 
 
 _REACH = 13.0  # beyond it the density is below 1e-36 of its largest value

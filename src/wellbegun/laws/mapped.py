@@ -118,9 +118,7 @@ class _Function(Law):
             x, weights = self.nodes()
             mean = float(weights @ x)
             second, third, fourth = (float(weights @ (x - mean) ** power) for power in (2, 3, 4))
-        if not second:
-            return Moments(mean, 0.0, math.nan, math.nan)
-        return Moments(mean, second, third / second**1.5, fourth / second**2)
+        return Moments.of(mean, second, third, fourth)
 
     def _distribution(self, shape: tuple[int, ...]) -> Shares | None:
         row, inner = FUNCTIONS[self.function], self.law.distribution(shape)

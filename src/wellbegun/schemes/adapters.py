@@ -43,8 +43,7 @@ class LoraScheme(Scheme):
     strengths="B = 0 makes the adapter add nothing at first; A gives its gradient a direction.",
     weaknesses=(
         "both factors 0 never learn. peft's and torch's scale, Keras' and Flax's (he_uniform: 6 times the "
-        "variance) and "
-        "peft's 'gaussian' differ; adapters of tables have A = 0 and B ~ N(0, 1)."
+        "variance) and peft's 'gaussian' differ; adapters of tables have A = 0 and B ~ N(0, 1)."
     ),
     use="lora_A of peft, with lora_B from zeros(); the product is times alpha / r, or alpha / sqrt(r) in rsLoRA.",
     source="Hu et al. 2021, arXiv:2106.09685; Kalajdzievski 2023, arXiv:2312.03732 (rsLoRA); peft `LoraLayer`.",
@@ -243,8 +242,8 @@ def loftq(
         part: "a", "b" or "base".
         rank: As for `pissa`.
         scale: As for `pissa`.
-        bits: Of the quantized base, >= 2.
-        steps: How often both parts are computed in turn, >= 1; the best of them counts.
+        bits: Of the quantized base, 2 to 32.
+        steps: How often both parts are computed in turn, 1 to 1000; the best of them counts.
     Raises: ArgumentError, ArgumentTypeError here: arguments. LayoutError at the draw: shapes that do not fit.
 
     >>> w = np.random.default_rng(0).standard_normal((8, 6))
@@ -254,8 +253,9 @@ def loftq(
     >>> bool(np.linalg.norm(w - base - b @ a) < plain)
     True
     """
-    count, turns = integer("loftq", "bits", bits, minimum=2, limit=33), integer("loftq", "steps", steps, minimum=1)
-    return _splits("loftq", weight, part, rank, scale, _Quantized(count, min(turns, 1000)), bits=count, steps=turns)
+    count = integer("loftq", "bits", bits, minimum=2, limit=33)
+    turns = integer("loftq", "steps", steps, minimum=1, limit=1001)
+    return _splits("loftq", weight, part, rank, scale, _Quantized(count, turns), bits=count, steps=turns)
 
 
 publish(globals())

@@ -122,8 +122,12 @@ def publish(module: dict[str, Any]) -> None:
 
 def _docstring(card: Card, own: str) -> str:
     facts = ((key, getattr(card, key)) for key in _FACTS)
-    lines = (textwrap.fill(f"{key.capitalize()}: {text}", 116, subsequent_indent="    ") for key, text in facts)
-    return "\n\n".join([textwrap.fill(card.formula, 116), "\n".join(lines), own]).rstrip() + "\n"
+    lines = (_filled(f"{key.capitalize()}: {text}") for key, text in facts)
+    return "\n\n".join([_filled(card.formula, ""), "\n".join(lines), own]).rstrip() + "\n"
+
+
+def _filled(text: str, indent: str = "    ") -> str:
+    return text if len(text) <= 116 else textwrap.fill(text, 116, subsequent_indent=indent)  # slow, and at import
 
 
 # ---------------------------------------------------------------------- for invariants

@@ -39,8 +39,7 @@ class ComplexScheme(VarianceScaling):
     strengths="independent parts, the variance of Glorot's or He's rule for |w|^2, all phases alike.",
     weaknesses=(
         "published code passes sigma^2 for sigma, which is too small by the fan; torch's uniform initializers "
-        "fill both "
-        "parts with the full variance, twice too much."
+        "fill both parts with the full variance, twice too much."
     ),
     use="complex-valued networks.",
     source="Trabelsi et al. 2018, arXiv:1705.09792, section 3.6.",
@@ -168,15 +167,13 @@ class QuaternionScheme(Scheme):
 @scheme(
     formula=(
         "Quaternion: |w| ~ s chi_4 with s = 1 / sqrt(2 (n_in + n_out)) (glorot) or 1 / sqrt(2 n_in) (he), phase "
-        "uniform, "
-        "axis uniform on the sphere; E |w|^2 = 4 s^2."
+        "uniform, axis uniform on the sphere; E |w|^2 = 4 s^2."
     ),
     shapes="real tensors of the four parts one after the other, (4 out, in, *window); or of one part.",
     strengths="the parts of one weight belong together; the variance of Glorot's or He's rule for |w|^2.",
     weaknesses=(
         "several ports draw the axis from one octant, so all parts have one sign; fans count quaternions, a "
-        "fourth of the "
-        "channels."
+        "fourth of the channels."
     ),
     use="quaternion layers; of four parameters give each its part and all one pair.",
     source="Parcollet et al. 2019, arXiv:1806.04418.",

@@ -27,7 +27,7 @@ class Donor:
             array = _numbers(given.array if isinstance(given, Donor) else given)
         except Exception as error:  # whatever an object's own conversion raises
             raise ArgumentTypeError(message(owner, argument, allowed, type(given).__name__, told(error))) from error
-        if isinstance(given, (str, bytes)) or not array.ndim or not np.isfinite(array).all():
+        if not array.ndim or not np.isfinite(array).all():
             raise ArgumentError(message(owner, argument, allowed, given))
         return Donor(array.shape, array.tobytes())
 
@@ -45,8 +45,8 @@ class Donor:
 def _numbers(given: Any) -> Array:
     """In float64. Tensors that NumPy may not look into (bfloat16, other devices) give lists of their numbers."""
     try:
-        return np.ascontiguousarray(given, dtype=np.float64)
+        return np.asarray(given).astype(np.float64, casting="same_kind")  # no texts, no imaginary parts
     except (TypeError, RuntimeError):
         if isinstance(given, (list, tuple)) or not hasattr(given, "tolist"):
             raise
-        return np.ascontiguousarray(given.tolist(), dtype=np.float64)
+        return np.asarray(given.tolist(), dtype=np.float64)

@@ -12,6 +12,7 @@ from wellbegun.laws.base import shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
+from wellbegun.schemes.orthonormal import haar
 
 PARTS = ("rotation", "lower", "upper", "log_scale", "sign", "permutation")
 _VECTORS = PARTS[3:5]
@@ -34,13 +35,12 @@ class Rotation(Built):
         return Normal(0.0, 1.0), (shape[0], shape[0])
 
     def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
-        """Householder QR with the signs that make it uniform, one column turned where it would mirror."""
+        """A uniform orthogonal matrix, one column turned where it would mirror."""
         from scipy.linalg import lu
 
         if not drawn.size:
             return np.zeros(shape)
-        q, r = np.linalg.qr(drawn)
-        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+        q = haar(drawn)
         q[:, 0] *= np.where(np.linalg.det(q) < 0, -1.0, 1.0)
         permutation, lower, upper = lu(q)
         diagonal = np.diag(upper)

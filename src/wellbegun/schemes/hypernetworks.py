@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass
 
-from wellbegun._arguments import choice, message, real, truth
-from wellbegun.errors import LayoutError
+from wellbegun._arguments import choice, real, truth
 from wellbegun.laws import Constant, Law, Normal
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import publish, scheme, varies
+from wellbegun.schemes.iid import fan_in
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,10 +18,8 @@ class HyperScheme(Scheme):
     share: float
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        fan_in = layout.fans(shape, owner=self.spelling).fan_in
-        if not fan_in:
-            raise LayoutError(message(self.spelling, "fan", "above 0", fan_in))
-        return Normal(0.0, math.sqrt(self.share / fan_in)) if self.share else Constant(0.0)
+        inputs = fan_in(self.spelling, shape, layout)
+        return Normal(0.0, math.sqrt(self.share / inputs)) if self.share else Constant(0.0)
 
 
 @scheme(

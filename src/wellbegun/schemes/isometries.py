@@ -254,7 +254,8 @@ def mirrored(scheme: Given, *, outputs: bool = True, inputs: Iterable[SupportsIn
     breaks the pairs.
 
     Args:
-        scheme: The scheme of the block that is repeated, with half the outputs and half the inputs.
+        scheme: The scheme of the block that is repeated, with half the outputs and half the inputs. Sections that the
+            layout knows are mirrored as one; `by_section` with one `mirrored` each pairs units within each of them.
         outputs: Whether the output units come in pairs: unit j and unit j + n_out / 2.
         inputs: Sizes of the blocks of inputs that come in pairs, () if they do not; several where the input is a
             concatenation.

@@ -9,7 +9,7 @@ from wellbegun._arguments import integer, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built, Constant, Law, Moments, Uniform
-from wellbegun.laws.base import shape_needed
+from wellbegun.laws.base import set_field, shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
@@ -22,7 +22,7 @@ from wellbegun.schemes.scaling import VarianceScaling
     shapes="any with an input axis.",
     strengths="the base functions carry the signal while the splines are still noise.",
     weaknesses="its documentation says normal, its code draws uniform: this is the code.",
-    use="`scale_base` of pykan's layers.",
+    use="`scale_base` of pykan's layers, which has the inputs first: layout 'io'.",
     source="Liu et al. 2024, arXiv:2404.19756; pykan 0.2.8, `KANLayer`.",
     tensors="basis",
     invariants={
@@ -50,7 +50,7 @@ def kan_base(*, mean: float = 0.0, spread: float = 1.0) -> FanScaled:
     shapes="any with an input axis.",
     strengths="the sum of n_in splines has the size of one of them.",
     weaknesses="constant: what differs between units are the coefficients of the splines.",
-    use="`scale_sp` of pykan's layers.",
+    use="`scale_sp` of pykan's layers, which has the inputs first: layout 'io'.",
     source="Liu et al. 2024, arXiv:2404.19756; pykan 0.2.8, `KANLayer`.",
     tensors="basis",
     invariants={"W = scale / sqrt(n_in)": lambda w: near(w, np.full(w.shape, 1 / math.sqrt(w.shape[1])))},
@@ -105,8 +105,8 @@ class SplineNoise(Built):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "noise", real("SplineNoise", "noise", self.noise, minimum=0, exclusive=True))
-        object.__setattr__(self, "degree", integer("SplineNoise", "degree", self.degree, minimum=1))
+        set_field(self, "noise", real("SplineNoise", "noise", self.noise, minimum=0, exclusive=True))
+        set_field(self, "degree", integer("SplineNoise", "degree", self.degree, minimum=1))
 
     def fits(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 2 or shape[-1] <= self.degree:

@@ -10,7 +10,7 @@ from wellbegun._arguments import instance, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built, Law, Moments, Normal
-from wellbegun.laws.base import shape_needed
+from wellbegun.laws.base import set_field, shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, blockwise, spell
 from wellbegun.schemes.card import near, publish, scheme
@@ -69,7 +69,7 @@ class SpectralNormal(Built):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "norm", real("SpectralNormal", "norm", self.norm, minimum=0, exclusive=True))
+        set_field(self, "norm", real("SpectralNormal", "norm", self.norm, minimum=0, exclusive=True))
 
     def fits(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 2 or not math.prod(shape):
@@ -149,7 +149,7 @@ class BlockConvolution(Built):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "gain", real("BlockConvolution", "gain", self.gain, minimum=0, exclusive=True))
+        set_field(self, "gain", real("BlockConvolution", "gain", self.gain, minimum=0, exclusive=True))
 
     def fits(self, shape: tuple[int, ...]) -> None:
         if not 3 <= len(shape) <= 5 or not math.prod(shape) or shape[0] < shape[1]:
@@ -161,7 +161,7 @@ class BlockConvolution(Built):
 
     def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
         outputs, inputs, *window = shape
-        first, *rest = (_haar(matrix) for matrix in drawn)
+        first, *rest = (haar(matrix) for matrix in drawn)
         kernel = (self.gain * first[:, :inputs]).reshape(outputs, inputs, *[1] * len(window))
         for axis, basis in zip(_axes(window), rest, strict=True):
             half = basis[:, : outputs // 2]
@@ -188,7 +188,7 @@ def _axes(window: list[int]) -> Iterator[int]:
     return (axis + 2 for axis, size in enumerate(window) for _ in range(size - 1))
 
 
-def _haar(normals: Array) -> Array:
+def haar(normals: Array) -> Array:
     """Haar-uniform: QR with the signs of the diagonal taken out (Mezzadri 2007)."""
     q, r = np.linalg.qr(normals)
     return q * np.where(np.diagonal(r) < 0, -1.0, 1.0)

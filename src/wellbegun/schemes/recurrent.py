@@ -229,8 +229,6 @@ class PositiveDefinite(Built):
     def support(self) -> tuple[float, float]:
         return -abs(self.gain), abs(self.gain)
 
-    _reach = Law._reach
-
 
 @scheme(
     formula="np-RNN: W_hh = (A + I) / lambda_max(A + I), A = R^T R / h, R standard normal (h, h).",

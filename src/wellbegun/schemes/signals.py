@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wellbegun._arguments import choice, message
+from wellbegun._arguments import choice, message, text_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Computed, Law
@@ -85,7 +85,7 @@ def stft_kernel(*, side: str = "real", window: str | None = "hann", scaling: str
         side: "real" (cosines) or "imag" (minus sines).
         window: Name of a window of `scipy.signal.get_window`, symmetric; None for none.
         scaling: "density": over the root of the window's squares; "spectrum": over its sum; None: as it is.
-    Raises: ArgumentError here: arguments. LayoutError at the draw: another shape.
+    Raises: ArgumentError, ArgumentTypeError here: arguments. LayoutError at the draw: another shape.
 
     >>> stft_kernel(window=None)((3, 1, 4), seed=0, layout="oik").round(6).tolist()[2]
     [[1.0, -1.0, 1.0, -1.0]]
@@ -97,8 +97,8 @@ def stft_kernel(*, side: str = "real", window: str | None = "hann", scaling: str
         from scipy.signal import get_window
 
         try:
-            get_window(window, 2)
-        except (ValueError, TypeError) as error:
+            get_window(text_of("stft_kernel", "window", window), 2)
+        except ValueError as error:
             allowed = "the name of a window of scipy.signal.get_window, or None"
             raise ArgumentError(message("stft_kernel", "window", allowed, window)) from error
     defaults = {"side": "real", "window": "hann", "scaling": "density"}

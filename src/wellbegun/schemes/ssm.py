@@ -366,10 +366,11 @@ def delta_net_a(*, low: float = 0.01, high: float = 16.0) -> FixedScheme:
 
 
 def _decay(owner: str, low: float, high: float, default: float) -> FixedScheme:
-    least = real(owner, "low", low, minimum=0)
-    law = Mapped(Uniform(least, real(owner, "high", high)), "log")
-    text = spell(owner, {"low": least, "high": float(high)}, {"low": default, "high": 16.0})
-    return FixedScheme(text, law)
+    least, most = real(owner, "low", low, minimum=0), real(owner, "high", high)
+    if not least < most:
+        raise ArgumentError(message(owner, "high", f"above low ({least:g})", high))
+    text = spell(owner, {"low": least, "high": most}, {"low": default, "high": 16.0})
+    return FixedScheme(text, Mapped(Uniform(least, most), "log"))
 
 
 publish(globals())

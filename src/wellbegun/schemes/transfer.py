@@ -97,8 +97,7 @@ class WiderScheme(Scheme):
 @scheme(
     formula=(
         "Net2Net wider: unit j of the wider layer is a copy of unit j mod n; the next layer's weights from it are "
-        "divided "
-        "by the number of its copies."
+        "divided by the number of its copies."
     ),
     shapes="matrices, kernels and biases that are longer than the given one along outputs, or along inputs.",
     strengths="the wider network computes what the old one did, for any elementwise function.",
@@ -204,8 +203,7 @@ class TableScheme(Scheme):
     strengths="logits of new tokens are like those of old ones, so that probabilities hardly move.",
     weaknesses=(
         "transformers' resize_token_embeddings takes 1e-9 times the covariance: scale=3.2e-5; a new token whose "
-        "parts are "
-        "known is better started from their mean. The numbers are in the plan."
+        "parts are known is better started from their mean. The numbers are in the plan."
     ),
     use="embeddings and readouts of a larger vocabulary.",
     source="Hewitt 2021, 'Initializing new word embeddings for pretrained language models'.",

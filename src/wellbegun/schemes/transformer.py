@@ -145,8 +145,7 @@ class Mimetic(Built):
         return found._replace(mean=found.mean * share, variance=found.variance * share)
 
     def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
-        """Rows of each head; the signs of singular vectors are settled, so both factors agree wherever they are "
-        "made."""
+        """Rows of each head; the signs of singular vectors are settled: both factors agree wherever they are made."""
         width, each = shape[1], shape[0] // self.heads
         if not drawn.size:
             return np.zeros(shape)

@@ -87,7 +87,8 @@ class InterpolationScheme(Scheme):
 )
 def bilinear(*, gain: float = 1.0, channels: str = "own") -> InterpolationScheme:
     """The stride follows from the window: it is the one with k = 2s - s mod 2. In one dimension it is linear, in three
-    trilinear.
+    trilinear. A bare (channels, 1, k, k) is depthwise only if the layout says so, `Layout("iokk", groups=channels)`, as
+    that of a layer does; without groups it is one output and all channels but the first are 0.
 
     Args:
         gain: Finite, dimensionless.
@@ -96,6 +97,8 @@ def bilinear(*, gain: float = 1.0, channels: str = "own") -> InterpolationScheme
 
     >>> bilinear()((1, 1, 4), seed=0, layout="iok").tolist()
     [[[0.25, 0.75, 0.75, 0.25]]]
+    >>> [bool(bilinear()((2, 1, 4), seed=0, layout=Layout("iok", groups=g))[1].any()) for g in (1, 2)]
+    [False, True]
     """
     number = real("bilinear", "gain", gain)
     choice("bilinear", "channels", channels, ("own", "all"))
