@@ -181,6 +181,9 @@ def test_a_race_multiplies_what_the_plan_says() -> None:
     found = wb.race(candidates, build, DATA, rates=[0.01], seeds=1, steps=5, jobs=1, progress=False)
     losses = {trial.candidate: trial.losses for trial in found.trials}
     assert losses["base"] == pytest.approx(losses["torch"], rel=1e-5)
+    usual = {"optimizers": ["adamw"], "rates": [0.5], "seeds": 1, "steps": 3, "jobs": 1, "progress": False}
+    decayed = wb.race(candidates, build, DATA, **usual).trials
+    assert decayed[0].losses == pytest.approx(decayed[1].losses, rel=1e-5)
     model = mlp(32)
     plan = wb.plan(model, (64, 16), recipe=candidates["wide"], seed=0)
     assert losses["wide"][0] != pytest.approx(losses["torch"][0], rel=1e-3)  # the readout is divided by 4
