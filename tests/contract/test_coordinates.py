@@ -155,7 +155,13 @@ def test_bad_arguments_are_told_before_anything_is_trained() -> None:
         ({"axis": "heads"}, ArgumentError, "axis"),
         ({"rate": 0}, ArgumentError, "rate"),
         ({"steps": 0}, ArgumentError, "steps"),
-        ({"build": 3}, ArgumentTypeError, "a function of the size"),
+        ({"sizes": 64}, ArgumentTypeError, "sizes|arguments"),
+        ({"build": 3}, ArgumentTypeError, "lambda size: Model"),
+        ({"build": mlp(8)}, ArgumentTypeError, "fresh model"),
+        ({"seeds": ()}, ArgumentError, "coordinate_check: seeds"),
+        ({"seeds": (1, 1)}, ArgumentError, "all different"),
+        ({"loss": "entropy"}, ArgumentTypeError, "loss"),
+        ({"parametrization": "mup"}, ArgumentTypeError, "parametrization"),
         ({"parametrization": lambda size: size}, ArgumentTypeError, "parametrization"),
         ({"parametrization": standard(), "optimizer": torch.optim.Adam}, ArgumentError, "a name, beside"),
         ({"optimizer": "adagrad"}, ArgumentError, "optimizer"),
@@ -175,6 +181,9 @@ def test_a_race_multiplies_what_the_plan_says() -> None:
     found = wb.race(candidates, build, DATA, rates=[0.01], seeds=1, steps=5, jobs=1, progress=False)
     losses = {trial.candidate: trial.losses for trial in found.trials}
     assert losses["base"] == pytest.approx(losses["torch"], rel=1e-5)
+    usual = {"optimizers": ["adamw"], "rates": [0.5], "seeds": 1, "steps": 3, "jobs": 1, "progress": False}
+    decayed = wb.race(candidates, build, DATA, **usual).trials
+    assert decayed[0].losses == pytest.approx(decayed[1].losses, rel=1e-5)
     model = mlp(32)
     plan = wb.plan(model, (64, 16), recipe=candidates["wide"], seed=0)
     assert losses["wide"][0] != pytest.approx(losses["torch"][0], rel=1e-3)  # the readout is divided by 4

@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from wellbegun._arguments import choice, function, instance, integer, message, progress_of, real, seed_of
+from wellbegun._arguments import choice, function, guarded, instance, integer, message, progress_of, real
 from wellbegun._typing import Array, Progress
 from wellbegun.api.models import apply, plan
-from wellbegun.backend import Course, Trainer, find, samples_at
+from wellbegun.backend import Course, Trainer, default, find, samples_at
 from wellbegun.errors import ArgumentError
 from wellbegun.measure.coordinates import Activations, activations
 from wellbegun.planning import Parametrization
 from wellbegun.racing.coordinates import WHAT, CoordinateCheck, coordinate
-from wellbegun.racing.data import Data, data_of
+from wellbegun.racing.data import data_of
+from wellbegun.racing.settings import makes, seeds_of
 
 _MEASURED = 64  # samples that activations are compared on
 _OWNER = "coordinate_check"
@@ -71,82 +73,69 @@ def coordinate_check(
     >>> coordinate_check(build, [32, 128, 512], "digits", optimizer="sgd", rate=0.5).flat
     False
     """
-    function(_OWNER, "build", build, "a function of the size")
+    makes(_OWNER, build, "lambda size: Model(size)")
     choice(_OWNER, "axis", axis, AXES)
     progress_of(_OWNER, progress)
-    asked = tuple(integer(_OWNER, "sizes", size, minimum=1) for size in sizes)
+    function(_OWNER, "loss", loss, "a function")
+    if not isinstance(parametrization, Parametrization):
+        function(_OWNER, "parametrization", parametrization, "a Parametrization, or a function of the size")
+    if callable(optimizer) and parametrization is not None:
+        raise ArgumentError(message(_OWNER, "optimizer", "a name, beside a parametrization", optimizer))
+    with guarded(_OWNER, (sizes, seeds)):
+        asked, numbers = tuple(integer(_OWNER, "sizes", size, minimum=1) for size in sizes), seeds_of(seeds, _OWNER)
     if len(set(asked)) < 2 or len(set(asked)) < len(asked):
         raise ArgumentError(message(_OWNER, "sizes", "two or more different ones", asked))
-    run = _Run(build, parametrization, optimizer, real(_OWNER, "rate", rate, minimum=0.0, exclusive=True), axis)
-    run.data, run.seeds = data_of(data), _seeds(seeds)
-    run.course = Course(
-        run.data.inputs,
-        run.data.targets,
-        loss,
-        None,
-        integer(_OWNER, "steps", steps, minimum=1),
-        integer(_OWNER, "batch_size", batch_size, minimum=1),
-    )
-    found: dict[str, dict[int, list[Any]]] = {}
-    jobs = [(size, seed) for size in asked for seed in run.seeds]
+    length, most = integer(_OWNER, "steps", steps, minimum=1), integer(_OWNER, "batch_size", batch_size, minimum=1)
+    speed, found = real(_OWNER, "rate", rate, minimum=0.0, exclusive=True), data_of(data)
+    course = Course(found.inputs, found.targets, loss, None, length, most)
+    with default().trainer().seeded(numbers[0]):
+        trainer = find(build(asked[0])).trainer()
+    if not callable(optimizer):
+        muon = () if parametrization is None else ("muon",)
+        choice(_OWNER, "optimizer", optimizer, (*trainer.optimizers, *muon))
+    run = _Run(build, parametrization, optimizer, speed, axis, numbers, course, trainer)
+    every: dict[str, dict[int, list[Any]]] = {}
+    jobs = [(size, seed) for size in asked for seed in numbers]
     for number, (size, seed) in enumerate(jobs):
         if progress is not None:
             progress(number, len(jobs), f"{axis} {size}, seed {seed}")
         for name, values in run.of(size, seed).items():
-            found.setdefault(name, {}).setdefault(size, []).append(values)
-    return _summary(run, asked, found)
+            every.setdefault(name, {}).setdefault(size, []).append(values)
+    return _summary(run, asked, every)
 
 
-def _seeds(given: Any) -> tuple[int, ...]:
-    if isinstance(given, Iterable):
-        return tuple(seed_of(_OWNER, seed) for seed in given)
-    return tuple(range(integer(_OWNER, "seeds", given, minimum=1)))
-
-
+@dataclass
 class _Run:
     """What all trainings have in common."""
 
-    data: Data
+    build: Callable[[int], Any]
+    given: Parametrization | Callable[[int], Parametrization] | None
+    optimizer: Any
+    rate: float
+    axis: str
     seeds: tuple[int, ...]
     course: Course
-
-    def __init__(
-        self,
-        build: Callable[[int], Any],
-        parametrization: Parametrization | Callable[[int], Parametrization] | None,
-        optimizer: Any,
-        rate: float,
-        axis: str,
-    ) -> None:
-        self.build, self.given, self.optimizer, self.rate, self.axis = build, parametrization, optimizer, rate, axis
-        self.name = "as built"
-        if callable(optimizer) and parametrization is not None:
-            raise ArgumentError(message(_OWNER, "optimizer", "a name, beside a parametrization", optimizer))
+    trainer: Trainer
+    name: str = "as built"
 
     def of(self, size: int, seed: int) -> Found:
         """One training: the size of each activation at the start, and of what changed of it."""
-        trainer = find(self.build(size)).trainer()
-        if not callable(self.optimizer):
-            muon = () if self.given is None else ("muon",)
-            choice(_OWNER, "optimizer", self.optimizer, (*trainer.optimizers, *muon))
+        trainer = self.trainer
         with trainer.seeded(seed):
-            return self._trained(trainer, size, seed)
-
-    def _trained(self, trainer: Trainer, size: int, seed: int) -> Found:
-        model = trainer.build(lambda: self.build(size), seed)
-        backend, decided = find(model), None
-        some = min(len(self.data.targets), _MEASURED)
-        batch = trainer.batch(samples_at(self.data.inputs, np.arange(some)))
-        if (asked := self._asked(size)) is not None:
-            decided = plan(model, batch, recipe=asked, seed=seed)
-            model = apply(model, decided).model
-        before = activations(backend, model, batch)
-        kind = self.optimizer
-        if callable(kind):
-            kind = lambda _, rate: self.optimizer(model, rate)  # noqa: E731
-        model, *_ = trainer.train(model, self.course, kind, self.rate, seed, plan=decided)
-        after = activations(backend, model, batch, before.graph)
-        return self._compared(before, after)
+            model = trainer.build(lambda: self.build(size), seed)
+            backend, decided = find(model), None
+            some = min(len(self.course.targets), _MEASURED)
+            batch = trainer.batch(samples_at(self.course.inputs, np.arange(some)))
+            if (asked := self._asked(size)) is not None:
+                decided = plan(model, batch, recipe=asked, seed=seed)
+                model = apply(model, decided).model
+            before = activations(backend, model, batch)
+            kind = self.optimizer
+            if callable(kind):
+                kind = lambda _, rate: self.optimizer(model, rate)  # noqa: E731
+            model, *_ = trainer.train(model, self.course, kind, self.rate, seed, plan=decided)
+            after = activations(backend, model, batch, before.graph)
+            return self._compared(before, after)
 
     def _asked(self, size: int) -> Parametrization | None:
         if self.given is None:

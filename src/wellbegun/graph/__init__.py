@@ -11,7 +11,7 @@ from wellbegun.graph.modulation import modulates
 from wellbegun.graph.proportional import Bag, bag_of, goes_on, idle, is_multiplied, makes_weight, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
-from wellbegun.graph.roles import Net, Role, roles_of
+from wellbegun.graph.roles import Net, Role, net_of, roles_of
 from wellbegun.graph.saved import graph_from_dict, graph_to_dict
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "makes_weight",
     "meetings",
     "modulates",
+    "net_of",
     "over_basis",
     "roles_of",
     "sources_and_readers",

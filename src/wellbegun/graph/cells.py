@@ -71,9 +71,8 @@ def cells_of(graph: Analysis) -> Cells:
         found = _cell(graph, cell)
         parts.update(found)
         numbers.update(dict.fromkeys(found, number))
-        used = {operation.index: part for name, part in found.items() if part.role == "recurrent"
-                for operation, _ in graph.uses_of(name)}  # fmt: skip
-        modes.update((index, part.mode) for index, part in used.items())
+        recurrent = {name: part.mode for name, part in found.items() if part.role == "recurrent"}
+        modes.update((o.index, mode) for name, mode in recurrent.items() for o, _ in graph.uses_of(name))
     return Cells(parts, modes, numbers)
 
 
@@ -143,7 +142,8 @@ def _cell(graph: Analysis, cell: Uses) -> dict[str, Member]:
     ways = [(operation, _way(graph, operation.outputs[0])) for uses in cell.values() for operation in uses]
     kinds = {end.product.index: kind for operation, way in ways for end in way.ends if end.product is not None
              and (kind := _gate(graph, operation, end, ways))}  # fmt: skip
-    old = _after(graph, [operation for names in cell for operation, _ in graph.uses_of(names[0])])
+    own = [operation for names in cell for operation, _ in graph.uses_of(names[0])]
+    old = _after(graph, [value for operation in own for value in operation.outputs])
     inputs: dict[Names, list[Operation]] = {}
     for value in (value for _, way in ways for value in way.added if kinds or value not in old):
         for made in weights_before(graph, value):
@@ -254,21 +254,18 @@ def _gate(graph: Analysis, operation: Operation, end: _End, ways: Sequence[tuple
         return ""
     other = next((v for v in end.product.inputs if v not in end.function.outputs), end.product.inputs[0])
     state = graph.plain(operation.inputs[0])
-    new = {value for o in forward(graph, [state, *operation.inputs], lambda _: True) for value in o.outputs}
+    new = _after(graph, [state, *operation.inputs])
     held = graph.plain(other)
     earlier = [o for o, _ in ways if o.index < operation.index and not {*o.outputs} <= new]
-    old = {
-        value for o in forward(graph, [v for o in earlier for v in o.outputs], lambda _: True) for value in o.outputs
-    }
+    old = _after(graph, [value for o in earlier for value in o.outputs])
     summed = any(reader.kind == "add" for value in end.product.outputs for reader in graph.consumers.get(value, ()))
     if held in new or held == state or held not in old or not summed:
         return "gate"
     return "" if low > high else "open" if middle > _OPEN else "forget"
 
 
-def _after(graph: Analysis, made: Sequence[Operation]) -> set[int]:
-    """Values that depend on what some operations gave."""
-    given = [value for operation in made for value in operation.outputs]
+def _after(graph: Analysis, given: Sequence[int]) -> set[int]:
+    """Values that depend on some."""
     return {value for operation in forward(graph, given, lambda _: True) for value in operation.outputs}
 
 

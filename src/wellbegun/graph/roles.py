@@ -108,6 +108,11 @@ def roles_of(graph: ModelGraph) -> Mapping[str, Role]:
     return MappingProxyType(Analysis.of(graph).once(_roles))
 
 
+def net_of(roles: Mapping[str, Role]) -> Net:
+    """What roles of one model know of all of it."""
+    return next((role.net for role in roles.values()), Net())
+
+
 def _roles(graph: Analysis) -> dict[str, Role]:
     facts = _Facts(graph)
     found = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from wellbegun.graph import Analysis, Branch, Operation, Role
+from wellbegun.graph import Analysis, Branch, Operation, Role, net_of
 from wellbegun.graph.model import WEIGHTED, Use
 from wellbegun.graph.proportional import constant_behind
 from wellbegun.graph.walk import TRANSPARENT
@@ -24,7 +24,7 @@ def doubts(
         published: Whether the recipe is one of ours, which says in its reasons what is odd about its source.
     """
     filled = {entry.name: entry for entry in entries if entry.law is not None}
-    branches = next((role.net.branches for role in roles.values()), ())
+    branches = net_of(roles).branches
     yield from _zeros(graph, branches, {name for name, entry in filled.items() if _is_silent(entry, roles.get(name))})
     uncut = [e.name for e in filled.values() if _is_uncut(e) and not (published and e.decided_by.startswith("recipe"))]
     if uncut:

@@ -43,6 +43,7 @@ def make_plan(
     truth("plan", "strict", strict)
     chosen, asked = recipe_of(recipe), overrides_of(rules, exclude, only)
     inner = chosen.recipe if isinstance(chosen, Parametrization) else chosen
+    published = isinstance(inner, Recipe)
     number = fresh_seed() if seed is None else seed_of("plan", seed)
     choice("plan", "frozen", frozen, FROZEN)
     choice("plan", "intent", intent, INTENTS)
@@ -54,7 +55,7 @@ def make_plan(
     taken = frozenset(name for name, selection in selected.items() if selection.by)
     choices = _choices(chosen, graph, roles, taken)
     entries: list[Entry] = []
-    problems, unsaid = list[str](), Unsaid(named=isinstance(inner, Recipe))
+    problems, unsaid = list[str](), Unsaid(named=published)
     for name, parameter in graph.parameters.items():
         if parameter.tied_to is not None:
             entries.append(_tied(name, graph))
@@ -70,8 +71,8 @@ def make_plan(
     if strict and unsaid:
         raise RuleError(unsaid.refused())
     kept = _kept_notes(entries, graph, chosen.full_name)
-    by_depth = getattr(inner, "by_depth", False)
-    doubted = doubts(graph, roles, entries, by_depth=by_depth, published=isinstance(inner, Recipe))
+    by_depth = isinstance(inner, Recipe) and inner.by_depth
+    doubted = doubts(graph, roles, entries, by_depth=by_depth, published=published)
     notes = (*graph.told, *chosen.notes(roles), *unsaid.notes(), *noted, *kept, *doubted)
     plan = Plan(tuple(entries), chosen.full_name, number, notes).consistent()
     return chosen.adjusted(plan, graph, roles) if isinstance(chosen, Parametrization) else plan

@@ -119,10 +119,7 @@ def settings_of(
     entrants = candidates_of(candidates)
     for argument, value in (("loss", loss), ("metric", metric)):
         function("race", argument, value, "a function")
-    if not callable(build) or belongs(build):
-        remedy = "Each training begins with a fresh model: give lambda: Model(...), or the class."
-        given = type(build).__name__ if belongs(build) else build
-        raise ArgumentTypeError(message("race", "build", "a function", given, remedy))
+    makes("race", build, "lambda: Model(...), or the class")
     with guarded("race", (rates, optimizers, seeds)):
         found_rates = rates_of(rates)
         kinds, numbers = optimizers_of(optimizers, backend.trainer().optimizers), seeds_of(seeds)
@@ -148,6 +145,14 @@ def settings_of(
     return Settings(kit, found, found_rates, numbers, prune, model, shape)
 
 
+def makes(owner: str, build: Any, example: str) -> None:
+    """Refuse what makes no model, as a model itself."""
+    if not callable(build) or belongs(build):
+        remedy = f"Each training begins with a fresh model: give {example}."
+        given = type(build).__name__ if belongs(build) else build
+        raise ArgumentTypeError(message(owner, "build", "a function", given, remedy))
+
+
 def rates_of(given: Any) -> tuple[float, ...]:
     """Rates from one number or several."""
     several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
@@ -155,16 +160,16 @@ def rates_of(given: Any) -> tuple[float, ...]:
     return _different("rates", rates)
 
 
-def seeds_of(given: Any) -> tuple[int, ...]:
+def seeds_of(given: Any, owner: str = "race") -> tuple[int, ...]:
     """Seeds from how many, or from several."""
     if isinstance(given, Iterable) and not isinstance(given, str):
-        return _different("seeds", tuple(seed_of("race", seed) for seed in given))
-    return tuple(range(integer("race", "seeds", given, minimum=1)))
+        return _different("seeds", tuple(seed_of(owner, seed) for seed in given), owner)
+    return tuple(range(integer(owner, "seeds", given, minimum=1)))
 
 
-def _different(argument: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _different(argument: str, values: tuple[Any, ...], owner: str = "race") -> tuple[Any, ...]:
     if not values or len(set(values)) < len(values):
-        raise ArgumentError(message("race", argument, "at least one, all different", list(values)))
+        raise ArgumentError(message(owner, argument, "at least one, all different", list(values)))
     return values
 
 

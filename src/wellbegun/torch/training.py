@@ -172,14 +172,13 @@ def _optimizer(kind: Any, model: torch.nn.Module, rate: float) -> torch.optim.Op
 
 
 def _planned(kind: Any, model: torch.nn.Module, rate: float, plan: Plan) -> list[torch.optim.Optimizer]:
-    """An optimizer by name, given what the plan multiplies; beside Muon AdamW for what it does not take."""
-    family = {"momentum": "sgd", "adam": "adamw"}.get(kind, kind)
-    groups = plan.param_groups(parameters(model), lr=rate, optimizer=family)
-    if kind != "muon":
-        return [_KINDS[kind](groups)]
-    matrices = [group for group in groups if group.pop("use_muon")]
-    rest = [group for group in groups if all(group is not other for other in matrices)]
-    return [torch.optim.Muon(matrices)] * bool(matrices) + [torch.optim.AdamW(rest)] * bool(rest)
+    """An optimizer by name, with its usual decay, given what the plan multiplies; AdamW takes what Muon does not."""
+    make, family = _KINDS.get(kind, torch.optim.AdamW), {"momentum": "sgd", "adam": "adamw"}.get(kind, kind)
+    decay = make([torch.empty(0)]).defaults["weight_decay"]
+    groups = plan.param_groups(parameters(model), lr=rate, weight_decay=decay, optimizer=family)
+    matrices = [group for group in groups if group.get("use_muon")]
+    rest = [group for group in groups if not group.get("use_muon")]
+    return [of(found) for of, found in ((torch.optim.Muon, matrices), (make, rest)) if found]
 
 
 def _default_loss(result: Any, targets: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ Where an optimizer keeps the norms of weights, as MuonH does, the first scale st
 import math
 from collections.abc import Mapping
 
-from wellbegun.graph import Analysis, Role
+from wellbegun.graph import Analysis, Role, net_of
 from wellbegun.graph.proportional import constant_behind
 from wellbegun.graph.walk import forward
 from wellbegun.planning.method import Choice
@@ -184,8 +184,7 @@ def _modded(role: Role) -> Choice:
 
 def _value_tables(graph: Analysis, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
     """Tables whose rows go into branches and not onto the stream: value embeddings."""
-    branches = next((role.net.branches for role in roles.values()), ())
-    inside = frozenset[int]().union(*(branch.interior for branch in branches))
+    inside = frozenset[int]().union(*(branch.interior for branch in net_of(roles).branches))
     found = dict[str, Choice]()
     for name, role in roles.items():
         if role.role == "embedding" and name not in decided:

@@ -7,7 +7,7 @@ the factor alpha on the stream is part of the model.
 import math
 from collections.abc import Callable, Mapping
 
-from wellbegun.graph import Net, Role, Stack
+from wellbegun.graph import Role, Stack, net_of
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Caution, Chooser, Recipe, recipe
 from wellbegun.planning.recipes.common import always, parts, sizes, table, table_width, xavier
@@ -151,12 +151,8 @@ def _by_width(source: str) -> Chooser:
     return choose
 
 
-def _net(roles: Mapping[str, Role]) -> Net:
-    return next((role.net for role in roles.values()), Net())
-
-
 def _not_post(roles: Mapping[str, Role]) -> bool:
-    branches = _net(roles).branches
+    branches = net_of(roles).branches
     return bool(branches) and not any(branch.norm == "post" for branch in branches)
 
 
@@ -169,7 +165,7 @@ def _no_second_norm(roles: Mapping[str, Role]) -> bool:
             first[role.branch.add] = min(role.operation, first.get(role.branch.add, role.operation))
     inside = (role for role in norms if role.branch is not None and not role.ends_branch)
     second = any(role.operation > first.get(role.branch.add, role.operation) for role in inside if role.branch)
-    return bool(first) and (bool(norms) or not _net(roles).normed) and not second
+    return bool(first) and (bool(norms) or not net_of(roles).normed) and not second
 
 
 def _post_norm(name: str, gain: Gain, source: str, about: str, caution: Caution) -> Recipe:
@@ -210,7 +206,7 @@ TFIXUP = recipe(
     optimizer="Adam",
     source=_TFIXUP,
     needs=("embedding", "attention_out", "residual_out"),
-    cautions=(Caution("it is for models without norms, and this one has some", lambda roles: _net(roles).normed),),
+    cautions=(Caution("it is for models without norms, and this one has some", lambda roles: net_of(roles).normed),),
     by_depth=True,
 )
 

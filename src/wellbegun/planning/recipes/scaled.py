@@ -7,7 +7,7 @@ measured against no base.
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import recipe
-from wellbegun.planning.recipes.common import always, table
+from wellbegun.planning.recipes.common import always, everywhere, table
 from wellbegun.planning.scaling.axes import sizes
 from wellbegun.planning.scaling.parametrization import Parametrization
 from wellbegun.schemes import normal
@@ -18,8 +18,7 @@ _SPECTRAL = "Yang, Simon, Bernstein 2023, arXiv:2310.17813"
 _UMUP = "Blake et al. 2024, arXiv:2407.17465"
 WIDTH, BLOCKS, _STD = 256, 2, 0.02
 
-_small = always(normal(std=_STD), f"std {_STD} in the base model", _MUP)
-_GPT = table(**dict.fromkeys(("hidden", "embedding", "positional", "token"), _small))
+_GPT = everywhere(normal(std=_STD), f"std {_STD} in the base model", _MUP)
 
 
 def _spectral(role: Role) -> Choice:

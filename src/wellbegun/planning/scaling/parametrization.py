@@ -9,6 +9,7 @@ from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import Choice, Method
 from wellbegun.planning.multipliers import Multipliers
 from wellbegun.planning.plan import Entry, Plan
+from wellbegun.planning.recipes.base import Recipe
 from wellbegun.planning.scaling import rules
 from wellbegun.planning.scaling.axes import Axes, Base, at_base, at_depth, axes_of
 from wellbegun.schemes import Scheme, zeros
@@ -41,21 +42,16 @@ class Parametrization:
         """Its name without the version."""
         return self.full_name.partition("@")[0]
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Roles without which its recipe is not what its name says."""
-        return getattr(self.recipe, "needs", ())
-
     def facts(self) -> dict[str, Any]:
         """What people read of one of ours, ready for JSON."""
-        named: Any = self.recipe
-        return {**named.facts()}
+        assert isinstance(self.recipe, Recipe)
+        return self.recipe.facts()
 
     def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
         """What the recipe chooses; `adjusted` does the rest. See `Method`."""
         found = self.recipe.choose(graph, roles, decided)
         silent = {name: _SILENT for name, role in roles.items() if role.role in self.zero}
-        return {name: found[name] for name in found} | silent if silent else found
+        return {**found, **silent} if silent else found
 
     def notes(self, roles: Mapping[str, Role]) -> tuple[str, ...]:
         """What the recipe misses, and what is left to whoever writes the model."""
@@ -98,7 +94,7 @@ class Parametrization:
             return small, chosen, ()
         shallow = {name: at_depth(role, self.depth) for name, role in small.items()}
         there = self.choose(graph, shallow, frozenset())
-        if getattr(self.recipe, "solve", None) is None:
+        if not isinstance(self.recipe, Recipe) or self.recipe.solve is None:
             return shallow, there, ()
         if all(there[name].scheme == choice.scheme for name, choice in chosen.items()):
             return small, chosen, ()

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from wellbegun.errors import ArgumentError
-from wellbegun.graph import Analysis, Layer, Role, bundles_of, can_mirror, layers_of, sources_and_readers
+from wellbegun.graph import Analysis, Layer, Role, bundles_of, can_mirror, layers_of, net_of, sources_and_readers
 from wellbegun.graph.inference import inferred
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
@@ -100,10 +100,9 @@ class Streams:
 def streams_of(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Streams:
     """Every stream whose own functions would let a mean add up, and whose weights nobody else decides. Where a stream
     is only added to, as with functions inside the branches, independent units learn faster."""
-    branches = next((role.net.branches for role in roles.values()), ())
     found = tuple(
         bundle
-        for bundle in bundles_of(graph, branches)
+        for bundle in bundles_of(graph, net_of(roles).branches)
         if not taken.intersection((*bundle.sources, *bundle.readers))
         and bundle.bends
         and not any(is_odd(function) for function in bundle.bends)

@@ -14,6 +14,7 @@ from wellbegun.graph import (
     goes_on,
     makes_weight,
     modulates,
+    net_of,
     over_basis,
 )
 from wellbegun.graph.cells import state_of
@@ -120,7 +121,7 @@ def _weight(
 def _stream_sizes(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> Mapping[int, float]:
     """Sizes of streams that start from tables, which are small where they are readouts too; others are of unit size."""
     found: dict[int, float] = {}
-    for branch in next((role.net.branches for role in roles.values()), ()):
+    for branch in net_of(roles).branches:
         if branch.index:
             continue
         values = [value for value in graph.operations[branch.add].inputs if value != branch.value]
