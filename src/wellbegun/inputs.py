@@ -184,7 +184,8 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     if isinstance(batch, Iterator) or (isinstance(batch, Iterable) and hasattr(batch, "dataset")):
         remedy = "Give one of its batches: next(iter(loader))."
         raise ArgumentTypeError(message("batch", "value", "one batch", type(batch).__name__, remedy))
-    named, listed, notes = _understood(batch, None if called is None else _taken(called))
+    taken = None if called is None else _taken(called)
+    named, listed, notes = _understood(batch, taken)
     made = list[str]()
 
     def converted(value: Any, name: str) -> Any:
@@ -204,7 +205,7 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     kinds: Any = (arrays, np.ndarray)
     found = {n: mapped(v, kinds, lambda array: convert(array, None)) for n, v in rest.items() if _holds(v, arrays)}
     if isinstance(batch, (tuple, list)) and not notes and len(args) == len(batch):
-        notes = _optional(args, arrays, called)
+        notes = _optional(args, arrays, taken)
     return Call(args, kwargs, notes, tuple(made), found)
 
 
@@ -214,9 +215,8 @@ def _holds(value: object, arrays: type) -> bool:
     return bool(arrays_in(value, arrays) or plain) and all(array.dtype.kind in "biuf" for array in plain)
 
 
-def _optional(args: Sequence[object], arrays: type, called: Callable[..., object] | None) -> tuple[str, ...]:
+def _optional(args: Sequence[object], arrays: type, taken: "_Taken | None") -> tuple[str, ...]:
     """What to say of the last item of a batch, where the model need not take it: it may be meant as targets."""
-    taken = None if called is None else _taken(called)
     if taken is None or not 1 <= taken.needed < len(args) or len(args) > len(taken.names):
         return ()
     name, last = taken.names[len(args) - 1], args[-1]
@@ -268,9 +268,7 @@ def targets_for(loss: Callable[..., object], beside: Mapping[str, Any]) -> dict[
         return {}
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     needed = [p.name for p in named if p.default is p.empty]
-    if not beside or not needed:
-        return {p.name: p.name for p in named if p.name in beside}
-    if set(needed) <= set(beside):
+    if not beside or set(needed) <= set(beside):
         return {p.name: p.name for p in named if p.name in beside}
     called = [name for name in beside if name in TARGETS]
     if len(needed) == len(called) == 1:

@@ -23,6 +23,7 @@ RANDOM = (
     "uniform_", "normal_", "trunc_normal_", "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_",
     "orthogonal_", "sparse_",
 )  # fmt: skip
+ROWS = torch.empty(20, 30)
 NAMES = [name for name in theirs.__all__ if name.endswith("_")]
 
 
@@ -331,3 +332,13 @@ def test_a_truth_is_no_number_whatever_was_called_before() -> None:
     init.trunc_normal_(torch.empty(3), 0.0, 1)
     with pytest.raises(wb.errors.WellbegunError):
         init.trunc_normal_(torch.empty(3), 0.0, True)
+    for wrong in (lambda: init.trunc_normal_(torch.empty(3), std=[1]), lambda: init.variance_scaling_(ROWS, mode=[])):
+        with pytest.raises(ArgumentTypeError):
+            wrong()
+
+
+def test_numbers_may_be_arrays_that_change() -> None:
+    for std in (torch.tensor(0.02), np.array(0.02)):
+        assert init.trunc_normal_(ROWS, std=std).std() < 0.03
+        std *= 100
+        assert init.trunc_normal_(ROWS, std=std).std() > 0.3

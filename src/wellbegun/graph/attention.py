@@ -71,8 +71,16 @@ def parts_of(graph: Analysis) -> Mapping[int, str]:
 
 
 # ---------------------------------------------------------------------- attention
-def attentions_of(graph: Analysis) -> Iterator[Attention]:
+def attentions_of(graph: Analysis) -> tuple[Attention, ...]:
     """Every attention, built in or written by hand."""
+    return graph.once(_attentions)
+
+
+def _attentions(graph: Analysis) -> tuple[Attention, ...]:
+    return tuple(_found(graph))
+
+
+def _found(graph: Analysis) -> Iterator[Attention]:
     for operation in graph.operations:
         if operation.kind == "attention" and operation.inputs:
             query, *rest = operation.inputs

@@ -292,11 +292,12 @@ def _others(graph: Analysis, seen: Seen, known: Collection[int]) -> Iterator[Att
     """Softmaxes of features, between weights, that are nearly one-hot."""
     for index in sorted(seen.forward.scores.keys() - known):
         scores, operation = seen.forward.scores[index], graph.operations[index]
-        softmax = operation.inputs and operation.kind == "softmax"
-        makers = list(weights_before(graph, operation.inputs[0])) if softmax else []
-        onwards = {o.index for o in forward(graph, operation.outputs, lambda _: True)} & seen.forward.weighted.keys()
         loud = scores.std > LOGIT_STD and scores.entropy < ENTROPY and scores.keys > 3
-        if loud and makers and onwards:
+        if not loud or operation.kind != "softmax" or not operation.inputs:
+            continue
+        makers = list(weights_before(graph, operation.inputs[0]))
+        onwards = forward(graph, operation.outputs, lambda _: True)
+        if makers and any(reader.index in seen.forward.weighted for reader in onwards):
             uses = (use.parameter for maker in makers for use in maker.uses if use.slot in ("weight", "derived"))
             own = tuple(dict.fromkeys(uses))
             yield AttentionStats(index, operation.place, scores.std, scores.entropy, scores.keys, own)

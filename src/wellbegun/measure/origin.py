@@ -9,7 +9,7 @@ import numpy as np
 from wellbegun.backend import Effect, Handle, Loss, Place, Session
 from wellbegun.graph import ModelGraph, Operation
 from wellbegun.health import BufferStats, Origin
-from wellbegun.measure.signals import made_up
+from wellbegun.measure.signals import made_up_of
 
 _HUGE = 1e20  # magnitude that memory nobody has written to often holds, and computed constants never
 _SOME = 4096  # entries of a buffer that are looked at
@@ -83,7 +83,7 @@ def origin_of(session: Session, loss: Loss | None) -> Origin | None:
     output = Range.of(session.output)
     if output.bad:
         return None
-    given = made_up(session.output, last=session.channels_last).loss if loss is None else loss
+    given = made_up_of(session).loss if loss is None else loss
     if not np.isfinite(session.judge(given).value):
         return Origin("loss", f"the model's output is finite, in {output}", operation=False)
     names: dict[str, bool] = {}

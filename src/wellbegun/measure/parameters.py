@@ -37,14 +37,14 @@ class Gradient:
 class ParameterStatistics:
     """What the parameters of a model hold; found before the backward pass, which gives the rest."""
 
-    def __init__(self, session: Session, roles: Mapping[str, Role]) -> None:
+    def __init__(self, session: Session, roles: Mapping[str, Role], arrived: Mapping[int, float]) -> None:
         self.roles, self.trained = roles, session.trained
+        self.arrived = arrived  # operation -> norm of the gradient at its output, as far as they have come
         self.handles = {name: session.parameter(name) for name in roles}
         self.rows = {name: r for name, role in roles.items() if (r := _units(self.handles[name], role)) is not None}
         self.different = {name: different(rows) for name, rows in self.rows.items()}
         self.equal = _equal_tensors(session, self.handles)
         self.gradients: dict[str, Gradient] = {}
-        self.arrived: Mapping[int, float] = {}  # operation -> norm of the gradient at its output
         self.zero = {name for name in self.rows if not self.handles[name].largest()}
 
     def receive(self, name: str, gradient: Handle) -> None:
@@ -148,7 +148,7 @@ class ParameterStatistics:
     def _dead(self, graph: ModelGraph) -> set[str]:
         """Weights and factors of zero that get no gradient and never will: each lies behind another, or before it."""
         of_it = {n: {o.index for o, use in graph.uses_of(n) if use.slot in _FACTORS} for n in self.handles}
-        silent = {n: own for n, own in of_it.items() if own and not self.handles[n].largest() and not self._awake(n)}
+        silent = {n: own for n, own in of_it.items() if own and not self._awake(n) and not self.handles[n].largest()}
         starts = of_the_batch(graph).union(*(o.outputs for o in graph.operations if not o.inputs))
         wakes = {*silent}
         while wakes:

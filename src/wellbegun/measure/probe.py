@@ -18,7 +18,7 @@ from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, 
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
-from wellbegun.measure.signals import MadeUp, Way, aimless, length_of, made_up_of, misfit, random_signal, read_out
+from wellbegun.measure.signals import Way, aimless, length_of, made_up_of, misfit, random_signal, read_out
 
 
 def probe(
@@ -126,10 +126,9 @@ class _Back:
 
     def __init__(self, session: Session, forward: ForwardStatistics, roles: Mapping[str, Role]) -> None:
         self.session, self.forward, self.roles = session, forward, roles
-        self.parameters = ParameterStatistics(session, roles)
         self.notes: list[str] = []
         self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
-        self.parameters.arrived = self.gradients
+        self.parameters = ParameterStatistics(session, roles, self.gradients)
         self.way = Way.of(session.graph, roles, session, forward)
         self.silent = _may_be_silent(session.graph, roles, self.parameters.handles)
 
@@ -143,53 +142,49 @@ class _Back:
     def both_ways(self, loss: Loss | None, chance: float | None) -> tuple[LossStats, float | None]:
         """Gradients, and how much signals grow on the way back: by one pass if the loss sends a random signal. Where it
         may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
-        session = self.session
-        given: MadeUp | None = None
-        beside = _beside(self.forward, session)
-        last = session.channels_last
-        if loss is None:
-            given = made_up_of(session, beside)
-            value, sent = session.judge(given.loss)
-            lost = given.stats(value, rms(session.output), told=not self.passed())
-            self._say_made_up(given, value, beside)
-            own = session.own_loss
-            if own is not None and not math.isfinite(own):
-                lost = LossStats(own, None, "the loss that the model gives")
-        else:
-            known = made_up_of(session, beside) if beside and chance is None else None
-            same = session.judge(known.loss).value if known is not None and known.fits else math.nan
-            value, sent = _judged(session, loss)
-            lost = LossStats(value, chance, "the given loss")
-            if known is not None and math.isclose(value, same, rel_tol=1e-4):
-                lost = LossStats(value, known.chance, f"the given loss, which is {known.description}")
-            self._say_given(lost)
-        lost = replace(lost, misfit=misfit(session.output, last=last, beside=beside) if beside else "")
+        session, beside = self.session, _beside(self.forward, self.session)
+        lost, sent, limit = self._made_up(beside) if loss is None else self._given(loss, chance, beside)
+        if beside:
+            lost = replace(lost, misfit=misfit(session.output, last=session.channels_last, beside=beside))
         if self.silent:
             session.backward("loss", self.receive, again=True)
             return lost, None
-        length, limit = 0.0, 0.0 if given is None else given.limit
-        if sent is not None and limit and session.differentiable:
-            length = sent.norm()
+        length = sent.norm() if sent is not None and limit and session.differentiable else 0.0
         random = aimless(length, limit)
         gain = None if random else self.way.of_random()
         session.backward("loss", self.receive)
         return lost, self.way.of_loss(self.gradients, length) if random else gain
 
-    def _say_made_up(self, given: MadeUp, value: float, beside: Mapping[str, Array]) -> None:
+    def _made_up(self, beside: Mapping[str, Array]) -> tuple[LossStats, Handle | None, float]:
+        """Judged by a loss that is made up: the gradient that it sends, and the most that this may be to be random."""
+        given, own = made_up_of(self.session, beside), self.session.own_loss
+        value, sent = self.session.judge(given.loss)
         if beside:
             what = "is what the loss is taken of" if given.fits else "fits no loss that is made up, so it was not used"
             self.notes.append(f"What the batch holds beside the inputs {what}: {given.description}.")
-        own = self.session.own_loss
         if own is not None and not math.isclose(own, value, rel_tol=1e-4):
             told = "To judge it, give it: loss=lambda output: ..., chance=..."
             self.notes.append(f"The model gives a loss itself, {own:.3g}. Judged is {given.description}. {told}")
+        if own is not None and not math.isfinite(own):
+            return LossStats(own, None, "the loss that the model gives"), sent, given.limit
+        return given.stats(value, rms(self.session.output), told=not self.passed()), sent, given.limit
 
-    def _say_given(self, lost: LossStats) -> None:
-        if lost.chance is None:
-            self.notes.append(f"The given loss is {lost.value:.3g}. It is not judged without `chance`; all else is.")
-        if self.session.given:
-            taken = ", ".join(f"{name}: {key}" for name, key in self.session.given.items())
+    def _given(
+        self, loss: Loss, chance: float | None, beside: Mapping[str, Array]
+    ) -> tuple[LossStats, Handle | None, float]:
+        """Judged by the user's loss, whose chance is known if it is one that would be made up."""
+        session, about = self.session, "the given loss"
+        known = made_up_of(session, beside) if beside and chance is None else None
+        same = session.judge(known.loss).value if known is not None and known.fits else math.nan
+        value, sent = _judged(session, loss)
+        if known is not None and math.isclose(value, same, rel_tol=1e-4):
+            chance, about = known.chance, f"the given loss, which is {known.description}"
+        if chance is None:
+            self.notes.append(f"The given loss is {value:.3g}. It is not judged without `chance`; all else is.")
+        if session.given:
+            taken = ", ".join(f"{name}: {key}" for name, key in session.given.items())
             self.notes.append(f"The loss is given what the batch holds beside the inputs ({taken}).")
+        return LossStats(value, chance, about), sent, 0.0
 
     def passed(self) -> bool:
         """Whether the output holds numbers of the batch that no weight has seen, as a mean that is added again."""
@@ -221,9 +216,8 @@ class _Back:
         return True
 
 
-def _judged(session: Session, loss: Loss | None) -> Judged:
+def _judged(session: Session, loss: Loss) -> Judged:
     """A loss of the user's."""
-    assert loss is not None, "without one, a loss is made up"
     try:
         return session.judge(loss)
     except WellbegunError:

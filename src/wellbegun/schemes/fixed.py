@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wellbegun._arguments import choice, message, real
 from wellbegun.errors import ArgumentError
@@ -228,6 +229,7 @@ def truncated_normal(
     return FixedScheme(spell(owner, options, defaults), law)
 
 
+@lru_cache  # a std after the cut takes some quadratures
 def _cut(mean: float, std: float, low: float, high: float, absolute: bool, after: bool) -> TruncatedNormal:
     def with_scale(scale: float) -> TruncatedNormal:
         if absolute:

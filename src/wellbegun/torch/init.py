@@ -33,7 +33,7 @@ from torch.nn import init as theirs
 from torch.nn.init import calculate_gain
 
 from wellbegun import schemes
-from wellbegun._arguments import DTYPES, choice, real
+from wellbegun._arguments import DTYPES, choice, real, text_of
 from wellbegun.laws import Constant, Dirac, Eye, Normal, Uniform
 from wellbegun.layout import Layout
 from wellbegun.schemes import ALIASES, SCHEMES, Scheme
@@ -47,10 +47,7 @@ __all__ = [
 ]  # fmt: skip
 
 Layouts = str | Layout | None
-
-
-_variance_scaling = lru_cache(typed=True)(schemes.variance_scaling)
-_truncated_normal = lru_cache(typed=True)(schemes.truncated_normal)
+_variance_scaling = lru_cache(schemes.variance_scaling)  # of names only: a number may be a tensor that changes
 
 
 # ---------------------------------------------------------------------- those of torch
@@ -102,7 +99,7 @@ def trunc_normal_(
     >>> bool(abs(trunc_normal_(torch.empty(1000), std=0.02, bounds="std")).max() <= 0.04)
     True
     """
-    made = _truncated_normal(mean=mean, std=std, low=a, high=b, bounds=bounds, std_is=std_is)
+    made = schemes.truncated_normal(mean=mean, std=std, low=a, high=b, bounds=bounds, std_is=std_is)
     low, high = (a, b) if bounds == "std" else ((a - mean) / std, (b - mean) / std)
     if low > 2 or high < -2:
         text = "mean is more than 2 std from [a, b] in nn.init.trunc_normal_."
@@ -332,7 +329,7 @@ def variance_scaling_(
     owner = "variance_scaling_"
     gain = math.sqrt(real(owner, "scale", scale, minimum=0))
     kind = choice(owner, "distribution", distribution, ("normal", "truncated_normal", "uniform"))
-    return _scaling(owner, tensor, gain, mode, kind.removesuffix("_normal"), generator, layout)
+    return _scaling(owner, tensor, gain, text_of(owner, "mode", mode), kind.removesuffix("_normal"), generator, layout)
 
 
 def lecun_normal_(tensor: Tensor, generator: Generator | None = None, *, layout: Layouts = None) -> Tensor:

@@ -76,10 +76,10 @@ class TorchSession:
     def beside(self) -> Mapping[str, Array]:
         names = zip(inspect.signature(inner(self.model).forward).parameters, self.call.args, strict=False)
         taken_in = {**dict(names), **self.call.kwargs}
-        given = {**{key: taken_in.get(key) for key in TARGETS}, **self.call.beside}
-        single = {key: value for key, value in given.items() if isinstance(value, torch.Tensor)}
-        taken = {key for key in single if key not in self.call.beside and single[key].ndim != 1}  # shifted, it may be
-        return {key: TensorHandle(value).array() for key, value in single.items() if key not in taken}
+        single = {key: value for key in TARGETS if isinstance(value := taken_in.get(key), torch.Tensor)}
+        labels = {key: value for key, value in single.items() if value.ndim == 1}  # others may be shifted
+        given = {**labels, **self.call.beside}
+        return {key: TensorHandle(value).array() for key, value in given.items() if isinstance(value, torch.Tensor)}
 
     @property
     def own_loss(self) -> float | None:
