@@ -16,6 +16,7 @@ T = TypeVar("T")
 DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "complex128")
 SEED_LIMIT = 2**64
 _LONG = 300  # characters of a value in a message
+_MANY = 12  # names of a registry in a message
 _short = reprlib.Repr()
 _short.maxtuple = _short.maxlist = _short.maxset = _short.maxdict = 24
 _short.maxstring = _short.maxother = _short.maxlong = _LONG
@@ -217,9 +218,14 @@ def known(owner: str, kind: str, name: object, names: Iterable[str]) -> str:
         return name
     if not isinstance(name, str):
         raise ArgumentTypeError(message(owner, kind, "a name", name))
-    hint = nearest(name, listed)
-    remedy = f"{hint}{' ' if hint else ''}Known: {', '.join(listed)}."
-    raise UnknownNameError(message(owner, kind, "a known name", name, remedy))
+    raise UnknownNameError(message(owner, kind, "a known name", name, nearest(name, listed) or _first(listed)))
+
+
+def _first(names: Sequence[str]) -> str:
+    """As many of the names as a reader takes in, and how many there are."""
+    if len(names) <= _MANY:
+        return f"Known: {', '.join(names)}."
+    return f"Known: {', '.join(names[:_MANY])}, and {len(names) - _MANY} more."
 
 
 def shape_of(owner: str, value: Iterable[SupportsIndex] | SupportsIndex, argument: str = "shape") -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from wellbegun._arguments import cut, nearest, seed_of, told
 from wellbegun._tables import read_table
 from wellbegun.backend import FILES, KNOWN, MODELS, belongs, find, named
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
-from wellbegun.inputs import InputSpec
+from wellbegun.inputs import TARGETS, InputSpec
 
 _HF = "hf:"
 _FORM = "path.py:factory or package.module:factory"
@@ -111,7 +111,7 @@ def _made(text: str, light: bool, seed: int | None) -> object:
 
 
 def load_batch(texts: list[str]) -> tuple[Any, Any]:
-    """(batch, targets) from --input: shapes, or one .npz, .csv or .pt file; targets: its "y", "target" or "labels"."""
+    """(batch, targets) from --input: shapes, or one .npz, .csv or .pt file; targets: its "y", "target" or "label"."""
     if not texts:
         return None, None
     if len(texts) == 1 and Path(texts[0]).suffix in (".npz", ".csv", *FILES):
@@ -162,15 +162,15 @@ def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in names else 1 << 40
 
 
-_INPUTS, _TARGETS = ("x", "input", "inputs"), ("y", "target", "targets", "labels")
+_INPUTS = ("x", "input", "inputs")
 
 
 def _split(data: Any) -> tuple[Any, Any]:
     """Named arrays: "x" is the only input, "y" the targets; other names are keyword arguments."""
     if not isinstance(data, dict):
         return data, None
-    targets = next((data[key] for key in _TARGETS if key in data), None)
-    rest = {key: value for key, value in data.items() if key not in _TARGETS}
+    targets = next((data[key] for key in TARGETS if key in data), None)
+    rest = {key: value for key, value in data.items() if key not in TARGETS}
     single = next((rest[key] for key in _INPUTS if key in rest and len(rest) == 1), None)
     if not rest:
         raise ModelError(f"input: the file holds only targets ({', '.join(data)}); it needs an array 'x' too.")

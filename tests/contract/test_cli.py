@@ -326,11 +326,12 @@ def test_check_exit_status_tells_health(folder: Path) -> None:
 def test_batches_from_files(folder: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(16, 64)).astype(np.float32), rng.integers(0, 10, 16)
-    np.savez(folder / "batch.npz", x=x, y=y)
     torch.save(torch.from_numpy(x), folder / "batch.pt")
-    data = json.loads(run("check", "net.py:mlp", "-i", "batch.npz", "-f", "json"))
-    assert data["loss"]["description"] == "the given loss"
-    assert data["loss"]["chance"] == pytest.approx(np.log(y.max() + 1))
+    for called in ("y", "label"):
+        np.savez(folder / "batch.npz", x=x, **{called: y})  # type: ignore[arg-type]
+        data = json.loads(run("check", "net.py:mlp", "-i", "batch.npz", "-f", "json"))
+        assert data["loss"]["description"] == "the given loss"
+        assert data["loss"]["chance"] == pytest.approx(np.log(y.max() + 1))
     assert "cross-entropy of 10 classes" in run("check", "net.py:mlp", "-i", "batch.pt")
     np.savez(folder / "named.npz", tokens=rng.integers(0, 20, (4, 6)))
     # torch's N(0, 1) table is far too large for a readout: found guilty

@@ -19,11 +19,14 @@ from wellbegun.backend.training import (
     Inputs,
     Metric,
     Model,
+    Optimizer,
+    TrainStep,
     batches,
     host_randomness,
     made,
     samples_at,
     score,
+    trained,
 )
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.planning import Plan
@@ -87,12 +90,31 @@ class HostedTrainer:
         found: Any = metric(self._array(output), self._array(targets))
         return float(found)
 
-    def _plain(self, plan: Plan | None) -> None:
+    def train(
+        self,
+        model: Model,
+        course: Course,
+        optimizer: Optimizer,
+        rate: float,
+        seed: int,
+        between: Callable[[], None] = lambda: None,
+        plan: Plan | None = None,
+    ) -> tuple[Model, list[float], bool]:
         if plan is not None:
             remedy = "Give an optimizer that has them, as a function, and no parametrization."
             raise ArgumentError(f"train: only optimizers of PyTorch are given the multipliers of a plan. {remedy}")
+        step, after = self._begun(model, course, optimizer, rate, seed)
+        order = self.order(len(course.targets), course.batch_size, seed)
+        losses, diverged = trained(course, order, step, between)
+        return after(), losses, diverged
 
     # ------------------------------------------------------------------ what a framework adds
+    def _begun(
+        self, model: Model, course: Course, optimizer: Optimizer, rate: float, seed: int
+    ) -> tuple[TrainStep, Callable[[], Model]]:
+        """What makes a step, and what gives the model as it is after the last one."""
+        raise NotImplementedError  # pragma: no cover - every framework defines it
+
     def _array(self, values: Array) -> Any:
         """As the framework's own."""
         raise NotImplementedError  # pragma: no cover - every framework defines it

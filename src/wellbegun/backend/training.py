@@ -24,6 +24,7 @@ _MANAGERS = ("concurrent.futures.process", "joblib.externals.loky.process_execut
 Model: TypeAlias = object  # a model of the framework
 Batch: TypeAlias = object  # tensors, arrays or shapes, in the forms that `wellbegun.plan` takes
 Inputs: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
+TrainStep: TypeAlias = Callable[[Array], tuple[float, Callable[[], None]]]  # places of samples: loss, and the update
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ def batches(orders: Iterable[Array], size: int) -> Iterator[Array]:
 
 
 def trained(
-    course: Course, order: Iterator[Array], step: Callable[[Array], tuple[float, Callable[[], None]]]
+    course: Course, order: Iterator[Array], step: TrainStep, between: Callable[[], None]
 ) -> tuple[list[float], bool]:
-    """Loss before each update, and whether it diverged. `step`: places of samples -> their loss, and the update."""
+    """Loss before each update, and whether it diverged. `between`: before each step."""
     losses: list[float] = []
     for _, places in zip(range(course.steps), order, strict=False):
+        between()
         loss, update = step(places)
         losses.append(loss)
         if not math.isfinite(loss) or loss > DIVERGED * max(losses[0], course.chance or 0.0):

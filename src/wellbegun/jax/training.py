@@ -13,7 +13,6 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.jax.call import arguments
 from wellbegun.jax.described import Described
 from wellbegun.jax.styles import copied, described
-from wellbegun.planning import Plan
 
 Arrays = Mapping[str, Any]
 
@@ -50,17 +49,9 @@ class JaxTrainer(backend.HostedTrainer):
         for kind in optimizers:
             _optimizer(kind, 1e-3).init(held)
 
-    def train(
-        self,
-        model: backend.Model,
-        course: backend.Course,
-        optimizer: backend.Optimizer,
-        rate: float,
-        seed: int,
-        between: Callable[[], None] = lambda: None,
-        plan: Plan | None = None,
-    ) -> tuple[backend.Model, list[float], bool]:
-        self._plain(plan)
+    def _begun(
+        self, model: backend.Model, course: backend.Course, optimizer: backend.Optimizer, rate: float, seed: int
+    ) -> tuple[backend.TrainStep, Callable[[], backend.Model]]:
         known, method = described(model), _optimizer(optimizer, rate)
         held = _parameters(known)
         state = method.init(held)
@@ -73,7 +64,6 @@ class JaxTrainer(backend.HostedTrainer):
             return loss, jax.tree.map(lambda array, step: (array + step).astype(array.dtype), held, added), state
 
         def step(places: Array) -> tuple[float, Callable[[], None]]:
-            between()
             loss, *after = stepped(held, state, *self._samples(course, places))
 
             def update() -> None:
@@ -82,8 +72,7 @@ class JaxTrainer(backend.HostedTrainer):
 
             return float(loss), update
 
-        losses, diverged = backend.trained(course, self.order(len(course.targets), course.batch_size, seed), step)
-        return known.put(held), losses, diverged
+        return step, lambda: known.put(held)
 
     def _objective(self, course: backend.Course, known: Described) -> Callable[[Arrays, Any, Any], Any]:
         def objective(held: Arrays, inputs: Any, targets: Any) -> Any:

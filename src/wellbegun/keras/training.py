@@ -15,7 +15,6 @@ from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.inputs import mapped
 from wellbegun.keras.layers import host
-from wellbegun.planning import Plan
 
 _SEEDS = ("global_random_seed", "global_seed_generator")  # where Keras keeps what it draws from
 _KINDS: Mapping[str, Callable[[float], Any]] = {
@@ -62,32 +61,21 @@ class KerasTrainer(backend.HostedTrainer):
         for kind in optimizers:
             _optimizer(kind, model, 1e-3)
 
-    def train(
-        self,
-        model: backend.Model,
-        course: backend.Course,
-        optimizer: backend.Optimizer,
-        rate: float,
-        seed: int,
-        between: Callable[[], None] = lambda: None,
-        plan: Plan | None = None,
-    ) -> tuple[backend.Model, list[float], bool]:
+    def _begun(
+        self, model: backend.Model, course: backend.Course, optimizer: backend.Optimizer, rate: float, seed: int
+    ) -> tuple[backend.TrainStep, Callable[[], backend.Model]]:
         """The update of a step is made with its loss."""
-        self._plain(plan)
         whole = _Course(model, self, course)
         whole.compile(_optimizer(optimizer, model, rate))
         self._restart(seed)
 
         def step(places: Array) -> tuple[float, Callable[[], None]]:
-            between()
             whole.reset_metrics()
             inputs = backend.samples_at(course.inputs, places)
             found = whole.train_on_batch(inputs, course.targets[places], return_dict=True)
             return float(found["loss"]), lambda: None
 
-        return (
-            model, *backend.trained(course, self.order(len(course.targets), course.batch_size, seed), step)
-        )  # fmt: skip
+        return step, lambda: model
 
     def _runs(self, model: backend.Model) -> Callable[[backend.Inputs], Any]:
         return lambda inputs: self._main(_call(model, self.batch(inputs), training=False))

@@ -19,10 +19,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 Function = Callable[[Array], Array]
 
 _REACH = 14.0  # the normal density is 1e-43 there
-_FAR, _NARROW = (
-    13.0,
-    1e-8,
-)  # what lies beyond, and in narrower panels, is no more than a rounding error if averages exist
+_FAR, _NARROW = 13.0, 1e-8  # if averages exist, what lies beyond and in narrower panels is a rounding error
 ORDER = 16
 SMALLEST = 1e-11  # width below which a panel that still does not resolve holds a kink or a jump
 TOLERANCE = 1e-11

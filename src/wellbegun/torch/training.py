@@ -104,7 +104,6 @@ class TorchTrainer:
         module.train()
 
         def step(places: Array) -> tuple[float, Callable[[], None]]:
-            between()
             loss = self.loss(course, _forward(module, backend.samples_at(course.inputs, places)), places)
 
             def update() -> None:
@@ -115,7 +114,8 @@ class TorchTrainer:
 
             return float(loss.detach()), update
 
-        return module, *backend.trained(course, self.order(len(course.targets), course.batch_size, seed), step)
+        order = self.order(len(course.targets), course.batch_size, seed)
+        return module, *backend.trained(course, order, step, between)
 
     def evaluate(
         self, model: backend.Model, inputs: backend.Inputs, targets: Array, metric: backend.Metric | None
