@@ -177,14 +177,16 @@ class _Back:
         known = made_up_of(session, beside) if beside and chance is None else None
         same = session.judge(known.loss).value if known is not None and known.fits else math.nan
         value, sent = _judged(session, loss)
+        size = None
         if known is not None and math.isclose(value, same, rel_tol=1e-4):
+            size = known.targets_rms
             chance, about = known.chance, f"the given loss, which is {known.description}"
         if chance is None:
             self.notes.append(f"The given loss is {value:.3g}. It is not judged without `chance`; all else is.")
         if session.given:
             taken = ", ".join(f"{name}: {key}" for name, key in session.given.items())
             self.notes.append(f"The loss is given what the batch holds beside the inputs ({taken}).")
-        return LossStats(value, chance, about), sent, 0.0
+        return LossStats(value, chance, about, targets_rms=size), sent, 0.0
 
     def passed(self) -> bool:
         """Whether the output holds numbers of the batch that no weight has seen, as a mean that is added again."""

@@ -22,7 +22,7 @@ from wellbegun.measure.operations import weights
 from wellbegun.measure.samples import rms, size_of
 
 _SENT = 1 << 20  # about how many entries a random signal has that is sent back
-_TOLD = 8  # least entries of an output whose RMS says what is usual
+_TOLD = 8  # least entries of an output whose RMS says what is usual, and rows whose variance does
 _DIRECTIONS = 3  # least classes whose random labels point in enough directions
 
 
@@ -38,11 +38,12 @@ class MadeUp(NamedTuple):
     limit: float
     rows: int = 0  # labels
     fits: bool = False  # whether labels or targets are the batch's
+    targets_rms: float | None = None  # of a squared error against those
 
     def stats(self, value: float, size: float, *, told: bool) -> LossStats:
         """What to say of it, for an output of this RMS. `told`: whether weights alone decide on the output's scale."""
-        error = size / math.sqrt(self.rows) if self.rows else 0.0
-        return LossStats(value, self.chance if told else None, self.description, made_up=True, error=error)
+        error, chance = size / math.sqrt(self.rows) if self.rows else 0.0, self.chance if told else None
+        return LossStats(value, chance, self.description, made_up=True, error=error, targets_rms=self.targets_rms)
 
 
 def made_up_of(session: Session, beside: Mapping[str, Array] = MappingProxyType({})) -> MadeUp:
@@ -92,8 +93,15 @@ def _against(values: Array, shape: tuple[int, ...], classes: int, axis: int) -> 
     alike = [n for n in values.shape if n != 1] == [n for n in shape if n != 1]
     if classes == 1 and values.dtype.kind == "f" and alike:
         described = "mean squared error against the batch's targets"
-        return MadeUp(SquaredError(values.reshape(shape)), None, described, 0.0, fits=True)
+        chance, size = variance(values) or None, float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+        return MadeUp(SquaredError(values.reshape(shape)), chance, described, 0.0, fits=True, targets_rms=size)
     return None
+
+
+def variance(targets: Array) -> float:
+    """The squared error of their mean; of each column's, where rows are enough to tell."""
+    columns = targets.ndim == 2 and len(targets) >= _TOLD
+    return float(np.var(targets, axis=0 if columns else None, dtype=np.float64).mean())
 
 
 def _labels(values: Array, shape: tuple[int, ...], classes: int, axis: int) -> Array | None:
