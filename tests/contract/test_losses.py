@@ -50,3 +50,68 @@ def test_targets_that_do_not_vary_have_no_chance_and_learned_ones_may_be_raw() -
         learned[2].weight.mul_(1000)
     exact = learned(X).detach() + Y
     assert "W902" not in wb.check(learned, (X, exact)).codes
+
+
+# ---------------------------------------------------------------------- binary targets
+COINS = (torch.rand(32, 1, generator=G) < 0.5).float()
+
+
+class Odds(nn.Module):
+    """A function of one logit."""
+
+    def __init__(self, function: Any, units: int = 1) -> None:
+        super().__init__()
+        self.net, self.function = net(units), function
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(self.net(x))
+
+
+SIGMOIDS = [
+    torch.sigmoid,
+    lambda z: 1 / (1 + (-z).exp()),
+    lambda z: (z.tanh() + 1) / 2,
+    lambda z: functional.logsigmoid(z).exp().squeeze(1),
+]
+
+
+@pytest.mark.parametrize("function", SIGMOIDS)
+def test_a_sigmoid_is_judged_by_a_binary_cross_entropy(function: Any) -> None:
+    model = Odds(function)
+    for batch in (X, (X, COINS), (X, COINS[:, 0].long())):
+        found = loss_of(wb.check(model, batch))
+        assert found.chance == math.log(2)
+        assert found.description.startswith("binary cross-entropy of probabilities")
+    found = loss_of(wb.check(model, (X, COINS)))
+    assert found.value == pytest.approx(functional.binary_cross_entropy(model(X), COINS.view_as(model(X))).item())
+    assert not wb.check(model, X).codes
+    with torch.no_grad():
+        model.net[2].weight.mul_(300)
+    assert "W501" in wb.check(model, X).codes
+    assert "W501" in wb.check(model, (X, COINS)).codes
+
+
+def test_gradients_are_those_of_the_binary_cross_entropy() -> None:
+    model = Odds(torch.sigmoid)
+    functional.binary_cross_entropy(model(X), COINS).backward()
+    found = {one.name: one.gradient for one in wb.check(model, (X, COINS)).statistics.parameters}
+    assert found["net.0.weight"] == pytest.approx(model.net[0].weight.grad.norm().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("targets", [COINS, COINS.bool(), COINS[:, 0].long()])
+def test_logits_beside_binary_targets_are_judged_by_a_binary_cross_entropy(targets: torch.Tensor) -> None:
+    found, model = loss_of(wb.check(net(1), (X, targets))), net(1)
+    wanted = functional.binary_cross_entropy_with_logits(model(X), COINS)
+    assert (found.value, found.chance) == (pytest.approx(wanted.item()), math.log(2))
+
+
+@pytest.mark.parametrize("function", [torch.tanh, lambda z: functional.hardsigmoid(z), lambda z: torch.sigmoid(z) * 3])
+def test_what_is_no_sigmoid_is_judged_as_before(function: Any) -> None:
+    assert "squared" in loss_of(wb.check(Odds(function), X)).description
+
+
+def test_a_bias_that_says_that_ones_are_rare_is_no_fault() -> None:
+    model = Odds(torch.sigmoid)
+    nn.init.constant_(model.net[2].bias, math.log(0.01 / 0.99))
+    assert not wb.check(model, X).codes
+    assert "W501" in wb.check(model, (X, COINS)).codes

@@ -32,9 +32,11 @@ from wellbegun.backend.program import (
 )
 from wellbegun.backend.session import (
     LEAST_SHARE,
+    BinaryCrossEntropy,
     CrossEntropy,
     Judged,
     Loss,
+    MadeUpLoss,
     Output,
     Place,
     Receive,
@@ -77,6 +79,7 @@ __all__ = [
     "Attended",
     "Backend",
     "Batch",
+    "BinaryCrossEntropy",
     "Course",
     "CrossEntropy",
     "Effect",
@@ -90,6 +93,7 @@ __all__ = [
     "Judged",
     "Knowledge",
     "Loss",
+    "MadeUpLoss",
     "Metric",
     "Model",
     "Observer",

@@ -17,12 +17,11 @@ from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
 from wellbegun.backend.program import Shown, Traced, Value, values_in
 from wellbegun.backend.session import (
-    CrossEntropy,
     Judged,
     Loss,
+    MadeUpLoss,
     Receive,
     Signal,
-    SquaredError,
     Start,
     check_write,
 )
@@ -110,7 +109,7 @@ class FunctionalSession:
         """The one number that a loss gave, as an array without axes; an error if it is none."""
         raise NotImplementedError  # pragma: no cover - every framework defines it
 
-    def _made_up(self, loss: CrossEntropy | SquaredError, output: Any) -> tuple[Any, Any]:
+    def _made_up(self, loss: MadeUpLoss, output: Any) -> tuple[Any, Any]:
         """A made-up loss of an output, and its gradient there."""
         raise NotImplementedError  # pragma: no cover - every framework defines it
 
@@ -167,9 +166,9 @@ class FunctionalSession:
                 stale |= {value.number for value in values_in(equation.outputs)}
 
     # ------------------------------------------------------------------ backward
-    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
+    def judge(self, loss: Loss | MadeUpLoss) -> Judged:
         """The user's loss in the model's own numbers, others in single precision."""
-        if isinstance(loss, (CrossEntropy, SquaredError)):
+        if isinstance(loss, MadeUpLoss):
             value, gradient = self._made_up(loss, self.known[self.end.number])
             self._loss, self._sent = None, gradient
             return Judged(float(self._host(value)), self._given(gradient))

@@ -71,6 +71,17 @@ class SquaredError:
     targets: Array
 
 
+@dataclass(frozen=True, eq=False)
+class BinaryCrossEntropy:
+    """Mean cross-entropy of single logits against targets in [0, 1] in the shape of the output."""
+
+    targets: Array  # float32
+    shares: bool = False  # whether the output holds probabilities, and no logits
+
+
+MadeUpLoss: TypeAlias = CrossEntropy | BinaryCrossEntropy | SquaredError
+
+
 class Judged(NamedTuple):
     """A loss of the output."""
 
@@ -186,7 +197,7 @@ class Session(Protocol):
     def trained(self) -> Collection[str]:
         """Names of the parameters whose gradients can be received: stored and trained ones, each by one name."""
 
-    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
+    def judge(self, loss: Loss | MadeUpLoss) -> Judged:
         """The loss of the last pass; `backward("loss", ...)` then starts from it.
 
         Raises:

@@ -250,8 +250,8 @@ class TorchSession:
         }
 
     # ------------------------------------------------------------------ backward
-    def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
-        if not isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
+    def judge(self, loss: backend.Loss | backend.MadeUpLoss) -> backend.Judged:
+        if not isinstance(loss, backend.MadeUpLoss):
             with noticed():
                 self.given = targets_for(loss, self.call.beside)
                 more = {name: self.call.beside[key] for name, key in self.given.items()}
