@@ -3,8 +3,11 @@
 import math
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
 import torch
+from flax import nnx
 from torch import nn
 from torch.nn import functional
 
@@ -115,3 +118,110 @@ def test_a_bias_that_says_that_ones_are_rare_is_no_fault() -> None:
     nn.init.constant_(model.net[2].bias, math.log(0.01 / 0.99))
     assert not wb.check(model, X).codes
     assert "W501" in wb.check(model, (X, COINS)).codes
+
+
+# ---------------------------------------------------------------------- losses that models give themselves
+class Own(nn.Module):
+    """What a function makes of a net, inputs and targets."""
+
+    def __init__(self, function: Any, units: int = 5) -> None:
+        super().__init__()
+        self.net, self.function = net(units), function
+
+    def forward(self, x: torch.Tensor, gold: torch.Tensor | None = None, labels: torch.Tensor | None = None) -> Any:
+        return self.function(self.net(x), x, labels if gold is None else gold)
+
+
+def entropy(logits: torch.Tensor, _: Any, y: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(logits, y)
+
+
+def entropies(logits: torch.Tensor, _: Any, y: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(logits, y, reduction="none")
+
+
+NAMED, PLACED = {"x": X, "labels": LABELS}, (X, LABELS)
+OWN = [
+    (entropy, PLACED),
+    (lambda *a: {"loss": entropy(*a)}, NAMED),
+    (lambda *a: entropy(*a)[None], NAMED),
+    (entropies, NAMED),
+    (lambda *a: {"losses": entropies(*a)}, PLACED),
+    (lambda *a: (entropies(*a), a[0]), PLACED),
+    (lambda *a: (a[0], entropies(*a)), NAMED),
+    (lambda *a: (entropy(*a), a[0].argmax(1)), NAMED),
+]
+
+
+@pytest.mark.parametrize(("function", "batch"), OWN)
+def test_a_loss_of_the_models_own_is_judged(function: Any, batch: Any) -> None:
+    model, plain = Own(function), net()
+    health, wanted = wb.check(model, batch), functional.cross_entropy(plain(X), LABELS)
+    assert loss_of(health).value == pytest.approx(wanted.item(), rel=1e-5)
+    wanted.backward()
+    found = {one.name: one.gradient for one in health.statistics.parameters}
+    assert found["net.0.weight"] == pytest.approx(plain[0].weight.grad.norm().item(), rel=1e-4)
+    assert not health.codes
+
+
+def test_an_autoencoder_gives_a_loss_without_targets() -> None:
+    model = Own(lambda y, x, _: functional.mse_loss(y, x), 16)
+    health = wb.check(model, X)
+    assert loss_of(health).value == pytest.approx(model(X).item())
+    assert "Gradients are those of the loss that the model gives" in " ".join(health.notes)
+    assert "W501" in wb.check(model, X, chance=model(X).item() / 3).codes
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_labels_that_a_language_model_shifts_have_a_chance(shift: int) -> None:
+    class Language(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.out = nn.Embedding(11, 16), nn.Linear(16, 11)
+
+        def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> Any:
+            logits = self.out(self.table(ids))
+            loss = functional.cross_entropy(logits[:, : 9 - shift].flatten(0, 1), labels[:, shift:].flatten())
+            return {"loss": loss, "logits": logits}
+
+    torch.manual_seed(0)
+    model, ids = Language(), torch.randint(0, 11, (4, 9), generator=G)
+    found = loss_of(wb.check(model, {"ids": ids, "labels": ids}))
+    assert (found.value, found.chance) == (pytest.approx(model(ids, ids)["loss"].item()), math.log(11))
+
+
+@pytest.mark.parametrize(
+    ("function", "units", "what"),
+    [
+        (lambda y, *_: y.squeeze(1), 1, "squared"),
+        (lambda y, *_: (y[:, 0], y), 5, "random labels"),  # computed of it, but no loss
+        (lambda y, *_: (y, 0.1 * y.square().mean()), 5, "random labels"),  # a penalty: part of a loss
+    ],
+)
+def test_what_is_no_loss_is_judged_as_an_output(function: Any, units: int, what: str) -> None:
+    assert what in loss_of(wb.check(Own(function, units), X)).description
+
+
+class Linears(nnx.Module):
+    def __init__(self) -> None:
+        self.rngs = nnx.Rngs(0)
+        self.first, self.last = nnx.Linear(16, 32, rngs=self.rngs), nnx.Linear(32, 5, rngs=self.rngs)
+
+    def __call__(self, x: jax.Array, y: jax.Array) -> Any:
+        logits = self.last(jax.nn.tanh(self.first(x)))
+        losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1)[:, 0]
+        return losses.mean() if self.alone else (losses, logits)
+
+    alone = False
+
+
+@pytest.mark.parametrize("form", ["alone", "beside"])
+def test_in_jax_too(form: str) -> None:
+    model = Linears()
+    model.alone = form == "alone"
+    found = wb.check(model, (X.numpy(), LABELS.numpy()))
+    given = model(X.numpy(), LABELS.numpy())
+    assert loss_of(found).value == pytest.approx(float(given if model.alone else given[0].mean()), rel=1e-5)
+    assert "model gives" in loss_of(found).description
+    odds = nnx.Sequential(nnx.Linear(16, 1, rngs=nnx.Rngs(0)), jax.nn.sigmoid)
+    assert loss_of(wb.check(odds, X.numpy())).chance == math.log(2)

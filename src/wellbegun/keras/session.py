@@ -30,6 +30,9 @@ class KerasSession(backend.FunctionalSession):
     def _zeros(self, value: backend.Value) -> Any:
         return keras.ops.zeros(value.shape, value.dtype)
 
+    def _mean(self, array: Any) -> Any:
+        return keras.ops.mean(array)
+
     def _scalar(self, found: Any) -> Any:
         if not keras.ops.is_tensor(found) or int(np.prod(found.shape)) != 1:
             raise backend.no_scalar("check", found, "the output", "tensor")

@@ -160,6 +160,21 @@ def _labels(values: Array, shape: tuple[int, ...], classes: int, axis: int) -> A
     return None
 
 
+def agreeing(session: Session, own: float) -> MadeUp | None:
+    """The loss against labels or targets that the model takes, as they are or each the next one's, that a loss of its
+    own is; None if it is another."""
+    output, last = session.output, session.channels_last
+    classes, axis = classes_of(output.shape, last=last)
+    for values in session.taken.values():
+        shifted = np.full_like(values, CrossEntropy.LEFT_OUT)
+        shifted[:, :-1] = values[:, 1:]
+        for one, units in ((values, classes), (shifted, classes), (values, 1)):
+            made = _against(one, output.shape, units, axis)
+            if made is not None and math.isclose(session.judge(made.loss).value, own, rel_tol=1e-4):
+                return made
+    return None
+
+
 def misfit(output: Handle, *, last: bool, beside: Mapping[str, Array]) -> str:
     """What is wrong with the only targets of a batch, if no loss can be taken of them; "" if nothing is."""
     called = [name for name in beside if name in TARGETS] or list(beside)
