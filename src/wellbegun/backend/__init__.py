@@ -32,6 +32,7 @@ from wellbegun.backend.program import (
 )
 from wellbegun.backend.session import (
     LEAST_SHARE,
+    WHOLE,
     BinaryCrossEntropy,
     CrossEntropy,
     Judged,
@@ -80,6 +81,7 @@ __all__ = [
     "LEAST_SHARE",
     "MODELS",
     "MOST",
+    "WHOLE",
     "Alignment",
     "Attended",
     "Backend",

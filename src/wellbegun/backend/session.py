@@ -37,6 +37,7 @@ def no_scalar(owner: str, value: object, arguments: str, array: str) -> Argument
 
 # ---------------------------------------------------------------------- losses and signals
 LEAST_SHARE = 1e-7  # probabilities below count as this, as Keras has it
+WHOLE = 1e-3  # how near to 1 the sums of outputs are that are probabilities
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,6 +102,8 @@ class JaxTrainer(backend.HostedTrainer):
 
     def _entropy(self, logits: Any, axis: int, labels: Any) -> Any:
         rows = jnp.moveaxis(logits, axis, -1).reshape(-1, logits.shape[axis])
+        shares = (rows >= 0).all() & (jnp.abs(rows.sum(-1) - 1) < backend.WHOLE).all()  # of a softmax, and no logits
+        rows = jnp.where(shares, jnp.log(jnp.maximum(rows, backend.LEAST_SHARE)), rows)
         return -jnp.take_along_axis(jax.nn.log_softmax(rows), labels.reshape(-1, 1), axis=1).mean()
 
 
