@@ -16,6 +16,8 @@ from wellbegun.backend.hosted_training import HostedTrainer
 from wellbegun.backend.knowledge import Knowledge
 from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import (
+    FIRST,
+    SHORT,
     Equation,
     Operand,
     Program,
@@ -77,10 +79,12 @@ from wellbegun.backend.values import Attended, Effect, Handle, Observer, Scale, 
 
 __all__ = [
     "FILES",
+    "FIRST",
     "KNOWN",
     "LEAST_SHARE",
     "MODELS",
     "MOST",
+    "SHORT",
     "WHOLE",
     "Alignment",
     "Attended",
