@@ -342,3 +342,18 @@ def test_numbers_may_be_arrays_that_change() -> None:
         assert init.trunc_normal_(ROWS, std=std).std() < 0.03
         std *= 100
         assert init.trunc_normal_(ROWS, std=std).std() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("shape", "whole"), [((5, 1, 4, 4), True), ((3, 1, 4), True), ((1, 1, 4, 4), True), ((3, 3, 4, 4), False)]
+)
+def test_upsampling_of_single_channels_is_depthwise(shape: tuple[int, ...], whole: bool) -> None:
+    weight = torch.nn.Parameter(init.bilinear_(torch.empty(shape)).detach())
+    filled = weight.detach().flatten(2).any(-1)
+    assert bool(filled.all()) == whole
+    assert torch.equal(filled, torch.eye(*shape[:2]) > 0) or whole
+    if len(shape) == 4 and whole:
+        up = torch.nn.functional.conv_transpose2d(
+            torch.ones(1, shape[0], 6, 6), weight, stride=2, padding=1, groups=shape[0]
+        )
+        assert torch.allclose(up[..., 3:-3, 3:-3], torch.ones(()))
