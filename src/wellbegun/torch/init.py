@@ -345,7 +345,7 @@ def _of_scheme(name: str, factory: Callable[..., Scheme]) -> Callable[..., Tenso
         if layout is None and table and tensor.dim() == len(card.layout.axes):
             layout = card.layout
         made = factory(*args, **options)
-        layout = made.read(tuple(tensor.shape)) if layout is None else layout
+        layout = layout if tensor.is_nested or layout is not None else made.read(tuple(tensor.shape))
         return drawn(name, tensor, made, generator, layout, known=False)
 
     card: Any = card_of(factory)
