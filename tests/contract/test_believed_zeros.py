@@ -281,3 +281,35 @@ def test_zeros_in_a_branch_whose_units_would_never_part_are_found(function: Any)
     assert "W301" in wb.check(Around(0, 0, 0, function), x).codes
     for fine in ((0, 1, 0), (1, 0, 0), (0, 0, 1)):
         assert not wb.check(Around(*fine, function), x).codes
+
+
+class Factors(nn.Module):
+    """A branch times what a function makes of factors that are one number, or one for each unit."""
+
+    def __init__(self, function: Any, start: float, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.inner, self.last = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4)
+        self.a, self.b = (nn.Parameter(torch.full(shape, start)) for _ in range(2))
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        stream = torch.relu(self.first(x))
+        return self.last(stream + self.function(self.a, self.b) * torch.tanh(self.inner(stream)))
+
+
+@pytest.mark.parametrize("shape", [(), (16,)])
+@pytest.mark.parametrize(
+    ("function", "start", "stuck"),
+    [
+        (lambda a, b: a * b, 0.0, True),
+        (lambda a, b: a**2 + b**2, 0.0, True),
+        (lambda a, b: a.tanh() * b.abs(), 0.0, True),
+        (lambda a, b: a * (b + 1), 0.0, False),
+        (lambda a, b: a + b, 0.0, False),
+        (lambda a, b: a * b, 0.1, False),
+    ],
+)
+def test_factors_of_zero_that_no_step_moves_are_found(function: Any, start: float, stuck: bool, shape: Any) -> None:
+    torch.manual_seed(1)
+    assert ("W801" in wb.check(Factors(function, start, shape), torch.randn(32, 16)).codes) == stuck

@@ -52,6 +52,17 @@ def test_laws_of_one_size_are_told_apart() -> None:
     assert tensor.why == "the same mean and standard deviation, but another distribution"
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("first", "second", "values"), [((16, 8), (0.354, 0.5), 128), ((64, 32), (0.354, 0.4), 2048)])
+def test_sizes_of_few_values_are_told_apart(first: Any, second: Any, values: int) -> None:
+    pairs = [(nn.Linear(*first, bias=False), nn.Linear(*first, bias=False)) for _ in range(20)]
+    for one, two in pairs:
+        assert one.weight.numel() == values
+        for layer, bound in zip((one, two), second, strict=True):
+            nn.init.uniform_(layer.weight, -bound, bound)
+    assert sum("standard deviation" in wb.compare_models(*pair).tensors[0].why for pair in pairs) >= 16
+
+
 def test_models_of_one_law_are_seldom_told_apart() -> None:
     assert sum(not wb.compare_models(net(), net()).alike for _ in range(60)) <= 1
 

@@ -11,7 +11,7 @@ import torch
 from flax import linen
 
 import wellbegun as wb
-from wellbegun.errors import ArgumentError, ModelError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
 
 TREE = {"a": jnp.ones((6, 8)), "b": jnp.ones((8, 3))}
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
@@ -29,6 +29,15 @@ def test_a_check_within_jit_is_told() -> None:
 def test_a_module_without_variables_is_told_the_remedy() -> None:
     with pytest.raises(ArgumentError, match=r"Give it with its variables, as \(module, module\.init\(key, batch\)\)"):
         wb.check(linen.Dense(3), X)
+
+
+def test_a_race_of_a_module_without_variables_is_told_the_remedy() -> None:
+    data, module = (np.repeat(X, 8, 0), np.arange(32) % 3), linen.Dense(3)
+    options: dict[str, Any] = {"rates": [0.01], "seeds": [0], "steps": 2, "jobs": 1, "progress": False}
+    with pytest.raises(ArgumentTypeError, match=r"Give lambda seed: \(module, module\.init\(jax\.random\.key"):
+        wb.race({"made": None}, lambda: module, data, **options)
+    build = lambda seed: (module, module.init(jax.random.key(seed), X))  # noqa: E731
+    assert not wb.race({"made": None}, build, data, **options).trials[0].error
 
 
 def test_keys_of_several_types_are_told() -> None:

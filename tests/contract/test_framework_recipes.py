@@ -118,6 +118,23 @@ def test_flax_gives_what_flax_gives() -> None:
     assert std_of(classic, "dense.weight") > 1.3 * std_of(plan, "dense.weight")  # the control
 
 
+@pytest.mark.parametrize("low_rank", ["beside", "within"])
+def test_flax_gives_low_rank_pairs_what_flax_gives(low_rank: str) -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    rngs = nnx.Rngs(0)
+    base = nnx.Linear(64, 200, rngs=rngs)
+    pair = {"beside": lambda: nnx.LoRA(64, 48, 200, base_module=base, rngs=rngs),
+            "within": lambda: nnx.LoRALinear(64, 200, lora_rank=48, rngs=rngs)}[low_rank]()  # fmt: skip
+    model = nnx.Sequential(pair, nnx.relu, nnx.Linear(200, 3, rngs=rngs))
+    plan, lora = wb.plan(model, (4, 64), recipe="flax", seed=0), pair if low_rank == "beside" else pair.lora
+    laws = {entry.name.rpartition(".")[2]: entry.law for entry in plan.entries if "lora_" in entry.name}
+    values = np.asarray(lora.lora_a.get_value())
+    assert laws["lora_a"].support()[1] == pytest.approx(math.sqrt(6 / 64))
+    assert abs(values).max() == pytest.approx(math.sqrt(6 / 64), rel=0.01)
+    assert laws["lora_b"] == Constant(0.0)
+    assert not np.asarray(lora.lora_b.get_value()).any()
+
+
 def test_haiku_gives_its_recurrent_layers_what_haiku_gives() -> None:
     """A GRU and a plain cell have fans of their own for each matrix, also behind an LSTM, which has one matrix."""
     jax, hk = pytest.importorskip("jax"), pytest.importorskip("haiku")

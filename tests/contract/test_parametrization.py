@@ -252,6 +252,39 @@ def test_wider_heads_divide_scores_by_their_width() -> None:
     assert any("multiply the scores of its attention by" in note for note in gpt.notes)
 
 
+class Normed(nn.Module):
+    """An attention of two heads whose queries and keys are normalized, or not."""
+
+    def __init__(self, width: int, norm: Any) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.qn, self.kn = norm(width // 2), norm(width // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (layer(x).unflatten(-1, (2, -1)).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        mixed = nn.functional.scaled_dot_product_attention(self.qn(q), self.kn(k), v)
+        return x + self.out(mixed.transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize(
+    ("norm", "folded", "asked"),
+    [
+        (lambda _: nn.Identity(), {"1.q.weight", "1.q.bias"}, False),
+        (nn.RMSNorm, {"1.qn.weight"}, False),
+        (nn.LayerNorm, {"1.qn.weight", "1.qn.bias"}, False),
+        (lambda n: nn.LayerNorm(n, elementwise_affine=False), set(), True),
+    ],
+)
+def test_the_width_of_heads_is_folded_where_it_still_counts(norm: Any, folded: set[str], asked: bool) -> None:
+    build = lambda width: nn.Sequential(nn.Linear(8, width), Normed(width, norm), nn.Linear(width, 3))  # noqa: E731
+    plans = [wb.plan(build(64), (2, 5, 8), recipe=mup(base=build(16).state_dict(), head_width=width), seed=0)
+             for width in (None, 8)]  # fmt: skip
+    rates = [{entry.name: entry.training.adamw.learning_rate for entry in plan.entries} for plan in plans]
+    assert {name for name in rates[0] if rates[1][name] == pytest.approx(rates[0][name] / 2)} == folded
+    assert {name for name in rates[0] if rates[1][name] != rates[0][name]} == folded
+    assert any("multiply its scores by 0.5" in note for note in plans[1].notes) == asked
+
+
 @pytest.mark.parametrize("shape", [(64, 16), (16, 64), (32, 32), (512, 2)])
 def test_the_spectral_condition_holds(shape: tuple[int, int]) -> None:
     """The largest singular value over (n_out/n_in)^(1/2) is 1 + (min / max)^(1/2), for every shape."""

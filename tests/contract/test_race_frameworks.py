@@ -49,6 +49,41 @@ def of_keras() -> Any:
     return keras.Sequential(layers)
 
 
+def of_torch() -> Any:
+    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+
+def ended(build: Any, function: Any) -> Any:
+    """A model, with a softmax or the like at its end."""
+
+    def built() -> Any:
+        model = build()
+        if isinstance(model, keras.Sequential):
+            model.layers[-1].activation = function
+        elif isinstance(model, torch.nn.Module):
+            model.append(function)
+        else:
+            model.layers.append(function)
+        return model
+
+    return built
+
+
+@pytest.mark.parametrize(
+    ("build", "softmax", "twice"),
+    [
+        (of_torch, torch.nn.Softmax(-1), torch.nn.Tanh()),
+        (of_nnx, jax.nn.softmax, jnp.tanh),
+        (of_keras, keras.activations.softmax, keras.activations.tanh),
+    ],
+)
+def test_probabilities_are_no_logits(build: Any, softmax: Any, twice: Any) -> None:
+    plain, shares, other = (race({"made": None}, make, DATA).trials[0].losses
+                            for make in (build, ended(build, softmax), ended(build, twice)))  # fmt: skip
+    assert plain == pytest.approx(shares, rel=1e-4)
+    assert plain != pytest.approx(other, rel=1e-2)
+
+
 def losses(found: wb.Race) -> dict[Any, Any]:
     return {trial.key: trial.losses for trial in found.trials}
 

@@ -342,3 +342,43 @@ def test_numbers_may_be_arrays_that_change() -> None:
         assert init.trunc_normal_(ROWS, std=std).std() < 0.03
         std *= 100
         assert init.trunc_normal_(ROWS, std=std).std() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("shape", "whole"), [((5, 1, 4, 4), True), ((3, 1, 4), True), ((1, 1, 4, 4), True), ((3, 3, 4, 4), False)]
+)
+def test_upsampling_of_single_channels_is_depthwise(shape: tuple[int, ...], whole: bool) -> None:
+    weight = torch.nn.Parameter(init.bilinear_(torch.empty(shape)).detach())
+    filled = weight.detach().flatten(2).any(-1)
+    assert bool(filled.all()) == whole
+    assert torch.equal(filled, torch.eye(*shape[:2]) > 0) or whole
+    if len(shape) == 4 and whole:
+        up = torch.nn.functional.conv_transpose2d(
+            torch.ones(1, shape[0], 6, 6), weight, stride=2, padding=1, groups=shape[0]
+        )
+        assert torch.allclose(up[..., 3:-3, 3:-3], torch.ones(()))
+
+
+@pytest.mark.parametrize("fill", [init.normal_, init.orthogonal_, init.xavier_uniform_, init.bilinear_])
+@pytest.mark.filterwarnings("ignore:ComplexHalf", "ignore:The PyTorch API of nested")
+def test_tensors_of_kinds_that_few_functions_know(fill: Any) -> None:
+    shape = (6, 6, 4) if fill is init.bilinear_ else (64, 64)
+    half, single = (fill(torch.empty(shape, dtype=kind), generator=torch.Generator().manual_seed(0))
+                    for kind in (torch.complex32, torch.complex64))  # fmt: skip
+    assert half.dtype == torch.complex32
+    assert torch.allclose(half.to(torch.complex64), single, atol=2e-3) or fill is init.xavier_uniform_
+    assert torch.view_as_real(half).float().abs().mean() > 0.01
+    for layout in (torch.strided, torch.jagged):
+        nested = torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(4, 3)], layout=layout)
+        with pytest.raises(ArgumentTypeError, match="must be a tensor of one shape"):
+            fill(nested)
+
+
+@pytest.mark.parametrize("fill", [init.normal_, init.orthogonal_])
+def test_samples_of_vmap_have_the_same_values_or_it_is_said(fill: Any) -> None:
+    kept = torch.zeros(5, 4, 3)
+    torch.vmap(fill, randomness="same")(kept)
+    assert kept[0].any()
+    assert torch.equal(kept[0], kept[4])
+    with pytest.raises(ArgumentError, match="randomness must be 'same'"):
+        torch.vmap(fill, randomness="different")(kept)

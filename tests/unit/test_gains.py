@@ -8,8 +8,10 @@ import jax
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import wellbegun as wb
+from wellbegun.cli import app
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.theory import ACTIVATIONS, GATES, identify, is_odd, odd_part
 
@@ -255,3 +257,24 @@ def test_operating_points() -> None:
     ):
         with pytest.raises(error, match="layers"):
             wb.operating_point("tanh", layers)  # type: ignore[arg-type]
+
+
+MIXING = [
+    torch.nn.Softmax(-1), torch.nn.LayerNorm(4, elementwise_affine=False), jax.nn.softmax, np.sort, np.cumsum,
+    lambda x: x[::-1], lambda x: x - x.mean(), lambda x, y: x * torch.softmax(y, -1), lambda x: x / np.abs(x).max(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", MIXING)
+def test_functions_that_mix_their_inputs_have_no_gain(function: Any) -> None:
+    for ask in (wb.gain, wb.moments):
+        with pytest.raises(ArgumentTypeError, match="must be elementwise"):
+            ask(function)
+
+
+def test_jumps_have_no_slope() -> None:
+    found = wb.moments(np.round)
+    assert (found.slope, found.gain_backward) == (0, math.inf)
+    assert wb.moments(lambda x: x + np.round(x)).slope == pytest.approx(1)
+    for name, told in (("numpy:round", True), ("numpy:tanh", False)):
+        assert ("no slope" in CliRunner().invoke(app, ["gain", name]).stdout) == told

@@ -308,9 +308,10 @@ def check(
         model, batch: As for `plan`; the batch should look like real data.
         loss: Function of the model's output that gives a scalar tensor; one that needs more, as `cross_entropy`, is
             given what the batch holds beside the inputs, by the names of its arguments or as targets, which is said.
-            None makes one up and says which: cross-entropy if the output has classes, else a squared error, against
-            labels or targets of the batch that fit, or random ones.
-        chance: What a given loss is for a model that knows nothing, if it should be judged.
+            None takes the loss that the model returns, alone or beside what it is computed of, or makes one up and says
+            which: cross-entropy if the output has classes, a binary one if it is a sigmoid or targets are 0 and 1, else
+            a squared error, against labels or targets of the batch that fit, or random ones.
+        chance: What a given loss, or the model's own, is for a model that knows nothing, if it should be judged.
         seed: Of the values with which remedies are tried, in [0, 2**64). What is measured does not depend on it.
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:

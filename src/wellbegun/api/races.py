@@ -53,7 +53,7 @@ def race(
         seeds: How many, or which. Intervals need two; three are a start.
         steps, batch_size: Length of a trial.
         loss: Function of the model's output and the targets that gives a scalar. None: cross-entropy for whole
-            numbers as targets, else mean squared error.
+            numbers as targets, of logits or of probabilities that sum to 1, else mean squared error.
         metric: Function of the outputs and targets of all test samples that gives a number. None: share of classes
             named correctly, or R².
         prune: "halving" stops losers early: after 1/8, 1/4 and 1/2 of the steps, the worse half of all pairs of a

@@ -17,14 +17,18 @@ from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
 from wellbegun.backend.program import Shown, Traced, Value, values_in
 from wellbegun.backend.session import (
-    CrossEntropy,
     Judged,
     Loss,
+    MadeUpLoss,
+    OwnLoss,
     Receive,
+    Returned,
     Signal,
-    SquaredError,
     Start,
     check_write,
+    loss_named,
+    loss_place,
+    main_place,
 )
 from wellbegun.backend.values import Effect, Handle, Observer, Scale
 from wellbegun.errors import TraceError
@@ -41,7 +45,7 @@ class FunctionalSession:
     attended = None  # attention is always made of its parts
     channels_last = True
     given: Mapping[str, str] = MappingProxyType({})
-    own_loss = None
+    taken: Mapping[str, Array] = MappingProxyType({})
 
     def __init__(self, traced: Traced) -> None:
         self.traced, self.program, self.made = traced, traced.program, traced.made
@@ -49,7 +53,7 @@ class FunctionalSession:
         self.everywhere = False  # whether gradients are asked for at all operations
         self.known: dict[int, Any] = {}  # arrays that are still to be read, by the numbers of values
         self.shown = {shown.operation: shown for shown in traced.shown}
-        self._loss: Loss | None = None  # of the user's, as judged last
+        self._loss: Loss | OwnLoss | None = None  # of the user's or the model's, as judged last
         self._sent: Any = None  # the gradient of a made-up loss, as judged last
         self._cells: WeakValueDictionary[int, _Cell] = WeakValueDictionary()  # of handles that somebody holds
 
@@ -110,7 +114,7 @@ class FunctionalSession:
         """The one number that a loss gave, as an array without axes; an error if it is none."""
         raise NotImplementedError  # pragma: no cover - every framework defines it
 
-    def _made_up(self, loss: CrossEntropy | SquaredError, output: Any) -> tuple[Any, Any]:
+    def _made_up(self, loss: MadeUpLoss, output: Any) -> tuple[Any, Any]:
         """A made-up loss of an output, and its gradient there."""
         raise NotImplementedError  # pragma: no cover - every framework defines it
 
@@ -167,18 +171,21 @@ class FunctionalSession:
                 stale |= {value.number for value in values_in(equation.outputs)}
 
     # ------------------------------------------------------------------ backward
-    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
-        """The user's loss in the model's own numbers, others in single precision."""
-        if isinstance(loss, (CrossEntropy, SquaredError)):
+    def judge(self, loss: Loss | MadeUpLoss | OwnLoss) -> Judged:
+        """The user's loss, or the model's, in the model's own numbers, others in single precision."""
+        if isinstance(loss, MadeUpLoss):
             value, gradient = self._made_up(loss, self.known[self.end.number])
             self._loss, self._sent = None, gradient
             return Judged(float(self._host(value)), self._given(gradient))
-        self.given = targets_for(loss, self.traced.beside)
+        self.given = {} if isinstance(loss, OwnLoss) else targets_for(loss, self.traced.beside)
         self._loss = loss
         return Judged(float(self._host(self._of_users(loss, self.known))), None)
 
-    def _of_users(self, loss: Loss, known: Arrays) -> Any:
-        """A loss of the user's: of the main output and of what the batch holds beside the inputs, or of the output."""
+    def _of_users(self, loss: Loss | OwnLoss, known: Arrays) -> Any:
+        """A loss of the user's: of the main output and of what the batch holds beside the inputs, or of the output; or
+        one of the model's."""
+        if isinstance(loss, OwnLoss):
+            return self._mean(known[self._real[loss.place].number])
         more = {name: self.traced.beside[key] for name, key in self.given.items()}
         return self._scalar(loss(known[self.end.number], **more) if more else loss(self.traced.returned(known)))
 
@@ -229,12 +236,40 @@ class FunctionalSession:
     def main(self) -> int | None:
         return self.traced.values.get(self.end.number)
 
-    @property
+    @cached_property
     def end(self) -> Value:
         """The value in the program that losses are taken of."""
         if self.traced.main is None:
             raise TraceError("check: the model returns no floating-point array, so there is nothing to take a loss of.")
-        return self.traced.main
+        return self._real[main_place(self.graph, self._returned, self._real.index(self.traced.main))]
+
+    @cached_property
+    def _real(self) -> list[Value]:
+        real = [value for value in values_in(self.program.outputs) if value.array.numbers != "integer"]
+        return real if self.traced.main in real else [*real, *filter(None, [self.traced.main])]
+
+    @cached_property
+    def _returned(self) -> list[Returned]:
+        learns = (bool(self.reached(self.program.leading([value]))) for value in self._real)
+        told = zip(self._real, learns, strict=True)
+        return [Returned(value.shape, one, self.traced.values.get(value.number)) for value, one in told]
+
+    @property
+    def own_loss(self) -> OwnLoss | None:
+        named = loss_named(self.traced.returned({value.number: value for value in values_in(self.program.outputs)}))
+        place = self._real.index(named) if isinstance(named, Value) and named in self._real else None
+        signals = (value.shape for value in self.program.inputs if value.number in self.program.signals)
+        samples = max((shape[0] for shape in signals if len(shape) > 1), default=1)
+        main, told = self._real.index(self.end), self._returned
+        found = loss_place(self.graph, told, main, named=place, labelled=False, samples=samples)
+        if found is None:
+            return None
+        own, value = told[found[0]], float(np.mean(self._host(self.known[self._real[found[0]].number])))
+        return OwnLoss(found[0], value, own.shape != (), found[1], own.value)
+
+    def _mean(self, array: Any) -> Any:
+        """The mean of an array of the framework's."""
+        return array.mean()
 
     @property
     def differentiable(self) -> bool:

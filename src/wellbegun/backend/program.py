@@ -18,6 +18,9 @@ from wellbegun.graph.provenance import Known as Provenance
 from wellbegun.graph.provenance import Operand as Provided
 from wellbegun.graph.provenance import Reader, Signal
 
+SHORT = 16  # steps of a loop that is written out whole whatever it runs over
+FIRST = 4  # steps of a longer one that are; they show what all of them do
+
 
 class Value(NamedTuple):
     """One value: its number, its array as the builder of graphs sees it, and its dtype."""

@@ -1,7 +1,7 @@
 """One model with one batch: run, looked at, gradients sent back."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -12,6 +12,7 @@ from wellbegun._typing import Array, Progress
 from wellbegun.backend.values import Attended, Handle, Observer
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from wellbegun.graph import ModelGraph
+from wellbegun.graph.walk import ancestors, of_the_batch
 
 Output: TypeAlias = object  # whatever a model returns
 Scalar: TypeAlias = object  # what a loss of the user's gives
@@ -36,6 +37,7 @@ def no_scalar(owner: str, value: object, arguments: str, array: str) -> Argument
 
 # ---------------------------------------------------------------------- losses and signals
 LEAST_SHARE = 1e-7  # probabilities below count as this, as Keras has it
+WHOLE = 1e-3  # how near to 1 the sums of outputs are that are probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,87 @@ class SquaredError:
     """Mean squared error against targets in the shape of the output; of complex outputs, their magnitudes."""
 
     targets: Array
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryCrossEntropy:
+    """Mean cross-entropy of single logits against targets in [0, 1] in the shape of the output."""
+
+    targets: Array  # float32
+    shares: bool = False  # whether the output holds probabilities, and no logits
+
+
+MadeUpLoss: TypeAlias = CrossEntropy | BinaryCrossEntropy | SquaredError
+
+
+class Returned(NamedTuple):
+    """A real or complex array that a model returns."""
+
+    shape: tuple[int, ...]
+    learns: bool  # whether gradients go on from it
+    value: int | None  # of the graph; None if they cannot be matched
+
+    def each(self, of: tuple[int, ...]) -> bool:
+        """Whether it has one number for each row of classes of another."""
+        return bool(self.shape) and self.shape in (of[:-1], (*of[:1], *of[2:])) and len(of) > 1
+
+    def before(self, graph: ModelGraph) -> set[int]:
+        """The values that it is computed of."""
+        return set() if self.value is None else ancestors(graph, self.value)
+
+    def beyond(self, other: "Returned", graph: ModelGraph) -> bool:
+        """Whether it reads something of the batch that another does not, as targets."""
+        known = self.value is not None and other.value is not None
+        return known and bool((self.before(graph) - other.before(graph)) & of_the_batch(graph))
+
+
+@dataclass(frozen=True)
+class OwnLoss:
+    """A loss that a model gives itself: the mean of what it returns at a place among its `Returned`."""
+
+    place: int
+    value: float
+    each: bool  # whether it gives one for each sample
+    evident: bool  # whether it is what the model learns from, and no part of it
+    end: int | None  # of the graph
+
+
+def main_place(graph: ModelGraph, found: Sequence[Returned], main: int) -> int:
+    """Where that is which losses are taken of: no losses of samples, if what they are computed of is returned too."""
+    own = found[main]
+    ways = (i for i, one in enumerate(found) if own.each(one.shape))
+    return next((i for i in ways if found[i].value in own.before(graph) or own.beyond(found[i], graph)), main)
+
+
+def loss_place(
+    graph: ModelGraph, found: Sequence[Returned], main: int, *, named: int | None, labelled: bool, samples: int
+) -> tuple[int, bool] | None:
+    """Where a loss of the model's own is, and whether it is evident that it learns from it: it is called so, it reads
+    what the main output does not, or it is the only number for many samples.
+
+    Args:
+        named: Place of what the model calls its loss.
+        labelled: Whether the model is given what is called as targets are.
+        samples: Of the batch.
+    """
+    own, others = found[main], [i for i, one in enumerate(found) if i != main and one.learns]
+    if not others:
+        single = math.prod(own.shape) == 1 and len(own.shape) < 2 and (labelled or samples > 1)
+        sure = own.learns and (named == main or single or (labelled and len(own.shape) == 1))
+        return (main, True) if sure else None
+    place = next((i for i in others if not found[i].shape or found[i].each(own.shape)), None)
+    if place is None:
+        return None
+    return place, place == named or found[place].beyond(own, graph)
+
+
+def loss_named(result: object) -> object:
+    """What a model calls its loss, or its losses."""
+    for name in ("loss", "losses"):
+        found = result.get(name) if isinstance(result, Mapping) else getattr(result, name, None)
+        if found is not None:
+            return found
+    return None
 
 
 class Judged(NamedTuple):
@@ -124,8 +207,12 @@ class Session(Protocol):
         """Arrays of the batch that are no inputs, such as labels, by their names or places there."""
 
     @property
-    def own_loss(self) -> float | None:
-        """The scalar that the model gives beside its main output: a loss that it takes itself."""
+    def own_loss(self) -> OwnLoss | None:
+        """A loss that the model takes itself."""
+
+    @property
+    def taken(self) -> Mapping[str, Array]:
+        """What the model takes that is called as targets are, with more than one axis: it may shift them."""
 
     @property
     def given(self) -> Mapping[str, str]:
@@ -186,7 +273,7 @@ class Session(Protocol):
     def trained(self) -> Collection[str]:
         """Names of the parameters whose gradients can be received: stored and trained ones, each by one name."""
 
-    def judge(self, loss: Loss | CrossEntropy | SquaredError) -> Judged:
+    def judge(self, loss: Loss | MadeUpLoss | OwnLoss) -> Judged:
         """The loss of the last pass; `backward("loss", ...)` then starts from it.
 
         Raises:

@@ -16,6 +16,7 @@ HALF = 65504.0  # largest float16
 UNDERFLOW = 0.5  # share of a weight's gradient that may vanish in float16
 BLOWN_UP = 1e6  # growth in one operation that is taken for the origin of inf or nan
 LOSS_RATIO = 1.5  # largest first loss, in units of chance
+SQUARED_RATIO = 10.0  # the same of a squared error: an output of unit size beside targets a third as large still learns
 TRAINED_RATIO = 15.0  # the same of a trained model that is judged by labels it was not trained on
 LOUDER = 3.0  # growth in one layer, in units of that in the readout, from which on the layer is named instead
 LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys

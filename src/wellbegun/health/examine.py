@@ -22,6 +22,7 @@ from wellbegun.health.catalogue import (
     NOISE,
     RAW,
     SATURATED,
+    SQUARED_RATIO,
     TRAINED_RATIO,
     UNDERFLOW,
     UPDATE_RANGE,
@@ -31,6 +32,8 @@ from wellbegun.health.depth import gradient, hidden_operations, readouts, signal
 from wellbegun.health.findings import Finding, Health, finding
 from wellbegun.health.remedies import Remedy
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
+
+_TARGETS = "the batch's targets"
 
 
 def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyType({})) -> Health:
@@ -44,7 +47,7 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
         if broken:  # ratios of nan say nothing
             findings += broken
         else:
-            if not any(found.code == "W902" for found in findings):
+            if not any(found.code == "W902" and found.place != _TARGETS for found in findings):
                 checks = (signal, gradient, _loss, _activations, _codebooks, _attention, _range, _updates)
                 findings += [found for look in checks for found in look(statistics)]
             findings += _cut_off(statistics)
@@ -122,8 +125,12 @@ def _batch(statistics: Statistics) -> list[Finding]:
         if x.constant:
             detail = f"{x.constant} columns are the same in every sample"
             found.append(finding("W903", x.name, float(x.constant), 0.0, detail=detail))
-    if statistics.loss is not None and statistics.loss.misfit:
-        found.append(finding("W904", "the batch's targets", 1.0, 0.0, detail=statistics.loss.misfit))
+    loss = statistics.loss
+    if loss is not None and (size := loss.raw_targets):
+        words = "# standardize the targets: subtract the mean of each column, and divide by its standard deviation"
+        found.append(finding("W902", _TARGETS, size, RAW, detail=f"their RMS is {size:.3g}", remedy=words))
+    if loss is not None and loss.misfit:
+        found.append(finding("W904", _TARGETS, 1.0, 0.0, detail=loss.misfit))
     return found
 
 
@@ -173,9 +180,14 @@ def _loss(statistics: Statistics) -> list[Finding]:
     loss = statistics.loss
     if loss is None or loss.chance is None:
         return []
-    bound = TRAINED_RATIO if statistics.trained and statistics.by_made_up else LOSS_RATIO
-    if loss.value - loss.error <= bound * loss.chance:
+    usual = LOSS_RATIO if loss.targets_rms is None else SQUARED_RATIO
+    bound = TRAINED_RATIO if statistics.trained and statistics.by_made_up else usual
+    if loss.value - loss.error <= bound * loss.chance or loss.raw_targets:
         return []
+    if loss.targets_rms is not None and loss.targets_rms**2 > bound * loss.chance:
+        detail = f"targets of RMS {loss.targets_rms:.3g} have a standard deviation of {math.sqrt(loss.chance):.3g}"
+        words = "# subtract their mean from the targets, or let the bias of the readout start at it"
+        return [finding("W501", _TARGETS, loss.value / loss.chance, bound, detail=detail, remedy=words)]
     last = [*readouts(statistics), *statistics.operations[-1:]]
     if last and last[0].fixed_scale:
         return []  # a temperature decides it, and no first value of a weight

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from wellbegun.health.catalogue import RAW
+
 
 @dataclass(frozen=True)
 class OperationStats:
@@ -162,7 +164,14 @@ class LossStats:
     description: str  # what loss was used, in words
     made_up: bool = False  # whether it was, as labels and targets of which the description does not say otherwise
     error: float = 0.0  # standard deviation of its value over random labels
+    targets_rms: float | None = None  # of the batch's targets, of which it is the squared error
     misfit: str = ""  # what is wrong with the targets of the batch, so that no loss can be taken of them
+
+    @property
+    def raw_targets(self) -> float:
+        """The RMS of targets that have a raw scale which the model has not learned; 0 of others."""
+        size = self.targets_rms or 0.0
+        return size if size > RAW and self.value >= (self.chance or 0.0) else 0.0
 
 
 @dataclass(frozen=True)

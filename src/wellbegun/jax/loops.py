@@ -5,11 +5,9 @@ from typing import Any, Protocol
 
 from jax import lax
 
-from wellbegun.backend import Operand, Value
+from wellbegun.backend import FIRST, SHORT, Operand, Value
 
 MOST = 20_000  # equations that a loop is written out to
-SHORT = 16  # steps of a loop that is written out whole whatever it runs over
-FIRST = 4  # steps of a longer one that are, if it runs over no parameters; they show what all of them do
 Scopes = tuple[str, ...]
 Arrays = Sequence[tuple[tuple[int, ...], Any]]  # shapes and dtypes
 

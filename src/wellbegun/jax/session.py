@@ -27,7 +27,7 @@ class JaxSession(backend.FunctionalSession):
             raise backend.no_scalar("check", found, "the output", "array")
         return found.reshape(())
 
-    def _made_up(self, loss: backend.CrossEntropy | backend.SquaredError, output: Any) -> tuple[Any, Any]:
+    def _made_up(self, loss: backend.MadeUpLoss, output: Any) -> tuple[Any, Any]:
         value, gradient = jax.jit(jax.value_and_grad(_made_up(loss)))(output)
         return value, gradient
 
@@ -41,7 +41,7 @@ def _gradients(run: Any, held: Any, zeros: Any, known: Any, sent: Any) -> Any:
     return jax.vjp(lambda parameters, added: run(parameters, added, known), held, zeros)[1](sent)
 
 
-def _made_up(loss: backend.CrossEntropy | backend.SquaredError) -> Callable[[jax.Array], jax.Array]:
+def _made_up(loss: backend.MadeUpLoss) -> Callable[[jax.Array], jax.Array]:
     def distance(output: jax.Array) -> jax.Array:
         assert isinstance(loss, backend.SquaredError)
         real = jnp.abs(output) if jnp.iscomplexobj(output) else output
@@ -53,4 +53,11 @@ def _made_up(loss: backend.CrossEntropy | backend.SquaredError) -> Callable[[jax
         rows = jnp.log(jnp.maximum(rows, backend.LEAST_SHARE)) if loss.shares else rows
         return -jnp.take_along_axis(jax.nn.log_softmax(rows), jnp.asarray(loss.labels).reshape(-1, 1), axis=1).mean()
 
-    return entropy if isinstance(loss, backend.CrossEntropy) else distance
+    def binary(output: jax.Array) -> jax.Array:
+        assert isinstance(loss, backend.BinaryCrossEntropy)
+        given, least = output.astype(jnp.float32), backend.LEAST_SHARE
+        logits = jax.scipy.special.logit(jnp.clip(given, least, 1 - least)) if loss.shares else given
+        return jnp.mean(jax.nn.softplus(logits) - loss.targets * logits)
+
+    kinds = {backend.CrossEntropy: entropy, backend.BinaryCrossEntropy: binary, backend.SquaredError: distance}
+    return kinds[type(loss)]

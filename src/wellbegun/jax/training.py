@@ -12,7 +12,7 @@ from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.jax.call import arguments
 from wellbegun.jax.described import Described
-from wellbegun.jax.styles import copied, described
+from wellbegun.jax.styles import copied, described, lacking
 
 Arrays = Mapping[str, Any]
 
@@ -29,6 +29,14 @@ class JaxTrainer(backend.HostedTrainer):
     """As in `wellbegun.backend`."""
 
     versions: Mapping[str, str] = {"jax": jax.__version__}
+
+    def build(self, make: Callable[..., backend.Model], seed: int) -> backend.Model:
+        model = super().build(make, seed)
+        if lacking(model):
+            allowed = "a function that returns a model with its variables"
+            remedy = "Give lambda seed: (module, module.init(jax.random.key(seed), x)), for an x as the data has."
+            raise ArgumentTypeError(message("race", "build", allowed, f"{type(model).__name__} without any", remedy))
+        return model
 
     def spare(self, model: backend.Model) -> backend.Model:
         return copied(model)
@@ -102,6 +110,8 @@ class JaxTrainer(backend.HostedTrainer):
 
     def _entropy(self, logits: Any, axis: int, labels: Any) -> Any:
         rows = jnp.moveaxis(logits, axis, -1).reshape(-1, logits.shape[axis])
+        shares = (rows >= 0).all() & (jnp.abs(rows.sum(-1) - 1) < backend.WHOLE).all()  # of a softmax, and no logits
+        rows = jnp.where(shares, jnp.log(jnp.maximum(rows, backend.LEAST_SHARE)), rows)
         return -jnp.take_along_axis(jax.nn.log_softmax(rows), labels.reshape(-1, 1), axis=1).mean()
 
 

@@ -110,7 +110,8 @@ def steps_of(program: Program, layers: Mapping[str, Any]) -> Iterator[Step]:
         whole, outputs = isinstance(layers.get(scope), _BIASED), tuple(values_in(equation.outputs))
         product = next((products[v.number] for v in values_in(equation.inputs) if v.number in products), None)
         after = readers.get(outputs[0].number, [None])
-        if whole and equation.name in _PRODUCTS and len(after) == 1 and after[0] and after[0].name == "Add":
+        biased = len(after) == 1 and after[0] and after[0].name == "Add" and after[0].scopes == equation.scopes
+        if whole and equation.name in _PRODUCTS and biased:
             products[outputs[0].number] = equation
         elif product is not None:
             bias = [v for v in values_in(equation.inputs) if v.number not in products]
@@ -147,7 +148,9 @@ def _layer(equation: Equation, scope: str) -> Step:
     signals, inputs, cell = [*values_in(given)], equation.inputs, getattr(layer, "cell", None)
     over = next((over for kind, over in _NORMS.items() if isinstance(layer, kind)), None)
     known: facts.Fact = facts.Opaque()
-    if over is not None and signals:
+    if equation.params["operation"].part is not None:
+        inputs = (*signals,)  # the steps before show what is done with weights
+    elif over is not None and signals:
         scale, shift = own("gamma") or own("scale"), own("beta")
         inputs, rank = (signals[0], *scale, *shift), len(signals[0].shape)
         axis = layer.axis if isinstance(layer.axis, int) else [*layer.axis][-1]

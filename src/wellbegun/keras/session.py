@@ -30,12 +30,15 @@ class KerasSession(backend.FunctionalSession):
     def _zeros(self, value: backend.Value) -> Any:
         return keras.ops.zeros(value.shape, value.dtype)
 
+    def _mean(self, array: Any) -> Any:
+        return keras.ops.mean(array)
+
     def _scalar(self, found: Any) -> Any:
         if not keras.ops.is_tensor(found) or int(np.prod(found.shape)) != 1:
             raise backend.no_scalar("check", found, "the output", "tensor")
         return keras.ops.reshape(found, ())
 
-    def _made_up(self, loss: backend.CrossEntropy | backend.SquaredError, output: Any) -> tuple[Any, Any]:
+    def _made_up(self, loss: backend.MadeUpLoss, output: Any) -> tuple[Any, Any]:
         value, (gradient,) = _gradients(lambda given: _made_up(loss, given[0]), [output], None)
         return value, gradient
 
@@ -94,11 +97,14 @@ _BACKWARD: Mapping[str, Callable[..., tuple[Any, Tensors]]] = {
 }  # fmt: skip
 
 
-def _made_up(loss: backend.CrossEntropy | backend.SquaredError, output: Any) -> Any:
+def _made_up(loss: backend.MadeUpLoss, output: Any) -> Any:
     if isinstance(loss, backend.SquaredError):
         real = keras.ops.absolute(output) if "complex" in str(output.dtype) else output
         targets = keras.ops.convert_to_tensor(loss.targets)
         return keras.ops.mean(keras.ops.square(keras.ops.cast(real, "float32") - targets))
+    if isinstance(loss, backend.BinaryCrossEntropy):
+        targets, given = keras.ops.convert_to_tensor(loss.targets), keras.ops.cast(output, "float32")
+        return keras.ops.mean(keras.ops.binary_crossentropy(targets, given, from_logits=not loss.shares))
     rows = keras.ops.reshape(keras.ops.moveaxis(output, loss.axis, -1), (-1, output.shape[loss.axis]))
     rows = keras.ops.cast(rows, "float32")
     shares = keras.ops.log_softmax(keras.ops.log(keras.ops.maximum(rows, backend.LEAST_SHARE)) if loss.shares else rows)

@@ -6,13 +6,15 @@ meanwhile, so what is computed of them is followed. Those that Keras cannot call
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 from keras.src.backend.common import global_state
 
 from wellbegun.keras.layers import layers_of, slots_of
+from wellbegun.keras.unrolled import of_cells, unrolled
 
 WHOLE: tuple[type[Any], ...] = (
     keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.GroupNormalization,
@@ -62,11 +64,12 @@ class Symbol(keras.KerasTensor):  # type: ignore[misc]  # Keras has no types
 
 
 class Whole(keras.Operation):  # type: ignore[misc]  # Keras has no types
-    """A layer as one operation, of what it is called with and of the values of its variables."""
+    """A layer, or a part of what it does, as one operation, of what it is called with and of the values of its
+    variables."""
 
-    def __init__(self, layer: Any, variables: list[Any], given: Any) -> None:
+    def __init__(self, layer: Any, variables: list[Any], given: Any, part: Callable[..., Any] | None = None) -> None:
         super().__init__()
-        self.layer, self.variables, self._given = layer, variables, given
+        self.layer, self.variables, self._given, self.part = layer, variables, given, part
 
     def compute_output_spec(self, *_: Any) -> Any:
         """As the layer says."""
@@ -75,7 +78,7 @@ class Whole(keras.Operation):  # type: ignore[misc]  # Keras has no types
     def call(self, args: Any, kwargs: Any, values: Any) -> Any:
         """Nothing is written into: what the layer assigns is dropped."""
         with keras.StatelessScope(state_mapping=list(zip(self.variables, values, strict=True))):
-            return self.layer(*args, **kwargs)
+            return (self.part or self.layer)(*args, **kwargs)
 
 
 @contextmanager
@@ -202,9 +205,10 @@ class Recorded:
             first, made = self._number(), None
             if isinstance(layer, keras.layers.SpectralNormalization):
                 made = layer.layer(*args)  # what it assigns to the kernel before would be dropped
-            elif not isinstance(layer, WHOLE):
+            elif not isinstance(layer, WHOLE) or of_cells(layer):
                 try:
-                    made = layer.call(*args, **kwargs)
+                    with unrolled(layer, partial(self._rest, layer)) if of_cells(layer) else nullcontext():
+                        made = layer.call(*args, **kwargs)
                 except Exception:  # whatever a layer does with what has no value: it is taken whole
                     made = None
             if made is None or not all(isinstance(one, keras.KerasTensor) for one in keras.tree.flatten(made)):
@@ -216,18 +220,29 @@ class Recorded:
 
     def _whole(self, layer: Any, args: Any, kwargs: Any) -> Any:
         """The layer as one operation; its own variables are back while it says what it gives."""
+        with self._as_it_is(layer) as variables:
+            given = layer.compute_output_spec(*args, **kwargs)
+        operation = Whole(layer, variables, given)
+        return operation.symbolic_call(args, kwargs, [self.symbol(variable) for variable in variables])
+
+    @contextmanager
+    def _as_it_is(self, layer: Any) -> Iterator[list[Any]]:
+        """A layer as it was; its variables."""
         inside = {id(each): each for each in layers_of(layer).values()}
         held = [(vars(each), dict(vars(each))) for each in inside.values()]
         try:
             for each in inside.values():
                 self._restore(each)
-            given = layer.compute_output_spec(*args, **kwargs)
-            variables = list({id(slot.variable): slot.variable for slot in slots_of(layer)}.values())
+            yield list({id(slot.variable): slot.variable for slot in slots_of(layer)}.values())
         finally:
             for now, before in held:
                 now.update(before)
-        operation = Whole(layer, variables, given)
-        return operation.symbolic_call(args, kwargs, [self.symbol(variable) for variable in variables])
+
+    def _rest(self, layer: Any, part: Callable[..., Any], args: tuple[Any, ...], given: Any) -> Any:
+        """The last steps of a layer as one operation."""
+        with self._as_it_is(layer) as variables:
+            operation = Whole(layer, variables, given, part)
+        return operation.symbolic_call(args, {}, [self.symbol(variable) for variable in variables])
 
     def _outer(self, tensor: Any) -> Any:
         """Another tensor for what a layer gives: Keras notes on it that the layer made it."""

@@ -99,8 +99,11 @@ class KerasTrainer(backend.HostedTrainer):
 
     def _entropy(self, logits: Any, axis: int, labels: Any) -> Any:
         rows = keras.ops.reshape(keras.ops.moveaxis(logits, axis, -1), (-1, logits.shape[axis]))
-        shares = keras.ops.log_softmax(rows)
-        return -keras.ops.mean(keras.ops.take_along_axis(shares, keras.ops.reshape(labels, (-1, 1)), axis=1))
+        apart = keras.ops.abs(keras.ops.sum(rows, axis=-1) - 1)
+        shares = keras.ops.all(rows >= 0) & keras.ops.all(apart < backend.WHOLE)  # of a softmax, and no logits
+        rows = keras.ops.where(shares, keras.ops.log(keras.ops.maximum(rows, backend.LEAST_SHARE)), rows)
+        logarithms = keras.ops.log_softmax(rows)
+        return -keras.ops.mean(keras.ops.take_along_axis(logarithms, keras.ops.reshape(labels, (-1, 1)), axis=1))
 
 
 class _Course(keras.Model):  # type: ignore[misc]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wellbegun.backend import Effect, Handle, Loss, Place, Session
+from wellbegun.backend import Effect, Handle, Loss, OwnLoss, Place, Session
 from wellbegun.graph import ModelGraph, Operation
 from wellbegun.health import BufferStats, Origin
 from wellbegun.measure.signals import made_up_of
@@ -71,7 +71,7 @@ class _Watch:
         return " and ".join(map(str, self.came.get(operation.index, ()))) or "no values of the batch"
 
 
-def origin_of(session: Session, loss: Loss | None) -> Origin | None:
+def origin_of(session: Session, loss: Loss | OwnLoss | None) -> Origin | None:
     """Where the first value, or the first gradient on the way back, is not finite; None if all are."""
     watch, arrived = _Watch(), dict[int, bool]()
     session.forward(watch, everywhere=True)

@@ -8,7 +8,8 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.backend import Handle, Session
-from wellbegun.graph import WEIGHTED, ModelGraph, Role
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
+from wellbegun.graph.function import UNKNOWN
 from wellbegun.graph.walk import ancestors, around, cut_off_by, forward, of_the_batch
 from wellbegun.health import ParameterStats
 from wellbegun.measure.forward import HALF_RANGE
@@ -20,7 +21,8 @@ _RANDOM = 16  # least entries of which it can be said that they look random
 _LEAST = 2.0**-24  # smallest float16 above zero
 _FAR = 1e-4  # RMS of a gradient above which few of its entries are that small
 _LOOKED_AT = 8  # weights whose singular values are
-_ENTRIES = 4096  # of a gradient that are looked at for underflow
+_ENTRIES = 4096  # of a gradient that are looked at for underflow, or of a factor that is computed
+_STEP = 1e-3  # by which zeros are moved
 
 
 @dataclass(frozen=True)
@@ -139,11 +141,26 @@ class ParameterStatistics:
         found = set[str]()
         for operation in graph.operations:
             live = bool(self.arrived.get(operation.index)) or any(self._awake(u.parameter) for u in operation.uses)
+            live = live or (operation.index not in self.arrived and self._flat(graph, operation))
             made = [use.parameter for use in operation.uses if use.computed is not None or not use.exact]
             zero = {name for name in made if name in self.trained and not self.handles[name].largest()}
             if live and zero and not any(self._awake(name) or name not in self.gradients for name in zero):
                 found |= zero
         return found - {use.parameter for o in graph.operations for use in o.uses if self._awake(use.parameter)}
+
+    def _flat(self, graph: ModelGraph, operation: Operation) -> bool:
+        """Whether a factor is computed of zeros so that none of them changes it, where a gradient arrives behind it."""
+        computed = next((use.computed for use in operation.uses if use.computed is not None), None)
+        if operation.kind != "scale" or computed is None or math.prod(computed.shape) > _ENTRIES:
+            return False
+        held = {name: self.handles[name].array() for name in computed.shapes if name in self.handles}
+        zero = [name for name in held if not self.handles[name].largest()]
+        steps = [[{**held, name: held[name] + step} for step in (_STEP, -_STEP)] for name in zero]
+        ends = [[computed.function.values(one) for one in both] for both in steps]
+        if not ends or any(one is UNKNOWN for both in ends for one in both):
+            return False
+        ahead = forward(graph, operation.outputs, lambda reader: reader.index not in self.arrived)
+        return all(np.array_equal(*both) for both in ends) and any(self.arrived.get(o.index) for o in ahead)
 
     def _dead(self, graph: ModelGraph) -> set[str]:
         """Weights and factors of zero that get no gradient and never will: each lies behind another, or before it."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress, phase
-from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, Place, Session
+from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, OwnLoss, Place, Session
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
@@ -18,7 +18,7 @@ from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, 
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
-from wellbegun.measure.signals import Way, aimless, length_of, made_up_of, misfit, random_signal, read_out
+from wellbegun.measure.signals import Way, agreeing, aimless, length_of, made_up_of, misfit, random_signal, read_out
 
 
 def probe(
@@ -49,8 +49,13 @@ def probe(
 
 
 @inferred("where values stop being finite", lambda *_: None)
-def _origin(_: ForwardStatistics, session: Session, loss: Loss | None) -> Origin | None:
+def _origin(_: ForwardStatistics, session: Session, loss: Loss | OwnLoss | None) -> Origin | None:
     return origin_of(session, loss)
+
+
+@inferred("a loss of the model's own", lambda *_: None)
+def _own_loss(_: ForwardStatistics, session: Session) -> OwnLoss | None:
+    return session.own_loss
 
 
 @inferred("what the batch holds beside the inputs", lambda *_: {})
@@ -74,7 +79,7 @@ def statistics(
     back = _Back(session, forward, roles)
     lost, gain = back.both_ways(loss, chance)
     injected = back.silent and back.nothing_came(graph) and back.inject(graph)
-    wanted = _wanted(session, loss)
+    wanted = _wanted(session, loss, back.taken)
     seen = Seen(forward, back.gradients, session.places, wanted, _asleep(graph, back.parameters, wanted))
     came_in, trained = forward.first_input, _trained(forward, back.parameters)
     doubts = doubt_notes(forward.doubts)
@@ -97,7 +102,7 @@ def statistics(
         None,
         trained,
     )
-    return found if found.finite else replace(found, origin=_origin(forward, session, loss))
+    return found if found.finite else replace(found, origin=_origin(forward, session, back.taken or loss))
 
 
 @inferred("whether its values were trained", lambda *_: "")
@@ -115,9 +120,9 @@ def _asleep(graph: Analysis, parameters: ParameterStatistics, wanted: Collection
     return cut_off_by(graph, zeros, outputs) if zeros else ()
 
 
-def _wanted(session: Session, loss: Loss | None) -> frozenset[int] | None:
+def _wanted(session: Session, loss: Loss | None, own: OwnLoss | None) -> frozenset[int] | None:
     """The values that the loss is taken of; None if that cannot be told."""
-    main = session.main
+    main = session.main if own is None else own.end
     return None if main is None or (loss is not None and len(session.graph.outputs) > 1) else frozenset({main})
 
 
@@ -127,6 +132,7 @@ class _Back:
     def __init__(self, session: Session, forward: ForwardStatistics, roles: Mapping[str, Role]) -> None:
         self.session, self.forward, self.roles = session, forward, roles
         self.notes: list[str] = []
+        self.taken: OwnLoss | None = None  # if it is what was judged
         self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
         self.parameters = ParameterStatistics(session, roles, self.gradients)
         self.way = Way.of(session.graph, roles, session, forward)
@@ -143,7 +149,7 @@ class _Back:
         """Gradients, and how much signals grow on the way back: by one pass if the loss sends a random signal. Where it
         may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
         session, beside = self.session, _beside(self.forward, self.session)
-        lost, sent, limit = self._made_up(beside) if loss is None else self._given(loss, chance, beside)
+        lost, sent, limit = self._made_up(beside, chance) if loss is None else self._given(loss, chance, beside)
         if beside:
             lost = replace(lost, misfit=misfit(session.output, last=session.channels_last, beside=beside))
         if self.silent:
@@ -155,19 +161,36 @@ class _Back:
         session.backward("loss", self.receive)
         return lost, self.way.of_loss(self.gradients, length) if random else gain
 
-    def _made_up(self, beside: Mapping[str, Array]) -> tuple[LossStats, Handle | None, float]:
-        """Judged by a loss that is made up: the gradient that it sends, and the most that this may be to be random."""
-        given, own = made_up_of(self.session, beside), self.session.own_loss
+    def _made_up(self, beside: Mapping[str, Array], chance: float | None) -> tuple[LossStats, Handle | None, float]:
+        """Judged by a loss that is made up: the gradient that it sends, and the most that this may be to be random; or
+        by one of the model's own, where that is what it learns from."""
+        given, own = made_up_of(self.session, beside), _own_loss(self.forward, self.session)
+        if own is not None and own.evident and not given.fits and math.isfinite(own.value):
+            known = agreeing(self.session, own.value)
+            if known is None:
+                return self._own(own, chance), None, 0.0
+            given = known
         value, sent = self.session.judge(given.loss)
         if beside:
             what = "is what the loss is taken of" if given.fits else "fits no loss that is made up, so it was not used"
             self.notes.append(f"What the batch holds beside the inputs {what}: {given.description}.")
-        if own is not None and not math.isclose(own, value, rel_tol=1e-4):
+        if own is not None and not math.isclose(own.value, value, rel_tol=1e-4):
             told = "To judge it, give it: loss=lambda output: ..., chance=..."
-            self.notes.append(f"The model gives a loss itself, {own:.3g}. Judged is {given.description}. {told}")
-        if own is not None and not math.isfinite(own):
-            return LossStats(own, None, "the loss that the model gives"), sent, given.limit
+            self.notes.append(f"The model gives a loss itself, {own.value:.3g}. Judged is {given.description}. {told}")
+        if own is not None and not math.isfinite(own.value):
+            return LossStats(own.value, None, "the loss that the model gives"), sent, given.limit
         return given.stats(value, rms(self.session.output), told=not self.passed()), sent, given.limit
+
+    def _own(self, own: OwnLoss, chance: float | None) -> LossStats:
+        """Judged by what the model returns as its loss."""
+        self.taken = own
+        about = "the mean of the losses that the model gives" if own.each else "the loss that the model gives"
+        value = self.session.judge(own).value
+        if chance is None:
+            self.notes.append(
+                f"Gradients are those of {about}, {value:.3g}. It is not judged without `chance`; all else is."
+            )
+        return LossStats(value, chance, about)
 
     def _given(
         self, loss: Loss, chance: float | None, beside: Mapping[str, Array]
@@ -177,14 +200,16 @@ class _Back:
         known = made_up_of(session, beside) if beside and chance is None else None
         same = session.judge(known.loss).value if known is not None and known.fits else math.nan
         value, sent = _judged(session, loss)
+        size = None
         if known is not None and math.isclose(value, same, rel_tol=1e-4):
+            size = known.targets_rms
             chance, about = known.chance, f"the given loss, which is {known.description}"
         if chance is None:
             self.notes.append(f"The given loss is {value:.3g}. It is not judged without `chance`; all else is.")
         if session.given:
             taken = ", ".join(f"{name}: {key}" for name, key in session.given.items())
             self.notes.append(f"The loss is given what the batch holds beside the inputs ({taken}).")
-        return LossStats(value, chance, about), sent, 0.0
+        return LossStats(value, chance, about, targets_rms=size), sent, 0.0
 
     def passed(self) -> bool:
         """Whether the output holds numbers of the batch that no weight has seen, as a mean that is added again."""

@@ -193,5 +193,6 @@ def gain_table(name: str, found: ActivationMoments, picture: str) -> list["Rende
     rows.append(("error", f"{found.error:.0e}", "relative error of these averages, estimated"))
     columns = [Column("quantity"), Column("value", "number"), Column("meaning", "text")]
     drawn = [safe(picture), Fitted(f"{name}, for z ~ N(0, 1)", columns, rows)]
-    use = f"Use it: variance_scaling(scale={found.gain**2:.6g})"
-    return [*drawn, safe(use)] if math.isfinite(found.gain) else drawn
+    use = [f"Use it: variance_scaling(scale={found.gain**2:.6g})"] if math.isfinite(found.gain) else []
+    flat = ["It is flat between jumps, which have no slope: no gradient passes it."] if use and not found.slope else []
+    return [*drawn, *map(safe, [*use, *flat])]

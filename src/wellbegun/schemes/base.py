@@ -63,6 +63,10 @@ class Scheme:
         drawn = fill(law, canonical, seed=seed, name=name, dtype=dtype)
         return drawn.transpose(back).copy()
 
+    def read(self, shape: tuple[int, ...]) -> Layout | None:
+        """How a bare tensor of this shape is read, if not as outputs, inputs and window."""
+        return None
+
     def _checked_law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         with guarded(self.spelling, shape):
             return self._law(shape, layout)

@@ -54,6 +54,11 @@ class InterpolationScheme(Scheme):
     gain: float
     channels: str
 
+    def read(self, shape: tuple[int, ...]) -> Layout | None:
+        """(channels, 1, window) is depthwise: as many outputs of one input would hold nothing but the first."""
+        alone = len(shape) > 2 and shape[1] == 1 < shape[0]
+        return Layout("oi" + "k" * (len(shape) - 2), groups=shape[0], transposed=False) if alone else None
+
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         size, axes = layout.canonical_shape(shape), layout.axes
         if axes.count("o") != 1 or axes.count("i") != 1 or not 1 <= axes.count("k") <= 3 or "e" in axes:
@@ -87,8 +92,9 @@ class InterpolationScheme(Scheme):
 )
 def bilinear(*, gain: float = 1.0, channels: str = "own") -> InterpolationScheme:
     """The stride follows from the window: it is the one with k = 2s - s mod 2. In one dimension it is linear, in three
-    trilinear. A bare (channels, 1, k, k) is depthwise only if the layout says so, `Layout("iokk", groups=channels)`, as
-    that of a layer does; without groups it is one output and all channels but the first are 0.
+    trilinear. (channels, 1, k, k) is depthwise only if the layout says so, `Layout("iokk", groups=channels)`, as that
+    of a layer does; without groups it is one output and all channels but the first are 0. `torch.init.bilinear_` reads
+    it as depthwise.
 
     Args:
         gain: Finite, dimensionless.

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from wellbegun._arguments import message
 from wellbegun._typing import Array
+from wellbegun.errors import ArgumentTypeError
 
 _TRIED = np.array([-1.75, -0.25, 0.5, 1.25])
+_OTHER = np.array([0.75, -2.5, -1.0, 0.25])
 _SPACES = ("torch", "jax.numpy")  # where arrays of frameworks are made; asked if they are loaded
 
 
@@ -18,6 +21,9 @@ def elementwise(function: Callable[..., Any], arguments: int = 2) -> tuple[Calla
 
     It is tried on a few numbers: with arrays of NumPy, then of the frameworks that are loaded; with one argument, then
     with two, if so many are allowed. A function that takes none of these comes back as it is.
+
+    Raises:
+        ArgumentTypeError: it mixes its inputs.
 
     >>> elementwise(np.multiply)[1], elementwise(np.tanh)[0](np.array([0.0])).tolist()
     (2, [0.0])
@@ -30,8 +36,28 @@ def elementwise(function: Callable[..., Any], arguments: int = 2) -> tuple[Calla
             except Exception:  # of any kind: another way may do
                 continue
             if type(found) is np.ndarray and found.shape == _TRIED.shape and found.dtype.kind in "fiub":
+                _check(wrapped, count, found)
                 return wrapped, count
     return function, 1
+
+
+def _check(function: Callable[..., Array], count: int, found: Array) -> None:
+    """An error if a function of as many arguments, which gave this where it was tried, is not elementwise: other inputs
+    change the output of one that stays. Of random functions that cannot be told."""
+
+    def alike(one: Array, other: Array) -> bool:
+        return np.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+    with np.errstate(all="ignore"):
+        try:
+            others = [function(*[np.where(np.arange(4) == at, _TRIED, _OTHER)] * count)[at] for at in range(4)]
+            depends = not alike(found, np.array(others)) and alike(found, function(*[_TRIED] * count))
+        except Exception:  # of any kind: it tells where it is used
+            return
+    if depends:
+        allowed = "elementwise: each output depends on the input in its place, and on no other"
+        remedy = "A softmax, norm or sort has no gain: what it gives has a size of its own."
+        raise ArgumentTypeError(message("activation", "the function", allowed, "one that mixes its inputs", remedy))
 
 
 def _ways(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:

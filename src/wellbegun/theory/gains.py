@@ -23,6 +23,9 @@ class ActivationMoments(NamedTuple):
     g = `gain_backward`. `edge_bias_variance` is the bias variance that puts the layer on the edge of chaos at unit
     input variance, with weight std `gain_backward`; nan if it would be negative.
 
+    Jumps have no slope, as for autograd: a function that is flat between them, as np.round, has `slope` 0 and no
+    `gain_backward` (inf), though it changes with its input.
+
     `error` is an estimate, mostly too large, of the relative error of `second` and `slope`: 1e-13 for most functions,
     1e-9 where kinks had to be found, 1e-5 for the slope of a function in single precision. `slopes` are those by each
     argument, whose sum is `slope`; it is inf where no average exists, as for the square root of |z|.

@@ -344,7 +344,9 @@ def _of_scheme(name: str, factory: Callable[..., Scheme]) -> Callable[..., Tenso
     ) -> Tensor:
         if layout is None and table and tensor.dim() == len(card.layout.axes):
             layout = card.layout
-        return drawn(name, tensor, factory(*args, **options), generator, layout, known=False)
+        made = factory(*args, **options)
+        layout = layout if tensor.is_nested or layout is not None else made.read(tuple(tensor.shape))
+        return drawn(name, tensor, made, generator, layout, known=False)
 
     card: Any = card_of(factory)
     table = "l" in card.layout.axes  # whose rows are no outputs

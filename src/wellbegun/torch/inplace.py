@@ -12,7 +12,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 from wellbegun._arguments import dtype_of, message
 from wellbegun.engine import Job
 from wellbegun.engine.workers import threads_of
-from wellbegun.errors import ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.laws import Computed, Constant, Dirac, Eye, Law
 from wellbegun.layout import Layout
 from wellbegun.materialize import draw_region
@@ -62,6 +62,14 @@ def drawn(
     """Fill a tensor with a law, or that of a scheme, times a gain; `each_part`: the law is that of both parts of a
     complex number; `whole`: the shape of something larger that it is the beginning of; `known`: a scheme of ours, whose
     law depends on nothing else."""
+    if tensor.is_nested:
+        remedy = "Fill each of tensor.unbind()."
+        raise ArgumentTypeError(message(owner, "tensor", "a tensor of one shape", "a nested one", remedy))
+    if tensor.dtype == torch.complex32 and not each_part:  # drawn in numbers that there are kernels for, and rounded
+        wide = torch.empty_like(tensor, dtype=torch.complex64)
+        drawn(owner, wide, given, generator, layout, gain=gain, whole=whole, known=known)
+        with torch.no_grad():
+            return tensor.copy_(wide)
     read = _read(tensor.dim()) if layout is None else layout if isinstance(layout, Layout) else Layout(layout)
     if not tensor.numel():
         return tensor
@@ -120,7 +128,14 @@ def _seed(owner: str, generator: Generator | None) -> int:
     if generator is not None and not isinstance(generator, Generator):
         raise ArgumentTypeError(message(owner, "generator", "a torch.Generator or None", type(generator).__name__))
     device = "cpu" if generator is None else generator.device
-    drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
+    try:
+        drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
+    except RuntimeError as error:
+        if "different inplace randomness" not in str(error):
+            raise
+        allowed = "'same', which gives all samples the same values, where a tensor is filled within torch.vmap"
+        remedy = "To have different ones, fill the whole tensor outside."
+        raise ArgumentError(message(owner, "randomness", allowed, "different", remedy)) from error
     return int(drawn) % 2**64
 
 

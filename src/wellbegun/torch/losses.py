@@ -3,8 +3,9 @@
 import math
 
 import torch
+from torch.nn import functional
 
-from wellbegun.backend import LEAST_SHARE, CrossEntropy, SquaredError, no_scalar
+from wellbegun.backend import LEAST_SHARE, BinaryCrossEntropy, CrossEntropy, MadeUpLoss, SquaredError, no_scalar
 
 
 def scalar(owner: str, value: object, arguments: str) -> torch.Tensor:
@@ -14,13 +15,30 @@ def scalar(owner: str, value: object, arguments: str) -> torch.Tensor:
     raise no_scalar(owner, value, arguments, "tensor")
 
 
-def gradient_of(loss: CrossEntropy | SquaredError, output: torch.Tensor) -> tuple[float, torch.Tensor]:
+def gradient_of(loss: MadeUpLoss, output: torch.Tensor) -> tuple[float, torch.Tensor]:
     """The loss of an output, and its gradient there."""
     with torch.no_grad():
         real = output.abs() if output.is_complex() else output.detach()
-        value, sent = _classified(loss, real) if isinstance(loss, CrossEntropy) else _distant(loss, real)
+        value, sent = _sent(loss, real)
         sent = sent * output.sgn() if output.is_complex() else sent  # the gradient of a magnitude
         return value, sent.to(output.dtype)
+
+
+def _sent(loss: MadeUpLoss, output: torch.Tensor) -> tuple[float, torch.Tensor]:
+    if isinstance(loss, BinaryCrossEntropy):
+        return _binary(loss, output)
+    return _classified(loss, output) if isinstance(loss, CrossEntropy) else _distant(loss, output)
+
+
+def _binary(loss: BinaryCrossEntropy, output: torch.Tensor) -> tuple[float, torch.Tensor]:
+    targets, shares = torch.from_numpy(loss.targets).to(output.device), None
+    logits = output.float()
+    if loss.shares:
+        shares = logits.clamp(LEAST_SHARE, 1 - LEAST_SHARE)
+        logits = shares.logit()
+    value = float(functional.binary_cross_entropy_with_logits(logits, targets))
+    sent = logits.sigmoid().sub_(targets).div_(max(output.numel(), 1))
+    return value, sent if shares is None else sent.div_(shares * (1 - shares))
 
 
 def _distant(loss: SquaredError, output: torch.Tensor) -> tuple[float, torch.Tensor]:

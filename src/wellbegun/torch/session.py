@@ -74,18 +74,41 @@ class TorchSession:
 
     @property
     def beside(self) -> Mapping[str, Array]:
-        names = zip(inspect.signature(inner(self.model).forward).parameters, self.call.args, strict=False)
-        taken_in = {**dict(names), **self.call.kwargs}
-        single = {key: value for key in TARGETS if isinstance(value := taken_in.get(key), torch.Tensor)}
-        labels = {key: value for key, value in single.items() if value.ndim == 1}  # others may be shifted
+        labels = {key: value for key, value in self._labels.items() if value.ndim == 1}
         given = {**labels, **self.call.beside}
         return {key: TensorHandle(value).array() for key, value in given.items() if isinstance(value, torch.Tensor)}
 
     @property
-    def own_loss(self) -> float | None:
-        main = self._main
-        found = [one for one in outputs_of(self._result) if one.ndim == 0 and one.requires_grad and one is not main]
-        return float(found[0].detach()) if found else None
+    def taken(self) -> Mapping[str, Array]:
+        return {key: TensorHandle(value).array() for key, value in self._labels.items() if value.ndim > 1}
+
+    @property
+    def _labels(self) -> dict[str, torch.Tensor]:
+        names = zip(inspect.signature(inner(self.model).forward).parameters, self.call.args, strict=False)
+        taken_in = {**dict(names), **self.call.kwargs}
+        return {key: value for key in TARGETS if isinstance(value := taken_in.get(key), torch.Tensor)}
+
+    @property
+    def own_loss(self) -> backend.OwnLoss | None:
+        real, told, named = self._real, self._returned, backend.loss_named(self._result)
+        place = next((i for i, one in enumerate(real) if one is named), None)
+        main = next(i for i, one in enumerate(real) if one is self._main)
+        samples = max((one.shape[0] for one in self.call.arrays(torch.Tensor) if one.ndim > 1), default=1)
+        found = backend.loss_place(self.graph, told, main, named=place, labelled=bool(self._labels), samples=samples)
+        if found is None:
+            return None
+        own = told[found[0]]
+        return backend.OwnLoss(found[0], float(real[found[0]].detach().mean()), own.shape != (), found[1], own.value)
+
+    @property
+    def _real(self) -> list[torch.Tensor]:
+        return [one for one in outputs_of(self._result) if one.is_floating_point() or one.is_complex()]
+
+    @property
+    def _returned(self) -> list[backend.Returned]:
+        outputs, values = outputs_of(self._result), self.graph.outputs
+        known = dict(zip(map(id, outputs), values, strict=True)) if len(outputs) == len(values) else {}
+        return [backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in self._real]
 
     def _forget(self) -> None:
         """Let go of the last pass."""
@@ -93,7 +116,8 @@ class TorchSession:
         self._edges.clear()
         self._beside.clear()
         self._pending.clear()
-        self.__dict__.pop("_visible", None)
+        for found in ("_visible", "_main"):
+            self.__dict__.pop(found, None)
 
     def close(self) -> None:
         """Everything about the model comes back."""
@@ -202,9 +226,11 @@ class TorchSession:
         backend.check_write(name, values, {each: tuple(tensor.shape) for each, tensor in self.named.items()})
         self.named[name].data.copy_(torch.from_numpy(values))
 
-    @property
+    @cached_property
     def _main(self) -> torch.Tensor:
-        return main_output(self._result)
+        real, main = self._real, main_output(self._result)
+        place = next((i for i, one in enumerate(real) if one is main), None)
+        return main if place is None else real[backend.main_place(self.graph, self._returned, place)]
 
     @property
     def output(self) -> backend.Handle:
@@ -250,8 +276,11 @@ class TorchSession:
         }
 
     # ------------------------------------------------------------------ backward
-    def judge(self, loss: backend.Loss | backend.CrossEntropy | backend.SquaredError) -> backend.Judged:
-        if not isinstance(loss, (backend.CrossEntropy, backend.SquaredError)):
+    def judge(self, loss: backend.Loss | backend.MadeUpLoss | backend.OwnLoss) -> backend.Judged:
+        if isinstance(loss, backend.OwnLoss):
+            self._judged = self._real[loss.place].mean(), None
+            return backend.Judged(loss.value, None)
+        if not isinstance(loss, backend.MadeUpLoss):
             with noticed():
                 self.given = targets_for(loss, self.call.beside)
                 more = {name: self.call.beside[key] for name, key in self.given.items()}

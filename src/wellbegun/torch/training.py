@@ -187,4 +187,6 @@ def _default_loss(result: Any, targets: torch.Tensor) -> torch.Tensor:
     if targets.is_floating_point():
         return functional.mse_loss(output.reshape(targets.shape), targets)
     classes, axis = backend.classes_of(tuple(output.shape))
-    return functional.cross_entropy(output.movedim(axis, -1).reshape(-1, classes), targets.reshape(-1))
+    rows = output.movedim(axis, -1).reshape(-1, classes)
+    shares = (rows >= 0).all() & ((rows.sum(-1) - 1).abs() < backend.WHOLE).all()  # of a softmax, and no logits
+    return functional.cross_entropy(rows.clamp(min=backend.LEAST_SHARE).log() if shares else rows, targets.reshape(-1))

@@ -20,6 +20,7 @@ from wellbegun.planning.recipes.common import fan_in, linear_default, multiplier
 from wellbegun.schemes import (
     Scheme,
     constant,
+    he_uniform,
     normal,
     scheme_of,
     truncated_normal,
@@ -203,8 +204,19 @@ KERAS = recipe("keras", 1, _others(
     _KERAS, _keras_weight, lambda _: uniform(-0.05, 0.05), recurrent=_whole(_KERAS),
     recurrent_bias_input=_keras_recurrent_bias, negative_slope=lambda _: Choice(zeros(), "slope of a PReLU", _KERAS),
 ), about="what Keras's layers do by themselves", optimizer="any", source=_KERAS)  # fmt: skip
+
+
+def _flax_weight(role: Role) -> Choice:
+    """The default of linear layers; pairs of LoRA have their own."""
+    if role.parameter.layer != "LoRA":
+        return _truncated(_FLAX, "after")(role)
+    if role.parameter.name.rpartition(".")[2] == "lora_b":
+        return Choice(zeros(), "second of a low-rank pair: what it adds starts at 0", _FLAX)
+    return Choice(he_uniform(), "first of a low-rank pair: He uniform", _FLAX)
+
+
 FLAX = recipe("flax", 1, _others(
-    _FLAX, _truncated(_FLAX, "after"), lambda width: normal(std=width**-0.5), recurrent=_whole(_FLAX),
+    _FLAX, _flax_weight, lambda width: normal(std=width**-0.5), recurrent=_whole(_FLAX),
     negative_slope=lambda _: Choice(constant(0.01), "slope of a PReLU", _FLAX),
 ), about="what Flax's layers do by themselves", optimizer="any", source=_FLAX)  # fmt: skip
 HAIKU = recipe("haiku", 1, _others(

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wellbegun.graph import Analysis, ModelGraph, Role
+from wellbegun.graph.walk import forward
 from wellbegun.planning.method import Choice, Method
 from wellbegun.planning.multipliers import Multipliers
 from wellbegun.planning.plan import Entry, Plan
@@ -71,10 +72,11 @@ class Parametrization:
             return plan
         at = axes_of(Analysis.of(graph), roles, self.base, self.depth)
         small, chosen, doubt = self._at_base(graph, roles, at)
-        told, entries = [*doubt], list[Entry]()
+        heads, scores = self._heads(graph, roles)
+        told, entries = [*doubt, *scores], list[Entry]()
         for entry in plan.entries:
             if (role := roles.get(entry.name)) is not None:
-                found = self._multipliers(role, at[entry.name])
+                found = self._multipliers(at[entry.name], heads.get(entry.name, 1.0))
                 own = entry.action == "fill" and entry.decided_by.startswith("recipe") and role.computed is None
                 if own:
                     entry = _scaled(entry, found.std, chosen[entry.name], small[entry.name])
@@ -101,11 +103,25 @@ class Parametrization:
         text = "looks at how deep this model is, not the base model: what it divides by depth is divided by depth twice"
         return small, chosen, (f"{self.recipe.full_name} {text}",)
 
-    def _multipliers(self, role: Role, at: Axes) -> Multipliers:
+    def _multipliers(self, at: Axes, heads: float) -> Multipliers:
         found = _RULES[self.rule](at, self.alpha)
-        if role.role == "query" and self.head_width and role.head_width:  # scores / d instead of / sqrt(d)
-            found = replace(found, forward=found.forward * (self.head_width / role.head_width) ** 0.5)
+        found = found if heads == 1 else replace(found, forward=found.forward * heads)
         return found.folded() if self.fold else found
+
+    def _heads(self, graph: ModelGraph, roles: Mapping[str, Role]) -> tuple[dict[str, float], list[str]]:
+        """What queries are multiplied with, so that scores are divided by the width of heads and not by its root: their
+        weights and biases, or gains and shifts of a norm behind them; and what is left to the forward pass."""
+        found, told = dict[str, float](), list[str]()
+        for name, role in roles.items():
+            if role.role != "query" or not self.head_width or role.head_width in (0, self.head_width):
+                continue
+            factor = (self.head_width / role.head_width) ** 0.5
+            biases = [n for n, one in roles.items() if one.beside is not None and one.beside.parameter.name == name]
+            own = [name, *biases] if (norm := _norm_of(graph, role)) is None else norm
+            found |= dict.fromkeys(own, factor)
+            if not own:
+                told.append(f"{name} is normalized: multiply its scores by {factor:.4g} in the forward pass")
+        return found, told
 
     def _asked(self, entry: Entry, role: Role, at: Axes, found: Multipliers, *, own: bool) -> Iterator[str]:
         """What is left to whoever writes the model, or fills one of its parameters."""
@@ -130,6 +146,18 @@ class Parametrization:
             wider = {"vector": at.wider_out, "matrix": at.wider_in, "readout": at.wider_in}.get(at.kind)
             text = "as large at any width" if wider is None else f"{at.kind}, {wider:.4g} times as wide"
         return f"; {self.rule}: {text}" + (f", {at.deeper:.4g} times as deep" if at.deeper != 1 else "")
+
+
+def _norm_of(graph: ModelGraph, role: Role) -> list[str] | None:
+    """Gains and shifts of a norm that is directly behind a query, and no other value's; None without a norm."""
+    passed = ("move", "shift", "split")
+    behind = forward(graph, graph.operations[role.operation].outputs, lambda o: o.kind in passed, nearest=True)
+    norm = next((operation for operation in behind if operation.kind == "norm"), None)
+    if norm is None:
+        return None
+    after = [o for o in graph.consumers.get(norm.outputs[0], ()) if o.kind in ("scale", "shift")]
+    names = [use.parameter for operation in (norm, *after) for use in operation.uses]
+    return names if all(len(graph.uses_of(name)) == 1 for name in names) else []
 
 
 def _changed(entry: Entry, found: Multipliers, why: str) -> Entry:
