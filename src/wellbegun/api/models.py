@@ -196,7 +196,7 @@ def _begin(
     threads: int | None = None,
 ) -> Result:
     """Plan, fill and probe, with arguments that were checked."""
-    progress, refine = judged["progress"], getattr(told["recipe"], "refine", None)
+    progress, refine = judged["progress"], measure.refinement(told["recipe"], judged["loss"])
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
     write = partial(_fill, backend, threads=threads, matrices=matrices)
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)

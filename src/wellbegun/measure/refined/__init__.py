@@ -1,0 +1,28 @@
+"""What recipes do on the batch after the fill: from their settings, a session and a plan to a better plan."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from wellbegun.backend import Loss, Session
+from wellbegun.measure.refined.sequential import unit_variance
+from wellbegun.planning import Method, Plan, Refine
+from wellbegun.planning.recipes import Refinement
+from wellbegun.planning.recipes.measured import UnitVariance
+
+_FUNCTIONS: Mapping[type[Refinement], Callable[[Any, Session, Plan, Loss | None], Plan]] = {
+    UnitVariance: unit_variance,
+}
+
+
+def refinement(method: Method, loss: Loss | None = None) -> Refine[Session] | None:
+    """What a method does on a batch: its own `refine`, or that of a recipe that measures; None if there is none."""
+    settings: Refinement | None = getattr(method, "refinement", None)
+    if settings is None:
+        return getattr(method, "refine", None)
+    return partial(_refined, _FUNCTIONS[type(settings)], settings, loss)
+
+
+def _refined(function: Any, settings: Refinement, loss: Loss | None, session: Session, plan: Plan) -> Plan:
+    found: Plan = function(settings, session, plan, loss)
+    return found

@@ -1,0 +1,129 @@
+"""Recipes that measure on a batch: what each promises, on the batch, beside the same model without the refinement."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import wellbegun as wb
+from wellbegun.planning import Plan, lsuv
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(0)) + 1
+
+
+def equal(one: nn.Module, two: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def replayed(build: Callable[[], nn.Module], plan: Plan) -> nn.Module:
+    """What a plan gives without the batch, from disk."""
+    read = wb.storage.plan_from_json(wb.storage.plan_to_json(plan))
+    assert read == plan
+    return wb.apply(build(), read).model
+
+
+def outputs(model: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What each weighted layer gives when it runs first."""
+    found: dict[str, torch.Tensor] = {}
+
+    def seen(name: str) -> Any:
+        def look(module: Any, inputs: Any, output: torch.Tensor) -> None:
+            found.setdefault(name, output.detach().double())
+
+        return look
+
+    layers = nn.Linear, nn.Conv2d, nn.ConvTranspose2d
+    hooks = [
+        module.register_forward_hook(seen(name)) for name, module in model.named_modules() if isinstance(module, layers)
+    ]
+    with torch.no_grad():
+        model(x)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+# ---------------------------------------------------------------------- lsuv
+class Late(nn.Module):
+    """Layers are registered in the opposite order of their use, and one is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.twice, self.first = nn.Linear(32, 5), nn.Linear(32, 32), nn.Linear(24, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        return self.last(torch.relu(self.twice(torch.relu(self.twice(x)))))
+
+
+def images() -> nn.Module:
+    first, last = nn.Conv2d(3, 8, 3, stride=2), nn.ConvTranspose2d(8, 6, 3, groups=2)
+    return nn.Sequential(
+        first, nn.Tanh(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(), last, nn.Flatten(), nn.Linear(150, 5)
+    )
+
+
+@pytest.mark.parametrize(("build", "shape"), [(Late, (64, 24)), (images, (32, 3, 11, 11))])
+def test_lsuv_gives_every_layer_unit_variance_in_order_of_use(build: Any, shape: tuple[int, ...]) -> None:
+    model, plain, batch = build(), build(), drawn(*shape)
+    plan = wb.initialize(model, batch, recipe="lsuv", seed=0).plan
+    assert plan.recipe == "lsuv@1"
+    assert all(abs(float(y.var(correction=0)) - 1) <= 0.1 + 1e-3 for y in outputs(model, batch).values())
+    assert equal(model, replayed(build, plan))
+    wb.initialize(plain, batch, recipe="lsuv", seed=0, calibrate=False)
+    assert any(abs(float(y.var(correction=0)) - 1) > 0.2 for y in outputs(plain, batch).values())
+
+
+def test_lsuv_knows_fused_projections_biases_rules_and_tables() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention, self.table = nn.MultiheadAttention(8, 2, batch_first=True), nn.Embedding(9, 8)
+            self.shifted, self.kept = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            x = 3 * self.table(tokens)
+            y = torch.cat([x, 4 * x], dim=1)
+            x = x + self.attention(x, y, y)[0]  # queries and keys in two products
+            return self.kept(self.shifted(x)) @ self.table.weight.T
+
+    model, tokens = Attention(), torch.arange(45).reshape(5, 9) % 9
+    rules = [("shifted.bias", "constant(0.5)"), ("kept.weight", "normal(std=0.5)")]
+    plan = wb.initialize(model, tokens, recipe=lsuv(tolerance=1e-3), rules=rules, seed=0).plan
+    with torch.no_grad():
+        x = 3 * model.table(tokens)
+        query, key, value = model.attention.in_proj_weight.chunk(3)
+        given = [x @ query.T, *(torch.cat([x, 4 * x], dim=1) @ w.T for w in (key, value))]
+    # keys and values are one product in torch, of matrices that are fitted one by one
+    assert [float(y.var(correction=0)) for y in given] == pytest.approx([1, 1, 1], abs=2e-3)
+    assert float(outputs(model, tokens)["shifted"].var(correction=0)) == pytest.approx(1, abs=2e-3)
+    assert (plan["kept.weight"].law, plan["table.weight"].factor) == (wb.laws.Normal(0, 0.5), 1)
+    assert plan.recipe == "lsuv@1(tolerance=0.001)"
+    assert any("a table too" in note and "table.weight" in note for note in plan.notes)
+    assert equal(model, replayed(Attention, plan))
+
+
+def test_lsuv_leaves_what_does_not_vary_and_says_so() -> None:
+    class Fed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.live, self.still = nn.Linear(8, 8), nn.Linear(8, 8)
+            nn.utils.parametrizations.spectral_norm(self.live)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.live(x) + self.still(0 * x)
+
+    plan = wb.initialize(Fed(), drawn(16, 8), recipe="lsuv", seed=0).plan
+    assert plan["still.weight"].factor == plan["live.weight"].factor == 1
+    assert any("does not vary on the batch: still.weight" in note for note in plan.notes)
+    assert any("size is held" in note and "live.weight" in note for note in plan.notes)
+    shape = wb.initialize(Fed(), (16, 8), recipe="lsuv", seed=0).plan
+    assert "lsuv@1: nothing was measured, because a shape holds no data. Pass a batch to `initialize`." in shape.notes
+    with pytest.raises(wb.errors.ArgumentError, match="lsuv: tries must be an integer >= 1; got 0"):
+        lsuv(tries=0)
+    with pytest.raises(wb.errors.ArgumentTypeError, match="mup: recipe must be one that does not measure"):
+        wb.planning.mup(base=4, recipe="lsuv")
