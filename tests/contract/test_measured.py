@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 import wellbegun as wb
-from wellbegun.planning import Plan, lsuv
+from wellbegun.measure.signals import random_signal
+from wellbegun.planning import Plan, krahenbuhl, lsuv
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -127,3 +128,92 @@ def test_lsuv_leaves_what_does_not_vary_and_says_so() -> None:
         lsuv(tries=0)
     with pytest.raises(wb.errors.ArgumentTypeError, match="mup: recipe must be one that does not measure"):
         wb.planning.mup(base=4, recipe="lsuv")
+
+
+# ---------------------------------------------------------------------- krahenbuhl
+def by_unit(y: torch.Tensor) -> torch.Tensor:
+    return y.movedim(1, -1).flatten(0, -2)
+
+
+def rates(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """RMS(gradient) / RMS(weight) of each weight under the random signal that the balance sends back."""
+    model.zero_grad()
+    output = model(x)
+    output.backward(torch.from_numpy(random_signal(tuple(output.shape)).spread(tuple(output.shape))))
+    found = [p.grad.square().mean() / p.square().mean() for p in model.parameters() if p.ndim > 1]
+    return torch.stack(found).sqrt().detach()
+
+
+def convolutions() -> nn.Module:
+    first, middle = nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(8, 8, 3, groups=2)
+    last = nn.ConvTranspose2d(8, 6, 3)
+    return nn.Sequential(first, nn.ReLU(), middle, nn.ReLU(), last, nn.Flatten(), nn.Linear(150, 5))
+
+
+CASES = [(Late, (64, 24)), (convolutions, (64, 3, 11, 11))]
+
+
+@pytest.mark.parametrize(("build", "shape"), CASES)
+def test_krahenbuhl_gives_units_one_mean_and_deviation_then_layers_one_rate(build: Any, shape: tuple[int, ...]) -> None:
+    within, batch = build(), drawn(*shape)
+    plan = wb.initialize(within, batch, recipe=krahenbuhl(beta=0.25, rounds=0), seed=0).plan
+    assert equal(within, replayed(build, plan))
+    first = {name: by_unit(y) for name, y in outputs(within, batch).items()}
+    if build is Late:  # the last layer is measured where it runs
+        first["last"] = within(batch).detach()
+    for name, y in first.items():
+        assert torch.allclose(y.mean(0), torch.tensor(0.25, dtype=y.dtype), atol=1e-4), name
+        assert torch.allclose(y.std(0, correction=0), torch.tensor(1.0, dtype=y.dtype), rtol=1e-4), name
+    uneven = rates(within, batch)
+    assert uneven.max() > 5 * uneven.min()  # the control: rates before the balance
+
+    model = build()
+    plan = wb.initialize(model, batch, recipe=krahenbuhl(beta=0.25), seed=0).plan
+    assert equal(model, replayed(build, plan))
+    even = rates(model, batch)
+    assert even.max() < 1.05 * even.min()
+    if build is convolutions:  # positively homogeneous: units stay alike, and the output is what it was
+        for name, y in outputs(model, batch).items():
+            deviation = by_unit(y).std(0, correction=0)
+            assert torch.allclose(deviation, deviation.mean().expand_as(deviation), rtol=1e-3), name
+            assert torch.allclose(by_unit(y).mean(0), 0.25 * deviation, atol=1e-3 * float(deviation.mean())), name
+        assert torch.allclose(model(batch), within(batch), rtol=2e-2, atol=2e-2)
+
+
+def test_krahenbuhl_takes_principal_components() -> None:
+    def build() -> nn.Module:
+        first, last = nn.Conv2d(4, 6, 3, groups=2), nn.Linear(96, 12)
+        return nn.Sequential(first, nn.Tanh(), nn.Flatten(), last)
+
+    def correlated(model: nn.Module) -> list[float]:
+        found = [torch.corrcoef(by_unit(y).T) for y in outputs(model, batch).values()]
+        found[0] = torch.block_diag(found[0][:3, :3], found[0][3:, 3:])  # components are taken within a group
+        return [float((c - torch.diag(c.diag())).abs().max()) for c in found]
+
+    mixed = torch.randn(256, 6, 6, 4, generator=torch.Generator().manual_seed(3)) @ torch.tensor(
+        [[2.0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]]
+    )
+    model, plain, batch = build(), build(), mixed.movedim(-1, 1)
+    plan = wb.initialize(model, batch, recipe=krahenbuhl(weights="pca", rounds=0), seed=0).plan
+    wb.initialize(plain, batch, recipe=krahenbuhl(rounds=0), seed=0)
+    assert all(new < 1e-2 for new in correlated(model))
+    assert all(old > 0.2 for old in correlated(plain))
+    assert plan["3.weight"].scheme == "given"
+    assert equal(model, replayed(build, plan))
+    few = wb.initialize(build(), batch[:4], recipe=krahenbuhl(weights="pca"), seed=0)  # fewer samples than units
+    assert all(torch.isfinite(p).all() for p in few.model.parameters())
+
+
+def test_krahenbuhl_leaves_rules_and_dead_units_and_says_so() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    rules = [("2.weight", "normal(std=0.5)"), ("4.bias", "constant(7)")]
+    plan = wb.initialize(model, drawn(32, 8), recipe=krahenbuhl(), rules=rules, seed=0).plan
+    assert plan["2.weight"].law == wb.laws.Normal(0, 0.5)
+    assert float(model[4].bias.detach()[0]) == 7
+    assert any("not the recipe's" in note and "4.bias" in note for note in plan.notes)
+    still = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    plan = wb.initialize(still, torch.ones(32, 8), recipe="krahenbuhl", seed=0).plan
+    assert any("units of it do not vary" in note for note in plan.notes)
+    assert all(torch.isfinite(p).all() for p in still.parameters())
+    with pytest.raises(wb.errors.WellbegunError, match="krahenbuhl: weights must be one of 'normal', 'pca'; got 'zca'"):
+        krahenbuhl(weights="zca")

@@ -5,13 +5,15 @@ from functools import partial
 from typing import Any
 
 from wellbegun.backend import Loss, Session
+from wellbegun.measure.refined.balance import balanced
 from wellbegun.measure.refined.sequential import unit_variance
 from wellbegun.planning import Method, Plan, Refine
 from wellbegun.planning.recipes import Refinement
-from wellbegun.planning.recipes.measured import UnitVariance
+from wellbegun.planning.recipes.measured import Balanced, UnitVariance
 
 _FUNCTIONS: Mapping[type[Refinement], Callable[[Any, Session, Plan, Loss | None], Plan]] = {
     UnitVariance: unit_variance,
+    Balanced: balanced,
 }
 
 

@@ -1,5 +1,6 @@
 """Weights that a recipe fills and that their output can be measured of, as a pass meets them."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -32,12 +33,21 @@ class Layer(NamedTuple):
             return (1,)
         return layout.section_sizes(self.entry.shape)
 
+    @property
+    def units(self) -> int:
+        """Rows of the weight in canonical order; 0 where its first axes are no units."""
+        layout, shape = self.entry.layout, self.entry.shape
+        if layout is None or set("el") & {*layout.axes} or "o" not in layout.axes:
+            return 0
+        return math.prod(size for size, letter in zip(shape, layout.axes, strict=True) if letter == "o")
+
 
 class Layers:
-    """Which weights the recipe decides about and scaling changes what they give; others are left, and said."""
+    """Which weights the recipe decides about and scaling changes what they give; others are left, and said. `plain`:
+    only those that the session can write."""
 
-    def __init__(self, session: Session, plan: Plan) -> None:
-        self.session = session
+    def __init__(self, session: Session, plan: Plan, *, plain: bool = False) -> None:
+        self.session, self.plain = session, plain
         self.entries = {entry.name: entry for entry in plan.entries if ours(entry)}
         self.left: dict[str, list[str]] = {}  # why -> names
         self.seen = set[str]()
@@ -76,15 +86,23 @@ class Layers:
         """Whether scaling the parameter scales what the operation gives."""
         if self.session.graph.parameters[use.parameter].bound:
             return False
+        if self.plain and (use.computed is not None or use.parameter not in self.session.scalable):
+            return False
         part = None if use.computed is None else use.computed.parts.get(use.parameter)
         return use.exact if use.computed is None else part is not None and part.leads
 
     def offset(self, layer: Layer, inputs: Iterable[Handle], output: Handle) -> int | None:
         """Which matrices of a stack an output comes from: the first of its units; None if it cannot be told."""
         count, layout, first = output.shape[layer.axis], layer.entry.layout, next(iter(inputs), None)
-        if count == sum(layer.sizes):
+        if count == layer.units:
             return 0
-        if layout is None or layout.axes != "oi" or layer.use.computed is not None or first is None:
+        if (
+            layout is None
+            or not layout.sections
+            or layout.axes != "oi"
+            or layer.use.computed is not None
+            or first is None
+        ):
             return None
         x = first.part(*[slice(0, 1)] * (len(first.shape) - 1)).array().reshape(-1)
         y = output.part(*[slice(0, 1)] * (len(output.shape) - 1)).array().reshape(-1)

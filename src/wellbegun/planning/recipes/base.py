@@ -61,7 +61,7 @@ class Refinement:
         ''
         """
         own = {each.name: getattr(self, each.name) for each in fields(self)}
-        changed = [f"{each.name}={own[each.name]}" for each in fields(self) if own[each.name] != each.default]
+        changed = [f"{each.name}={own[each.name]!r}" for each in fields(self) if own[each.name] != each.default]
         return f"({', '.join(changed)})" if changed else ""
 
 

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import SupportsFloat, SupportsIndex
 
-from wellbegun._arguments import integer, real
+from wellbegun._arguments import choice, integer, real
 from wellbegun.errors import WellbegunError
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Recipe, Refinement, recipe
-from wellbegun.planning.recipes.common import table
+from wellbegun.planning.recipes.common import always, table
 from wellbegun.schemes import lecun_normal, orthogonal
 
+_KRAHENBUHL = "Krähenbühl et al. 2016, arXiv:1511.06856"
 _LSUV = "Mishkin, Matas 2016, arXiv:1511.06422"
 
 
@@ -50,6 +51,51 @@ def lsuv(*, tolerance: SupportsFloat = 0.1, tries: SupportsIndex = 10) -> Recipe
     return LSUV._replace(refinement=UnitVariance(tolerance, integer("lsuv", "tries", tries, minimum=1)))
 
 
+# ---------------------------------------------------------------------- krahenbuhl
+@dataclass(frozen=True)
+class Balanced(Refinement):
+    """Each unit gets a mean and a standard deviation on the batch, then layers get equal rates of change."""
+
+    beta: float = 0.1
+    weights: str = "normal"
+    rounds: int = 10
+
+
+def krahenbuhl(*, beta: SupportsFloat = 0.1, weights: str = "normal", rounds: SupportsIndex = 10) -> Recipe:
+    """Data-dependent initialization: units of mean beta and standard deviation 1, and layers that learn at equal rates.
+
+    Within a layer, unit k: W_k <- W_k / std(y_k), b_k <- beta - mean(y_k) / std(y_k), over samples and positions of the
+    batch, layer after layer in order of execution. Between layers, with r_l = RMS(gradient of W_l) / RMS(W_l) under a
+    random signal at the output: W_l <- W_l sqrt(r_l / r), r the geometric mean of all (times the output's standard
+    deviation^(1/L), which brings that back to 1); biases follow what their weight gives, so that in nets of ReLUs and
+    pools the output stays what it was.
+
+    Args:
+        beta: Mean of each unit, in units of its standard deviation. Above 0, more than half of a ReLU's units are on.
+        weights: "normal", or "pca": a linear layer or convolution starts with the principal components of what comes
+            in, each scaled to variance 1, so that its units are uncorrelated on the batch; units beyond their number
+            stay normal. Patches of convolutions are taken without padding and dilation. Fused matrices stay normal.
+        rounds: Most rounds of the balance, >= 0; 0 leaves layers as normalized. Convolutional nets take two or three.
+    Returns:
+        A recipe; `recipe="krahenbuhl"` names it with its defaults.
+    Raises:
+        ArgumentError, ArgumentTypeError, UnknownNameError: a bad setting.
+    Cost: one forward pass, and for each round one and a pass back; with "pca" a pass and eigenvectors of a covariance
+        for each weight. Outputs are copied to the host. The plan keeps a number for each unit, with "pca" each entry.
+    Use: feed-forward nets without normalization, small data sets.
+    Avoid: normalizations, which do the same at every step; branches that are to start at zero. Weights depend on the
+        batch: take a few hundred samples. Layers of experts, of several axes of units, grouped transposed convolutions
+        and computed weights are left, and the plan says so.
+    Source: Krähenbühl et al. 2016, arXiv:1511.06856, and its code for beta and the standard deviation of the output.
+
+    >>> krahenbuhl(weights="pca", rounds=0).full_name
+    "krahenbuhl@1(weights='pca', rounds=0)"
+    """
+    made = choice("krahenbuhl", "weights", weights, ("normal", "pca"))
+    settings = Balanced(real("krahenbuhl", "beta", beta), made, integer("krahenbuhl", "rounds", rounds))
+    return KRAHENBUHL._replace(refinement=settings)
+
+
 def _orthogonal(role: Role) -> Choice:
     try:
         orthogonal().law(role.parameter.shape, layout=role.layout or "oi")
@@ -68,4 +114,14 @@ LSUV = recipe(
     source=_LSUV,
     needs=("hidden",),
     refinement=UnitVariance(),
+)
+KRAHENBUHL = recipe(
+    "krahenbuhl",
+    1,
+    table(hidden=always(lecun_normal(), "normal, then each unit to standard deviation 1 on the batch", _KRAHENBUHL)),
+    about="feed-forward nets without normalization: units of one mean and size on the batch, layers that learn alike",
+    optimizer="SGD with momentum",
+    source=_KRAHENBUHL,
+    needs=("hidden",),
+    refinement=Balanced(),
 )
