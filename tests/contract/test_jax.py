@@ -23,11 +23,10 @@ from flax import nnx
 from twins import TWINS, JaxMLP, rngs
 
 import wellbegun as wb
-from gradinit import GradInit
 from wellbegun.backend import CrossEntropy, Handle, Place, Scale, Shift, find
 from wellbegun.graph import ModelGraph, roles_of
 from wellbegun.layout import Layout
-from wellbegun.planning import Plan, make_plan
+from wellbegun.planning import Plan, gradinit, make_plan
 
 FRAMEWORKS = ("torch", "jax")
 RECIPES = ("auto", "classic", "gpt2", "fixup")
@@ -411,7 +410,7 @@ def test_methods_measure_alike(kind: str) -> None:
     """Two published methods, which know nothing of frameworks: their factors are the same."""
     factors = []
     for framework in FRAMEWORKS:
-        method = GradInit(lambda out: (out**2).mean(), steps=5) if kind == "gradinit" else kind
+        method = gradinit(steps=5) if kind == "gradinit" else kind
         model = model_of("mlp", framework)
         result = wb.initialize(model, TWINS["mlp"].batch(framework), recipe=method, seed=0)
         factors.append({entry.name: entry.factor for entry in result.plan.entries})

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import wellbegun as wb
+from wellbegun.backend import find
+from wellbegun.measure.refined.learned import _Search
+from wellbegun.measure.refined.point import Landscape
 from wellbegun.measure.signals import random_signal
-from wellbegun.planning import Plan, krahenbuhl, lsuv
+from wellbegun.planning import Plan, gradinit, krahenbuhl, lsuv
+from wellbegun.planning.recipes.measured import FirstStep
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -217,3 +222,75 @@ def test_krahenbuhl_leaves_rules_and_dead_units_and_says_so() -> None:
     assert all(torch.isfinite(p).all() for p in still.parameters())
     with pytest.raises(wb.errors.WellbegunError, match="krahenbuhl: weights must be one of 'normal', 'pca'; got 'zca'"):
         krahenbuhl(weights="zca")
+
+
+# ---------------------------------------------------------------------- gradinit
+LABELS = torch.randint(0, 5, (64,), generator=torch.Generator().manual_seed(1))
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(24, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 5))
+
+
+def after_a_step(model: nn.Module, x: torch.Tensor, optimizer: str, eta: float) -> tuple[float, float]:
+    """Loss behind one step, and the length of the gradient before it."""
+    model.zero_grad()
+    nn.functional.cross_entropy(model(x), LABELS).backward()
+    slopes = [p.grad for p in model.parameters() if p.grad is not None]
+    adam = optimizer == "adam"
+    length = sum(g.abs().sum() for g in slopes) if adam else sum(g.square().sum() for g in slopes) ** 0.5
+    with torch.no_grad():
+        for p, g in zip(model.parameters(), slopes, strict=True):
+            p -= eta * (g.sign() if adam else g)
+        return float(nn.functional.cross_entropy(model(x), LABELS)), float(length)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "eta", "gamma", "scale", "own"),
+    [("sgd", 0.1, 1.0, 2.0, False), ("sgd", 0.1, 1.0, 0.1, True), ("adam", 0.001, 30.0, 2.0, True)],
+)
+def test_gradinit_learns_a_better_first_step_within_its_bound(
+    optimizer: str, eta: float, gamma: float, scale: float, own: bool
+) -> None:
+    x, plain, model = scale * drawn(64, 24), mlp(), mlp()
+    method = gradinit(optimizer=optimizer, gamma=gamma, steps=60)
+    loss = {"loss": lambda output: nn.functional.cross_entropy(output, LABELS)} if own else {}
+    batch = x if own else {"input": x, "labels": LABELS}
+    wb.initialize(plain, x, recipe=method, seed=0, calibrate=False)
+    plan = wb.initialize(model, batch, recipe=method, seed=0, **loss).plan
+    assert equal(model, replayed(mlp, plan))
+    for one, two in zip(plain.parameters(), model.parameters(), strict=True):  # a factor each
+        ratio = (two / one)[one != 0].detach()
+        assert ratio.numel() == 0 or float(ratio.std()) < 1e-5 * float(ratio.mean())
+    (old, long), (new, short) = (after_a_step(each, x, optimizer, eta) for each in (plain, model))
+    assert short <= gamma * (1 + 1e-4 if own else 1.3)  # of the whole batch; of two thirds of it where these are known
+    assert new < old - 0.01
+    assert long > gamma or scale < 1
+
+
+def test_gradinit_takes_batches_that_share_half_and_says_what_it_cannot() -> None:
+    model, plan = mlp(), wb.plan(mlp(), (60, 24), recipe="gradinit", seed=0)
+    wb.apply(model, plan)
+    names = dict(model.named_parameters())
+    first = nn.functional.cross_entropy(model(drawn(60, 24)), LABELS[:60])
+    with find(model).session(model, {"input": drawn(60, 24), "labels": LABELS[:60]}) as session:
+        search = _Search(FirstStep(), Landscape(session, plan))
+        one, two = search._half(1), search._half(2)
+        assert one is not None
+        assert (one.sum(), two.sum(), (one * two).sum()) == (40, 40, 20)
+        start = search.land.start
+        whole = search.land.gradient(start)[1]
+        parts = [search.land.gradient(start, search._half(number))[1] for number in (1, 2, 3)]
+        for name in start:  # three thirds, each twice
+            assert np.allclose(sum(part[name] for part in parts) / 3, whole[name], atol=1e-6)
+        along = {name: np.sin(np.arange(values.size)).reshape(values.shape) for name, values in start.items()}
+        bent = search.land.product(start, whole, along)
+    free = [names[name] for name in start]
+    slopes = torch.autograd.grad(first, free, create_graph=True)
+    total = sum((g * torch.from_numpy(along[name])).sum() for name, g in zip(start, slopes, strict=True))
+    for name, exact in zip(start, torch.autograd.grad(total, free), strict=True):
+        assert np.allclose(bent[name], exact, atol=0.05 * float(exact.abs().max()))
+    stuck = wb.initialize(mlp(), 1e3 * drawn(64, 24), recipe=gradinit(gamma=1e-9, steps=1), seed=0).plan
+    assert any("the gradient is longer than 1e-09 after 1 steps" in note for note in stuck.notes)
+    with pytest.raises(wb.errors.ArgumentError, match="gradinit: gamma must be a finite number > 0; got -1"):
+        gradinit(gamma=-1)

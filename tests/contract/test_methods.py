@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import math
 from typing import Any
 
 import pytest
@@ -10,12 +9,11 @@ import torch
 from torch import nn
 
 import wellbegun as wb
-from gradinit import GradInit
+from calm_logits import CalmLogits
 from wellbegun.backend import Scale
 from wellbegun.planning import Choice, Method, Plan, recipe_of
 
 X = torch.randn(64, 24, generator=torch.Generator().manual_seed(0))
-Y = torch.randint(0, 5, (64,), generator=torch.Generator().manual_seed(1))
 
 
 def mlp(depth: int = 6) -> nn.Sequential:
@@ -27,35 +25,19 @@ def equal(one: nn.Module, two: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
-# ---------------------------------------------------------------------- GradInit
-def loss(output: torch.Tensor) -> torch.Tensor:
-    return nn.functional.cross_entropy(output, Y)
-
-
-def after_a_step(model: nn.Module) -> tuple[float, float]:
-    """Loss behind one step of SGD, and the length of the gradient before it."""
-    model.zero_grad()
-    loss(model(X)).backward()
-    length = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
-    with torch.no_grad():
-        for p in model.parameters():
-            p -= 0.1 * p.grad  # type: ignore[operator]
-        return float(loss(model(X))), length
-
-
-def test_gradinit_learns_a_better_start_within_its_bound() -> None:
-    method, options = GradInit(loss), {"rules": [("*.weight", "normal(std=0.35)")], "seed": 0}
-    before, after = mlp(3), mlp(3)
-    wb.initialize(before, X, recipe=method, calibrate=False, **options)
-    result = wb.initialize(after, X, recipe=method, **options)
-    again = mlp(3)
-    wb.apply(again, result.plan)
-    assert equal(after, again)
-    assert "learned by GradInit" in result.plan["0.weight"].reason
-    (old, long), (new, short) = after_a_step(before), after_a_step(after)
-    assert long > 1.5
-    assert short < 1.2
-    assert new < 0.9 * old
+# ---------------------------------------------------------------------- the example
+@pytest.mark.parametrize("std", [0.1, 2.0])
+def test_a_method_of_somebody_else_measures_and_replays(std: float) -> None:
+    method, rules = CalmLogits(std), [("0.weight", "normal(std=0.5)")]
+    model, plain = mlp(), mlp()
+    result = wb.initialize(model, X, recipe=method, rules=rules, seed=0)
+    assert result.plan.recipe == "calm_logits@1"
+    assert float(model(X).detach().std(0, correction=0).mean()) == pytest.approx(std, rel=1e-3)
+    assert "so that logits are small" in result.plan["14.weight"].reason
+    assert (result.plan["0.weight"].factor, result.plan["0.weight"].law) == (1, wb.laws.Normal(0, 0.5))
+    assert equal(model, wb.apply(mlp(), result.plan).model)
+    wb.initialize(plain, X, recipe=method, rules=rules, seed=0, calibrate=False)  # the control: nothing is measured
+    assert float(plain(X).detach().std(0, correction=0).mean()) != pytest.approx(std, rel=0.2)
 
 
 # ---------------------------------------------------------------------- what a refinement may do

@@ -1,6 +1,6 @@
 """Recipes that measure on the batch after the fill: what they choose before, and the settings of what they do then."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import SupportsFloat, SupportsIndex
 
 from wellbegun._arguments import choice, integer, real
@@ -8,9 +8,11 @@ from wellbegun.errors import WellbegunError
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Recipe, Refinement, recipe
+from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.planning.recipes.common import always, table
 from wellbegun.schemes import lecun_normal, orthogonal
 
+_GRADINIT = "Zhu et al. 2021, arXiv:2102.08098"
 _KRAHENBUHL = "Krähenbühl et al. 2016, arXiv:1511.06856"
 _LSUV = "Mishkin, Matas 2016, arXiv:1511.06422"
 
@@ -96,6 +98,66 @@ def krahenbuhl(*, beta: SupportsFloat = 0.1, weights: str = "normal", rounds: Su
     return KRAHENBUHL._replace(refinement=settings)
 
 
+# ---------------------------------------------------------------------- gradinit
+@dataclass(frozen=True)
+class FirstStep(Refinement):
+    """One factor for each tensor, learned so that the first step of training helps most."""
+
+    optimizer: str = "sgd"
+    step: float = 0.1
+    gamma: float | None = None
+    steps: int = 60
+    rate: float = 0.03
+
+
+def gradinit(
+    *,
+    optimizer: str = "sgd",
+    step: SupportsFloat | None = None,
+    gamma: SupportsFloat | None = None,
+    steps: SupportsIndex = 60,
+    rate: SupportsFloat = 0.03,
+) -> Recipe:
+    """GradInit: one factor for each tensor, learned so that the loss is low after the first step of the optimizer.
+
+    Minimize L(s w - eta A(g)) over the factors s, where g = grad L(s w) and A(g) = g for SGD, sign(g) for Adam, subject
+    to |g| <= gamma (2-norm, 1-norm for Adam). Adam on the factors goes down the loss where the bound holds, and down
+    |g| where it does not; factors stay >= 0.01. The two gradients are of two thirds of the batch that have one third in
+    common, other ones at each step; of a loss of the user's, which cannot be taken apart, they are of the whole batch.
+    Of all steps within the bound, that with the lowest loss behind it is taken. The loss is that of
+    `wellbegun.initialize`: its `loss`, or cross-entropy or squared error against labels or targets of the batch, random
+    ones without. It starts from "classic".
+
+    Args:
+        optimizer: "sgd" or "adam".
+        step: Learning rate eta of the first step, > 0; None: 0.1 for SGD, 0.001 for Adam.
+        gamma: Longest gradient, > 0. None: 1 for SGD; for Adam the root of the number of entries, which is the 1-norm
+            of a gradient of length 1 whose entries are alike (a default of ours).
+        steps: Of the factors, >= 1. The paper takes 390 to 780, each on a new batch.
+        rate: Learning rate of the factors, > 0.
+    Returns:
+        A recipe; `recipe="gradinit"` names it with its defaults.
+    Raises:
+        ArgumentError, ArgumentTypeError, UnknownNameError: a bad setting.
+    Cost: 2 or 3 forward and backward passes a step, and as many copies of the parameters to the device: products with
+        the Hessian are differences of gradients. Two copies of the parameters in double precision on the host.
+    Use: architectures that no rule was made for; deep nets without normalization and warm-up, with the optimizer known.
+    Avoid: large models (hundreds of passes); dropout that is on. Tensors that start at 0 stay there.
+    Source: Zhu et al. 2021, arXiv:2102.08098. The package `gradinit` leaves out the step it is named after.
+
+    >>> gradinit(optimizer="adam", steps=20).full_name
+    "gradinit@1(optimizer='adam', step=0.001, steps=20)"
+    """
+    name = choice("gradinit", "optimizer", optimizer, ("sgd", "adam"))
+    given = {"step": {"sgd": 0.1, "adam": 0.001}[name] if step is None else step, "gamma": gamma, "rate": rate}
+    numbers = {
+        key: None if value is None else real("gradinit", key, value, minimum=0, exclusive=True)
+        for key, value in given.items()
+    }
+    settings = FirstStep(name, steps=integer("gradinit", "steps", steps, minimum=1))
+    return GRADINIT._replace(refinement=replace(settings, **numbers))  # type: ignore[arg-type]  # of three fields
+
+
 def _orthogonal(role: Role) -> Choice:
     try:
         orthogonal().law(role.parameter.shape, layout=role.layout or "oi")
@@ -124,4 +186,13 @@ KRAHENBUHL = recipe(
     source=_KRAHENBUHL,
     needs=("hidden",),
     refinement=Balanced(),
+)
+GRADINIT = recipe(
+    "gradinit",
+    1,
+    CLASSIC.choices,
+    about="any model: a factor for each tensor, learned so that the first step of training helps most",
+    optimizer="SGD, Adam",
+    source=_GRADINIT,
+    refinement=FirstStep(),
 )
