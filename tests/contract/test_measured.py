@@ -294,3 +294,91 @@ def test_gradinit_takes_batches_that_share_half_and_says_what_it_cannot() -> Non
     assert any("the gradient is longer than 1e-09 after 1 steps" in note for note in stuck.notes)
     with pytest.raises(wb.errors.ArgumentError, match="gradinit: gamma must be a finite number > 0; got -1"):
         gradinit(gamma=-1)
+
+
+# ---------------------------------------------------------------------- weight_norm
+class Directed(nn.Module):
+    """A weight of a direction and a length that the module holds itself."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.v, self.g = nn.Parameter(torch.randn(outputs, inputs)), nn.Parameter(torch.ones(outputs, 1))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(x, self.g * self.v / self.v.norm(dim=1, keepdim=True), self.bias)
+
+
+class ActNorm(nn.Module):
+    """Scale and shift of each channel, in either order; the scale may be an exponential."""
+
+    def __init__(self, channels: int, *, shift_first: bool, exponential: bool) -> None:
+        super().__init__()
+        self.shift_first, self.exponential = shift_first, exponential
+        self.shift = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.0 if exponential else 1.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale = self.scale.exp() if self.exponential else self.scale
+        return (x + self.shift) * scale if self.shift_first else x * scale + self.shift
+
+
+def weight_normed() -> nn.Module:
+    new, old = nn.utils.parametrizations.weight_norm(nn.Linear(12, 10)), nn.utils.weight_norm(nn.Linear(10, 6))
+    return nn.Sequential(Directed(24, 12), nn.Tanh(), new, nn.ReLU(), old)
+
+
+def flow() -> nn.Module:
+    kinds = [{"shift_first": first, "exponential": power} for first in (True, False) for power in (True, False)]
+    layers = [layer for kind in kinds for layer in (nn.Conv2d(3, 3, 1), ActNorm(3, **kind), nn.ReLU())]
+    return nn.Sequential(ActNorm(3, **kinds[0]), *layers[:-1])
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize(("build", "shape"), [(weight_normed, (64, 24)), (flow, (32, 3, 5, 5))])
+def test_weight_norm_and_actnorm_give_mean_0_and_deviation_1(build: Any, shape: tuple[int, ...]) -> None:
+    def worst(model: nn.Module) -> float:
+        """How far means are from 0 and deviations from 1."""
+        x, far = drawn(*shape), 0.0
+        for layer in model:  # type: ignore[attr-defined]
+            x = layer(x).detach()
+            if isinstance(layer, (Directed, ActNorm, nn.Linear)):
+                y = by_unit(x)
+                far = max(far, float(y.mean(0).abs().max()), float((y.std(0, correction=0) - 1).abs().max()))
+        return far
+
+    model, plain = build(), build()
+    plan = wb.initialize(model, drawn(*shape), recipe="weight_norm", seed=0).plan
+    wb.initialize(plain, drawn(*shape), recipe="weight_norm", seed=0, calibrate=False)
+    assert worst(model) < 1e-4
+    assert worst(plain) > 0.3
+    assert equal(model, replayed(build, plan))
+    if build is weight_normed:
+        v = model[0].v.detach()  # type: ignore[index]
+        assert float(v.std()) == pytest.approx(0.05, rel=0.15)
+        t = drawn(*shape) @ (v / v.norm(dim=1, keepdim=True)).T
+        assert torch.allclose(model[0].g.detach().flatten(), 1 / t.std(0, correction=0), rtol=1e-4)  # type: ignore[index]
+        assert torch.allclose(model[0].bias.detach(), -(t / t.std(0, correction=0)).mean(0), atol=1e-4)  # type: ignore[index]
+
+
+def test_weight_norm_leaves_channels_that_do_not_vary_and_other_layers() -> None:
+    x = drawn(32, 3, 5, 5)
+    x[:, 1] = 4.0
+    model = nn.Sequential(ActNorm(3, shift_first=True, exponential=True))
+    plan = wb.initialize(model, x, recipe="weight_norm", seed=0).plan
+    assert (float(model[0].shift.detach()[0, 1]), float(model[0].scale.detach()[0, 1])) == (0, 0)
+    assert float(model(x)[:, 0].std(correction=0).detach()) == pytest.approx(1, rel=1e-4)
+    assert any("channels of it do not vary" in note and "0.scale" in note for note in plan.notes)
+    plan = wb.initialize(mlp(), drawn(64, 24), recipe="weight_norm", seed=0).plan
+    assert any("nothing here is a weight-normalized layer" in note for note in plan.notes)
+
+    class Scaled(nn.Module):  # a bias of a layer and the scale of a branch are no ActNorm
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.randn(8, 8)), nn.Parameter(torch.zeros(8))
+            self.gamma = nn.Parameter(torch.full((8,), 1e-3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + (x @ self.weight + self.bias) * self.gamma
+
+    assert wb.initialize(Scaled(), drawn(16, 8), recipe="weight_norm", seed=0).plan["gamma"].action == "keep"

@@ -62,9 +62,10 @@ class Layers:
     def at(self, operation: Operation, output: Handle) -> Layer | None:
         """The layer that an operation is, if it is one that can be scaled."""
         self.tables |= {use.parameter for use in operation.uses if use.slot == "table"} - self.seen
-        use = next((use for use in operation.uses if use.slot == "weight" and use.parameter in self.entries), None)
-        if use is None or operation.kind not in LAYERS:
+        uses = [use for use in operation.uses if use.slot == "weight" and use.parameter in self.entries]
+        if not uses or operation.kind not in LAYERS:
             return None
+        use = next(filter(self._leads, uses), uses[0])
         name = use.parameter
         self.seen.add(name)
         if name in self.tables:

@@ -1,6 +1,6 @@
 """Each unit gets a mean and a standard deviation on the batch; weights of principal components of what comes in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,11 +42,20 @@ def bias_after(graph: ModelGraph, operation: Operation) -> Place | None:
 
 class Within:
     """Observer of a pass: every unit of a weight of ours gets standard deviation 1, and mean `beta` where it has a
-    bias of ours. `capture`: the weight whose inputs are looked at before."""
+    bias of ours. `capture`: the weight whose inputs are looked at before. `only`: other weights are not looked at."""
 
-    def __init__(self, session: Session, plan: Plan, beta: float, capture: str = "") -> None:
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        beta: float,
+        capture: str = "",
+        *,
+        plain: bool = True,
+        only: Collection[str] | None = None,
+    ) -> None:
         self.session, self.graph, self.beta, self.capture = session, session.graph, beta, capture
-        self.layers = Layers(session, plan, plain=True)
+        self.layers, self.only = Layers(session, plan, plain=plain), only
         self.factors: dict[str, Array] = {}  # of each unit; nan: not met yet
         self.biases: dict[str, Array] = {}  # new values
         self.places: dict[int, Place] = {}  # operations at which a mean is still to be set
@@ -54,7 +63,8 @@ class Within:
 
     def __call__(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> Iterator[Effect]:
         """One operation of the forward pass."""
-        layer = self.layers.at(operation, outputs[0])
+        asked = self.only is None or any(use.parameter in self.only for use in operation.uses)
+        layer = self.layers.at(operation, outputs[0]) if asked else None
         if layer is not None:
             if layer.entry.name == self.capture and self.inputs is None and layer.entry.name not in self.factors:
                 self.inputs = _seen(layer, operation, inputs[0]) if inputs else None

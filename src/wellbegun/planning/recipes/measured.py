@@ -1,19 +1,24 @@
 """Recipes that measure on the batch after the fill: what they choose before, and the settings of what they do then."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import SupportsFloat, SupportsIndex
 
 from wellbegun._arguments import choice, integer, real
 from wellbegun.errors import WellbegunError
-from wellbegun.graph import Role
+from wellbegun.graph import Analysis, Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Recipe, Refinement, recipe
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.planning.recipes.common import always, table
-from wellbegun.schemes import lecun_normal, orthogonal
+from wellbegun.planning.recipes.normalized import affine, directed
+from wellbegun.schemes import constant, lecun_normal, normal, orthogonal
 
+_ACTNORM = "Kingma, Dhariwal 2018, arXiv:1807.03039"
 _GRADINIT = "Zhu et al. 2021, arXiv:2102.08098"
 _KRAHENBUHL = "Krähenbühl et al. 2016, arXiv:1511.06856"
+_WEIGHT_NORM = "Salimans, Kingma 2016, arXiv:1602.07868"
 _LSUV = "Mishkin, Matas 2016, arXiv:1511.06422"
 
 
@@ -96,6 +101,55 @@ def krahenbuhl(*, beta: SupportsFloat = 0.1, weights: str = "normal", rounds: Su
     made = choice("krahenbuhl", "weights", weights, ("normal", "pca"))
     settings = Balanced(real("krahenbuhl", "beta", beta), made, integer("krahenbuhl", "rounds", rounds))
     return KRAHENBUHL._replace(refinement=settings)
+
+
+# ---------------------------------------------------------------------- weight_norm
+@dataclass(frozen=True)
+class ZeroMean(Refinement):
+    """Units of weight-normalized layers, and channels of ActNorm, get mean 0 and standard deviation 1."""
+
+    std: float = 0.05
+
+
+def weight_norm(*, std: SupportsFloat = 0.05) -> Recipe:
+    """Data-dependent start of weight-normalized layers and of ActNorm: units of mean 0 and standard deviation 1.
+
+    A weight g v / |v| of a direction v and a length g for each unit: v ~ N(0, std^2); with t = v x / |v| on the batch,
+    g = 1 / std(t) and b = -mean(t) / std(t), layer after layer in order of execution. That is for weight_norm of
+    `torch.nn.utils`, old and new, and for g and v that a module holds itself. PyTorch's are set by the weight alone, so
+    there v starts at g v / |v|: of the same direction, but of length g.
+
+    ActNorm, a scale (exp(scale) too) and a shift with an entry for each channel in one module: scale = 1 / std(x) and
+    shift = -mean(x), or -mean(x) / std(x) where the shift comes after. A channel that does not vary keeps 1 and 0.
+
+    Args:
+        std: Of the entries of v, > 0.
+    Returns:
+        A recipe; `recipe="weight_norm"` names it with its default. What is neither of the two is as in "classic".
+    Raises:
+        ArgumentError, ArgumentTypeError: a bad std.
+    Cost: one forward pass; outputs of these layers are copied to the host; the plan keeps the numbers of each unit.
+    Use: flows, and nets with weight normalization, which learn slowly from g = |v|.
+    Avoid: batches of fewer than a few dozen samples. Processes that train one model have to see one batch.
+    Source: Salimans, Kingma 2016, arXiv:1602.07868; Kingma, Dhariwal 2018 (Glow), arXiv:1807.03039.
+
+    >>> weight_norm(std=0.1).full_name
+    'weight_norm@1(std=0.1)'
+    """
+    std = real("weight_norm", "std", std, minimum=0, exclusive=True)
+    return WEIGHT_NORM._replace(solve=partial(_normalized, std), refinement=ZeroMean(std))
+
+
+def _normalized(std: float, graph: Analysis, roles: Mapping[str, Role], _: frozenset[str]) -> Mapping[str, Choice]:
+    """Directions, and scales of ActNorm where they leave a signal as it is."""
+    weight = Choice(normal(std=std), f"direction of a normalized weight: N(0, {std:g}²)", _WEIGHT_NORM)
+    found = dict.fromkeys(directed(graph, roles), weight)
+    for pair in affine(graph):
+        (use,) = graph.operations[pair.scale].uses
+        one = 1.0 if use.exact else None if use.computed is None else use.computed.where(1.0)
+        if one is not None:
+            found[use.parameter] = Choice(constant(one), "scale of an ActNorm: 1 before it is measured", _ACTNORM)
+    return found
 
 
 # ---------------------------------------------------------------------- gradinit
@@ -195,4 +249,14 @@ GRADINIT = recipe(
     optimizer="SGD, Adam",
     source=_GRADINIT,
     refinement=FirstStep(),
+)
+WEIGHT_NORM = recipe(
+    "weight_norm",
+    1,
+    CLASSIC.choices,
+    about="flows and weight-normalized nets: each unit, or channel of ActNorm, has mean 0 and std 1 on the batch",
+    optimizer="Adam",
+    source=f"{_WEIGHT_NORM}; {_ACTNORM}",
+    solve=partial(_normalized, ZeroMean.std),
+    refinement=ZeroMean(),
 )
