@@ -12,9 +12,10 @@ import wellbegun as wb
 from wellbegun.backend import find
 from wellbegun.measure.refined.learned import _Search
 from wellbegun.measure.refined.point import Landscape
-from wellbegun.measure.signals import random_signal
-from wellbegun.planning import Plan, gradinit, krahenbuhl, lsuv
+from wellbegun.measure.signals import made_up, random_signal
+from wellbegun.planning import Plan, gradinit, krahenbuhl, lsuv, metainit
 from wellbegun.planning.recipes.measured import FirstStep
+from wellbegun.torch.handles import TensorHandle
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -382,3 +383,35 @@ def test_weight_norm_leaves_channels_that_do_not_vary_and_other_layers() -> None
             return x + (x @ self.weight + self.bias) * self.gamma
 
     assert wb.initialize(Scaled(), drawn(16, 8), recipe="weight_norm", seed=0).plan["gamma"].action == "keep"
+
+
+# ---------------------------------------------------------------------- metainit
+def bent() -> nn.Module:
+    return nn.Sequential(nn.Linear(24, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 5))
+
+
+def gradient_quotient(model: nn.Module, x: torch.Tensor) -> float:
+    """By double backward, over the weights: biases are 0 and stay."""
+    weights, output = [p for p in model.parameters() if p.ndim > 1], model(x)
+    labels = torch.from_numpy(made_up(TensorHandle(output.detach()), last=False).loss.labels)  # type: ignore[union-attr]
+    slopes = torch.autograd.grad(nn.functional.cross_entropy(output, labels), weights, create_graph=True)
+    products = torch.autograd.grad(sum((g**2).sum() / 2 for g in slopes), weights)  # type: ignore[arg-type]
+    terms = [((g - p) / (g + 1e-5 * (2 * (g >= 0) - 1)) - 1).abs() for g, p in zip(slopes, products, strict=True)]
+    return float(torch.cat([term.flatten() for term in terms]).mean().detach())
+
+
+def test_metainit_lowers_the_gradient_quotient_along_directions_that_stay() -> None:
+    x, plain, model = drawn(32, 24), bent(), bent()
+    wb.initialize(plain, x, recipe="metainit", seed=0, calibrate=False)
+    plan = wb.initialize(model, x, recipe=metainit(steps=12), seed=0).plan
+    assert gradient_quotient(model, x) < 0.6 * gradient_quotient(plain, x)
+    assert equal(model, replayed(bent, plan))
+    for one, two in zip(plain.parameters(), model.parameters(), strict=True):
+        ratio = (two / one)[one != 0].detach()
+        assert ratio.numel() == 0 or float(ratio.std()) < 1e-5 * float(ratio.mean())
+    assert [plan[name].factor for name in ("0.bias", "2.bias", "4.bias")] == [1, 1, 1]
+    measured = wb.initialize(bent(), (32, 24), recipe=metainit(steps=12), seed=0).plan  # needs no data
+    assert not any("nothing was measured" in note for note in measured.notes)
+    assert measured["0.weight"].factor != 1
+    with pytest.raises(wb.errors.ArgumentError, match="metainit: momentum must be a number >= 0 and below 1; got 1"):
+        metainit(momentum=1.0)

@@ -49,6 +49,7 @@ def calibrate(
     write: Write,
     *,
     refine: Refine[Session] | None = None,
+    data: bool = True,
     loss: Loss | None = None,
     chance: float | None = None,
     progress: Progress | None = None,
@@ -56,9 +57,10 @@ def calibrate(
     """The model with laws scaled so that every target is met on the batch, this plan, and what the probe says of it.
 
     The model is filled as planned already. Made-up inputs are not measured: the plan then depends on the model and the
-    seed alone. Whoever calls undoes what was written if anything fails. `refine`: what a method does instead.
+    seed alone. Whoever calls undoes what was written if anything fails. `refine`: what a method does instead; `data`:
+    whether it needs some.
     """
-    if refine is not None and holds_data(batch):
+    if refine is not None and (holds_data(batch) or not data):
         model, plan, ledger = _refined(backend, model, graph, plan, batch, write, refine)
         return model, plan, ledger, probe(backend, model, batch, loss, chance=chance, progress=progress)
     if refine is not None:

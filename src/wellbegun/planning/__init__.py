@@ -9,7 +9,7 @@ from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
 from wellbegun.planning.recipes import RECIPES, recipe_facts, recipe_names, recipe_of
-from wellbegun.planning.recipes.measured import gradinit, krahenbuhl, lsuv, weight_norm
+from wellbegun.planning.recipes.measured import gradinit, krahenbuhl, lsuv, metainit, weight_norm
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 from wellbegun.planning.scaling.factories import completep, mup, spectral, standard, umup
 from wellbegun.planning.scaling.parametrization import Parametrization
@@ -42,6 +42,7 @@ __all__ = [
     "krahenbuhl",
     "lsuv",
     "make_plan",
+    "metainit",
     "mup",
     "overrides_of",
     "recipe_facts",

@@ -6,17 +6,18 @@ from typing import Any
 
 from wellbegun.backend import Loss, Session
 from wellbegun.measure.refined.balance import balanced
-from wellbegun.measure.refined.learned import first_step
+from wellbegun.measure.refined.learned import first_step, quotient
 from wellbegun.measure.refined.normalized import zero_mean
 from wellbegun.measure.refined.sequential import unit_variance
 from wellbegun.planning import Method, Plan, Refine
 from wellbegun.planning.recipes import Refinement
-from wellbegun.planning.recipes.measured import Balanced, FirstStep, UnitVariance, ZeroMean
+from wellbegun.planning.recipes.measured import Balanced, FirstStep, Quotient, UnitVariance, ZeroMean
 
 _FUNCTIONS: Mapping[type[Refinement], Callable[[Any, Session, Plan, Loss | None], Plan]] = {
     UnitVariance: unit_variance,
     Balanced: balanced,
     FirstStep: first_step,
+    Quotient: quotient,
     ZeroMean: zero_mean,
 }
 

@@ -1,4 +1,4 @@
-"""GradInit: one factor for each tensor, learned so that the first step of training helps most."""
+"""What gradients learn: GradInit, a factor for each tensor, and MetaInit, a length for each weight."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ from wellbegun._typing import Array
 from wellbegun.backend import Loss, Session
 from wellbegun.measure.refined.point import Landscape, Tensors, inner, length
 from wellbegun.planning import Plan
-from wellbegun.planning.recipes.measured import FirstStep
+from wellbegun.planning.recipes.measured import FirstStep, Quotient
 
 _LEAST = 0.01  # factors stay above it
 _THIRDS = 3
@@ -81,3 +81,47 @@ class _Search:
             return None
         part: Array = np.arange(self.samples) * _THIRDS // self.samples
         return np.asarray(part != number % _THIRDS, dtype=np.float64)
+
+
+# ---------------------------------------------------------------------- metainit
+_EPSILON = 1e-5  # of the quotient
+_TURN = 1e-2  # relative change of a length, of which the sign of the quotient's change is taken
+
+
+def quotient(settings: Quotient, session: Session, plan: Plan, loss: Loss | None = None) -> Plan:
+    """The plan with learned lengths of weights; see `metainit`."""
+    land, moving = Landscape(session, plan, loss, random=True), list[str]()
+    moving = [name for name, values in land.start.items() if values.ndim > 1]
+    sizes = np.array([length({name: land.start[name]}) for name in moving])
+    factors, memory = np.ones(len(moving)), np.zeros(len(moving))
+    best, lowest = factors, math.inf
+    for number in range(settings.steps + 1):
+        now = _quotient(land, dict(zip(moving, factors, strict=True)))
+        if now < lowest:
+            best, lowest = factors, now
+        if number == settings.steps or not math.isfinite(now):
+            break
+        turned = [
+            _quotient(land, dict(zip(moving, factors * (1 + _TURN * one), strict=True))) for one in np.eye(len(moving))
+        ]
+        memory = settings.momentum * memory - settings.rate * np.sign(np.array(turned) - now)
+        factors = np.maximum(factors + memory / sizes, _LEAST)
+    found = {name: float(f"{factor:.8g}") for name, factor in zip(moving, best, strict=True)}
+    plan = plan.scaled(found, dict.fromkeys(found, "so that gradients change least along themselves"))
+    if lowest < math.inf:
+        return plan
+    return replace(plan, notes=(*plan.notes, f"{plan.recipe}: nothing was learned, because gradients are not finite."))
+
+
+def _quotient(land: Landscape, factors: dict[str, float]) -> float:
+    """Mean of |(g - H g) / (g + epsilon sign g) - 1| over all entries of all parameters."""
+    here = {name: factors.get(name, 1.0) * values for name, values in land.start.items()}
+    _, g = land.gradient(here)
+    if not 0 < length(g) < math.inf:
+        return math.inf
+    bent, total, entries = land.product(here, g, g), 0.0, 0
+    for name, each in g.items():
+        away = each + np.where(each >= 0, _EPSILON, -_EPSILON)
+        total += float(np.abs((each - bent[name]) / away - 1).sum())
+        entries += each.size
+    return total / max(entries, 1)

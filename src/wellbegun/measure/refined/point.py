@@ -12,13 +12,14 @@ from wellbegun.measure.signals import made_up_of
 from wellbegun.planning import Plan
 
 Tensors = dict[str, Array]
-STEP = 1e-3  # of a difference of gradients, in units of the length of the parameters
+FINE, ROUGH = 1e-4, 0.03  # steps of differences of gradients, in units of the parameters' length; of half precision
 
 
 class Landscape:
-    """The loss over the parameters that a recipe fills and that are trained, real and not zero."""
+    """The loss over the parameters that a recipe fills and that are trained, real and not zero. `random`: against
+    random labels or targets, whatever the batch holds."""
 
-    def __init__(self, session: Session, plan: Plan, loss: Loss | None = None) -> None:
+    def __init__(self, session: Session, plan: Plan, loss: Loss | None = None, *, random: bool = False) -> None:
         self.session = session
         free = {*session.trained} & {*session.scalable}
         names = [entry.name for entry in plan.entries if ours(entry) and entry.name in free]
@@ -28,8 +29,10 @@ class Landscape:
             for name, handle in kinds.items()
             if handle.kind == "real" and handle.largest() > 0
         }
+        rough = any(entry.dtype in ("float16", "bfloat16") for entry in plan.entries if entry.name in self.start)
+        self.step = ROUGH if rough else FINE
         session.forward(_nothing)
-        made = made_up_of(session, session.beside)
+        made = made_up_of(session, {} if random else session.beside)
         self.loss: Loss | CrossEntropy | SquaredError = made.loss if loss is None else loss
         self.own = loss is not None
 
@@ -57,7 +60,7 @@ class Landscape:
 
     def product(self, here: Tensors, gradient: Tensors, along: Tensors, samples: Array | None = None) -> Tensors:
         """The Hessian times a direction: a difference of gradients."""
-        reach = STEP * length(here) / max(length(along), 1e-300)
+        reach = self.step * length(here) / max(length(along), 1e-300)
         _, moved = self.gradient({name: here[name] + reach * along[name] for name in here}, samples)
         return {name: (moved[name] - gradient[name]) / reach for name in here}
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import KEEP, Choice
@@ -53,6 +53,8 @@ class Caution(NamedTuple):
 @dataclass(frozen=True)
 class Refinement:
     """Settings of what a recipe does on the batch after the fill; the function that does it stands in a row above."""
+
+    data: ClassVar[bool] = True  # whether the batch has to hold data
 
     def told(self) -> str:
         """What differs from the defaults.

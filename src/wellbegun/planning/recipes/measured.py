@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import SupportsFloat, SupportsIndex
+from typing import ClassVar, SupportsFloat, SupportsIndex
 
-from wellbegun._arguments import choice, integer, real
-from wellbegun.errors import WellbegunError
+from wellbegun._arguments import choice, integer, message, real
+from wellbegun.errors import ArgumentError, WellbegunError
 from wellbegun.graph import Analysis, Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Recipe, Refinement, recipe
@@ -18,6 +18,7 @@ from wellbegun.schemes import constant, lecun_normal, normal, orthogonal
 _ACTNORM = "Kingma, Dhariwal 2018, arXiv:1807.03039"
 _GRADINIT = "Zhu et al. 2021, arXiv:2102.08098"
 _KRAHENBUHL = "Krähenbühl et al. 2016, arXiv:1511.06856"
+_METAINIT = "Dauphin, Schoenholz 2019, MetaInit: initializing learning by learning to initialize"
 _WEIGHT_NORM = "Salimans, Kingma 2016, arXiv:1602.07868"
 _LSUV = "Mishkin, Matas 2016, arXiv:1511.06422"
 
@@ -212,6 +213,55 @@ def gradinit(
     return GRADINIT._replace(refinement=replace(settings, **numbers))  # type: ignore[arg-type]  # of three fields
 
 
+# ---------------------------------------------------------------------- metainit
+@dataclass(frozen=True)
+class Quotient(Refinement):
+    """Lengths of weights at which gradients change least along themselves."""
+
+    steps: int = 100
+    rate: float = 0.1
+    momentum: float = 0.9
+    data: ClassVar[bool] = False
+
+
+def metainit(*, steps: SupportsIndex = 100, rate: SupportsFloat = 0.1, momentum: SupportsFloat = 0.9) -> Recipe:
+    """MetaInit: lengths of the weights that minimize the gradient quotient, how much a gradient changes along itself.
+
+    GQ = mean over all entries of |(g - H g) / (g + eps sign(g)) - 1|, g the gradient and H the Hessian of the loss
+    against random labels, eps = 1e-5. The lengths |W| of tensors of two axes or more move by sign descent with
+    momentum: m <- momentum m - rate sign(dGQ / d|W|), |W| <- |W| + m; directions stay. Of all steps, that with the
+    lowest quotient is taken. It starts from "classic".
+
+    Inputs are those of the batch: the authors take standard normal ones, which a shape instead of data stands for; no
+    data are needed. The labels are drawn once.
+
+    Args:
+        steps: >= 1. The authors take 500, each on new inputs.
+        rate: Of a length, > 0.
+        momentum: From 0 to below 1.
+    Returns:
+        A recipe; `recipe="metainit"` names it with its defaults.
+    Raises:
+        ArgumentError, ArgumentTypeError: a bad setting.
+    Cost: 2 (L + 1) forward and backward passes a step for L weights: products with the Hessian are differences of
+        gradients, and the signs are of differences of quotients, since a session knows no second derivatives.
+    Use: architectures that no rule was made for, without normalization.
+    Avoid: more than a few dozen weights (thousands of passes); ReLU nets of a few units, where many gradients are 0.
+    Source: Dauphin, Schoenholz 2019, MetaInit: initializing learning by learning to initialize, NeurIPS.
+
+    >>> metainit(steps=20).full_name
+    'metainit@1(steps=20)'
+    """
+    kept = real("metainit", "momentum", momentum, minimum=0)
+    if kept >= 1:
+        raise ArgumentError(message("metainit", "momentum", "a number >= 0 and below 1", momentum))
+    steps, rate = (
+        integer("metainit", "steps", steps, minimum=1),
+        real("metainit", "rate", rate, minimum=0, exclusive=True),
+    )
+    return METAINIT._replace(refinement=Quotient(steps, rate, kept))
+
+
 def _orthogonal(role: Role) -> Choice:
     try:
         orthogonal().law(role.parameter.shape, layout=role.layout or "oi")
@@ -259,4 +309,13 @@ WEIGHT_NORM = recipe(
     source=f"{_WEIGHT_NORM}; {_ACTNORM}",
     solve=partial(_normalized, ZeroMean.std),
     refinement=ZeroMean(),
+)
+METAINIT = recipe(
+    "metainit",
+    1,
+    CLASSIC.choices,
+    about="any model: lengths of weights at which gradients change least along themselves; needs no data",
+    optimizer="SGD",
+    source=_METAINIT,
+    refinement=Quotient(),
 )
