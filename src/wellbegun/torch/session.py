@@ -187,7 +187,7 @@ class TorchSession:
             value.sub_(along(effect.mean, value, effect.axis))
         if effect.bias is not None:
             bias = self.named[effect.bias]
-            bias.data.sub_(torch.from_numpy(effect.mean).to(bias))
+            bias.data.sub_(torch.from_numpy(effect.mean).to(bias).reshape(bias.shape))
 
     # ------------------------------------------------------------------ what came out
     @cached_property

@@ -41,8 +41,7 @@ class _Rates:
         self.session, self.factors, self.biases = session, dict(factors), dict(biases)
         self.weights = {name: _times(session.read(name), plan, name, each) for name, each in factors.items()}
         self.sizes: dict[str, float] = {}  # of what each weight gave in the last pass, without its bias
-        self.places: dict[int, str] = {}  # operations at which a bias is added that follows
-        self.held: dict[str, Array] = {}  # biases of the pass before they followed
+        self.growth: dict[int, tuple[str, float]] = {}  # operations at which a bias follows
         self.met = set[str]()
 
     def balance(self, rounds: int) -> tuple[str, ...]:
@@ -51,7 +50,6 @@ class _Rates:
             for name, values in {**self.weights, **self.biases}.items():
                 self.session.write(name, values)
             self.met.clear()
-            self.held.clear()
             self.session.forward(self)
             rates = self._rates()
             if len(rates) < 2:
@@ -80,27 +78,23 @@ class _Rates:
     ) -> Iterator[Effect]:
         """One operation: where a weight gives more or less than before, its bias does too."""
         for use in operation.uses:
-            if use.slot == "weight" and use.parameter in self.weights:
+            if use.slot == "weight" and use.parameter in self.weights and use.parameter not in self.met:
+                self.met.add(use.parameter)
                 self._look(use.parameter, operation, outputs[0])
-        if (bias := self.places.pop(operation.index, None)) is not None:
-            less = (self.held[bias] - self.biases[bias]).reshape(-1)
-            yield Shift(less, value=outputs[0], axis=unit_axis(operation.axis, outputs[0]))
+        if operation.index in self.growth:
+            bias, growth = self.growth.pop(operation.index)
+            less = (self.biases[bias] * (1 - growth)).reshape(-1)
+            self.biases[bias] = self.biases[bias] * growth
+            yield Shift(less, value=outputs[0], axis=unit_axis(operation.axis, outputs[0]), bias=bias)
 
     def _look(self, name: str, operation: Operation, output: Handle) -> None:
-        place = bias_after(self.session.graph, operation)
-        if name not in self.met:
-            self.met.add(name)
-            inner = place is not None and place.operation == operation.index
-            size = rms(output)
-            if place is not None and inner:
-                bias, axis = self.session.read(place.bias).reshape(-1), unit_axis(operation.axis, output)
-                size = output.norm(bias, axis) / math.sqrt(max(size_of(output), 1))
-            before, self.sizes[name] = self.sizes.get(name), size
-            if place is not None and before and size and place.bias in self.biases.keys() - self.held.keys():
-                self.held[place.bias] = self.biases[place.bias]
-                self.biases[place.bias] = self.held[place.bias] * (size / before)
-        if place is not None and place.bias in self.held:
-            self.places[place.operation] = place.bias
+        place, size = bias_after(self.session.graph, operation), rms(output)
+        if place is not None and place.operation == operation.index:
+            bias, axis = self.session.read(place.bias).reshape(-1), unit_axis(operation.axis, output)
+            size = output.norm(bias, axis) / math.sqrt(max(size_of(output), 1))
+        before, self.sizes[name] = self.sizes.get(name), size
+        if place is not None and before and size and place.bias in self.biases:
+            self.growth[place.operation] = place.bias, size / before
 
     def _rates(self) -> dict[str, float]:
         found = dict[str, float]()

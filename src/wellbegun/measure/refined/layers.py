@@ -68,6 +68,9 @@ class Layers:
         use = next(filter(self._leads, uses), uses[0])
         name = use.parameter
         self.seen.add(name)
+        if size_of(output) == 0:
+            self.leave(name, "its output has no entries")
+            return None
         if name in self.tables:
             self.leave(name, "it is a table too, which what comes before depends on")
             return None

@@ -22,7 +22,7 @@ def first_step(settings: FirstStep, session: Session, plan: Plan, loss: Loss | N
     names = search.land.start
     best = {name: float(f"{factor:.8g}") for name, factor in zip(names, factors, strict=True)}
     plan = plan.scaled(best, dict.fromkeys(best, "so that the first step of training helps most"))
-    return replace(plan, notes=(*plan.notes, *(f"{plan.recipe}: {text}." for text in said)))
+    return _told(plan, *search.land.said, *said)
 
 
 class _Search:
@@ -55,7 +55,7 @@ class _Search:
         if lowest < math.inf:
             return best, ()
         if not math.isfinite(self.shortest):
-            return np.ones(len(start)), ("nothing was learned, because gradients are not finite",)
+            return np.ones(len(start)), ("nothing was learned, because no gradient is finite",)
         return factors, (f"the gradient is longer than {self.gamma:.4g} after {settings.steps} steps",)
 
     def _slope(self, here: Tensors, number: int) -> tuple[Array, float]:
@@ -108,9 +108,12 @@ def quotient(settings: Quotient, session: Session, plan: Plan, loss: Loss | None
         factors = np.maximum(factors + memory / sizes, _LEAST)
     found = {name: float(f"{factor:.8g}") for name, factor in zip(moving, best, strict=True)}
     plan = plan.scaled(found, dict.fromkeys(found, "so that gradients change least along themselves"))
-    if lowest < math.inf:
-        return plan
-    return replace(plan, notes=(*plan.notes, f"{plan.recipe}: nothing was learned, because gradients are not finite."))
+    said = () if lowest < math.inf else ("nothing was learned, because no gradient is finite and above 0",)
+    return _told(plan, *land.said, *said)
+
+
+def _told(plan: Plan, *said: str) -> Plan:
+    return replace(plan, notes=(*plan.notes, *(f"{plan.recipe}: {text}." for text in said)))
 
 
 def _quotient(land: Landscape, factors: dict[str, float]) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import CrossEntropy, Handle, Loss, Place, Session, Signal, SquaredError
 from wellbegun.graph import Operation
-from wellbegun.measure.refined.layers import ours
+from wellbegun.measure.refined.layers import few, ours
 from wellbegun.measure.signals import made_up_of
 from wellbegun.planning import Plan
 
@@ -32,6 +32,11 @@ class Landscape:
         rough = any(entry.dtype in ("float16", "bfloat16") for entry in plan.entries if entry.name in self.start)
         self.step = ROUGH if rough else FINE
         session.forward(_nothing)
+        computed = {parameter.set_by for parameter in session.graph.parameters.values()}
+        left = [entry.name for entry in plan.entries if ours(entry) and entry.name in computed]
+        left += [name for name, handle in kinds.items() if handle.kind != "real"]
+        why = "left as it was filled, because it is computed from parameters, or complex"
+        self.said = (f"{why}: {few(left)}",) if left else ()
         made = made_up_of(session, {} if random else session.beside)
         self.loss: Loss | CrossEntropy | SquaredError = made.loss if loss is None else loss
         self.own = loss is not None

@@ -78,6 +78,8 @@ class Within:
         if start is None or output.kind != "real":
             why = "its units do not lie along one axis of its output, or are complex"
             return self.layers.leave(name, why)
+        if not output.finite():
+            return self.layers.leave(name, "its output is not finite")
         known = self.factors.setdefault(name, np.full(units, np.nan))[start : start + output.shape[layer.axis]]
         if np.isnan(known).all():
             mean, deviation = of_units(output, layer.axis)
@@ -93,7 +95,9 @@ class Within:
     def _shifted(self, bias: str, operation: Operation, output: Handle) -> Iterator[Effect]:
         axis = unit_axis(operation.axis, output)
         values = self.session.read(bias)
-        if bias not in self.layers.entries or values.size != output.shape[axis]:
+        if not output.finite():
+            self.layers.leave(bias, "what it is added to is not finite")
+        elif bias not in self.layers.entries or values.size != output.shape[axis]:
             self.layers.leave(bias, "it is not the recipe's, or does not have one entry for each unit")
         elif bias in self.biases:
             yield Shift((values - self.biases[bias]).reshape(-1), value=output, axis=axis)
@@ -148,7 +152,7 @@ def components(rows: Array, drawn: Array, groups: int) -> Array:
 def _seen(layer: Layer, operation: Operation, given: Handle) -> Array | None:
     """What a weight is multiplied with, as rows in the order of its inputs: patches without padding and dilation."""
     layout, values = layer.entry.layout, given.array()
-    if layout is None or given.kind != "real":
+    if layout is None or given.kind != "real" or not np.isfinite(values).all():
         return None
     shape = layout.canonical_shape(layer.entry.shape)
     if operation.kind == "linear":
