@@ -23,12 +23,10 @@ from flax import nnx
 from twins import TWINS, JaxMLP, rngs
 
 import wellbegun as wb
-from gradinit import GradInit
-from lsuv import LSUV
 from wellbegun.backend import CrossEntropy, Handle, Place, Scale, Shift, find
 from wellbegun.graph import ModelGraph, roles_of
 from wellbegun.layout import Layout
-from wellbegun.planning import Plan, make_plan
+from wellbegun.planning import Plan, gradinit, make_plan
 
 FRAMEWORKS = ("torch", "jax")
 RECIPES = ("auto", "classic", "gpt2", "fixup")
@@ -407,12 +405,12 @@ def test_weights_are_saved_with_their_plan(tmp_path: Any) -> None:
 
 
 # ---------------------------------------------------------------------- methods of somebody else's
-@pytest.mark.parametrize("kind", ["lsuv", "gradinit"])
+@pytest.mark.parametrize("kind", ["lsuv", "krahenbuhl", "gradinit"])
 def test_methods_measure_alike(kind: str) -> None:
     """Two published methods, which know nothing of frameworks: their factors are the same."""
     factors = []
     for framework in FRAMEWORKS:
-        method = LSUV(tolerance=0.01) if kind == "lsuv" else GradInit(lambda out: (out**2).mean(), steps=5)
+        method = gradinit(steps=5) if kind == "gradinit" else kind
         model = model_of("mlp", framework)
         result = wb.initialize(model, TWINS["mlp"].batch(framework), recipe=method, seed=0)
         factors.append({entry.name: entry.factor for entry in result.plan.entries})
