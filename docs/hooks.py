@@ -17,7 +17,7 @@ import formulas
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(`{3,}).*?^\1\s*$", re.MULTILINE | re.DOTALL)
-NAME = re.compile(r"(?<![\[`])`wb\.([a-z]\w*)(\([^`]*\))?`(?![\]`])")
+NAME = re.compile(r"(?<![\[`])`wb\.((?:schemes\.\w+\.)?[a-z]\w*)(\([^`]*\))?`(?![\]`])")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>([.,;:!?)]*)', re.DOTALL)
 IMAGE = re.compile(r'<img alt="([^"]*)" src="[./]*plots/([\w-]+)\.svg" ?/?>')
 
@@ -51,9 +51,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def names(text: str) -> str:
     """`wb.plan(...)` -> a link to its place in the reference; headings stay as they are."""
     import wellbegun
+    from wellbegun.schemes import ALIASES, SCHEMES
 
     def link(found: re.Match[str]) -> str:
-        return f"[{found[0]}][wellbegun.{found[1]}]" if found[1] in wellbegun.__all__ else found[0]
+        known = found[1] in wellbegun.__all__ or found[1].rpartition(".")[2] in {*SCHEMES, *ALIASES}
+        return f"[{found[0]}][wellbegun.{found[1]}]" if known else found[0]
 
     return "\n".join(line if line.startswith("#") else NAME.sub(link, line) for line in text.split("\n"))
 
