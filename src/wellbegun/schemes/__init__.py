@@ -9,7 +9,9 @@ from wellbegun.schemes import catalogue as _catalogue
 from wellbegun.schemes import complex_valued as complex_valued
 from wellbegun.schemes import convex as convex
 from wellbegun.schemes import flows as flows
+from wellbegun.schemes import graphs as graphs
 from wellbegun.schemes import heads as heads
+from wellbegun.schemes import hippo as hippo
 from wellbegun.schemes import hypernetworks as hypernetworks
 from wellbegun.schemes import iid as iid
 from wellbegun.schemes import implicit as implicit
@@ -18,6 +20,7 @@ from wellbegun.schemes import linear_recurrent as linear_recurrent
 from wellbegun.schemes import orthonormal as orthonormal
 from wellbegun.schemes import positions as positions
 from wellbegun.schemes import recurrent as recurrent
+from wellbegun.schemes import rotations as rotations
 from wellbegun.schemes import signals as signals
 from wellbegun.schemes import ssm as ssm
 from wellbegun.schemes import structured as structured

@@ -166,6 +166,24 @@ class Shifted(Computed):
 
 
 @dataclass(frozen=True)
+class Repeated(Computed):
+    """Ones where i = j modulo the shorter side: identities one after the other along the longer one."""
+
+    size: tuple[int, ...]
+    gain: float = 1.0
+
+    @property
+    def dense(self) -> bool:
+        return False
+
+    def rows(self, start: int, stop: int) -> Array:
+        columns = math.prod(self.size[1:])
+        shorter = max(min(self.size[0], columns), 1)
+        hit = (np.arange(start, stop) % shorter)[:, None] == np.arange(columns) % shorter
+        return np.where(hit, self.gain, 0.0).reshape(-1, *self.size[1:])
+
+
+@dataclass(frozen=True)
 class PartialIdentity(Computed):
     """The identity where outputs are no more than inputs, else the identity spread by Hadamard's matrix; at the centre
     tap of a kernel."""
@@ -287,6 +305,32 @@ def shifted_identity(*, gain: float = 1.0, offset: int = 1) -> FormulaScheme:
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     return _formula("shifted_identity", Shifted, gain, offset=integer("shifted_identity", "offset", offset, minimum=0))
+
+
+@scheme(
+    formula="Repeated identity: W_ij = gain where i = j modulo the shorter side, else 0.",
+    shapes="matrices; kernels flattened to (out, in * window); each section and group is one of its own.",
+    strengths="all inputs reach the outputs and all outputs are reached: no rows or columns of zeros, as in `eye`.",
+    weaknesses=(
+        "outputs that are copies stay so unless something tells them apart; where the layer narrows, inputs are added "
+        "up. IDInit's padded matrices are of this kind, with numbers of their own."
+    ),
+    use="layers of changing width that are to start as identities.",
+    source="Keras 2.2, `Identity`: 'multiple identity matrices are concatenated along the long side'.",
+    tensors="hidden convolution",
+    invariants={
+        "W = gain I, repeated": lambda w: bool((w == np.concatenate([np.eye(32), np.eye(32)[:16]])).all()),
+    },
+)
+def repeated_identity(*, gain: float = 1.0) -> FormulaScheme:
+    """Args:
+        gain: Finite, dimensionless.
+    Raises: ArgumentError here: gain. LayoutError at the draw: no matrix or kernel.
+
+    >>> repeated_identity()((2, 5), seed=0).tolist()
+    [[1.0, 0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0, 0.0]]
+    """
+    return _formula("repeated_identity", Repeated, gain)
 
 
 @scheme(
