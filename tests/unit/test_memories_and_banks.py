@@ -185,6 +185,13 @@ def test_repeated_identities_lose_no_input() -> None:
     )
 
 
+def test_a_chain_hands_on_and_forgets() -> None:
+    chain = structured.shifted_identity(gain=1.02, cyclic=False)((5, 5), **EXACT)
+    assert np.allclose(np.linalg.matrix_power(chain, 4)[4, 0], 1.02**4)
+    assert not np.linalg.matrix_power(chain, 5).any()
+    assert np.allclose(np.linalg.matrix_power(structured.shifted_identity()((5, 5), **EXACT), 5), np.eye(5))
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
