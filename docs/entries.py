@@ -15,6 +15,7 @@ from wellbegun.schemes.catalogue import CLASSIC
 ROOT = Path(__file__).parents[1]
 ROWS = tomllib.loads((Path(__file__).parent / "entries.toml").read_text())["family"]
 INVARIANTS = "unit/test_schemes.py::test_invariants_hold_and_other_values_break_them"
+RECIPES_AT = "reference/planning.md#recipes"
 PLAIN = {family.__name__.rpartition(".")[2] for family in CLASSIC}
 
 
@@ -80,16 +81,17 @@ def families() -> Iterator[tuple[str, list[dict]]]:
 def table() -> str:
     lines = []
     for title, rows in families():
-        lines += [f"## {title}", "", "| known as | here | what it is | held by | source |", "|---|---|---|---|---|"]
+        lines += [f"## {title}", "", "| known as | here | what it is | source | held by |", "|---|---|---|---|---|"]
         lines += [*map(_line, rows), ""]
     return "\n" + "\n".join(lines)
 
 
 def _line(row: dict) -> str:
     if "here" not in row:
-        return f"| {row['known']} | none: {row['reason']} | | | {row['source']} |"
+        return f"| {row['known']} | none: {row['reason']} | | {row['source']} | |"
     things = [found(name) for name in row["here"]]
     kinds = ", ".join(dict.fromkeys(thing.kind for thing in things))
     source = row.get("source") or next((thing.source for thing in things if thing.source), "")
-    places = ", ".join(f"`{thing.place}`" for thing in things)
-    return f"| {row['known']} | {places} | {kinds} | `{test_of(row)}` | {source.rstrip('.')} |"
+    shown = (f"[`{thing.place}`]({RECIPES_AT})" if "@" in thing.place else f"`{thing.place}`" for thing in things)
+    assert source, f"{row['known']}: a source has to be named"
+    return f"| {row['known']} | {', '.join(shown)} | {kinds} | {source.rstrip('.')} | `{test_of(row)}` |"
