@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from wellbegun.laws import Law
 from wellbegun.planning import RECIPES, Parametrization, recipe_facts
-from wellbegun.schemes import SCHEMES, Card, card_named, parse_scheme
+from wellbegun.schemes import SCHEMES, Card, cards, parse_scheme
 from wellbegun.schemes.catalogue import CLASSIC
 
 ROOT = Path(__file__).parents[1]
 ROWS = tomllib.loads((Path(__file__).parent / "entries.toml").read_text())["family"]
+CARDS = {name: card for card in cards() for name in (card.name, *card.aliases)}
 INVARIANTS = "unit/test_schemes.py::test_invariants_hold_and_other_values_break_them"
 RECIPES_AT = "reference/planning.md#recipes"
 PLAIN = {family.__name__.rpartition(".")[2] for family in CLASSIC}
@@ -33,7 +34,7 @@ def found(name: str) -> Here:
     if name in RECIPES and "@" in name:
         kind = "parametrization" if isinstance(RECIPES[name], Parametrization) else "recipe"
         return Here(kind, name, RECIPES[name].facts()["source"])
-    card = card_named(name.partition("(")[0])
+    card = CARDS.get(name.partition("(")[0])
     if card is not None:
         if "(" in name:
             parse_scheme(name)
