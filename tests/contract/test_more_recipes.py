@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from recipe_checks import check, start
+from recipe_models import GPT, Llama
 from torch import nn
 from torch.nn import functional
 
@@ -126,9 +127,24 @@ def test_nfnet(width: int, blocks: int) -> None:
 
 
 # ---------------------------------------------------------------------- conditioned attention
-@pytest.mark.parametrize("shape", [(16, 48), (48, 48), (48, 16)])
-def test_conditioned_attention_has_condition_numbers_of_one(shape: tuple[int, int]) -> None:
-    """Values a rectangular identity, queries and keys semi-orthogonal."""
-    for scheme, conditioned in ((wb.eye(), True), (wb.orthogonal(), True), (wb.xavier_normal(), False)):
-        singular = torch.linalg.svdvals(torch.from_numpy(scheme(shape, seed=0, dtype="float64")))
-        assert bool(singular[0] / singular[-1] < 1 + 1e-9) == conditioned
+@pytest.mark.parametrize("width", [16, 32])
+@pytest.mark.parametrize("fused", [True, False])
+def test_conditioned(width: int, fused: bool) -> None:
+    """Values an identity, queries and keys orthogonal: of heads too, semi-orthogonal and rectangular."""
+    model = GPT(width, 2) if fused else Llama(width, 2)
+    plan = wb.initialize(model, torch.zeros(2, 6, dtype=torch.long), recipe="conditioned", seed=0).plan
+    assert not [note for note in plan.notes if "expects a role" in note]
+    if fused:
+        q, k, v = model.qkv[0].weight.detach().double().chunk(3)
+    else:
+        q, k, v = (getattr(model.attention[1], name).weight.detach().double() for name in "qkv")
+    assert torch.equal(v, torch.eye(width, dtype=torch.float64))
+    for weight in (q, k):
+        for head in (weight, *weight.chunk(4)):
+            singular = torch.linalg.svdvals(head)
+            assert singular[0] / singular[-1] < 1 + 1e-5
+    assert not torch.allclose(q, k)
+    plain = wb.initialize(model, torch.zeros(2, 6, dtype=torch.long), recipe="torch", seed=0).plan
+    attention = {"query", "key", "value", "query_key_value"}
+    changed = {entry.name for entry in plan.entries if entry.law != plain[entry.name].law}
+    assert changed == {entry.name for entry in plan.entries if entry.role in attention} != set()
