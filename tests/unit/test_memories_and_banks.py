@@ -5,7 +5,7 @@ import pytest
 
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built
-from wellbegun.schemes import graphs, hippo, kan, parse_scheme, rotations, signals, structured, vision
+from wellbegun.schemes import eye, graphs, hippo, kan, normal, parse_scheme, rotations, signals, structured, vision
 
 EXACT = {"seed": 0, "dtype": "float64"}
 
@@ -218,3 +218,20 @@ def test_a_chain_hands_on_and_forgets() -> None:
 def test_what_does_not_fit_is_told(make, match: str) -> None:
     with pytest.raises((ArgumentError, LayoutError), match=match):
         make()
+
+
+def test_a_noisy_identity() -> None:
+    beta = 0.05
+    v, o = (eye(gain=sign * beta**0.5, std=0.01)((256, 256), name=f"{sign}", **EXACT) for sign in (1, -1))
+    joint = o @ v  # what attention that looks at its own place adds to the stream
+    assert abs(np.diag(joint).mean() + beta) < 0.002
+    assert (joint - np.diag(np.diag(joint))).std() < 0.1 * beta
+    plain = normal(std=0.01)((256, 256), **EXACT)
+    assert abs(np.diag(plain @ plain.T - np.diag(plain @ plain.T)).mean() + beta) > 0.02  # the control
+    law = eye(gain=2.0, std=0.5).law((3, 5))
+    draws = np.stack([eye(gain=2.0, std=0.5)((3, 5), seed=seed, dtype="float64") for seed in range(4000)]).ravel()
+    moments = law.moments((3, 5))
+    spread = draws - moments.mean
+    assert abs(draws.mean() - moments.mean) < 0.02
+    for power, expected in ((2, moments.variance), (4, moments.variance**2 * moments.kurtosis)):
+        assert np.isclose((spread**power).mean(), expected, rtol=0.03)

@@ -324,10 +324,13 @@ def shifted_identity(*, gain: float = 1.0, offset: int = 1, cyclic: bool = True)
     strengths="all inputs reach the outputs and all outputs are reached: no rows or columns of zeros, as in `eye`.",
     weaknesses=(
         "outputs that are copies stay so unless something tells them apart; where the layer narrows, inputs are added "
-        "up. IDInit's padded matrices are of this kind, with numbers of their own."
+        "up."
     ),
     use="layers of changing width that are to start as identities.",
-    source="Keras 2.2, `Identity`: 'multiple identity matrices are concatenated along the long side'.",
+    source=(
+        "Keras 2.2, `Identity`: 'multiple identity matrices are concatenated along the long side'; Pan et al. 2025, "
+        "arXiv:2503.04626 (IDInit: layers that keep, kernels as (out, in * window))."
+    ),
     tensors="hidden convolution",
     invariants={
         "W = gain I, repeated": lambda w: bool((w == np.concatenate([np.eye(32), np.eye(32)[:16]])).all()),
