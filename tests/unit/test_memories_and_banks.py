@@ -1,11 +1,25 @@
 """State matrices of windows, rotations, filter banks, graphs and splines, against what they are for."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built
-from wellbegun.schemes import eye, graphs, hippo, kan, normal, parse_scheme, rotations, signals, structured, vision
+from wellbegun.schemes import (
+    eye,
+    graphs,
+    hippo,
+    impulses,
+    kan,
+    normal,
+    parse_scheme,
+    rotations,
+    signals,
+    structured,
+    vision,
+)
 
 EXACT = {"seed": 0, "dtype": "float64"}
 
@@ -235,3 +249,44 @@ def test_a_noisy_identity() -> None:
     assert abs(draws.mean() - moments.mean) < 0.02
     for power, expected in ((2, moments.variance), (4, moments.variance**2 * moments.kurtosis)):
         assert np.isclose((spread**power).mean(), expected, rtol=0.03)
+
+
+def test_impulses() -> None:
+    for taps in (1, 5):
+        w = parse_scheme(f"impulse(taps={taps}, gain=2.0)")((400, 1, 3, 3), layout="oikk", **EXACT).reshape(400, 9)
+        assert np.allclose((w**2).sum(axis=1), 4.0)
+        assert set(np.count_nonzero(w, axis=1)) == {taps}
+        assert abs((w != 0).mean(axis=0) - taps / 9).max() < 0.08  # no place is preferred
+    assert np.linalg.matrix_rank(w) == 9  # any kernel is a mixture of them
+    with pytest.raises(ArgumentError, match="places"):
+        impulses.impulse(taps=10)((4, 1, 3, 3), layout="oikk", **EXACT)
+    with pytest.raises(LayoutError, match="convolution"):
+        impulses.impulse()((4, 9), **EXACT)
+
+
+def test_attention_starts_as_shifts() -> None:
+    grid, width, heads = (4, 6), 64, 9
+    table = np.random.default_rng(0).standard_normal((24, width))
+    make = partial(impulses.impulse_attention, positions=table, grid=grid, heads=heads)
+    q, k = (make(of, pair="qk")((heads * 20, width), **EXACT).reshape(heads, 20, width) for of in ("query", "key"))
+    seen = (table - table.mean(axis=1, keepdims=True)) / table.std(axis=1, keepdims=True)
+    looks = (seen @ (q.transpose(0, 2, 1) @ k) @ seen.T).argmax(axis=2).reshape(heads, *grid)
+    inside = (slice(1, -1), slice(1, -1))
+    moves = [np.subtract(np.divmod(looks[head], 6), np.indices(grid))[:, *inside] for head in range(heads)]
+    wanted = [(0, 0), (-1, 0), (0, 1), (0, -1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)]
+    right = [
+        np.mean((move == np.reshape(want, (2, 1, 1))).all(axis=0)) for move, want in zip(moves, wanted, strict=True)
+    ]
+    assert min(right) == 1.0
+    other = make("key", pair="other")((heads * 20, width), **EXACT).reshape(heads, 20, width)
+    assert np.allclose((np.stack([q, k, other]) ** 2).sum(axis=(2, 3)), 49.0)
+    plain = normal(std=0.1)((heads * 20, width), **EXACT).reshape(heads, 20, width)
+    blind = (seen @ (q.transpose(0, 2, 1) @ plain) @ seen.T).argmax(axis=2).reshape(heads, *grid)
+    assert np.mean(blind[0] == np.arange(24).reshape(grid)) < 0.3  # the control
+    for bad, text in (({"grid": (5, 5)}, "grid"), ({"positions": np.ones((24, width))}, "positions")):
+        with pytest.raises(ArgumentError, match=text):
+            impulses.impulse_attention(**{"positions": table, "grid": grid} | bad)
+    with pytest.raises(ArgumentError, match="span"):
+        make()((heads * 30, width), **EXACT)
+    with pytest.raises(LayoutError, match="matrix"):
+        make()((heads * 20, width, 3), layout="oik", **EXACT)

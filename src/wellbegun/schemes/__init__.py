@@ -15,6 +15,7 @@ from wellbegun.schemes import hippo as hippo
 from wellbegun.schemes import hypernetworks as hypernetworks
 from wellbegun.schemes import iid as iid
 from wellbegun.schemes import implicit as implicit
+from wellbegun.schemes import impulses as impulses
 from wellbegun.schemes import kan as kan
 from wellbegun.schemes import linear_recurrent as linear_recurrent
 from wellbegun.schemes import orthonormal as orthonormal
