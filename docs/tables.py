@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import entries
 import places
 
 import compatibility
@@ -300,6 +301,7 @@ TABLES = {
     },
     "docs/guides/index.md": {"schemes": schemes_table},
     "docs/reference/planning.md": {"published": published_table},
+    "docs/published.md": {"entries": entries.table},
     "docs/roles.md": {"roles": places.roles_table},
     "docs/theory/gains.md": {"gains": gains_table},
     "README.md": {"schemes": schemes_table, "gains": gains_table, "demo": demo_table, "speed": speed_table},

@@ -1,4 +1,4 @@
-"""DKS and TAT: every condition by a quadrature of its own, with derivatives in closed form, and a control."""
+"""DKS and TAT: numbers of the published package, every condition by a quadrature of its own, and a control."""
 
 import math
 from collections.abc import Callable
@@ -26,6 +26,27 @@ CLOSED: dict[str, tuple[Callable, Callable, Callable]] = {  # function, first an
         lambda x: _sigmoid(x) * _sigmoid(-x) * (1 - 2 * _sigmoid(x)),
     ),
 }
+
+
+PUBLISHED = {  # dks 0.1.2 for a chain: alpha, beta, delta, gamma
+    ("tanh", 50, dks): (0.128440478716, 0.570779547599, -0.509807241802, 10.6044476273),
+    ("softplus", 50, dks): (0.326625173513, 0.409373968015, -0.931284302172, 5.09484288510),
+    ("gelu", 20, dks): (0.194805054688, 0.253568378173, -0.166111042673, 7.35244562569),
+    ("tanh", 20, tat): (0.129712024410, 0.537835860174, -0.493735696768, 10.1358550496),
+    ("gelu", 50, tat): (0.0817401195890, 0.326832801211, -0.204302957486, 16.2604774202),
+}
+
+
+@pytest.mark.parametrize(("name", "layers", "method"), PUBLISHED)
+def test_numbers_of_the_package(name: str, layers: int, method: Callable[[str, int], Shaped]) -> None:
+    found = method(name, layers)
+    numbers = found.alpha, found.beta, found.delta, found.gamma
+    assert numbers == pytest.approx(PUBLISHED[name, layers, method], rel=1e-6)
+
+
+@pytest.mark.parametrize(("layers", "slope"), [(20, 0.18138027), (50, 0.43052295)])
+def test_slopes_of_tailored_rectifiers(layers: int, slope: float) -> None:
+    assert tat_leaky_relu(layers)[0] == pytest.approx(slope, rel=1e-6)
 
 
 def averages(name: str, found: Shaped) -> tuple[float, ...]:
