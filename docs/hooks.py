@@ -1,8 +1,10 @@
 """What the site is made of besides its pages: formulas, plots, and pages generated from the code."""
 
 import html
+import importlib
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import generated
@@ -15,9 +17,10 @@ from mkdocs.structure.files import File, Files
 
 import formulas
 
+FRAMEWORKS = "wellbegun.torch", "wellbegun.jax", "wellbegun.keras"  # which one would have to have
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(`{3,}).*?^\1\s*$", re.MULTILINE | re.DOTALL)
-NAME = re.compile(r"(?<![\[`])`wb\.([a-z]\w*)(\([^`]*\))?`(?![\]`])")
+NAME = re.compile(r"(?<![\[`])`(?:wb|wellbegun)\.((?:[a-z_]+\.)*\w+)(\([^`]*\))?`(?![\]`])")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>([.,;:!?)]*)', re.DOTALL)
 IMAGE = re.compile(r'<img alt="([^"]*)" src="[./]*plots/([\w-]+)\.svg" ?/?>')
 
@@ -50,12 +53,20 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def names(text: str) -> str:
     """`wb.plan(...)` -> a link to its place in the reference; headings stay as they are."""
-    import wellbegun
 
     def link(found: re.Match[str]) -> str:
-        return f"[{found[0]}][wellbegun.{found[1]}]" if found[1] in wellbegun.__all__ else found[0]
+        module, _, own = f"wellbegun.{found[1]}".rpartition(".")
+        offered = () if module.startswith(FRAMEWORKS) else getattr(_module(module), "__all__", ())
+        return f"[{found[0]}][wellbegun.{found[1]}]" if own in offered else found[0]
 
     return "\n".join(line if line.startswith("#") else NAME.sub(link, line) for line in text.split("\n"))
+
+
+def _module(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:  # an attribute of a class, or nothing of ours
+        return None
 
 
 def on_page_content(content: str, **_: Any) -> str:

@@ -218,14 +218,10 @@ def known(owner: str, kind: str, name: object, names: Iterable[str]) -> str:
         return name
     if not isinstance(name, str):
         raise ArgumentTypeError(message(owner, kind, "a name", name))
-    raise UnknownNameError(message(owner, kind, "a known name", name, nearest(name, listed) or _first(listed)))
-
-
-def _first(names: Sequence[str]) -> str:
-    """As many of the names as a reader takes in, and how many there are."""
-    if len(names) <= _MANY:
-        return f"Known: {', '.join(names)}."
-    return f"Known: {', '.join(names[:_MANY])}, and {len(names) - _MANY} more."
+    near, more = nearest(name, listed), len(listed) - _MANY
+    first = f"Known: {', '.join(listed[:_MANY])}{f', and {more} more' if more > 0 else ''}."
+    remedy = near if near and more > 0 else f"{near} {first}".lstrip()
+    raise UnknownNameError(message(owner, kind, "a known name", name, remedy))
 
 
 def shape_of(owner: str, value: Iterable[SupportsIndex] | SupportsIndex, argument: str = "shape") -> tuple[int, ...]:

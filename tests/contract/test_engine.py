@@ -38,6 +38,7 @@ from wellbegun.laws import (
     Rademacher,
     Repeat,
     RowSums,
+    ScaledRows,
     Sections,
     Sparse,
     TruncatedNormal,
@@ -351,6 +352,8 @@ KERNELS = [
     (Mirrored(Orthogonal(1.0, method="structured"), True, (16,)), (40, 16)),
     (Mirrored(Sparse(Repeat(Normal(0, 1), 2), 2), True, (8,)), (8, 8)),
     (Repeat(Mirrored(Orthogonal(), True, (4,)), 2), (12, 4)),
+    (ScaledRows(Normal(0.1, 0.5), (0.5, 1.0, 3.0)), (3, 7, 2)),
+    (ScaledRows(Orthogonal(), (0.5, 1.0, 3.0, 2.0, 7.0, 1.5), 2), (2, 3, 8)),
 ]
 
 

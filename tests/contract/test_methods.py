@@ -2,8 +2,6 @@
 
 import copy
 import dataclasses
-import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +9,11 @@ import torch
 from torch import nn
 
 import wellbegun as wb
-from gradinit import GradInit
-from lsuv import LSUV
+from calm_logits import CalmLogits
 from wellbegun.backend import Scale
 from wellbegun.planning import Choice, Method, Plan, recipe_of
 
 X = torch.randn(64, 24, generator=torch.Generator().manual_seed(0))
-Y = torch.randint(0, 5, (64,), generator=torch.Generator().manual_seed(1))
 
 
 def mlp(depth: int = 6) -> nn.Sequential:
@@ -25,84 +21,23 @@ def mlp(depth: int = 6) -> nn.Sequential:
     return nn.Sequential(nn.Linear(24, 32), nn.ReLU(), *hidden, nn.Linear(32, 5))
 
 
-def conv() -> nn.Sequential:
-    layers = nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)
-    return nn.Sequential(*layers)
-
-
-def deviations(model: nn.Sequential, x: torch.Tensor) -> list[float]:
-    """Standard deviation of what each weighted layer gives."""
-    found = []
-    with torch.no_grad():
-        for layer in model:
-            x = layer(x)
-            if hasattr(layer, "weight"):
-                found.append(float(x.std(correction=0)))
-    return found
-
-
 def equal(one: nn.Module, two: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
-# ---------------------------------------------------------------------- LSUV
-def test_examples_are_short() -> None:
-    for name in ("lsuv.py", "gradinit.py"):
-        assert len((Path(__file__).parents[2] / "examples" / name).read_text().splitlines()) < 80
-
-
-@pytest.mark.parametrize(("build", "shape"), [(mlp, (64, 24)), (conv, (32, 3, 8, 8))])
-def test_lsuv_gives_every_layer_unit_variance(build: Any, shape: tuple[int, ...]) -> None:
-    model, batch = build(), 3 * torch.randn(shape, generator=torch.Generator().manual_seed(0)) + 1
-    result = wb.initialize(model, batch, recipe=LSUV(), seed=0)
-    assert result.plan.recipe == "lsuv@1"
-    assert all(abs(std**2 - 1) <= 0.1 + 1e-3 for std in deviations(model, batch))
-    assert "to unit variance" in result.plan["0.weight"].reason
-    again = build()
-    wb.apply(again, result.plan)  # no batch
-    assert equal(model, again)
-    plain = build()
-    wb.initialize(plain, batch, recipe=LSUV(), seed=0, calibrate=False)  # the control: nothing is measured
-    assert any(abs(std**2 - 1) > 0.2 for std in deviations(plain, batch))
-    assert wb.plan(plain, shape, recipe=LSUV(), seed=0) == wb.initialize(build(), shape, recipe=LSUV(), seed=0).plan
-
-
-def test_rules_go_before_a_method() -> None:
-    result = wb.initialize(mlp(), X, recipe=LSUV(), rules=[("0.weight", "normal(std=0.5)")], seed=0)
-    assert result.plan["0.weight"].factor == 1
-    assert result.plan["0.weight"].law == wb.laws.Normal(0, 0.5)
-    assert result.plan["2.weight"].factor != 1
-
-
-# ---------------------------------------------------------------------- GradInit
-def loss(output: torch.Tensor) -> torch.Tensor:
-    return nn.functional.cross_entropy(output, Y)
-
-
-def after_a_step(model: nn.Module) -> tuple[float, float]:
-    """Loss behind one step of SGD, and the length of the gradient before it."""
-    model.zero_grad()
-    loss(model(X)).backward()
-    length = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
-    with torch.no_grad():
-        for p in model.parameters():
-            p -= 0.1 * p.grad  # type: ignore[operator]
-        return float(loss(model(X))), length
-
-
-def test_gradinit_learns_a_better_start_within_its_bound() -> None:
-    method, options = GradInit(loss), {"rules": [("*.weight", "normal(std=0.35)")], "seed": 0}
-    before, after = mlp(3), mlp(3)
-    wb.initialize(before, X, recipe=method, calibrate=False, **options)
-    result = wb.initialize(after, X, recipe=method, **options)
-    again = mlp(3)
-    wb.apply(again, result.plan)
-    assert equal(after, again)
-    assert "learned by GradInit" in result.plan["0.weight"].reason
-    (old, long), (new, short) = after_a_step(before), after_a_step(after)
-    assert long > 1.5
-    assert short < 1.2
-    assert new < 0.9 * old
+# ---------------------------------------------------------------------- the example
+@pytest.mark.parametrize("std", [0.1, 2.0])
+def test_a_method_of_somebody_else_measures_and_replays(std: float) -> None:
+    method, rules = CalmLogits(std), [("0.weight", "normal(std=0.5)")]
+    model, plain = mlp(), mlp()
+    result = wb.initialize(model, X, recipe=method, rules=rules, seed=0)
+    assert result.plan.recipe == "calm_logits@1"
+    assert float(model(X).detach().std(0, correction=0).mean()) == pytest.approx(std, rel=1e-3)
+    assert "so that logits are small" in result.plan["14.weight"].reason
+    assert (result.plan["0.weight"].factor, result.plan["0.weight"].law) == (1, wb.laws.Normal(0, 0.5))
+    assert equal(model, wb.apply(mlp(), result.plan).model)
+    wb.initialize(plain, X, recipe=method, rules=rules, seed=0, calibrate=False)  # the control: nothing is measured
+    assert float(plain(X).detach().std(0, correction=0).mean()) != pytest.approx(std, rel=0.2)
 
 
 # ---------------------------------------------------------------------- what a refinement may do

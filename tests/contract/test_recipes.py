@@ -415,7 +415,8 @@ def test_every_recipe_plans_ordinary_models(name: str) -> None:
 def test_what_a_recipe_misses_is_noted(name: str) -> None:
     recipe = recipe_of(name)
     plan = wb.plan(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (2, 4), recipe=name, seed=0)
-    missing = [need for need in recipe.needs if need not in ("hidden", "readout")]
+    needs = getattr(recipe, "recipe", recipe).needs  # a parametrization's are those of what it scales
+    missing = [need for need in needs if need not in ("hidden", "readout")]
     said = tuple(f"{name} expects a role {need}, which this model has none of" for need in missing)
     assert plan.notes == (*said, *getattr(recipe, "said", ()))
 

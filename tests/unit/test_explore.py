@@ -184,7 +184,7 @@ def test_theory_is_the_mean_field_of_the_library() -> None:
 def test_theory_fits_what_is_measured(kind: str, activation: str) -> None:
     gains, depth = np.array([0.8, 1.0, 1.4]), 10
     found = measure(kind, activation, 256, gains, depth=depth)
-    handed, gradient = playground.theory_of(activation, kind, gains, depth) or (None, None)
+    handed, gradient = playground.theory_of(activation, kind, gains, depth)
     start = sum(end for end in DEPTHS if end < depth)
     assert handed is not None
     assert np.abs(found.handed - handed).max() < 0.25  # decades, after 10 layers; a factor sqrt(2) a layer is 1.5
@@ -193,7 +193,8 @@ def test_theory_fits_what_is_measured(kind: str, activation: str) -> None:
 
 
 def test_theory_says_nothing_of_equal_weights() -> None:
-    assert playground.theory_of("relu", "constant", np.array([1.0])) is None
+    assert not playground.has_theory("constant", KINDS["constant"])
+    assert all(playground.has_theory(kind, unit) for kind, unit in KINDS.items() if kind != "constant")
 
 
 # ---------------------------------------------------------------------- the verdict

@@ -130,11 +130,11 @@ def test_formulas_give_the_worked_examples() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "constant"])
 def test_weights_follow_their_law(kind: str) -> None:
-    found = content.weights(kind, 64)
+    found = content.weights(KINDS[kind], 64)
     counts, expected = np.array(found["counts"]), np.array(found["expected"])
     total = counts.sum()
     assert np.abs(counts / total - expected).max() < 6 * math.sqrt(expected.max() / total) + 1e-4
-    other = np.array(content.weights("uniform" if kind != "uniform" else "normal", 64)["expected"])
+    other = np.array(content.weights(KINDS["uniform" if kind != "uniform" else "normal"], 64)["expected"])
     assert np.abs(counts / total - other).max() > 12 * math.sqrt(expected.max() / total)  # the wrong law is seen
 
 

@@ -31,6 +31,7 @@ from wellbegun.laws import (
     Rademacher,
     Repeat,
     RowSums,
+    ScaledRows,
     Sections,
     Sparse,
     TruncatedNormal,
@@ -65,11 +66,12 @@ ALL = [
     Mapped(Uniform(0.5, 16), "log", factor=-2),
     Mapped(Mapped(LogUniform(1e-3, 1e-1), "at_least", (0.01,)), "inverse_softplus"),
     MappedCopy(Mapped(Uniform(0.81, 0.998), "log_decay"), "nu", (6,), 1.5, "log_gain"),
+    ScaledRows(Uniform(-1, 3), (0.5, 2.0, 1.0)),
 ]
 # A shape that each law of ALL fits, in the same order.
 SHAPES = [
     (7, 5), (7, 5), (7, 5), (7, 5), (7, 5), (9, 4), (5, 3), (5, 3), (20, 7), (7, 5), (7, 5), (3, 4), (6, 2, 3, 3),
-    (4, 3, 3, 3), (8, 3), (6, 4), (2, 2), (8, 10, 3), (6,), (6, 10), (3, 5, 4), (7, 5), (7, 5), (6,),
+    (4, 3, 3, 3), (8, 3), (6, 4), (2, 2), (8, 10, 3), (6,), (6, 10), (3, 5, 4), (7, 5), (7, 5), (6,), (3, 5),
 ]  # fmt: skip
 
 
@@ -137,6 +139,8 @@ def test_log_uniform_moments_against_scipy() -> None:
         (Sparse(Constant(3), 2), (4, 5)),
         (ZeroRows(Constant(2), (1,)), (4, 3)),
         (Repeat(Sections(((1, Constant(1)), (1, Constant(5)))), 3), (6, 2)),
+        (ScaledRows(Constant(-2), (0.5, 1, 3)), (3, 4)),
+        (ScaledRows(Given.of([[1, 2], [2, 1], [1, 2], [2, 1]]), (1, 2, 3, 5), 1), (4, 2)),
     ],
     ids=repr,
 )
@@ -220,6 +224,7 @@ def test_bad_factors(factor: float) -> None:
         lambda law: ZeroRows(law, (0,)),
         lambda law: Repeat(law, 2),
         lambda law: Sparse(law, 2),
+        lambda law: ScaledRows(law, (1.0, 2.0)),
         lambda law: Mirrored(law, True, ()),
         lambda law: Repeat(Mirrored(Sections(((4, law),)), True, ()), 2),
     ],
@@ -304,6 +309,10 @@ def test_uniform_moments_scale(low: float, width: float) -> None:
         (lambda: Sparse(Constant(1), 9).fits((6, 2)), ArgumentError, "at most the 2 places of a unit"),
         (lambda: Sparse(Constant(1), 1, "rows"), ArgumentError, "per must be one of"),
         (lambda: Given((1.0,), (2, 2)), ArgumentError, "4 numbers for"),
+        (lambda: ScaledRows("zeros", (1,)), ArgumentTypeError, "ScaledRows: law must be a law"),
+        (lambda: ScaledRows(Constant(1), (1, 0)), ArgumentError, "factors must be a finite number > 0"),
+        (lambda: ScaledRows(Constant(1), (1, 2)).fits((3, 2)), ArgumentError, "one with 2 rows"),
+        (lambda: fill(ScaledRows(Normal(0, 1), (1, 1e5)), (2, 2), seed=0, dtype="float16"), ArgumentError, "range of"),
         (lambda: Given((math.nan,), (1,)), ArgumentError, "finite numbers"),
         (lambda: Given.of([1]).fits((2,)), ArgumentError, "that of its values"),
         (lambda: law_from_dict({"law": "Norml"}), UnknownNameError, "Did you mean 'Normal'"),

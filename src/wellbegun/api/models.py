@@ -196,7 +196,8 @@ def _begin(
     threads: int | None = None,
 ) -> Result:
     """Plan, fill and probe, with arguments that were checked."""
-    progress, refine = judged["progress"], getattr(told["recipe"], "refine", None)
+    progress, refine = judged["progress"], measure.refinement(told["recipe"], judged["loss"])
+    data: bool = getattr(getattr(told["recipe"], "refinement", None), "data", True)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
     write = partial(_fill, backend, threads=threads, matrices=matrices)
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
@@ -204,7 +205,7 @@ def _begin(
         model, ledger = write(model, decided, progress=phase(progress, "fill"))
         if calibrate:
             model, decided, ledger, found = measure.calibrate(
-                backend, model, graph, decided, batch, write, refine=refine, **judged
+                backend, model, graph, decided, batch, write, refine=refine, data=data, **judged
             )
         else:
             found = measure.probe(backend, model, batch, **judged)

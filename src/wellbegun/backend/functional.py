@@ -143,11 +143,13 @@ class FunctionalSession:
         return None
 
     def _scale(self, effect: Scale, until: int) -> None:
-        factor, bias = effect.factor, None if effect.bias is None else self.read(effect.bias).reshape(-1)
+        factor: Any = effect.factor
+        bias = None if effect.bias is None else self.read(effect.bias).reshape(-1)
 
         def scaled(x: Any) -> Any:
-            rest = 0 if bias is None else self._like((1 - factor) * along(bias, x.ndim, effect.axis), x)
-            return x * factor + rest
+            units = isinstance(factor, np.ndarray)
+            times = self._like(along(factor, x.ndim, effect.axis), x) if units else factor
+            return x * times + (0 if bias is None else self._like((1 - factor) * along(bias, x.ndim, effect.axis), x))
 
         if effect.summand is not None:
             part = self._cells[_number(effect.summand[0])].array

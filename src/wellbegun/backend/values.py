@@ -75,14 +75,15 @@ class Attended(NamedTuple):
 class Scale:
     """Multiply parameters, and values of the pass, so that it goes on as if they had been so from the start.
 
-    Gradients that are sent back later are those of the multiplied parameters.
+    Gradients that are sent back later are those of the multiplied parameters. A factor may be an array, one number for
+    each unit along `axis` of the values: then there are values only, and no parameters.
     """
 
-    factor: float
+    factor: float | Array
     parameters: tuple[str, ...] = ()
     values: tuple[Handle, ...] = ()  # shown earlier, or now; memory that several of them share is multiplied once
     bias: str | None = None  # a parameter that these values contain as a summand, and that is not multiplied
-    axis: int = -1  # of the values, where that bias lies
+    axis: int = -1  # of the values, where that bias lies, and units
     summand: tuple[Handle, Handle] | None = None  # (x, s): s += (factor - 1) * x, before the values are multiplied
 
 

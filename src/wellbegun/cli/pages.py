@@ -15,6 +15,10 @@ from wellbegun.cli.common import app, console, messages, working
 def explore_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("explore.html"),
     no_open: Annotated[bool, typer.Option("--no-open", help="Only write the file; open no browser.")] = False,
+    add: Annotated[
+        list[str] | None,
+        typer.Option("--add", help="A scheme or recipe to pick too, such as hadamard or gpt2."),
+    ] = None,
     docs: Annotated[
         str | None, typer.Option("--docs", help="Where the guides are, with {} for a name: https://.../guides/{}.html")
     ] = None,
@@ -23,7 +27,7 @@ def explore_command(
     from wellbegun.explore import write
 
     with messages(), working("measuring") as progress:
-        path = write(out, docs=docs, progress=progress)
+        path = write(out, docs=docs, add=add or (), progress=progress)
     console.print(f"Page written to {path}", markup=False, soft_wrap=True)
     if not no_open and not _opened(path):
         console.print("Open it in a browser.")

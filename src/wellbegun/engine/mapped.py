@@ -15,7 +15,7 @@ from wellbegun._typing import Array
 from wellbegun.engine import transforms64, workers
 from wellbegun.engine.reference import OPS, cast, plain
 from wellbegun.engine.regions import Region, region_of, size_of, tiles, within
-from wellbegun.laws import Built, Mapped, MappedCopy
+from wellbegun.laws import Built, Mapped, MappedCopy, ScaledRows
 from wellbegun.laws.precision import inside
 
 _TILE = 1 << 15  # elements at once
@@ -70,6 +70,17 @@ def build(write: Callable[..., None], law: Built, out: Array, job: Any) -> None:
     write(base, drawn, replace(job, name=law.stream or job.name, shape=shape, region=full, dtype="float64"))
     part = np.asarray(law.whole(drawn, job.shape), dtype=np.float64)[tuple(slice(*bounds) for bounds in job.region)]
     out[...] = part if job.dtype not in ("float16", "bfloat16") else cast(part.astype(np.float32), job.dtype)
+
+
+def multiply(write: Callable[..., None], law: ScaledRows, out: Array, job: Any) -> None:
+    """Writer of `ScaledRows`."""
+    write(law.law, out, job)
+    leading = tuple(slice(*bounds) for bounds in job.region[: law.axes])
+    factors, each = law.rows(job.shape)[leading], max(1, _TILE // max(out[:1].size, 1))
+    for start in range(0, len(out) if out.size else 0, each):
+        part = slice(start, start + each)
+        values = plain(out[part], job.dtype) * factors[part]
+        out[part] = cast(values.astype(np.float32), job.dtype) if job.dtype in ("float16", "bfloat16") else values
 
 
 @np.errstate(all="ignore")  # lanes that `where` throws away

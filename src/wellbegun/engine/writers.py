@@ -31,6 +31,7 @@ from wellbegun.laws import (
     Orthogonal,
     Repeat,
     RowSums,
+    ScaledRows,
     Sections,
     Sparse,
     ZeroRows,
@@ -253,11 +254,8 @@ def _tiled(law: Repeat, out: Array, job: Job, shape: tuple[int, ...]) -> None:
     for base in range(0, job.shape[0], max(shape[0], 1)):
         low, high = max(start, base), min(stop, base + shape[0])
         if low < high:
-            write(
-                law.law,
-                out[low - start : high - start],
-                replace(job, shape=shape, region=((low - base, high - base), *rest)),
-            )
+            own = replace(job, shape=shape, region=((low - base, high - base), *rest))
+            write(law.law, out[low - start : high - start], own)
 
 
 def _sparse(law: Sparse, out: Array, job: Job) -> None:
@@ -394,6 +392,7 @@ WRITERS: dict[type[Law], Callable[[Any, Array, Job], None]] = {
     Sparse: _sparse,
     Mirrored: _mirrored,
     RowSums: _row_sums,
+    ScaledRows: partial(mapped.multiply, write),
     Copied: _copied,
     Computed: _computed,
     Built: partial(mapped.build, write),

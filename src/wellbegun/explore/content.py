@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from wellbegun._typing import Array
+from wellbegun.errors import ArgumentError
 from wellbegun.explore import lessons, packing, training
+from wellbegun.explore.named import NOTHING, Added
 from wellbegun.explore.networks import SLOPES, inner, layers
 from wellbegun.explore.playground import (
     BINS,
     CHOICES,
     DEPTHS,
-    KINDS,
     LAYERS,
     SCALES,
     WIDTHS,
@@ -23,33 +24,39 @@ from wellbegun.explore.playground import (
     Progress,
     gains_of,
     groups,
+    has_theory,
+    kinds_of,
     measure_all,
     range_of,
     theory_of,
 )
 from wellbegun.health.catalogue import COLLAPSE
+from wellbegun.schemes import Scheme
 from wellbegun.theory import gain, moments
 
 WEIGHT_BINS = 49  # of the histogram of weights, over +-4 of their RMS
 
 
-def content(progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
+def content(
+    progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS, more: Added = NOTHING
+) -> dict[str, Any]:
     """All data of the page.
 
     Args:
         progress: Called with (groups measured, all groups, what was measured).
         widths: Widths of the playground.
+        more: What can be picked besides the choices of the page.
     Returns:
         "play" (what can be picked, and where it lies), "packed" (the measurements) and one entry for each chapter.
-    Cost: about 20 s on two processors.
+    Cost: about 20 s on two processors, and 3 s more for each kind of law that the page does not have by itself.
     """
     with ThreadPoolExecutor(1) as pool:
         courses = pool.submit(lambda: {key: training.course(scheme) for key, scheme in training.STARTS.items()})
-        measured = measure_all(progress, widths=widths)
+        measured = measure_all(progress, widths=widths, choices=(*CHOICES, *more.choices))
         trained = courses.result()
     return {
-        "play": play(widths),
-        "packed": packed(measured, widths),
+        "play": play(widths, more),
+        "packed": packed(measured, widths, more),
         "symmetry": {key: training.symmetry(scheme) for key, scheme in training.SYMMETRY.items()},
         "naive": lessons.naive(),
         "balance": lessons.balance(),
@@ -64,16 +71,18 @@ def content(progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS)
 
 
 # ---------------------------------------------------------------------- the playground
-def play(widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
+def play(widths: Sequence[int] = WIDTHS, more: Added = NOTHING) -> dict[str, Any]:
     """What can be picked, and which record of the packed arrays shows it."""
-    start, starts = 0, {}
-    for kind, activation, width in groups(widths):
+    start, starts, every = 0, {}, (*CHOICES, *more.choices)
+    kinds = kinds_of(every)
+    for kind, activation, width in groups(widths, every):
         starts[f"{kind} {activation} {width}"] = start
-        start += len(gains_of(kind, width))
+        start += len(gains_of(kind, width, every))
     choices = []
-    for choice in CHOICES:
-        rows = {str(width): rows_of(choice, width) for width in widths}
-        laws = {str(width): [_scaled_text(choice, width, scale) for scale in SCALES] for width in widths}
+    for choice in every:
+        own = [width for width in widths if width in choice.widths]
+        rows = {str(width): rows_of(choice, width, every) for width in own}
+        laws = {str(width): [_scaled_text(choice, width, scale) for scale in SCALES] for width in own}
         choices.append(
             {
                 "key": choice.key,
@@ -81,11 +90,14 @@ def play(widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
                 "kind": choice.kind,
                 "rows": rows,
                 "laws": laws,
-                "std": {str(width): _std(choice, width) for width in widths},
+                "std": {str(width): _std(choice, width) for width in own},
+                "known": has_theory(choice.kind, kinds[choice.kind]),
             }
         )
+    shown = [(choice.key, choice.label) for choice in CHOICES]
     return {
-        "choices": choices,
+        "choices": [*choices, *({"key": each.key, "by": each.by} for each in more.shown if each.by)],
+        "shown": shown + [(each.key, each.label) for each in more.shown if (each.key, each.label) not in shown],
         "activations": [_activation(name) for name in SLOPES],
         "depths": DEPTHS,
         "widths": list(widths),
@@ -94,13 +106,16 @@ def play(widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
         "bins": BINS,
         "collapse": COLLAPSE,
         "starts": starts,
-        "weights": {f"{kind} {width}": weights(kind, width) for kind in KINDS for width in widths},
+        "weights": {
+            f"{kind} {width}": weights(kinds[kind], width)
+            for kind, width in dict.fromkeys((kind, width) for kind, _, width in groups(widths, every))
+        },
     }
 
 
-def rows_of(choice: Choice, width: int) -> list[int]:
+def rows_of(choice: Choice, width: int, choices: Sequence[Choice] = CHOICES) -> list[int]:
     """Which gain of its kind the choice has at each scale."""
-    known = gains_of(choice.kind, width)
+    known = gains_of(choice.kind, width, choices)
     return [int(np.argmin(np.abs(known - choice.gain(width) * scale))) for scale in SCALES]
 
 
@@ -110,7 +125,11 @@ def _std(choice: Choice, width: int) -> float:
 
 
 def _scaled_text(choice: Choice, width: int, scale: float) -> str:
-    return inner(choice.scheme, width).law((width, width)).scaled(scale).describe()
+    law = inner(choice.scheme, width).law((width, width))
+    try:
+        return law.scaled(scale).describe()
+    except ArgumentError:  # what has its size by definition
+        return f"{scale:.3g} × {law.describe()}"
 
 
 def _activation(name: str) -> dict[str, Any]:
@@ -124,11 +143,13 @@ def _activation(name: str) -> dict[str, Any]:
     }
 
 
-def packed(measured: Sequence[Measured], widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
+def packed(measured: Sequence[Measured], widths: Sequence[int] = WIDTHS, more: Added = NOTHING) -> dict[str, Any]:
     """All measurements and theory's curves, one record for each gain of each group."""
+    every = (*CHOICES, *more.choices)
+    known = {kind: has_theory(kind, unit) for kind, unit in kinds_of(every).items()}
     theory = [
-        _theory(kind, activation, each.gains)
-        for (kind, activation, _), each in zip(groups(widths), measured, strict=True)
+        _theory(kind, activation, each.gains, known[kind])
+        for (kind, activation, _), each in zip(groups(widths, every), measured, strict=True)
     ]
 
     def all_of(name: str) -> Array:
@@ -157,15 +178,15 @@ def _apart(cosines: Array) -> Array:
         return np.asarray(np.log10(np.maximum(1 - cosines, 0)))
 
 
-def _theory(kind: str, activation: str, gains: Array) -> tuple[Array, Array]:
-    curves = theory_of(activation, kind, gains, max(DEPTHS))
+def _theory(kind: str, activation: str, gains: Array, known: bool) -> tuple[Array, Array]:
+    if known:
+        return theory_of(activation, kind, gains, max(DEPTHS))
     nothing = np.full((len(gains), max(DEPTHS)), -np.inf)
-    return (nothing, nothing) if curves is None else curves
+    return nothing, nothing
 
 
-def weights(kind: str, width: int) -> dict[str, Any]:
+def weights(scheme: Scheme, width: int) -> dict[str, Any]:
     """Histogram of real weights against the shares of their law, over +-4 of their RMS."""
-    scheme = KINDS[kind]
     law, shape = inner(scheme, width).law((width, width)), (width, width)
     rms = math.sqrt(law.moments(shape).variance + law.moments(shape).mean ** 2)
     drawn = np.concatenate([weight.ravel() for weight in layers(scheme, 10, width)[1:]]) / rms

@@ -22,6 +22,7 @@ from wellbegun.explore.networks import (
     Forward,
     backward,
     forward,
+    inner,
     inputs,
     layers,
     usual_slope,
@@ -65,14 +66,16 @@ class Choice:
     label: str
     scheme: Scheme
     kind: str
+    unit: Scheme | None = None  # of a kind that is none of KINDS
+    widths: tuple[int, ...] = WIDTHS  # at which it can be picked
 
     def gain(self, width: int) -> float:
         """RMS of the weights, in units of those of the kind."""
-        return _rms(self.scheme, width) / _rms(KINDS[self.kind], width)
+        return _rms(self.scheme, width) / _rms(self.unit or KINDS[self.kind], width)
 
 
 def _rms(scheme: Scheme, width: int) -> float:
-    moments = scheme.law((width, width)).moments((width, width))
+    moments = inner(scheme, width).law((width, width)).moments((width, width))
     return math.sqrt(moments.variance + moments.mean**2)
 
 
@@ -122,9 +125,15 @@ class Measured:
     extreme: Array  # log10 of the ratio that decided, by depth: signal and gradient
 
 
+def kinds_of(choices: Iterable[Choice] = CHOICES) -> dict[str, Scheme]:
+    """The unit draws that they are multiples of."""
+    return {**KINDS, **{choice.kind: choice.unit for choice in choices if choice.unit is not None}}
+
+
 def gains_of(kind: str, width: int, choices: Iterable[Choice] = CHOICES) -> Array:
     """All gains the choices of one kind need, at any scale, without repetition."""
-    gains = {round(choice.gain(width) * scale, 9) for choice in choices if choice.kind == kind for scale in SCALES}
+    needed = [choice.gain(width) for choice in choices if choice.kind == kind and width in choice.widths]
+    gains = {round(gain * scale, 9) for gain in needed for scale in SCALES}
     return np.array(sorted(gains))
 
 
@@ -141,7 +150,7 @@ def measure(
     """Send samples forward and a gradient back through one network for each gain.
 
     Args:
-        kind: A key of `KINDS`.
+        kind: A key of `KINDS`, or of `kinds_of` with `weights`.
         activation: A name of `SLOPES`.
         width: Units of every layer; even for mirrored ones.
         gains: Factors of the kind's weights.
@@ -280,38 +289,50 @@ def _extremes(sums: Array, ratios: Sequence[Array], depths: Sequence[int]) -> Ar
     return np.stack(extremes, axis=1)
 
 
-def groups(widths: Sequence[int] = WIDTHS, activations: Sequence[str] = tuple(SLOPES)) -> list[tuple[str, str, int]]:
+def groups(widths: Sequence[int] = WIDTHS, choices: Iterable[Choice] = CHOICES) -> list[tuple[str, str, int]]:
     """What is measured, in the order of the data: kind, activation, width."""
-    return list(itertools.product(KINDS, activations, widths))
+    pairs = {(choice.kind, width) for choice in choices for width in choice.widths}
+    every = itertools.product(kinds_of(choices), SLOPES, widths)
+    return [(kind, activation, width) for kind, activation, width in every if (kind, width) in pairs]
 
 
-def measure_all(progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS) -> list[Measured]:
+def measure_all(
+    progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS, choices: Sequence[Choice] = CHOICES
+) -> list[Measured]:
     """All groups, with as many threads as there are processors, up to four.
 
-    Cost: about 15 s of one processor for the widths of the page.
+    Cost: about 15 s of one processor for the widths of the page and the kinds that it has by itself.
     """
     measured: dict[tuple[str, str, int], Measured] = {}
-    total = len(groups(widths))
+    every, kinds = groups(widths, choices), kinds_of(choices)
+    total = len(every)
 
     def draw_and_measure(kind: str, width: int) -> None:
-        weights = layers(KINDS[kind], max(DEPTHS), width)
+        weights, gains = layers(kinds[kind], max(DEPTHS), width), gains_of(kind, width, choices)
         for activation in SLOPES:
             group = kind, activation, width
-            measured[group] = measure(*group, gains_of(kind, width), weights=weights)
+            measured[group] = measure(*group, gains, weights=weights)
             if progress is not None:
                 progress(len(measured), total, f"{kind} weights, {activation}, width {width}")
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
         # the widest first: they take longest
-        jobs = [pool.submit(draw_and_measure, kind, width) for width in sorted(widths, reverse=True) for kind in KINDS]
+        pairs = sorted({(kind, width) for kind, _, width in every}, key=lambda pair: -pair[1])
+        jobs = [pool.submit(draw_and_measure, *pair) for pair in pairs]
         for job in jobs:
             job.result()
-    return [measured[group] for group in groups(widths)]
+    return [measured[group] for group in every]
 
 
-def theory_of(activation: str, kind: str, gains: Array, depth: int = 50) -> tuple[Array, Array] | None:
-    """Theory's curves for all gains, (gain, layer) each; None where it says nothing: equal weights."""
-    if kind == "constant":
-        return None
+def has_theory(kind: str, unit: Scheme) -> bool:
+    """Whether mean-field theory speaks of it: not of equal weights, nor of formulas."""
+    if kind in KINDS:
+        return kind != "constant"
+    law = unit.law((WIDTHS[0], WIDTHS[0]))
+    return law.independent and law.moments().mean == 0
+
+
+def theory_of(activation: str, kind: str, gains: Array, depth: int = 50) -> tuple[Array, Array]:
+    """Theory's curves for all gains, (gain, layer) each, for a kind that it speaks of."""
     each_gain = curves(activation, gains, depth, mirrored=kind == "mirrored")
     return np.array([each.handed for each in each_gain]), np.array([each.gradient for each in each_gain])

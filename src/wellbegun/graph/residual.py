@@ -109,10 +109,12 @@ def _projected(graph: Analysis, first: int, second: int) -> tuple[int, int, set[
     own = apart(graph, first, second)
     if own is None:
         return None
-    layers = [in_series(graph, side) for side in own]
+    common, *sides = own
+    ways = {operation.index for operation in forward(graph, [common], lambda _: True)}
+    layers = [in_series(graph, side & ways) for side in sides]
     if min(layers) < 1 or layers[0] == layers[1]:
         return None
-    return (first, second, own[1]) if layers[1] > layers[0] else (second, first, own[0])
+    return (first, second, sides[1]) if layers[1] > layers[0] else (second, first, sides[0])
 
 
 def _between(graph: Analysis, start: int, end: int) -> set[int] | None:
@@ -140,8 +142,8 @@ def _between(graph: Analysis, start: int, end: int) -> set[int] | None:
     return reached
 
 
-def apart(graph: Analysis, first: int, second: int) -> tuple[set[int], set[int]] | None:
-    """Operations behind either of two values, back to the last value that both depend on; None if there is none.
+def apart(graph: Analysis, first: int, second: int) -> tuple[int, set[int], set[int]] | None:
+    """The last value that two values depend on, and the later operations behind either; None if there is none.
 
     Latest first: when a value is reached, all that reads it has been, so it is known whose it is.
     """
@@ -152,7 +154,7 @@ def apart(graph: Analysis, first: int, second: int) -> tuple[set[int], set[int]]
     while waiting:
         negative, value = heappop(waiting)
         if sides[value] == 1 | 2:
-            return own[0] - {-negative}, own[1] - {-negative}
+            return value, own[0] - {-negative}, own[1] - {-negative}
         producer = graph.producers.get(value)
         if producer is None:
             continue
@@ -239,7 +241,7 @@ def _meets_norm(graph: Analysis, value: int, interior: set[int]) -> bool:
     """Whether a value enters the branch through a normalization."""
 
     def passes(reader: Operation) -> bool:
-        return reader.index in interior and reader.kind not in WEIGHTED
+        return reader.kind == "move" or (reader.index in interior and reader.kind not in WEIGHTED)
 
     met = forward(graph, [graph.plain(value)], passes)
     return any(reader.kind == "norm" and reader.index in interior for reader in met)

@@ -23,6 +23,7 @@ from wellbegun.laws.independent import (
 )
 from wellbegun.laws.mapped import Mapped, MappedCopy
 from wellbegun.laws.matrices import DeltaOrthogonal, Dirac, Eye, Orthogonal
+from wellbegun.laws.rows import ScaledRows, scaled_rows
 
 __all__ = [
     "LAWS",
@@ -47,12 +48,14 @@ __all__ = [
     "Rademacher",
     "Repeat",
     "RowSums",
+    "ScaledRows",
     "Sections",
     "Sparse",
     "TruncatedNormal",
     "Uniform",
     "ZeroRows",
     "law_from_dict",
+    "scaled_rows",
 ]
 
 LAWS: Mapping[str, type[Law]] = MappingProxyType({law.__name__: law for law in law_classes()})

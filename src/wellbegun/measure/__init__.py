@@ -6,5 +6,6 @@ All of it works on numbers and small samples from a session of `wellbegun.backen
 from wellbegun.measure.calibrate import calibrate
 from wellbegun.measure.moments import moments
 from wellbegun.measure.probe import probe
+from wellbegun.measure.refined import refinement
 
-__all__ = ["calibrate", "moments", "probe"]
+__all__ = ["calibrate", "moments", "probe", "refinement"]

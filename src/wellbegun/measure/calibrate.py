@@ -22,7 +22,6 @@ from wellbegun.graph import ModelGraph
 from wellbegun.graph.inference import doubt_notes
 from wellbegun.health import Statistics
 from wellbegun.inputs import holds_data
-from wellbegun.laws import Given
 from wellbegun.materialize import Ledger
 from wellbegun.measure.correction import LIMIT, Correction
 from wellbegun.measure.forward import ForwardStatistics
@@ -50,6 +49,7 @@ def calibrate(
     write: Write,
     *,
     refine: Refine[Session] | None = None,
+    data: bool = True,
     loss: Loss | None = None,
     chance: float | None = None,
     progress: Progress | None = None,
@@ -57,11 +57,15 @@ def calibrate(
     """The model with laws scaled so that every target is met on the batch, this plan, and what the probe says of it.
 
     The model is filled as planned already. Made-up inputs are not measured: the plan then depends on the model and the
-    seed alone. Whoever calls undoes what was written if anything fails. `refine`: what a method does instead.
+    seed alone. Whoever calls undoes what was written if anything fails. `refine`: what a method does instead; `data`:
+    whether it needs some.
     """
-    if refine is not None and holds_data(batch):
+    if refine is not None and (holds_data(batch) or not data):
         model, plan, ledger = _refined(backend, model, graph, plan, batch, write, refine)
         return model, plan, ledger, probe(backend, model, batch, loss, chance=chance, progress=progress)
+    if refine is not None:
+        why = f"{plan.recipe}: nothing was measured, because a shape holds no data. Pass a batch to `initialize`."
+        plan = replace(plan, notes=(*plan.notes, why))
     targets = {entry.name: entry for entry in plan.entries if entry.target is not None and entry.action == "fill"}
     if not targets or not holds_data(batch):
         model, ledger = write(model, plan, plan)
@@ -169,12 +173,4 @@ def _left(plan: Plan, refused: Mapping[str, tuple[float, str]]) -> Plan:
 def _centred(plan: Plan, means: Mapping[str, tuple[float, ...]]) -> Plan:
     """The plan with biases that cancel measured means."""
     reason = "minus the measured mean of what it is added to: only differences between samples remain"
-    return replace(
-        plan,
-        entries=tuple(
-            replace(entry, law=Given.of(np.reshape(means[entry.name], entry.shape)), scheme="given", reason=reason)
-            if entry.name in means
-            else entry
-            for entry in plan.entries
-        ),
-    )
+    return plan.holding({name: np.array(mean) for name, mean in means.items()}, dict.fromkeys(means, reason))

@@ -9,6 +9,7 @@ from wellbegun.planning.plan import Entry, Plan
 from wellbegun.planning.planner import make_plan
 from wellbegun.planning.propagation import Measured, Measurement, SignalPropagation
 from wellbegun.planning.recipes import RECIPES, recipe_facts, recipe_names, recipe_of
+from wellbegun.planning.recipes.measured import gradinit, krahenbuhl, lsuv, metainit, weight_norm
 from wellbegun.planning.rules import Overrides, Rule, overrides_of, rule_from_table
 from wellbegun.planning.scaling.factories import completep, mup, spectral, standard, umup
 from wellbegun.planning.scaling.parametrization import Parametrization
@@ -37,7 +38,11 @@ __all__ = [
     "completep",
     "diff",
     "explain",
+    "gradinit",
+    "krahenbuhl",
+    "lsuv",
     "make_plan",
+    "metainit",
     "mup",
     "overrides_of",
     "recipe_facts",
@@ -47,4 +52,5 @@ __all__ = [
     "spectral",
     "standard",
     "umup",
+    "weight_norm",
 ]

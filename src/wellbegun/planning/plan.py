@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, SupportsFloat
 
+import numpy as np
+
 from wellbegun._arguments import choice, message, nearest, positive, real, seed_of, shape_of, shown, text_of, told
 from wellbegun._display import Displayed
+from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError, WellbegunError
-from wellbegun.laws import Dependent, Law, Moments, law_from_dict
+from wellbegun.laws import Dependent, Given, Law, Moments, law_from_dict, scaled_rows
 from wellbegun.layout import Layout
 from wellbegun.planning.groups import grouped
 from wellbegun.planning.multipliers import Rates, Training
@@ -42,7 +45,7 @@ class Entry:
     overruled: tuple[str, ...] = ()  # rules that match too, and lost
     target: float | None = None  # RMS that the measured correction gives the weight's output
     relative: bool = False  # the target is that of the whole branch, in units of the stream it is added to
-    factor: float = 1.0  # what the measured correction multiplied the recipe's law with
+    factor: float = 1.0  # what was multiplied with the recipe's law by measurement; of units, the geometric mean
     learning_rate: float = 1.0  # multiplier of the learning rate that the initialization asks for, as in muP
     multiplier: float = 1.0  # what the forward pass has to multiply this parameter with: the model's author sees to it
     training: Training | None = None  # what each kind of optimizer multiplies, where a parametrization says so
@@ -114,26 +117,35 @@ class Plan(Displayed):
         counts = ", ".join(f"{sum(e.action == action for e in self.entries)} to {action}" for action in ACTIONS)
         return f"<Plan {self.recipe}, seed {self.seed}: {counts}>"
 
-    def scaled(self, factors: Mapping[str, float], why: Mapping[str, str] = MappingProxyType({})) -> "Plan":
+    def scaled(self, factors: Mapping[str, float | Array], why: Mapping[str, str] = MappingProxyType({})) -> "Plan":
         """The plan with the laws of these parameters multiplied, and those that follow from them with them.
 
         Args:
-            factors: Above 0, by names of parameters; only those that are filled change.
+            factors: Above 0, by names of parameters; only those that are filled change. An array has a factor for each
+                output unit.
             why: What else the reasons say of a factor.
         Raises:
-            RuleError: the plan has no such parameter. ArgumentError: a factor that is not finite and above 0.
+            RuleError: the plan has no such parameter. ArgumentError: a factor that is not finite and above 0, or not
+                one for each unit.
         """
         for name in factors:
-            real("plan.scaled", f"the factor of {self[name].name}", factors[name], minimum=0.0, exclusive=True)
-        entries = []
-        for entry in self.entries:
-            factor = factors.get(entry.name, 1.0)
-            if entry.law is not None and factor != 1.0:
-                more = f", {why[entry.name]}" if entry.name in why else ""
-                reason = f"{entry.reason}; x {factor:.4g} measured{more}"
-                entry = replace(entry, law=entry.law.scaled(factor), factor=entry.factor * factor, reason=reason)
-            entries.append(entry)
+            for factor in np.ravel(factors[name]).tolist():
+                real("plan.scaled", f"the factor of {self[name].name}", factor, minimum=0.0, exclusive=True)
+        entries = (_times(entry, np.ravel(factors.get(entry.name, 1.0)), why) for entry in self.entries)
         return replace(self, entries=tuple(entries)).consistent()
+
+    def holding(self, values: Mapping[str, Array], why: Mapping[str, str]) -> "Plan":
+        """The plan in which these parameters are filled with given numbers, which it keeps.
+
+        Args:
+            values: Arrays in the shapes of the parameters, by their names.
+            why: The reasons.
+        Raises:
+            RuleError: the plan has no such parameter. ArgumentError: another size, or numbers that are not finite.
+        """
+        given = {name: (self[name], np.asarray(array)) for name, array in values.items()}
+        entries = {name: _holding(entry, array, why[name]) for name, (entry, array) in given.items()}
+        return replace(self, entries=tuple(entries.get(entry.name, entry) for entry in self.entries)).consistent()
 
     def consistent(self) -> "Plan":
         """The same plan, with every law that depends on another entry computed from the law which that one has now.
@@ -229,6 +241,27 @@ class Plan(Displayed):
                 raise ArgumentTypeError(message(owner, "law", "a law, or None", entry.law))
             if not isinstance(entry.layout, Layout | None):
                 raise ArgumentTypeError(message(owner, "layout", "a layout, or None", entry.layout))
+
+
+def _times(entry: Entry, factors: Array, why: Mapping[str, str]) -> Entry:
+    """An entry with its law multiplied, by one number or one for each output unit."""
+    if entry.law is None or (factors == 1.0).all():
+        return entry
+    low, high, more = factors.min(), factors.max(), f", {why[entry.name]}" if entry.name in why else ""
+    if len(factors) == 1:
+        law, times = entry.law.scaled(float(low)), f"x {low:.4g}"
+    else:
+        axes = entry.layout.axes.count("o") if entry.layout is not None else 1
+        law, times = scaled_rows(entry.law, factors, axes), f"each unit x {low:.4g} to {high:.4g}"
+        law.fits(entry.shape if entry.layout is None else entry.layout.canonical_shape(entry.shape))
+    factor = float(low) if len(factors) == 1 else float(np.exp(np.log(factors).mean()))
+    return replace(entry, law=law, factor=entry.factor * factor, reason=f"{entry.reason}; {times} measured{more}")
+
+
+def _holding(entry: Entry, values: Array, reason: str) -> Entry:
+    layout = entry.layout or Layout("o" * len(entry.shape))
+    law = Given.of(values.reshape(entry.shape).transpose(layout.canonical))
+    return replace(entry, action="fill", layout=layout, law=law, scheme="given", reason=reason)
 
 
 def _dependent(entry: Entry, own: Dependent, law: Law | None) -> Entry:

@@ -31,6 +31,10 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ("zero-gamma, ReZero, SkipInit, ControlNet", "zeros()", "arXiv:1706.02677; 2003.04887; 2002.10444; 2302.05543"),
     ("scales of norms that add 1 to them (Gemma)", "zeros()", "transformers, `GemmaRMSNorm`"),
     ("looks-linear", "mirrored(orthogonal())", "arXiv:1702.08591"),
+    ("transform gates of highway networks", "constant(value=-2.0)", "arXiv:1505.00387; -1 to -4"),
+    ("Switch Transformer", "variance_scaling(scale=0.1, distribution='truncated_normal')", "arXiv:2101.03961"),
+    ("bottleneck adapters", "truncated_normal(std=0.01)", "arXiv:1902.00751"),
+    ("phases of unitary RNNs", "uniform(low=-3.141592653589793, high=3.141592653589793)", "arXiv:1511.06464"),
     ("pykan's factors of splines", "kan_spline_scale()", "pykan, `KANLayer`"),
     ("efficient-KAN's splines", "kan_spline(noise=0.1)", "efficient-kan, `KANLinear`"),
 )

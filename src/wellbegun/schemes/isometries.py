@@ -8,8 +8,10 @@ from typing import SupportsIndex
 import numpy as np
 
 from wellbegun._arguments import choice, instance, integer, message, real, shape_of
+from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import DeltaOrthogonal, Dirac, Eye, Law, Mirrored, Orthogonal, Sections
+from wellbegun.laws import Built, DeltaOrthogonal, Dirac, Eye, Law, Mirrored, Moments, Normal, Orthogonal, Sections
+from wellbegun.laws.base import shape_needed
 from wellbegun.laws.matrices import METHODS
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
@@ -173,39 +175,65 @@ def dirac(*, gain: float = 1.0, later: bool = False) -> KernelScheme:
     return KernelScheme(spell("dirac", options, {"gain": 1.0, "later": False}), number, False, later)
 
 
+@dataclass(frozen=True)
+class NoisyEye(Built):
+    """gain I + N(0, std^2)."""
+
+    gain: float = 1.0
+    std: float = 0.01
+
+    def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
+        return Normal(0.0, self.std), shape
+
+    def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
+        return drawn + self.gain * np.eye(shape[0], shape[1])
+
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
+        size, spread = shape_needed(self, shape), self.std**2
+        share = min(size) / max(math.prod(size), 1)
+        mixed = self.gain**2 * share * (1 - share)  # the variance of gain I by itself
+        third, rest = mixed * self.gain * (1 - 2 * share), self.gain**2 * (1 - 3 * share + 3 * share**2)
+        return Moments.of(self.gain * share, spread + mixed, third, 3 * spread**2 + mixed * (6 * spread + rest))
+
+
 @dataclass(frozen=True, repr=False)
 class EyeScheme(Scheme):
     """The identity."""
 
     gain: float
+    std: float
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         if sorted(layout.axes) != ["i", "o"]:
             raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
+        law: Law = NoisyEye(gain=self.gain, std=self.std) if self.std else Eye(self.gain)
         sizes = layout.section_sizes(shape)
-        return Sections(tuple((size, Eye(self.gain)) for size in sizes)) if len(sizes) > 1 else Eye(self.gain)
+        return Sections(tuple((size, law) for size in sizes)) if len(sizes) > 1 else law
 
 
 @scheme(
-    formula="Identity: W = gain * I, with a leading identity where W is not square.",
+    formula="Identity: W = gain * I + N(0, std^2), with a leading identity where W is not square; std is 0.",
     shapes="matrices.",
     strengths="a recurrent ReLU layer starts as a perfect memory; a linear layer passes its input on.",
-    weaknesses="deterministic: all randomness must come from elsewhere; only min(in, out) units differ from zero.",
+    weaknesses="no randomness but that of `std`; without it, only min(in, out) units differ from zero.",
     use="recurrent weights of ReLU networks (IRNN), layers added to a trained net.",
     source="Le, Jaitly, Hinton 2015, arXiv:1504.00941.",
     tensors="recurrent",
     invariants={"W = gain I": lambda w: bool((w == np.eye(*w.shape)).all())},
 )
-def eye(*, gain: float = 1.0) -> EyeScheme:
+def eye(*, gain: float = 1.0, std: float = 0.0) -> EyeScheme:
     """Args:
-        gain: Finite, dimensionless.
-    Raises: ArgumentError here: gain. LayoutError at the draw: no matrix.
+        gain: Finite, dimensionless. Values and outputs of modded-nanogpt (pull request 214): +-0.05**0.5, std 0.01.
+        std: >= 0, of the noise on every weight, in units of the weight.
+    Raises: ArgumentError here: arguments. LayoutError at the draw: no matrix.
 
     >>> eye()((2, 3), seed=0).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    >>> eye(std=0.01)((2, 3), seed=0).round().tolist() == eye()((2, 3), seed=0).tolist()
+    True
     """
-    number = real("eye", "gain", gain)
-    return EyeScheme(spell("eye", {"gain": number}, {"gain": 1.0}), number)
+    number, spread = real("eye", "gain", gain), real("eye", "std", std, minimum=0)
+    return EyeScheme(spell("eye", {"gain": number, "std": spread}, {"gain": 1.0, "std": 0.0}), number, spread)
 
 
 identity = eye

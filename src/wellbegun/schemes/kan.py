@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wellbegun._arguments import integer, message, real
+from wellbegun._arguments import choice, integer, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Built, Constant, Law, Moments, Uniform
+from wellbegun.laws import Built, Computed, Constant, Law, Moments, Normal, Uniform
 from wellbegun.laws.base import set_field, shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
@@ -194,6 +194,206 @@ def kan_spline(*, noise: float = 0.5, degree: int = 3) -> SplineScheme:
     count = integer("kan_spline", "degree", degree, minimum=1)
     text = spell("kan_spline", {"noise": number, "degree": count}, {"noise": 0.5, "degree": 3})
     return SplineScheme(text, number, count)
+
+
+# ---------------------------------------------------------------------- normal starts by the number of terms
+@dataclass(frozen=True, repr=False)
+class KanNormal(Scheme):
+    """Normal coefficients of splines (out, in, coefficients), or factors of the base (out, in)."""
+
+    rule: str
+    of: str
+    coefficients: int
+    numbers: tuple[float, ...]
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        axes = ["i", "k", "o"] if self.of == "basis" else ["i", "o"]
+        if sorted(layout.axes) != axes or not all(shape):
+            allowed = "(out, in, coefficients) with entries, 'oik'" if self.of == "basis" else "(out, in) with entries"
+            raise LayoutError(message(self.spelling, "layout", allowed, (layout.axes, shape)))
+        outputs, inputs, *rest = layout.canonical_shape(shape)
+        count = rest[0] if rest else self.coefficients
+        if self.rule == "power":
+            factor, grid, width = self.numbers
+            return Normal(0.0, factor / ((count + 1) ** grid * inputs**width))
+        gain, degree = self.numbers[0], int(self.numbers[1])
+        if count <= degree:
+            raise LayoutError(message(self.spelling, "shape", f"one of more than {degree} coefficients", shape))
+        square, slope = _spline_squares(count, degree) if self.of == "basis" else _silu_squares()
+        return Normal(0.0, gain * math.sqrt(2 / ((count + 1) * (inputs * square + outputs * slope))))
+
+
+def _spline_squares(coefficients: int, degree: int) -> tuple[float, float]:
+    """E B^2 and E B'^2 of a B-spline picked at random, for inputs uniform in (-1, 1), the grid's range."""
+    from scipy.interpolate import BSpline
+
+    grid = coefficients - degree
+    nodes, weights = np.polynomial.legendre.leggauss(degree + 1)
+    x = (np.arange(grid)[:, None] + (nodes + 1) / 2).ravel()
+    curves = BSpline(np.arange(-degree, grid + degree + 1.0), np.eye(coefficients), degree)
+    shares = np.tile(weights / 2, grid) / grid
+    square, slope = (float(shares @ (curve(x) ** 2).mean(axis=1)) for curve in (curves, curves.derivative()))
+    return square, slope * (grid / 2) ** 2  # a step of the grid is 2 / G wide
+
+
+def _silu_squares() -> tuple[float, float]:
+    """E R^2 and E R'^2 of the base function x sigmoid(x), for inputs uniform in (-1, 1)."""
+    x, weights = np.polynomial.legendre.leggauss(40)
+    gate = 1 / (1 + np.exp(-x))
+    slope = gate * (1 + x * (1 - gate))
+    return float(weights @ (x * gate) ** 2 / 2), float(weights @ slope**2 / 2)
+
+
+PARTS = ("basis", "base")
+
+
+@scheme(
+    formula="KAN power law: W ~ N(0, (factor / ((G + k + 1)^grid_power n_in^width_power))^2), G + k coefficients.",
+    shapes="splines (out, in, coefficients), 'oik'; factors of the base (out, in), which are told the coefficients.",
+    strengths="two exponents that a small search finds; its best beat every other start in the study that proposed it.",
+    weaknesses="they are to be found by trying: 1/2 and 1/2, as here, share the variance evenly among all terms.",
+    use="`c_basis` and `c_res` of jaxKAN's layers ('power').",
+    source="Rigas et al. 2025, arXiv:2509.03417, and jaxKAN, `SplineLayer._initialize_params`.",
+    tensors="basis",
+    shape=(12, 9, 8),
+    layout="oik",
+    example="kan_power(grid_power=0.25, width_power=1.75)",
+    invariants={"Var W = 1 / (9^0.5 n_in^3.5)": lambda w: varies(w, 1 / (3 * w.shape[1] ** 3.5))},
+)
+def kan_power(
+    *,
+    of: str = "basis",
+    factor: float = 1.0,
+    grid_power: float = 0.5,
+    width_power: float = 0.5,
+    coefficients: int = 8,
+) -> KanNormal:
+    """Args:
+        of: "basis": coefficients of splines. "base": factors of the base function.
+        factor: > 0.
+        grid_power: Exponent of the number of terms of one input, G + k + 1.
+        width_power: Exponent of the number of inputs.
+        coefficients: G + k, >= 1, for "base"; splines have them in their shape.
+    Raises: ArgumentError here: arguments. LayoutError at the draw: other axes, or none of some.
+
+    >>> math.isclose(kan_power(of="base", coefficients=8).law((5, 4)).std, 1 / 6)
+    True
+    """
+    owner = "kan_power"
+    choice(owner, "of", of, PARTS)
+    numbers = (
+        real(owner, "factor", factor, minimum=0, exclusive=True),
+        *(real(owner, name, value) for name, value in (("grid_power", grid_power), ("width_power", width_power))),
+    )
+    count = integer(owner, "coefficients", coefficients, minimum=1)
+    options = {
+        "of": of,
+        "factor": numbers[0],
+        "grid_power": numbers[1],
+        "width_power": numbers[2],
+        "coefficients": count,
+    }
+    defaults = {"of": "basis", "factor": 1.0, "grid_power": 0.5, "width_power": 0.5, "coefficients": 8}
+    return KanNormal(spell(owner, options, defaults), "power", of, count, numbers)
+
+
+@scheme(
+    formula=(
+        "KAN Glorot: Var W = 2 gain^2 / ((G + k + 1)(n_in E B^2 + n_out E B'^2)), of splines B, or of the base "
+        "x sigmoid(x), for inputs uniform on the grid (-1, 1)."
+    ),
+    shapes="splines (out, in, coefficients), 'oik'; factors of the base (out, in), which are told the coefficients.",
+    strengths="keeps signals and gradients at once, and shares the variance evenly among all terms of an input.",
+    weaknesses="supposes inputs spread evenly over the grid; later layers leave it unless the gain is right.",
+    use="wide and deep KANs: `c_basis` and `c_res` of jaxKAN's layers ('glorot'), there by sampling, here exact.",
+    source="Rigas et al. 2025, arXiv:2509.03417, and jaxKAN, `SplineLayer._initialize_params`.",
+    tensors="basis",
+    shape=(12, 9, 8),
+    layout="oik",
+    invariants={
+        "Var W = (2/3) / (9 (n_in E B^2 + n_out E B'^2))": lambda w: varies(
+            w, 2 / 27 / float(np.array(w.shape[1::-1]) @ _spline_squares(8, 3))
+        ),
+    },
+)
+def kan_glorot(
+    *, of: str = "basis", gain: float = 0.5773502691896257, degree: int = 3, coefficients: int = 8
+) -> KanNormal:
+    """Args:
+        of: "basis": coefficients of splines. "base": factors of the base function.
+        gain: > 0, the standard deviation that outputs are to have: 1 / sqrt(3), that of the inputs.
+        degree: k, of the splines, >= 1.
+        coefficients: G + k, above the degree, for "base"; splines have them in their shape.
+    Raises: ArgumentError here: arguments. LayoutError at the draw: other axes, too few coefficients.
+
+    >>> fine, coarse = (kan_glorot().law((3, 3, size), layout="oik").std for size in (40, 8))
+    >>> fine < coarse  # slopes grow with the grid
+    True
+    """
+    owner = "kan_glorot"
+    choice(owner, "of", of, PARTS)
+    number = real(owner, "gain", gain, minimum=0, exclusive=True)
+    order = integer(owner, "degree", degree, minimum=1)
+    count = integer(owner, "coefficients", coefficients, minimum=order + 1)
+    options = {"of": of, "gain": number, "degree": order, "coefficients": count}
+    defaults = {"of": "basis", "gain": 0.5773502691896257, "degree": 3, "coefficients": 8}
+    return KanNormal(spell(owner, options, defaults), "glorot", of, count, (number, order))
+
+
+# ---------------------------------------------------------------------- pykan's mask
+@dataclass(frozen=True)
+class Nearest(Computed):
+    """1 between neighbours, where both layers are spread evenly over (0, 1); see `kan_mask`."""
+
+    size: tuple[int, ...]
+    gain: float = 1.0
+
+    @property
+    def dense(self) -> bool:
+        return False
+
+    def rows(self, start: int, stop: int) -> Array:
+        outputs, inputs = self.size
+        if not outputs or not inputs:
+            return np.zeros((stop - start, inputs))
+        apart = np.abs(np.subtract.outer((2 * np.arange(outputs) + 1) * inputs, (2 * np.arange(inputs) + 1) * outputs))
+        values = np.zeros(self.size)
+        values[apart.argmin(axis=0), np.arange(inputs)] = self.gain
+        values[np.arange(outputs), apart.argmin(axis=1)] = self.gain
+        return values[start:stop]
+
+
+@dataclass(frozen=True, repr=False)
+class NearestScheme(Scheme):
+    """One matrix."""
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        if sorted(layout.axes) != ["i", "o"]:
+            raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
+        return Nearest(layout.canonical_shape(shape))
+
+
+@scheme(
+    formula="KAN mask: 1 between each unit and its nearest on the other side, both sides spread evenly, else 0.",
+    shapes="matrices.",
+    strengths="as few connections as reach every unit: max(n_in, n_out) of them, local.",
+    weaknesses="deterministic; what is 0 is never used. Ties go to the first, as exact integers decide.",
+    use="`mask` of pykan's layers with `sparse_init`, which has the inputs first: layout 'io'.",
+    source="pykan 0.2.8, `sparse_mask`.",
+    tensors="basis",
+    shape=(9, 6),
+    invariants={
+        "every row and column has a 1": lambda w: bool(w.max(axis=0).min() == w.max(axis=1).min() == 1),
+        "max(n_in, n_out) of them": lambda w: bool(w.sum() == 9),
+    },
+)
+def kan_mask() -> NearestScheme:
+    """Raises: LayoutError at the draw: no matrix.
+
+    >>> kan_mask()((3, 5), seed=0).T.tolist()[:3]
+    [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    return NearestScheme("kan_mask()")
 
 
 publish(globals())

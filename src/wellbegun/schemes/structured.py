@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wellbegun._arguments import choice, integer, message, real
+from wellbegun._arguments import choice, instance, integer, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import LayoutError
 from wellbegun.laws import Computed, Law
@@ -149,11 +149,12 @@ class Signs(Computed):
 
 @dataclass(frozen=True)
 class Shifted(Computed):
-    """Ones at (i, (i - offset) mod n), the others 0: the identity, turned."""
+    """Ones at (i, (i - offset) mod n), the others 0: the identity, turned, or moved without what comes back."""
 
     size: tuple[int, ...]
     gain: float = 1.0
     offset: int = 0
+    cyclic: bool = True
 
     @property
     def dense(self) -> bool:
@@ -161,7 +162,26 @@ class Shifted(Computed):
 
     def rows(self, start: int, stop: int) -> Array:
         columns = math.prod(self.size[1:])
-        hit = np.arange(start, stop)[:, None] == (np.arange(columns) + self.offset) % max(self.size[0], columns, 1)
+        moved = np.arange(columns) + self.offset
+        hit = np.arange(start, stop)[:, None] == (moved % max(self.size[0], columns, 1) if self.cyclic else moved)
+        return np.where(hit, self.gain, 0.0).reshape(-1, *self.size[1:])
+
+
+@dataclass(frozen=True)
+class Repeated(Computed):
+    """Ones where i = j modulo the shorter side: identities one after the other along the longer one."""
+
+    size: tuple[int, ...]
+    gain: float = 1.0
+
+    @property
+    def dense(self) -> bool:
+        return False
+
+    def rows(self, start: int, stop: int) -> Array:
+        columns = math.prod(self.size[1:])
+        shorter = max(min(self.size[0], columns), 1)
+        hit = (np.arange(start, stop) % shorter)[:, None] == np.arange(columns) % shorter
         return np.where(hit, self.gain, 0.0).reshape(-1, *self.size[1:])
 
 
@@ -211,7 +231,7 @@ class FormulaScheme(Scheme):
 
 def _formula(name: str, kind: type[Computed], gain: float, **options: int) -> FormulaScheme:
     number = real(name, "gain", gain)
-    text = spell(name, {"gain": number, **options}, {"gain": 1.0, "offset": 1})
+    text = spell(name, {"gain": number, **options}, {"gain": 1.0, "offset": 1, "cyclic": True})
     return FormulaScheme(text, kind, (number, *options.values()))
 
 
@@ -267,26 +287,64 @@ def hadamard(*, gain: float = 1.0) -> FormulaScheme:
 
 
 @scheme(
-    formula="Turned identity: W_ij = gain where i = (j + offset) mod N, else 0; N the longer side.",
+    formula=(
+        "Turned identity: W_ij = gain where i = (j + offset) mod N, else 0; N the longer side. Not cyclic: a chain, "
+        "gain where i = j + offset."
+    ),
     shapes="matrices; kernels flattened to (out, in * window).",
     strengths="moves every input on by `offset` places: a delay line that loses nothing.",
     weaknesses="deterministic, and most weights are zero.",
     use="recurrent weights that are to remember the last N inputs in order.",
-    source="White, Lee, Sompolinsky 2004 (delay lines); WeightInitializers.jl `identity_init(shift=...)`.",
+    source=(
+        "White, Lee, Sompolinsky 2004 (delay lines); Orhan, Pitkow 2019, arXiv:1905.13715 (chains, gain near 1.02); "
+        "WeightInitializers.jl `identity_init(shift=...)`."
+    ),
     tensors="recurrent hidden",
     shape=(32, 32),
     invariants={"W = gain I, rolled by the offset": lambda w: bool((w == np.roll(np.eye(len(w)), 1, axis=0)).all())},
 )
-def shifted_identity(*, gain: float = 1.0, offset: int = 1) -> FormulaScheme:
+def shifted_identity(*, gain: float = 1.0, offset: int = 1, cyclic: bool = True) -> FormulaScheme:
     """Args:
         gain: Finite, dimensionless.
         offset: Places that an input is moved on by, an integer >= 0.
+        cyclic: Whether what leaves at the end comes back at the start; else the matrix is nilpotent, a chain.
     Raises: ArgumentError here: arguments. LayoutError at the draw: no matrix or kernel.
 
     >>> shifted_identity()((3, 3), seed=0).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
-    return _formula("shifted_identity", Shifted, gain, offset=integer("shifted_identity", "offset", offset, minimum=0))
+    places = integer("shifted_identity", "offset", offset, minimum=0)
+    turned = instance("shifted_identity", "cyclic", cyclic, bool)
+    return _formula("shifted_identity", Shifted, gain, offset=places, cyclic=turned)
+
+
+@scheme(
+    formula="Repeated identity: W_ij = gain where i = j modulo the shorter side, else 0.",
+    shapes="matrices; kernels flattened to (out, in * window); each section and group is one of its own.",
+    strengths="all inputs reach the outputs and all outputs are reached: no rows or columns of zeros, as in `eye`.",
+    weaknesses=(
+        "outputs that are copies stay so unless something tells them apart; where the layer narrows, inputs are added "
+        "up."
+    ),
+    use="layers of changing width that are to start as identities.",
+    source=(
+        "Keras 2.2, `Identity`: 'multiple identity matrices are concatenated along the long side'; Pan et al. 2025, "
+        "arXiv:2503.04626 (IDInit: layers that keep, kernels as (out, in * window))."
+    ),
+    tensors="hidden convolution",
+    invariants={
+        "W = gain I, repeated": lambda w: bool((w == np.concatenate([np.eye(32), np.eye(32)[:16]])).all()),
+    },
+)
+def repeated_identity(*, gain: float = 1.0) -> FormulaScheme:
+    """Args:
+        gain: Finite, dimensionless.
+    Raises: ArgumentError here: gain. LayoutError at the draw: no matrix or kernel.
+
+    >>> repeated_identity()((2, 5), seed=0).tolist()
+    [[1.0, 0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0, 0.0]]
+    """
+    return _formula("repeated_identity", Repeated, gain)
 
 
 @scheme(

@@ -7,8 +7,9 @@ import numpy as np
 
 from wellbegun._arguments import choice, integer, message, real
 from wellbegun._typing import Array
-from wellbegun.errors import LayoutError
-from wellbegun.laws import Computed, Constant, Law, Uniform
+from wellbegun.errors import ArgumentError, LayoutError
+from wellbegun.laws import Built, Computed, Constant, Law, Moments, Uniform
+from wellbegun.laws.base import shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, blockwise, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
@@ -174,6 +175,104 @@ def patch_uniform() -> PatchScheme:
     0.5
     """
     return PatchScheme("patch_uniform()")
+
+
+# ---------------------------------------------------------------------- Gabor
+@dataclass(frozen=True)
+class Gabor(Built):
+    """A wave under a bell for each pair of channels, of random frequency, direction and phase; see `gabor`."""
+
+    gain: float = 1.0
+
+    def fits(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 4:
+            raise ArgumentError(message("Gabor", "shape", "(out, in, height, width)", shape))
+
+    def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
+        return Uniform(0.0, 1.0), (3, *shape[:2])
+
+    def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
+        octave, turn = (np.minimum(np.floor(drawn[index] * count), count - 1) for index, count in ((0, 5), (1, 8)))
+        bell, along, pace = _waves(octave, turn, shape[2:])
+        values: Array = bell * np.cos(pace * along + np.pi * drawn[2][..., None, None])
+        return self.gain * values
+
+    def _moments(self, shape: tuple[int, ...] | None) -> Moments:
+        """Of one simulated tensor, the same each time."""
+        size = shape_needed(self, shape)
+        self.fits(size)
+        values = self.whole(np.random.default_rng(0).random(self.source(size)[1]), size)
+        mean = float(values.mean()) if values.size else 0.0
+        second, third, fourth = (float(((values - mean) ** power).sum()) / max(values.size, 1) for power in (2, 3, 4))
+        return Moments.of(mean, second, third, fourth)
+
+    def support(self) -> tuple[float, float]:
+        reach = abs(self.gain) / (8 * math.pi)  # the shortest wave has the narrowest bell, of std 2
+        return -reach, reach
+
+
+def _waves(octave: Array, turn: Array, window: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """The bell, the place along the wave, and the frequency, around the centre of the window."""
+    pace = (np.pi / 2 * 2 ** (-octave / 2))[..., None, None]
+    angle = (np.pi / 8 * turn)[..., None, None]
+    y, x = np.meshgrid(*(np.arange(size) - (size - 1) / 2 for size in window), indexing="ij")
+    width = np.pi / pace
+    bell = np.exp(-(x**2 + y**2) / (2 * width**2)) / (2 * np.pi * width**2)
+    return bell, x * np.cos(angle) + y * np.sin(angle), pace
+
+
+def _are_gabor(w: Array) -> bool:
+    """Whether each kernel is a wave of one of 5 frequencies and 8 directions under its bell, whatever its phase."""
+    octave, turn = np.divmod(np.arange(40), 8)
+    bell, along, pace = _waves(octave, turn, w.shape[2:])
+    pairs = np.stack([bell * np.cos(pace * along), bell * np.sin(pace * along)], axis=1).reshape(40, 2, -1)
+    flat = w.reshape(-1, pairs.shape[2]).T
+    rest = [np.linalg.norm(flat - pair.T @ np.linalg.lstsq(pair.T, flat, rcond=None)[0], axis=0) for pair in pairs]
+    return bool((np.min(rest, axis=0) < 1e-9 * np.linalg.norm(flat, axis=0)).all())
+
+
+@dataclass(frozen=True, repr=False)
+class GaborScheme(Scheme):
+    """For a convolution over two axes."""
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        size = layout.canonical_shape(shape)
+        if sorted(layout.axes) != ["i", "k", "k", "o"]:
+            raise LayoutError(message(self.spelling, "layout", "that of a convolution over two axes", layout.axes))
+        law = Gabor()
+        law.fits(size)
+        return law
+
+
+@scheme(
+    formula=(
+        "Gabor: e^(-(x^2 + y^2) / (2 s^2)) cos(f (x cos t + y sin t) + p) / (2 pi s^2), f = (pi / 2) 2^(-n / 2), "
+        "n in 0..4, t = m pi / 8, m in 0..7, p ~ U(0, pi), s = pi / f, for each pair of channels."
+    ),
+    shapes="convolutions over two axes.",
+    strengths="first layers start as edges and stripes of all directions and sizes, as trained ones end.",
+    weaknesses=(
+        "small: a bell sums to 1; bells are wider than windows under 7. Centred here; the code's places are "
+        "stretched where the window is odd."
+    ),
+    use="first layers over images, frozen or learned; followed by a normalization.",
+    source="Alekseev, Bobe 2019, arXiv:1904.13204 (GaborNet), and its code.",
+    tensors="convolution",
+    shape=(8, 3, 7, 7),
+    layout="oikk",
+    invariants={
+        "each is a wave of one of 40 frequencies and directions under its bell": _are_gabor,
+        "|W| <= 1 / (8 pi)": lambda w: bool(abs(w).max() <= 1 / (8 * math.pi)),
+    },
+)
+def gabor() -> GaborScheme:
+    """Raises: LayoutError at the draw: no convolution over two axes.
+
+    >>> w = gabor()((16, 1, 15, 15), seed=0, layout="oikk", dtype="float64")
+    >>> _are_gabor(w), bool(abs(w).max() <= 0.04)
+    (True, True)
+    """
+    return GaborScheme("gabor()")
 
 
 publish(globals())

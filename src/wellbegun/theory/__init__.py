@@ -5,6 +5,7 @@ from wellbegun.theory.edge import Edge, FixedPoint, edge_of_chaos, fixed_point
 from wellbegun.theory.gains import ActivationMoments, activation_of, gain, moments
 from wellbegun.theory.operating import Operating, centred, is_odd, odd_part, operating_point
 from wellbegun.theory.propagation import Signal, Weight, correlation_map
+from wellbegun.theory.shaping import Shaped, dks, tat, tat_leaky_relu
 
 __all__ = [
     "ACTIVATIONS",
@@ -15,11 +16,13 @@ __all__ = [
     "FixedPoint",
     "Function",
     "Operating",
+    "Shaped",
     "Signal",
     "Weight",
     "activation_of",
     "centred",
     "correlation_map",
+    "dks",
     "edge_of_chaos",
     "fixed_point",
     "frequency",
@@ -29,4 +32,6 @@ __all__ = [
     "moments",
     "odd_part",
     "operating_point",
+    "tat",
+    "tat_leaky_relu",
 ]

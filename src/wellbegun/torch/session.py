@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from wellbegun import backend
@@ -184,19 +185,23 @@ class TorchSession:
         the changed model."""
         if isinstance(effect, backend.Shift):
             return self._shift(effect)
+        factor: Any = effect.factor
         for name in effect.parameters:
-            self.named[name].data.mul_(effect.factor)
+            self.named[name].data.mul_(factor)
         if effect.summand is not None:
             part, total = (_tensor(handle) for handle in effect.summand)
-            total.add_(part, alpha=effect.factor - 1)
+            total.add_(part, alpha=factor - 1)
         done: set[int] = set()
         for value in map(_tensor, effect.values):
             if (value.is_floating_point() or value.is_complex()) and storage_of(value) not in done:
-                value.mul_(effect.factor)
+                each = along(factor, value, effect.axis) if isinstance(factor, np.ndarray) else factor
+                value.mul_(each)
                 if effect.bias is not None:
                     bias = self.named[effect.bias].detach()
                     shaped = bias.reshape(-1, *[1] * (value.ndim - 1 - effect.axis % value.ndim))
-                    value.add_(shaped, alpha=1 - effect.factor)
+                    value.add_(shaped * (1 - each)) if each is not factor else value.add_(
+                        shaped, alpha=float(1 - factor)
+                    )
             done.add(storage_of(value))
         return None
 
@@ -206,7 +211,7 @@ class TorchSession:
             value.sub_(along(effect.mean, value, effect.axis))
         if effect.bias is not None:
             bias = self.named[effect.bias]
-            bias.data.sub_(torch.from_numpy(effect.mean).to(bias))
+            bias.data.sub_(torch.from_numpy(effect.mean).to(bias).reshape(bias.shape))
 
     # ------------------------------------------------------------------ what came out
     @cached_property

@@ -103,7 +103,8 @@ const Explore = (() => {
 
   /** Everything measured for one choice. */
   function network(at, key, activation, depth, width, scale) {
-    const choice = play.choices.find((c) => c.key === key);
+    const find = (wanted) => play.choices.find((c) => c.key === wanted), picked = find(key);
+    const choice = picked.by ? find(picked.by[`${activation} ${width}`]) : picked; // what a recipe takes here
     const row = play.starts[`${choice.kind} ${activation} ${width}`] + choice.rows[width][scale];
     const d = play.depths.indexOf(depth), before = d3.sum(play.depths.slice(0, d));
     const gradient = logs(at.gradient(row)).slice(before, before + depth);
@@ -114,7 +115,7 @@ const Explore = (() => {
     const shape = squares(at.shape(row)), gradientShape = squares(at.gradient_shape(row));
     const extreme = at.extreme(row), number = play.depths.length;
     return {
-      choice, row, depth, width, kept, known: choice.kind !== "constant", found: at.findings(row)[d],
+      choice, row, depth, width, kept, known: choice.known, found: at.findings(row)[d],
       law: choice.laws[width][scale], std: choice.std[width] * play.scales[scale],
       handed: logs(at.handed(row)).slice(0, depth).map(power),
       gradient: gradient.map(power),

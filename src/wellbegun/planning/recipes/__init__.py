@@ -16,6 +16,7 @@ from wellbegun.planning.recipes import (
     frameworks,
     images,
     language,
+    measured,
     others,
     residual,
     scaled,
@@ -23,13 +24,26 @@ from wellbegun.planning.recipes import (
     transformers,
     vision,
 )
-from wellbegun.planning.recipes.base import Recipe, lineage
+from wellbegun.planning.recipes.base import Recipe, Refinement, lineage
 from wellbegun.planning.recipes.own import OwnRecipe, own_recipe
 from wellbegun.planning.scaling.parametrization import Parametrization
 
-__all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "lineage", "recipe_facts", "recipe_names", "recipe_of"]
+__all__ = ["KEEP", "RECIPES", "Choice", "Recipe", "Refinement", "lineage", "recipe_facts", "recipe_names", "recipe_of"]
 
-_FILES = auto, classic, frameworks, transformers, language, vision, images, residual, scaled, sequences, others
+_FILES = (
+    auto,
+    classic,
+    frameworks,
+    transformers,
+    language,
+    vision,
+    images,
+    residual,
+    scaled,
+    sequences,
+    others,
+    measured,
+)
 _KINDS = (Recipe, Parametrization)
 _ALL = {item.full_name: item for file in _FILES for item in vars(file).values() if isinstance(item, _KINDS)}
 RECIPES: Mapping[str, Recipe | Parametrization] = MappingProxyType(

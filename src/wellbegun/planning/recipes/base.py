@@ -1,8 +1,9 @@
 """What a recipe is: for each role a function that chooses a scheme and says why."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from wellbegun.graph import Analysis, ModelGraph, Role
 from wellbegun.planning.method import KEEP, Choice
@@ -49,6 +50,23 @@ class Caution(NamedTuple):
     holds: Callable[[Mapping[str, Role]], bool]
 
 
+@dataclass(frozen=True)
+class Refinement:
+    """Settings of what a recipe does on the batch after the fill; the function that does it stands in a row above."""
+
+    data: ClassVar[bool] = True  # whether the batch has to hold data
+
+    def told(self) -> str:
+        """What differs from the defaults.
+
+        >>> Refinement().told()
+        ''
+        """
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        changed = [f"{each.name}={own[each.name]!r}" for each in fields(self) if own[each.name] != each.default]
+        return f"({', '.join(changed)})" if changed else ""
+
+
 class Recipe(NamedTuple):
     """A named, versioned set of role -> choice functions. What no role chooses for is kept, and said."""
 
@@ -64,11 +82,12 @@ class Recipe(NamedTuple):
     # choices that depend on the whole model, given the parameters somebody else decides; they go before those by role
     solve: Solver | None = None
     minds: bool = False  # whether what was constructed on purpose stays unless the user says otherwise
+    refinement: Refinement | None = None  # what is done on the batch after the fill
 
     @property
     def full_name(self) -> str:
-        """name@version"""
-        return f"{self.name}@{self.version}"
+        """name@version, and settings that are not the defaults."""
+        return f"{self.name}@{self.version}{self.refinement.told() if self.refinement else ''}"
 
     def choose(self, graph: ModelGraph, roles: Mapping[str, Role], decided: frozenset[str]) -> Mapping[str, Choice]:
         """See `Method`. Choices by role are made when they are asked for."""
@@ -211,6 +230,7 @@ def recipe(
     cautions: tuple[Caution, ...] = (),
     by_depth: bool = False,
     solve: Solver | None = None,
+    refinement: Refinement | None = None,
 ) -> Recipe:
     """A recipe, whose missing roles are filled in from more general ones; it is known by being in one of the files."""
     complete: dict[str, Chooser] = {"time_step_bias": _time_step_bias, **choices}
@@ -221,4 +241,4 @@ def recipe(
     own_scale = choices.get("residual_scale") not in (None, choices.get("multiplier"))
     derived = [caution for caution, meant in ((_FUSED, "Muon" in optimizer), (_DECAYED, own_scale)) if meant]
     texts = about, optimizer, source, needs, (*cautions, *derived)
-    return Recipe(name, version, MappingProxyType(complete), *texts, by_depth, solve)
+    return Recipe(name, version, MappingProxyType(complete), *texts, by_depth, solve, refinement=refinement)

@@ -1,5 +1,5 @@
 """Language models of later years: small_init@1, wang@1, deepseek@1, qwen@1, gemma@1, gamma@1, peri_ln@1, lns@1,
-muonh@1, modded_nanogpt@1.
+muonh@1, modded_nanogpt@1, retnet@1.
 
 Where an optimizer keeps the norms of weights, as MuonH does, the first scale stays for good.
 """
@@ -12,7 +12,16 @@ from wellbegun.graph.proportional import constant_behind
 from wellbegun.graph.walk import forward
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Caution, Recipe, recipe
-from wellbegun.planning.recipes.common import ATTENTION, always, everywhere, fan_in, stream_width, table, table_width
+from wellbegun.planning.recipes.common import (
+    ATTENTION,
+    always,
+    everywhere,
+    fan_in,
+    stream_width,
+    table,
+    table_width,
+    xavier,
+)
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES, torch_weight
 from wellbegun.schemes import constant, normal, uniform, zeros
 
@@ -207,4 +216,37 @@ MODDED_NANOGPT = recipe(
     source=_MODDED,
     needs=("embedding", "attention_out", "residual_out"),
     solve=_value_tables,
+)
+
+# ---------------------------------------------------------------------- retnet
+_RETNET = "Sun et al. 2023, arXiv:2307.08621, torchscale code, MultiScaleRetention and RetNetDecoder"
+
+
+def _retention(role: Role) -> Choice:
+    """Xavier: with gain 2^(-5/2) into a retention, with gain 1 out of it; outside the branches 1/sqrt(d)."""
+    if role.branch is None:
+        return _of_stream(role)
+    if role.ends_branch:
+        return Choice(xavier(role), "ends a retention: Xavier with gain 1", _RETNET)
+    return Choice(xavier(role, gain=2**-2.5), "into a retention (queries, keys, values, gates): gain 2^(-5/2)", _RETNET)
+
+
+def _of_stream(role: Role) -> Choice:
+    width = fan_in(role) if role.role in ("hidden", "readout") else table_width(role)
+    return Choice(normal(std=width**-0.5), f"of a stream of width {width}: std {width}^(-1/2)", _RETNET)
+
+
+RETNET = recipe(
+    "retnet",
+    1,
+    table(
+        hidden=_retention,
+        readout=_of_stream,
+        **dict.fromkeys(("gate", "up", "gate_up", "down"), torch_weight),
+        **dict.fromkeys(("embedding", "positional", "token"), _of_stream),
+    ),
+    about="decoders with retention and gated perceptrons, as RetNet",
+    optimizer="AdamW",
+    source=_RETNET,
+    needs=("embedding", "gate", "residual_out"),
 )

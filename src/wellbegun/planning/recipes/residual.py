@@ -1,4 +1,4 @@
-"""Deep residual nets: fixup@1, skipinit@1, rezero@1, deepnorm@1, sub_ln@1, tfixup@1, ds_init@1.
+"""Deep residual nets: fixup@1, skipinit@1, nfnet@1, rezero@1, deepnorm@1, sub_ln@1, tfixup@1, ds_init@1.
 
 Branches, their layers and the blocks of encoder and decoder are counted in the graph. deepnorm@1 chooses the weights;
 the factor alpha on the stream is part of the model.
@@ -13,7 +13,7 @@ from wellbegun.planning.recipes.base import Caution, Chooser, Recipe, recipe
 from wellbegun.planning.recipes.common import always, parts, sizes, table, table_width, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
 from wellbegun.planning.recipes.vision import he_fan_out
-from wellbegun.schemes import by_section, he_normal, normal, ones, xavier_normal, xavier_uniform, zeros
+from wellbegun.schemes import by_section, he_normal, lecun_normal, normal, ones, xavier_normal, xavier_uniform, zeros
 
 # ---------------------------------------------------------------------- fixup
 _FIXUP = "Zhang et al. 2019, arXiv:1901.09321"
@@ -52,6 +52,7 @@ FIXUP = recipe(
 
 # ---------------------------------------------------------------------- skipinit, rezero
 _SKIPINIT = "De, Smith 2020, arXiv:2002.10444"
+_NFNET = "Brock et al. 2021, arXiv:2101.08692, arXiv:2102.06171, code of NFNets"
 _REZERO = "Bachlechner et al. 2020, arXiv:2003.04887"
 
 SKIPINIT = recipe(
@@ -66,6 +67,22 @@ SKIPINIT = recipe(
     about="residual nets with a multiplier on each branch, which starts at 0",
     optimizer="SGD with momentum",
     source=_SKIPINIT,
+    needs=("residual_out", "residual_scale"),
+)
+# what weights are standardized to is theirs: beside a direction of any size, the gain of a filter is 1
+NFNET = recipe(
+    "nfnet",
+    1,
+    table(
+        hidden=always(lecun_normal(), "LeCun, as standardized filters have it with a gain of 1", _NFNET),
+        readout=always(normal(std=0.01), "readout: std 0.01", _NFNET),
+        embedding=_FIXUP_TABLE,
+        positional=_FIXUP_TABLE,
+        residual_scale=always(zeros(), "skip gain of a branch: 0, so that the block starts as identity", _NFNET),
+    ),
+    about="residual nets without norms whose weights are standardized (NF-ResNet, NFNet)",
+    optimizer="SGD with momentum",
+    source=_NFNET,
     needs=("residual_out", "residual_scale"),
 )
 # all but the multipliers stays as the framework has it in the code of the paper

@@ -1,4 +1,4 @@
-"""Language models: gpt2@1, megatron@1, llama@1, olmo@1, bert@1, t5@1.
+"""Language models: gpt2@1, megatron@1, llama@1, olmo@1, bert@1, t5@1, conditioned@1.
 
 Layers are counted by the graph: branches on the stream for gpt2@1, blocks (one self-attention and what follows it) for
 the others. Where released code and paper differ, the docstring of the recipe says which one it follows.
@@ -10,7 +10,8 @@ from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Chooser, Recipe, recipe
 from wellbegun.planning.recipes.common import always, clipped, everywhere, fan_in, parts, table, table_width, within_two
-from wellbegun.schemes import Scheme, by_section, lecun_normal, normal
+from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
+from wellbegun.schemes import Scheme, by_section, eye, lecun_normal, normal, orthogonal
 
 _STD = 0.02
 
@@ -215,4 +216,37 @@ T5 = recipe(
     optimizer="Adafactor",
     source=_T5,
     needs=("embedding", "query", "attention_out"),
+)
+
+# ---------------------------------------------------------------------- conditioned attention
+_CONDITIONED = "Conditioned Initialization for Attention, ICLR 2026, openreview cKNOCYPo2W"
+_SCORE = always(orthogonal(), "queries and keys: semi-orthogonal, of condition number 1", _CONDITIONED)
+
+
+def _conditioned(*parts_of: Scheme) -> Chooser:
+    def choose(role: Role) -> Choice:
+        layout = role.layout
+        if layout is None or layout.sections != len(parts_of) or not layout.axes.startswith("o"):
+            return Choice(orthogonal(), "fused in an unknown order: orthogonal, values too", _CONDITIONED)
+        return Choice(by_section(*parts_of), "queries and keys semi-orthogonal, values an identity", _CONDITIONED)
+
+    return choose
+
+
+CONDITIONED = recipe(
+    "conditioned",
+    1,
+    {
+        **TORCH_CHOICES,
+        "query": _SCORE,
+        "key": _SCORE,
+        "query_key": _conditioned(orthogonal(), orthogonal()),
+        "value": always(eye(), "values: a rectangular identity, of condition number 1", _CONDITIONED),
+        "key_value": _conditioned(orthogonal(), eye()),
+        "query_key_value": _conditioned(orthogonal(), orthogonal(), eye()),
+    },
+    about="transformers whose attention starts with condition numbers of 1; all else as PyTorch has it",
+    optimizer="AdamW",
+    source=_CONDITIONED,
+    needs=("attention_out",),
 )

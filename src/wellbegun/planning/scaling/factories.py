@@ -147,6 +147,9 @@ def _made(name: str, rule: str, recipe: Recipe, base: Any, **options: Any) -> Pa
     method = recipe_of(recipe)
     if isinstance(method, Parametrization):
         raise ArgumentTypeError(message(name, "recipe", "one that says nothing of width", method.full_name))
+    if getattr(method, "refinement", None) is not None:
+        remedy = "What it measures at each width would undo the scaling."
+        raise ArgumentTypeError(message(name, "recipe", "one that does not measure", method.full_name, remedy))
     truth(name, "fold", options.get("fold", True))
     found = _base(name, base)
     told = {"base": found if isinstance(found, int) else "shapes", "depth": options.get("depth")}

@@ -56,8 +56,7 @@ def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> 
     call = call_of(batch, model)
     meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
     try:
-        with preserved(model):
-            return _fake(model, call, parameters, known, phase(progress, "trace"))
+        return _fake(model, call, parameters, known, phase(progress, "trace"))
     except _VALUES as error:
         if meta:
             remedy = "Plan it on memory (model.to_empty(device='cpu')), or with a batch that takes another path."
@@ -88,8 +87,17 @@ def _fake(
     level = log.level
     log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
     try:
-        with none_left(model) as mode, mode, pretended(model, known) as seen:
-            return record(model, call.map(torch.Tensor, mode.from_tensor), parameters, seen, progress=progress)[0]
+        # what the model holds comes back before what is left is looked for
+        with none_left(model) as mode:
+            try:
+                with preserved(model), mode, pretended(model, known) as seen:
+                    return record(model, call.map(torch.Tensor, mode.from_tensor), parameters, seen, progress=progress)[
+                        0
+                    ]
+            except _VALUES as error:
+                unknown = error.with_traceback(None)  # whose frames hold tensors of the trace
+                unknown.__cause__ = unknown.__context__ = None
+        raise unknown
     finally:
         log.setLevel(level)
 
