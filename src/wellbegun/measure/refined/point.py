@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.backend import CrossEntropy, Handle, Loss, Place, Session, Signal, SquaredError
+from wellbegun.backend import Handle, Loss, MadeUpLoss, Place, Session, Signal
 from wellbegun.graph import Operation
 from wellbegun.measure.refined.layers import few, ours
 from wellbegun.measure.signals import made_up_of
@@ -38,7 +38,7 @@ class Landscape:
         why = "left as it was filled, because it is computed from parameters, or complex"
         self.said = (f"{why}: {few(left)}",) if left else ()
         made = made_up_of(session, {} if random else session.beside)
-        self.loss: Loss | CrossEntropy | SquaredError = made.loss if loss is None else loss
+        self.loss: Loss | MadeUpLoss = made.loss if loss is None else loss
         self.own = loss is not None
 
     def gradient(self, here: Mapping[str, Array], samples: Array | None = None) -> tuple[float, Tensors]:
