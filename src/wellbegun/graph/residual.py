@@ -38,7 +38,8 @@ def branches_of(graph: Analysis) -> tuple[Branch, ...]:
     for operation in graph.operations:
         if operation.index in sums and (split := _split(graph, operation)) is not None:
             stream, branch, interior = split
-            ends = tuple(sorted({end.index for end in weights_before(graph, branch) if end.index in interior}))
+            last = [*weights_before(graph, branch)] or [*_mixed(graph, branch)]
+            ends = tuple(sorted({end.index for end in last if end.index in interior}))
             if ends and gated >= {*ends}:
                 continue  # a state and what a cell makes of it
             gammas, scales = _multipliers(graph, branch, interior)
@@ -50,6 +51,21 @@ def branches_of(graph: Analysis) -> tuple[Branch, ...]:
             if before is not None:
                 previous[operation.index] = before
     return _numbered(found, previous)
+
+
+def _mixed(graph: Analysis, branch: int) -> Iterator[Operation]:
+    """Weights whose outputs are averaged at the end of a branch, by shares that come from a weight alone, as those of
+    soft experts do: an attention compares two values for its own."""
+
+    def moved(made: Operation) -> bool:
+        return made.kind in ("move", "scale", "shift") or (made.kind == "pointwise" and graph.is_linear(made))
+
+    for product in backward(graph, [branch], lambda made: made.kind in TRANSPARENT):
+        for value in product.inputs if product.kind == "matmul" else ():
+            shares = [made for made in backward(graph, [value], moved) if made.kind == "softmax"]
+            asked = (made.kind for one in shares for made in backward(graph, one.inputs, moved) if not moved(made))
+            if shares and {*asked} <= WEIGHTED:
+                yield from (end for other in product.inputs if other != value for end in weights_before(graph, other))
 
 
 def _numbered(found: list[Branch], previous: Mapping[int, int]) -> tuple[Branch, ...]:
