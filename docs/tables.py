@@ -20,6 +20,7 @@ from wellbegun.schemes.catalogue import NAMES
 from wellbegun.theory import moments
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests" / "contract"))
 FIGURES = Path(__file__).parent / "figures"
 GAINS = ("linear", "relu", "leaky_relu(0.2)", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "sin")
 
@@ -280,12 +281,20 @@ def jax_keras_table() -> str:
     return "\n".join(lines)
 
 
+def frameworks_table() -> str:
+    """Of what `tests/contract/test_frameworks.py` and `test_keras.py` compare."""
+    import rows
+
+    return rows.table()
+
+
 TABLES = {
     "docs/compatibility.md": {
         "criteria": compatibility.criteria_table,
         "packages": compatibility.packages_table,
         "faults": compatibility.faults_table,
     },
+    "docs/howto/port.md": {"frameworks": frameworks_table},
     "docs/health.md": {"codes": codes_table, "health": health_table},
     "docs/auto.md": {
         "backward": backward_table,

@@ -5,6 +5,7 @@ Usage: make demo, or python examples/demo.py [--quick] [--out FOLDER]
 """
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Iterator
@@ -126,7 +127,8 @@ def run(data: Digits, steps: int, tell: Progress) -> list[Outcome]:
     for network in NETWORKS:
         for candidate in CANDIDATES:
             tell(done, total, f"{network}, {candidate}")
-            health = look(build(network, candidate, data), data)
+            start = build(network, candidate, data)
+            health = look(start, data)
             operations = health.statistics.operations
             outcome = Outcome(
                 network,
@@ -136,7 +138,7 @@ def run(data: Digits, steps: int, tell: Progress) -> list[Outcome]:
                 [operation.gradient or 0.0 for operation in operations],
             )
             for rate in RATES:
-                model = build(network, candidate, data)
+                model = copy.deepcopy(start)
                 outcome.losses[f"{rate:g}"] = []
                 for loss in train(model, data, rate, steps):
                     outcome.losses[f"{rate:g}"].append(loss)

@@ -24,7 +24,7 @@ from wellbegun._arguments import message, seed_of
 from wellbegun.errors import ArgumentTypeError
 
 STREAM_VERSION = 1
-_PERSON = b"wellbegun.v1"
+PERSON = b"wellbegun.v1"
 
 
 def stream_key(seed: SupportsIndex, name: str) -> tuple[int, int, int, int]:
@@ -45,7 +45,7 @@ def stream_key(seed: SupportsIndex, name: str) -> tuple[int, int, int, int]:
     if not isinstance(name, str):
         raise ArgumentTypeError(message("stream_key", "name", "text", name))
     key = number.to_bytes(8, "little")
-    digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16, key=key, person=_PERSON).digest()
+    digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16, key=key, person=PERSON).digest()
     a, b, c, d = struct.unpack("<4I", digest)
     return a, b, c, d
 

@@ -22,13 +22,15 @@ def letters(layout: Layout | None) -> Any:
     return "".join(sorted(set(layout.axes) - {"k"})) + window, layout.groups, layout.stride, layout.sections
 
 
-def weighted(graph: ModelGraph) -> list[Any]:
-    kinds = ("linear", "conv", "conv_transpose", "lookup")
-    return [
-        (o.kind, o.scope, [(use.parameter, use.slot, letters(use.layout), use.exact) for use in o.uses])
+def weighted(graph: ModelGraph) -> Any:
+    """Weighted operations in order, and biases, which are added in the same operation or behind it."""
+    kinds, biases = ("linear", "conv", "conv_transpose", "lookup"), ("bias", "shift", "norm_shift")
+    known = [
+        (o.kind, o.scope, [(u.parameter, u.slot, letters(u.layout), u.exact) for u in o.uses if u.slot not in biases])
         for o in graph.operations
         if o.kind in kinds
     ]
+    return known, sorted(use.parameter for _, use in graph.uses() if use.slot in biases)
 
 
 def told(role: Role) -> Any:
@@ -59,7 +61,7 @@ def differences(one: Any, other: Any, path: str, skipped: set[str]) -> Iterator[
     if isinstance(one, dict):
         for key in one.keys() - skipped:
             yield from differences(one[key], other[key], f"{path}.{key}", skipped)
-    elif isinstance(one, (list, tuple)):
+    elif isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         if len(one) != len(other):
             yield f"{path}: {len(one)} and {len(other)}"
         for position, pair in enumerate(zip(one, other, strict=False)):

@@ -1,4 +1,4 @@
-"""The twins of `twins.py` in Keras, with the same paths; and, run as a script, what becomes of them on one backend.
+"""Models of the table in Keras, with the same paths; and, run as a script, what becomes of them on one backend.
 
 KERAS_BACKEND is read once in a process, so each backend has a process of its own, which prints JSON.
 """
@@ -7,25 +7,19 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
+from written_once import TEXTS, Part, Text, held, normal, signed, tokens
 
 import wellbegun as wb
 from wellbegun.backend import find
 from wellbegun.keras import initializers
 
 SAME: dict[str, Any] = {"padding": "same"}
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def tokens(*shape: int, most: int = 40) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, most, shape).astype(np.int32)
 
 
 def images(*shape: int) -> np.ndarray:
@@ -57,14 +51,14 @@ class Bare(keras.Model):
         super().__init__()
         self.enter, self.gate = self.made(12, 24), self.made(24, 48)
         self.up, self.down = self.made(24, 48), self.made(48, 24)
-        self.gain, self.offset = self.made(24, value="ones"), self.made(24)
+        self.gain, self.shift = self.made(24, value="ones"), self.made(24)
         self.leave = layers.Dense(3)
 
     def made(self, *shape: int, value: str = "zeros") -> Any:
         return self.add_weight(shape=shape, initializer=value)
 
     def call(self, x: Any, y: Any) -> Any:
-        x = ops.concatenate([x, y], 1) @ self.enter + self.offset
+        x = ops.concatenate([x, y], 1) @ self.enter + self.shift
         x = x + self.gain * ((ops.silu(x @ self.gate) * (x @ self.up)) @ self.down)
         return self.leave(x)
 
@@ -167,7 +161,67 @@ class ByHand(keras.Model):
         return self.leave(x * ops.rsqrt(ops.mean(x**2, -1, keepdims=True) + 1e-6) * self.root)
 
 
-TWINS: Mapping[str, tuple[Callable[[], keras.Model], Callable[[], Any]]] = {
+# ---------------------------------------------------------------------- texts
+class Keras:
+    """What texts compute with."""
+
+    relu, tanh, sigmoid, silu, elu, sin = ops.relu, ops.tanh, ops.sigmoid, ops.silu, ops.elu, ops.sin
+    exp, sqrt, rsqrt, einsum, reshape, shape = ops.exp, ops.sqrt, ops.rsqrt, ops.einsum, ops.reshape, ops.shape
+    gelu, softmax = ops.gelu, ops.softmax
+    gelu_exact = staticmethod(lambda x: ops.gelu(x, approximate=False))
+    concat = channels = staticmethod(lambda xs: ops.concatenate(xs, -1))
+    mean = staticmethod(lambda x, axis: ops.mean(x, axis, keepdims=True))
+    sum = staticmethod(lambda x, axis: ops.sum(x, axis, keepdims=True))
+    mean_rows, places = staticmethod(lambda x: ops.mean(x, -2)), staticmethod(lambda x: ops.mean(x, (-3, -2)))
+    split = staticmethod(lambda x, count: ops.split(x, count, -1))
+    swap, take = staticmethod(lambda x: ops.swapaxes(x, -1, -2)), staticmethod(lambda t, ids: ops.take(t, ids, 0))
+
+    @staticmethod
+    def scan(step: Any, count: int, width: int, x: Any) -> Any:
+        carry = tuple(ops.zeros((ops.shape(x)[0], width)) for _ in range(count))
+        for row in range(x.shape[1]):
+            carry = step(carry, x[:, row])
+        return carry
+
+
+def made(model: keras.Model, name: str, part: Part) -> Any:
+    options: dict[str, Any] = {"use_bias": part.bias}
+    match part.kind:
+        case "param":
+            return model.add_weight(shape=part.sizes, initializer=lambda *_, **__: held(part), name=name)
+        case "dense":
+            return layers.Dense(part.sizes[1], **options)
+        case "conv" if part.groups > 1:
+            return layers.DepthwiseConv2D(part.sizes[2], strides=part.stride, **SAME, **options)
+        case "conv":
+            return layers.Conv2D(part.sizes[1], part.sizes[2], strides=part.stride, **SAME, **options)
+        case "up":
+            return layers.Conv2DTranspose(part.sizes[1], part.sizes[2], strides=part.stride, **options)
+        case "table":
+            return layers.Embedding(*part.sizes)
+        case "layer_norm":
+            return layers.LayerNormalization(epsilon=1e-5)
+        case "group_norm":
+            return layers.GroupNormalization(part.groups, epsilon=1e-5)
+    return layers.RMSNormalization(epsilon=1e-6)
+
+
+def written(text: Text) -> keras.Model:
+    """A subclassed model that runs a text."""
+    call = signed(text, lambda self, *args, **kwargs: text.call(self, Keras, *args, **kwargs))
+    model = type("Written", (keras.Model,), {"call": call})()
+    for name, part in text.parts.items():
+        setattr(model, name, made(model, name, part))
+    return model
+
+
+def turned(text: Text) -> Any:
+    """The batch of a text, with channels last."""
+    found = text.data()
+    return found.transpose(0, 2, 3, 1) if text.images else found
+
+
+BY_HAND: Mapping[str, tuple[Callable[[], keras.Model], Callable[[], Any]]] = {
     "mlp": (MLP, lambda: normal(64, 12)),
     "relu": (relu, lambda: normal(64, 12)),
     "bare": (Bare, lambda: (normal(64, 6), normal(64, 6) * 2)),
@@ -178,7 +232,8 @@ TWINS: Mapping[str, tuple[Callable[[], keras.Model], Callable[[], Any]]] = {
     "tied": (Tied, lambda: {"ids": tokens(16, 10), "scale": np.full((16, 1, 1), 0.5, np.float32)}),
     "by hand": (ByHand, lambda: normal(64, 12)),
 }  # fmt: skip
-"""Those that `twins.TWINS` has in torch."""
+TWINS = {n: (partial(written, text), partial(turned, text)) for n, text in TEXTS.items() if n not in BY_HAND} | BY_HAND
+"""Those that the table has in torch."""
 
 
 # ---------------------------------------------------------------------- layers that only Keras has

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -116,6 +118,44 @@ def test_a_forgotten_transpose_is_not_the_same() -> None:
         assert [t.verdict for t in wb.compare_models(one, port, batch).tensors] == [verdict]
     (unsaid,) = wb.compare_models(one, port).tensors
     assert (unsaid.verdict, "give a batch" in unsaid.why) == ("alike", True)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.rnn, self.out = kind(5, 7, batch_first=True), nn.Linear(7, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.rnn(x)[0][:, -1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "order"),
+    [
+        (nn.LSTM, lambda: keras.layers.LSTM(7), (0, 1, 2, 3)),
+        (nn.LSTM, lambda: keras.layers.RNN(keras.layers.LSTMCell(7)), (1, 0, 3, 2)),
+        (nn.GRU, lambda: keras.layers.GRU(7), (1, 0, 2)),
+        (nn.RNN, lambda: keras.layers.SimpleRNN(7), (0,)),
+    ],
+)
+def test_recurrent_layers_of_two_frameworks_are_paired(kind: Any, layer: Any, order: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    one, batch = Recurrent(kind), torch.randn(2, 4, 5).numpy()
+    two = keras.Sequential([keras.Input((4, 5)), layer(), keras.layers.Dense(3, name="out")])
+    held = {name: value.detach().numpy() for name, value in one.rnn.named_parameters()}
+    turned = {name: np.concatenate([np.split(value, len(order))[i] for i in order]) for name, value in held.items()}
+    biases, cell = (turned["bias_ih_l0"], turned["bias_hh_l0"]), two.layers[0].cell
+    cell.kernel.assign(turned["weight_ih_l0"].T)
+    cell.recurrent_kernel.assign(turned["weight_hh_l0"].T)
+    cell.bias.assign(np.stack(biases) if len(cell.bias.shape) > 1 else sum(biases))
+    found = [tensor for tensor in wb.compare_models(one, two, batch).tensors if "rnn" in tensor.name]
+    assert {tensor.name: tensor.verdict for tensor in found} == {
+        "rnn.weight_ih_l0": "same", "rnn.weight_hh_l0": "same", "rnn.bias_ih_l0 + rnn.bias_hh_l0": "same",
+    }  # fmt: skip
+    assert all(("gates in order" in tensor.why) == (order != tuple(range(len(order)))) for tensor in found)
+    cell.kernel.assign(3 * cell.kernel.value)
+    assert wb.compare_models(one, two, batch).tensors[-2].verdict == "differs"
+    assert wb.compare_models(one, two).counts()["missing"] == 7  # nothing tells what is what
 
 
 def test_what_holds_no_values_is_never_the_same() -> None:

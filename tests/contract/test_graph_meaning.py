@@ -163,3 +163,29 @@ def test_the_axis_of_units_is_known(rank: int) -> None:
         assert [operation.axis for operation in sums] == [rank + 1 if last else 1]
         assert {operation.axis for operation in graph.operations if operation.kind == "conv"} == {1}
         assert {operation.axis for operation in graph.operations if operation.kind == "linear"} == {1}
+
+
+class Mixture(nn.Module):
+    """A branch that ends in an average, by shares from a router or by those of an attention."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.stem, self.out = kind, nn.Linear(8, 16), nn.Linear(16, 4)
+        self.router, self.key = nn.Linear(16, 6, bias=False), nn.Linear(16, 16)
+        self.up, self.down = (nn.Parameter(torch.randn(shape) / 4) for shape in ((3, 16, 32), (3, 32, 16)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        logits = self.router(x)
+        slots = torch.einsum("btd,bts->bsd", x, logits.softmax(1)).unflatten(1, (3, 2))
+        hidden = torch.relu(torch.einsum("besd,edh->besh", slots, self.up))
+        given = torch.einsum("besh,ehd->besd", hidden, self.down).flatten(1, 2)
+        if self.kind == "attention":
+            logits = x @ self.key(x).transpose(1, 2)
+        return self.out(x + logits.softmax(2) @ given)
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("soft experts", True), ("attention", False)])
+def test_down_weights_of_soft_experts_end_their_branch(kind: str, ends: bool) -> None:
+    role = roles_of(trace(Mixture(kind), torch.randn(4, 6, 8)))["down"]
+    assert (role.role == "residual_out", role.ends_branch) == (ends, ends)

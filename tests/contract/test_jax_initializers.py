@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,42 @@ def test_bits_are_those_of_every_framework(given: Any, scheme: Any, shape: tuple
     assert (np.asarray(given(jax.random.PRNGKey(7), shape)) == expected).all()
     if scheme not in (wb.zeros(), wb.constant(6)):
         assert (np.asarray(given(jax.random.key(8), shape)) != expected).any()  # the control
+
+
+PURE = [
+    (ours.uniform(3.0), "float32"), (ours.uniform(3.0), "bfloat16"), (ours.normal(0.3), "float32"),
+    (ours.normal(0.3), "bfloat16"), (ours.normal(0.3), "float16"), (ours.he_normal(), "float32"),
+    (ours.lecun_uniform(0, 1), "float16"), (ours.truncated_normal(1, None, -4, 5), "float32"),
+    (ours.of("log_uniform(0.1, 2)"), "float32"), (ours.of("xavier_normal", layout="oi"), "float32"),
+    (ours.truncated_normal(0.0), "float32"),
+]  # fmt: skip
+
+
+def test_bits_are_the_same_in_operations_of_jax() -> None:
+    def made(key: Any, pure: Any = ours.pure) -> list[Any]:
+        return [pure(init)(key, (37, 61), dtype) for init, dtype in PURE]
+
+    assert "callback" not in str(jax.make_jaxpr(made)(key()))
+    assert "callback" in str(jax.make_jaxpr(partial(made, pure=lambda init: init))(key()))  # the control
+    for (init, dtype), found, late in zip(PURE, made(key()), jax.jit(made)(key()), strict=True):
+        expected = init(key(), (37, 61), dtype)
+        assert late.dtype == dtype
+        assert found.tobytes() == expected.tobytes() == late.tobytes(), init
+
+
+def test_pure_initializers_under_transformations() -> None:
+    init, pure = ours.normal(), ours.pure(ours.normal())
+    keys = jax.random.split(jax.random.key(-7), 3)
+    batched = jax.jit(jax.vmap(lambda key: pure(key, (4, 5))))(keys)
+    assert all((batched[i] == init(keys[i], (4, 5))).all() for i in range(3))
+    longer = jax.random.key_data(jax.random.key(7, impl="rbg"))  # four words
+    exported = jax.export.export(jax.jit(lambda key: [pure(key, shape) for shape in ((), (0, 3), (1,), (3, 4, 5))]))
+    for found in exported(longer).call(longer):
+        assert (found == init(longer, found.shape)).all()
+    assert ours.pure(theirs.ones) is theirs.ones
+    for bad, dtype in ((ours.orthogonal(), "float32"), (init, "complex64")):
+        with pytest.raises(ArgumentError, match="independent entries"):
+            jax.eval_shape(lambda key, bad=bad, dtype=dtype: ours.pure(bad)(key, (4, 4), dtype), key())
 
 
 def test_keys_are_batched_and_split() -> None:
@@ -172,6 +209,11 @@ for name, init, shape in (("normal", ours.he_normal(), (16, 24)), ("orthogonal",
         text = jax.jit(draw).lower(key).compile().as_text()
         assert not any(word in text for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute")), text
     found[name].add(hashlib.sha256(np.asarray(init(key, shape))).hexdigest())
+
+init, sharding = ours.pure(ours.he_normal()), NamedSharding(jax.make_mesh((2, 4), ("a", "b")), P("b", "a"))
+compiled = jax.jit(lambda key: init(key, (16, 24), None, sharding)).lower(key).compile()
+assert not any(word in compiled.as_text() for word in ("all-", "collective", "callback")), compiled.as_text()
+found["normal"].add(hashlib.sha256(np.asarray(compiled(key))).hexdigest())
 print({name: len(hashes) for name, hashes in found.items()})
 """
 

@@ -15,6 +15,7 @@ import torch
 from flax import nnx
 from torch import nn
 from torch.nn import functional as F
+from written_once import normal, tokens
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,6 @@ class Twin:
         if isinstance(found, dict):
             return {name: one(array) for name, array in found.items()}
         return tuple(one(array) for array in found) if isinstance(found, tuple) else one(found)
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def tokens(*shape: int, most: int = 40) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, most, shape).astype(np.int32)
 
 
 def rngs() -> nnx.Rngs:
@@ -103,11 +96,11 @@ class TorchBare(nn.Module):
         super().__init__()
         self.enter, self.gate = nn.Parameter(torch.zeros(12, 24)), nn.Parameter(torch.zeros(24, 48))
         self.up, self.down = nn.Parameter(torch.zeros(24, 48)), nn.Parameter(torch.zeros(48, 24))
-        self.gain, self.offset = nn.Parameter(torch.ones(24)), nn.Parameter(torch.zeros(24))
+        self.gain, self.shift = nn.Parameter(torch.ones(24)), nn.Parameter(torch.zeros(24))
         self.leave = nn.Linear(24, 3)
 
     def forward(self, x: Any, y: Any) -> Any:
-        x = torch.cat([x, y], 1) @ self.enter + self.offset
+        x = torch.cat([x, y], 1) @ self.enter + self.shift
         x = x + self.gain * ((F.silu(x @ self.gate) * (x @ self.up)) @ self.down)
         return self.leave(x)
 
@@ -116,11 +109,11 @@ class JaxBare(nnx.Module):
     def __init__(self) -> None:
         self.enter, self.gate = nnx.Param(jnp.zeros((12, 24))), nnx.Param(jnp.zeros((24, 48)))
         self.up, self.down = nnx.Param(jnp.zeros((24, 48))), nnx.Param(jnp.zeros((48, 24)))
-        self.gain, self.offset = nnx.Param(jnp.ones(24)), nnx.Param(jnp.zeros(24))
+        self.gain, self.shift = nnx.Param(jnp.ones(24)), nnx.Param(jnp.zeros(24))
         self.leave = nnx.Linear(24, 3, rngs=rngs())
 
     def __call__(self, x: Any, y: Any) -> Any:
-        x = jnp.concatenate([x, y], 1) @ self.enter[...] + self.offset
+        x = jnp.concatenate([x, y], 1) @ self.enter[...] + self.shift
         x = x + self.gain * ((jax.nn.silu(x @ self.gate[...]) * (x @ self.up[...])) @ self.down[...])
         return self.leave(x)
 

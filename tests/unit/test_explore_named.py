@@ -81,6 +81,7 @@ def test_multiples_of_what_is_measured_cost_no_kind() -> None:
         ("bilinear", LayoutError, "convolution"),
         ("icnr(normal(), 5)", (ArgumentError, LayoutError), "5"),
         ("normal(std=-1)", ArgumentError, "std"),
+        ("lsuv", ArgumentError, "measures nothing on a batch; got 'lsuv@1'"),
     ],
 )
 def test_names_that_have_no_square_matrices_are_told(name: str, error: type[Exception], match: str) -> None:

@@ -18,13 +18,14 @@ def compare_models(first: Any, second: Any, batch: Any = None) -> ModelCompariso
     calls a kernel), and their axes are brought into one order. "same" is bit by bit; "alike" may have been drawn from
     one law, as far as rank tests of shape, place and scale on 65,536 values of each can tell: models of the same laws
     are told apart once in a thousand, and sizes of 1 and 1.4 by 128 values of uniform laws, or 512 of normal ones; what
-    "differs" says how. Parameters are compared, and no other state, such as moving
-    statistics.
+    "differs" says how. Parameters are compared, and no other state, such as moving statistics.
 
     Args:
         first, second: Models of any framework that is supported.
-        batch: As for `plan`: one run of each model tells the roles of axes that its layers do not tell. Without it,
-            equal values of a square weight count as "alike" only, where frameworks may store them in another order.
+        batch: As for `plan`: one run of each model tells the roles of axes that its layers do not tell, and the parts
+            of recurrent layers, which frameworks name in their own ways: gates may lie in another order, which is said,
+            and two biases are compared with one by their sum. Without it, these are "missing", and equal values of a
+            square weight count as "alike" only, where frameworks may store them in another order.
     Returns:
         A `ModelComparison`: `.same`, `.alike`, `.counts()`, and `.tensors` with name, verdict, mean and standard
         deviation of each, and why. `wb.show` prints it.
@@ -48,8 +49,10 @@ def _stored(model: Any, batch: Any) -> dict[str, Stored]:
     known = {name: p for name, p in backend.describe(model).items() if p.tied_to is None}
     samples = backend.parameter_samples(model, known, most=_ALL)
     layouts = {name: p.own.layout for name, p in known.items() if p.own is not None}
+    parts = dict[str, str]()
     if batch is not None:
         roles = roles_of(Analysis.of(backend.trace(model, batch)))
+        parts = {name: role.role for name, role in roles.items() if role.role.startswith("recurrent")}
         layouts |= {name: role.layout for name, role in roles.items() if role.layout is not None}
     shaped = {name: np.asarray(values).reshape(known[name].shape) for name, (values, _) in samples.items()}
-    return {name: Stored(shaped.get(name), layouts.get(name), backend.name) for name in known}
+    return {name: Stored(shaped.get(name), layouts.get(name), backend.name, parts.get(name, "")) for name in known}

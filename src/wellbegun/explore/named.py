@@ -47,7 +47,7 @@ def added(names: Iterable[str], widths: Iterable[int] = WIDTHS) -> Added:
 
     Raises:
         UnknownNameError: neither. ArgumentError, LayoutError: a scheme that has no square matrices of these widths, or
-            a recipe that leaves weights of plain networks as they are.
+            a recipe that leaves weights of plain networks as they are, or measures on a batch.
 
     >>> [shown.label for shown in added(["gpt2", "hadamard"], (16,)).shown]
     ['gpt2@1', 'hadamard()']
@@ -57,6 +57,9 @@ def added(names: Iterable[str], widths: Iterable[int] = WIDTHS) -> Added:
         bare = name.partition("(")[0]
         if name in RECIPES and bare not in SCHEMES and bare not in ALIASES:
             recipe = RECIPES[name].full_name
+            if getattr(RECIPES[name], "refinement", None) is not None:
+                allowed = "a recipe that measures nothing on a batch"
+                raise ArgumentError(message("explore", "add", allowed, recipe))
             made = {f"{phi} {width}": _planned(recipe, phi, width) for phi in SLOPES for width in sizes}
             shown.append(Shown(recipe, recipe, {place: choice.key for place, choice in made.items()}))
             choices |= {choice.key: choice for choice in made.values()}

@@ -38,7 +38,8 @@ def branches_of(graph: Analysis) -> tuple[Branch, ...]:
     for operation in graph.operations:
         if operation.index in sums and (split := _split(graph, operation)) is not None:
             stream, branch, interior = split
-            ends = tuple(sorted({end.index for end in weights_before(graph, branch) if end.index in interior}))
+            last = [*weights_before(graph, branch)] or [*_mixed(graph, branch)]
+            ends = tuple(sorted({end.index for end in last if end.index in interior}))
             if ends and gated >= {*ends}:
                 continue  # a state and what a cell makes of it
             gammas, scales = _multipliers(graph, branch, interior)
@@ -50,6 +51,21 @@ def branches_of(graph: Analysis) -> tuple[Branch, ...]:
             if before is not None:
                 previous[operation.index] = before
     return _numbered(found, previous)
+
+
+def _mixed(graph: Analysis, branch: int) -> Iterator[Operation]:
+    """Weights whose outputs are averaged at the end of a branch, by shares that come from a weight alone, as those of
+    soft experts do: an attention compares two values for its own."""
+
+    def moved(made: Operation) -> bool:
+        return made.kind in ("move", "scale", "shift") or (made.kind == "pointwise" and graph.is_linear(made))
+
+    for product in backward(graph, [branch], lambda made: made.kind in TRANSPARENT):
+        for value in product.inputs if product.kind == "matmul" else ():
+            shares = [made for made in backward(graph, [value], moved) if made.kind == "softmax"]
+            asked = (made.kind for one in shares for made in backward(graph, one.inputs, moved) if not moved(made))
+            if shares and {*asked} <= WEIGHTED:
+                yield from (end for other in product.inputs if other != value for end in weights_before(graph, other))
 
 
 def _numbered(found: list[Branch], previous: Mapping[int, int]) -> tuple[Branch, ...]:
@@ -93,10 +109,12 @@ def _projected(graph: Analysis, first: int, second: int) -> tuple[int, int, set[
     own = apart(graph, first, second)
     if own is None:
         return None
-    layers = [in_series(graph, side) for side in own]
+    common, *sides = own
+    ways = {operation.index for operation in forward(graph, [common], lambda _: True)}
+    layers = [in_series(graph, side & ways) for side in sides]
     if min(layers) < 1 or layers[0] == layers[1]:
         return None
-    return (first, second, own[1]) if layers[1] > layers[0] else (second, first, own[0])
+    return (first, second, sides[1]) if layers[1] > layers[0] else (second, first, sides[0])
 
 
 def _between(graph: Analysis, start: int, end: int) -> set[int] | None:
@@ -124,8 +142,8 @@ def _between(graph: Analysis, start: int, end: int) -> set[int] | None:
     return reached
 
 
-def apart(graph: Analysis, first: int, second: int) -> tuple[set[int], set[int]] | None:
-    """Operations behind either of two values, back to the last value that both depend on; None if there is none.
+def apart(graph: Analysis, first: int, second: int) -> tuple[int, set[int], set[int]] | None:
+    """The last value that two values depend on, and the later operations behind either; None if there is none.
 
     Latest first: when a value is reached, all that reads it has been, so it is known whose it is.
     """
@@ -136,7 +154,7 @@ def apart(graph: Analysis, first: int, second: int) -> tuple[set[int], set[int]]
     while waiting:
         negative, value = heappop(waiting)
         if sides[value] == 1 | 2:
-            return own[0] - {-negative}, own[1] - {-negative}
+            return value, own[0] - {-negative}, own[1] - {-negative}
         producer = graph.producers.get(value)
         if producer is None:
             continue
@@ -223,7 +241,7 @@ def _meets_norm(graph: Analysis, value: int, interior: set[int]) -> bool:
     """Whether a value enters the branch through a normalization."""
 
     def passes(reader: Operation) -> bool:
-        return reader.index in interior and reader.kind not in WEIGHTED
+        return reader.kind == "move" or (reader.index in interior and reader.kind not in WEIGHTED)
 
     met = forward(graph, [graph.plain(value)], passes)
     return any(reader.kind == "norm" and reader.index in interior for reader in met)

@@ -189,9 +189,10 @@ class _Facts:
         if index < 0:
             return {}
         operation = self.graph.operations[index]
+        beside = self._weighed(operation)
         branch = self.ends.get(index) or self.innermost.get(index)
         return {
-            "depth": places.depth[index],
+            "depth": places.depth[index if beside is None else beside.index],
             "stack": places.stacks.get(branch.stream) if branch else None,
             "block": places.blocks.get(branch.add, 0) if branch else 0,
             "head_width": places.heads.get(index, 0),
@@ -202,11 +203,13 @@ class _Facts:
         """The weight whose output a bias is added to, in the same operation or right before."""
         if role.operation < 0:
             return None
-        operation = self.graph.operations[role.operation]
+        made = self._weighed(self.graph.operations[role.operation])
+        return next((use.parameter for use in made.uses if use.slot in _WEIGHTS), None) if made is not None else None
+
+    def _weighed(self, operation: Operation) -> Operation | None:
+        """A weighted operation itself, or the one whose output is shifted right behind it."""
         made = self.graph.source(operation) if operation.kind == "shift" else operation
-        if made is None or made.kind not in WEIGHTED:
-            return None
-        return next((use.parameter for use in made.uses if use.slot in _WEIGHTS), None)
+        return made if made is not None and made.kind in WEIGHTED else None
 
     def _readouts(self) -> Iterator[tuple[str, int]]:
         for operation, use in self.graph.uses():

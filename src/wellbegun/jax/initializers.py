@@ -6,14 +6,15 @@ The 64 bits of a key are the seed: `he_normal()(jax.random.key(7), (3, 4))` are 
 from seed 7 and an empty name. They depend on nothing else: not on the device, the compiler or the mesh.
 
 Values are computed by the engine on the host. Outside of `jit` nothing is compiled. With a `NamedSharding` each device
-gets its own part; laws whose entries depend on each other (orthogonal ones) are computed whole for that.
+gets its own part; laws whose entries depend on each other (orthogonal ones) are computed whole for that. `pure` makes
+an initializer that calls no host within `jit`: the same bits, in JAX's own operations.
 """
 
 import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -26,8 +27,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 from wellbegun._arguments import choice, dtype_of, message, shape_of
 from wellbegun._typing import Array
 from wellbegun.engine import fill
+from wellbegun.engine.parameters import parameters_of
 from wellbegun.errors import ArgumentError, ArgumentTypeError
-from wellbegun.laws import Law
+from wellbegun.jax import streams
+from wellbegun.laws import Constant, Law
+from wellbegun.laws.independent import Drawn as Independent
 from wellbegun.layout import Layout
 from wellbegun.schemes import Scheme, scheme_of
 from wellbegun.schemes import delta_orthogonal as _delta_orthogonal
@@ -41,7 +45,7 @@ from wellbegun.schemes import zeros as _zeros
 __all__ = [
     "Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
     "kaiming_normal", "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "of", "ones", "orthogonal",
-    "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
+    "pure", "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
 ]  # fmt: skip
 
 Axes = int | Sequence[int]
@@ -59,6 +63,7 @@ class Drawn:
     axes: Callable[[tuple[int, ...]], Layout]
     dtype: Any = None
     factor: float = 1.0  # of what is drawn, where no scheme has it: 0 or a sign
+    pure: bool = False  # whether it calls no host within a transformation
 
     def __call__(self, key: Any, shape: Any = None, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         """Draw an array.
@@ -85,7 +90,7 @@ class Drawn:
         if isinstance(out_sharding, PartitionSpec):
             out_sharding = NamedSharding(jax.sharding.get_mesh(), out_sharding)
         if isinstance(words, jax.core.Tracer):
-            return job.traced(words, out_sharding)
+            return job.traced(words, out_sharding, job.computed if self.pure else job.called)
         return job.placed(np.asarray(words), out_sharding)
 
 
@@ -136,29 +141,48 @@ class _Job:
 
         return jax.make_array_from_callback(self.shape, sharding, part)
 
-    def traced(self, words: Any, sharding: Any) -> jax.Array:
-        """The array, within a transformation: a call of the host, one for each device where it is sharded."""
+    def traced(self, words: Any, sharding: Any, draw: Callable[..., jax.Array]) -> jax.Array:
+        """The array, within a transformation, one part on each device where it is sharded.
+
+        `draw` gives a part of the key's words, its place along each axis, counted in parts, and its shape.
+        """
         if sharding is None:
-            draw = partial(self.values, region=tuple((0, size) for size in self.shape))
-            whole = _Shape(self.shape, self.dtype)
-            return cast(jax.Array, jax.pure_callback(draw, whole, words, vmap_method="sequential"))
+            return draw(words, [jnp.int32(0)] * len(self.shape), self.shape)
         mesh = sharding.mesh
         spec = (*sharding.spec, *[None] * (len(self.shape) - len(sharding.spec)))
         names = [() if axis is None else axis if isinstance(axis, tuple) else (axis,) for axis in spec]
         counts = [math.prod(mesh.shape[name] for name in axis) for axis in names]
         local = tuple(size // count for size, count in zip(self.shape, counts, strict=True))
 
-        def draw_part(words: Array, places: Array) -> Array:
-            begins = [int(place) * size for place, size in zip(places, local, strict=True)]
-            return self.values(words, tuple((b, b + size) for b, size in zip(begins, local, strict=True)))
-
         def part(words: Any) -> Any:
-            places = [jax.lax.axis_index(axis) if axis else jnp.int32(0) for axis in names]
-            where = jnp.stack(places) if places else jnp.zeros(0, jnp.int32)
-            return jax.pure_callback(draw_part, _Shape(local, self.dtype), words, where, vmap_method="sequential")
+            return draw(words, [jax.lax.axis_index(axis) if axis else jnp.int32(0) for axis in names], local)
 
         within = jax.shard_map(part, mesh=mesh, in_specs=_EVERYWHERE, out_specs=sharding.spec, check_vma=False)
         return cast(jax.Array, within(words))
+
+    def called(self, words: Any, places: Sequence[Any], sizes: tuple[int, ...]) -> jax.Array:
+        """A part, by a call of the host."""
+
+        def draw(words: Array, places: Array) -> Array:
+            begins = [int(place) * size for place, size in zip(places, sizes, strict=True)]
+            return self.values(words, tuple((begin, begin + size) for begin, size in zip(begins, sizes, strict=True)))
+
+        where, part = jnp.stack(places) if places else jnp.zeros(0, jnp.int32), _Shape(sizes, self.dtype)
+        return cast(jax.Array, jax.pure_callback(draw, part, words, where, vmap_method="sequential"))
+
+    def computed(self, words: Any, places: Sequence[Any], sizes: tuple[int, ...]) -> jax.Array:
+        """A part, in operations of JAX."""
+        known = self.dtype.name in streams.DTYPES and isinstance(self.law, (Independent, Constant))
+        if not known or math.prod(self.shape) > streams.LARGEST:
+            allowed = f"a law of independent entries, in {', '.join(sorted(streams.DTYPES))}, of at most 2^32 entries"
+            got = f"{self.law.describe()} in {self.dtype.name} of shape {self.shape}"
+            raise ArgumentError(message("pure", "initializer", allowed, got, "The host draws others: drop pure()."))
+        if isinstance(self.law, Constant):
+            return jnp.full(sizes, self.law.value * self.factor, self.dtype)
+        parameters = parameters_of(self.law, self.dtype.name)
+        entry = streams.entries(self.shape, self.layout.canonical, places, sizes)
+        made = streams.values(words, parameters, entry).astype(self.dtype)
+        return made if self.factor == 1 else made * self.dtype.type(self.factor)
 
 
 # ---------------------------------------------------------------------- axes
@@ -237,6 +261,26 @@ def of(
         return Drawn(scheme_of(scheme), lambda _: known, dtype)
     by_role = partial(_by_role, in_axis, out_axis, batch_axis)
     return Drawn(scheme_of(scheme), lambda shape: _any_shape(shape) if len(shape) < 2 else by_role(shape), dtype)
+
+
+def pure(initializer: Initializer) -> Initializer:
+    """The same initializer, without a call of the host: where callbacks are not available, as in `jax.export`.
+
+    The bits are the same, under `jit`, `vmap` and on any mesh; XLA compiles them for each shape. Outside of a
+    transformation values are drawn as ever.
+
+    Args:
+        initializer: One of this module, or of JAX.
+    Raises:
+        ArgumentError, when it is called under a transformation: entries that depend on each other (orthogonal), float64
+        and complex numbers, more than 2^32 entries.
+
+    >>> import jax
+    >>> init, key = pure(he_normal()), jax.random.key(0)
+    >>> bool((jax.jit(init, static_argnums=1)(key, (3, 4)) == he_normal()(key, (3, 4))).all())
+    True
+    """
+    return replace(initializer, pure=True) if isinstance(initializer, Drawn) else initializer
 
 
 # ---------------------------------------------------------------------- those of JAX

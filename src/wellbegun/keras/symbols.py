@@ -137,6 +137,19 @@ def _activation(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return called
 
 
+@contextmanager
+def _deferring() -> Iterator[None]:
+    """Arrays of JAX leave arithmetic with symbols to these, instead of asking them for values that they have not."""
+    refusal = vars(keras.KerasTensor).get("__jax_array__")
+    if refusal is not None:
+        del keras.KerasTensor.__jax_array__
+    try:
+        yield
+    finally:
+        if refusal is not None:
+            keras.KerasTensor.__jax_array__ = refusal
+
+
 class Recorded:
     """A call that is being written down."""
 
@@ -154,7 +167,7 @@ class Recorded:
         """Layers write down what they do, on symbols for their variables; all is as before when it is over."""
         distinct = {id(layer): (layer, path) for path, layer in reversed(self.layers.items())}
         self._before = {key: dict(vars(layer)) for key, (layer, _) in distinct.items()}
-        with forgotten(self.layers.values()):
+        with forgotten(self.layers.values()), _deferring():
             try:
                 for layer, path in distinct.values():
                     self._substitute(layer)
@@ -171,7 +184,7 @@ class Recorded:
         now.update(before)
 
     def _substitute(self, layer: Any) -> None:
-        if getattr(layer, "groups", 1) > 1 and hasattr(layer, "convolution_op"):
+        if hasattr(layer, "convolution_op") and layer.groups > 1:
             vars(layer)["convolution_op"] = Conv(layer)
             if isinstance(layer, keras.layers.Conv1D) and layer.padding != "causal":
                 usual: Any = super(keras.layers.Conv1D, layer)  # its own call does not ask for convolution_op

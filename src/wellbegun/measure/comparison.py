@@ -1,9 +1,9 @@
 """Whether two models hold alike values, tensor by tensor: bit by bit, or as far as a sample of a law can tell."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, zip_longest
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ CHANCE = 1e-3  # that anything at all is told apart where both models are drawn 
 
 _UNKNOWN = "the same values in an order of axes that is not known: give a batch, which tells it"
 
+_PARTS = ("recurrent_input", "recurrent", "recurrent_projection", "recurrent_bias_input", "recurrent_bias")
+
 Verdict = Literal["same", "alike", "differs", "missing"]
 
 
@@ -26,6 +28,7 @@ class Stored(NamedTuple):
     values: Array | None  # float64, in stored axes; None where there are none to compare
     layout: Layout | None  # the roles of its axes, where they are known
     home: str = ""  # framework
+    part: str = ""  # its role in a recurrent layer
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,66 @@ def compared(first: Mapping[str, Stored], second: Mapping[str, Stored]) -> Model
     True
     """
     level = CHANCE / max(len(first), 1)
-    found = [_tensor(name, first.get(name), second.get(name), level) for name in dict.fromkeys((*first, *second))]
-    return ModelComparison(tuple(found))
+    paired = _cells(first, second)
+    known = {name for names, others in paired for name in (*names, *others)}
+    found = [
+        _tensor(name, first.get(name), second.get(name), level)
+        for name in dict.fromkeys((*first, *second))
+        if name not in known
+    ]
+    cells = [_gated(names, others, first, second, level) for names, others in paired]
+    return ModelComparison((*found, *cells))
+
+
+# ---------------------------------------------------------------------- recurrent layers of other frameworks
+Names = tuple[str, ...]
+
+
+def _cells(first: Mapping[str, Stored], second: Mapping[str, Stored]) -> list[tuple[Names, Names]]:
+    """Parts of recurrent layers that only one of both has by its name, in their order: matrices beside matrices, and
+    the biases of a cell, one or two, beside biases."""
+    sides: list[dict[str, list[Names]]] = []
+    for own, other in ((first, second), (second, first)):
+        alone = {name: stored.part for name, stored in own.items() if stored.part and name not in other}
+        parts = {part: [name for name, found in alone.items() if found == part] for part in _PARTS}
+        biases = zip_longest(*(parts[part] for part in _PARTS if "bias" in part))
+        grouped = [tuple(name for name in both if name is not None) for both in biases]
+        sides.append({"biases": grouped} | {part: [(n,) for n in parts[part]] for part in _PARTS if "bias" not in part})
+    return [pair for part, own in sides[0].items() if len(own) == len(sides[1][part])
+            for pair in zip(own, sides[1][part], strict=True)]  # fmt: skip
+
+
+def _gated(
+    names: Names, others: Names, first: Mapping[str, Stored], second: Mapping[str, Stored], level: float
+) -> ComparedTensor:
+    """Parts of two cells, whose gates may lie in other orders; of two biases against one, their sum."""
+    parts, against = [first[name] for name in names], [second[name] for name in others]
+    told = " + ".join(names), f"against {' + '.join(others)}"
+    if any(one.values is None for one in (*parts, *against)):
+        return ComparedTensor(told[0], "missing", None, None, "no real numbers to compare: complex, or nothing is held")
+    gates = max(one.layout.sections if one.layout and isinstance(one.layout.sections, int) else 1 for one in parts)
+    one, two = _rows(parts, gates), _rows(against, gates)
+    if one.shape[1:] == two.shape[1:] and len(one) != len(two):
+        one, two = (rows.sum(0, keepdims=True).astype(np.float32) for rows in (one, two))  # as it was stored
+    numbers = _mean_std(one), _mean_std(two)
+    if one.shape != two.shape:
+        return ComparedTensor(told[0], "differs", *numbers, f"{told[1]}: {one.size} values against {two.size}")
+    for order in permutations(range(gates)):
+        if np.array_equal(one, two[:, list(order)], equal_nan=True):
+            turned = "" if order == (*range(gates),) else f", with gates in order {', '.join(map(str, order))}"
+            return ComparedTensor(told[0], "same", *numbers, told[1] + turned)
+    why = _unlike(one.ravel(), two.ravel(), level)
+    return ComparedTensor(told[0], "differs" if why else "alike", *numbers, f"{told[1]}: {why}" if why else told[1])
+
+
+def _rows(parts: Sequence[Stored], gates: int) -> Array:
+    """(matrices or biases, gates, values of each)."""
+    wide = max(one.values.shape[-1] for one in parts if one.values is not None)
+    whole = [
+        _canonical(one).reshape(-1 if "bias" in one.part else 1, *([wide] if "bias" in one.part else [-1]))
+        for one in parts
+    ]
+    return np.concatenate(whole).reshape(sum(map(len, whole)), gates, -1)
 
 
 def _tensor(name: str, first: Stored | None, second: Stored | None, level: float) -> ComparedTensor:
