@@ -172,6 +172,13 @@ def test_an_autoencoder_gives_a_loss_without_targets() -> None:
     assert "W501" in wb.check(model, X, chance=model(X).item() / 3).codes
 
 
+def test_a_loss_beside_a_reconstruction_is_what_compares_it_with_the_input() -> None:
+    model = Own(lambda y, x, _: (y, functional.mse_loss(y, x)), 16)
+    assert loss_of(wb.check(model, X)).value == pytest.approx(model(X)[1].item())
+    part = Own(lambda y, x, _: (y, y.square().mean()), 16)
+    assert "random labels" in loss_of(wb.check(part, X)).description
+
+
 @pytest.mark.parametrize("shift", [0, 1])
 def test_labels_that_a_language_model_shifts_have_a_chance(shift: int) -> None:
     class Language(nn.Module):

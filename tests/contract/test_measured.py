@@ -128,6 +128,9 @@ def test_lsuv_leaves_what_does_not_vary_and_says_so() -> None:
     assert plan["still.weight"].factor == plan["live.weight"].factor == 1
     assert any("does not vary on the batch: still.weight" in note for note in plan.notes)
     assert any("size is held" in note and "live.weight" in note for note in plan.notes)
+    starts = "lsuv@1 measures when `initialize` is given a batch: this plan is what it starts from"
+    assert starts not in plan.notes
+    assert starts in wb.plan(Fed(), (16, 8), recipe="lsuv", seed=0).notes
     shape = wb.initialize(Fed(), (16, 8), recipe="lsuv", seed=0).plan
     assert "lsuv@1: nothing was measured, because a shape holds no data. Pass a batch to `initialize`." in shape.notes
     with pytest.raises(wb.errors.ArgumentError, match="lsuv: tries must be an integer >= 1; got 0"):

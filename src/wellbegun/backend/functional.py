@@ -260,10 +260,9 @@ class FunctionalSession:
     def own_loss(self) -> OwnLoss | None:
         named = loss_named(self.traced.returned({value.number: value for value in values_in(self.program.outputs)}))
         place = self._real.index(named) if isinstance(named, Value) and named in self._real else None
-        signals = (value.shape for value in self.program.inputs if value.number in self.program.signals)
-        samples = max((shape[0] for shape in signals if len(shape) > 1), default=1)
+        given = [value.shape for value in self.program.inputs if value.number in self.program.signals]
         main, told = self._real.index(self.end), self._returned
-        found = loss_place(self.graph, told, main, named=place, labelled=False, samples=samples)
+        found = loss_place(self.graph, told, main, named=place, labelled=False, given=given)
         if found is None:
             return None
         own, value = told[found[0]], float(np.mean(self._host(self.known[self._real[found[0]].number])))

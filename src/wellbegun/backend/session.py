@@ -11,8 +11,8 @@ from wellbegun._arguments import message, nearest
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.values import Attended, Handle, Observer
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.graph import ModelGraph
-from wellbegun.graph.walk import ancestors, of_the_batch
+from wellbegun.graph import WEIGHTED, ModelGraph
+from wellbegun.graph.walk import ancestors, around, of_the_batch
 
 Output: TypeAlias = object  # whatever a model returns
 Scalar: TypeAlias = object  # what a loss of the user's gives
@@ -99,6 +99,11 @@ class Returned(NamedTuple):
         """The values that it is computed of."""
         return set() if self.value is None else ancestors(graph, self.value)
 
+    def direct(self, graph: ModelGraph) -> bool:
+        """Whether it reads something of the batch that no weight has seen."""
+        weights = [operation.index for operation in graph.operations if operation.kind in (*WEIGHTED, "lookup")]
+        return self.value is not None and around(graph, weights, [self.value])
+
     def beyond(self, other: "Returned", graph: ModelGraph) -> bool:
         """Whether it reads something of the batch that another does not, as targets."""
         known = self.value is not None and other.value is not None
@@ -124,16 +129,23 @@ def main_place(graph: ModelGraph, found: Sequence[Returned], main: int) -> int:
 
 
 def loss_place(
-    graph: ModelGraph, found: Sequence[Returned], main: int, *, named: int | None, labelled: bool, samples: int
+    graph: ModelGraph,
+    found: Sequence[Returned],
+    main: int,
+    *,
+    named: int | None,
+    labelled: bool,
+    given: Collection[tuple[int, ...]],
 ) -> tuple[int, bool] | None:
     """Where a loss of the model's own is, and whether it is evident that it learns from it: it is called so, it reads
-    what the main output does not, or it is the only number for many samples.
+    what the main output does not, compares it with the input, or is the only number for many samples.
 
     Args:
         named: Place of what the model calls its loss.
         labelled: Whether the model is given what is called as targets are.
-        samples: Of the batch.
+        given: Shapes of the batch.
     """
+    samples = max((shape[0] for shape in given if len(shape) > 1), default=1)
     own, others = found[main], [i for i, one in enumerate(found) if i != main and one.learns]
     if not others:
         single = math.prod(own.shape) == 1 and len(own.shape) < 2 and (labelled or samples > 1)
@@ -142,7 +154,8 @@ def loss_place(
     place = next((i for i in others if not found[i].shape or found[i].each(own.shape)), None)
     if place is None:
         return None
-    return place, place == named or found[place].beyond(own, graph)
+    compares = own.shape in given and found[place].direct(graph) and not own.direct(graph)
+    return place, place == named or compares or found[place].beyond(own, graph)
 
 
 def loss_named(result: object) -> object:

@@ -94,8 +94,8 @@ class TorchSession:
         real, told, named = self._real, self._returned, backend.loss_named(self._result)
         place = next((i for i, one in enumerate(real) if one is named), None)
         main = next(i for i, one in enumerate(real) if one is self._main)
-        samples = max((one.shape[0] for one in self.call.arrays(torch.Tensor) if one.ndim > 1), default=1)
-        found = backend.loss_place(self.graph, told, main, named=place, labelled=bool(self._labels), samples=samples)
+        given = [tuple(one.shape) for one in self.call.arrays(torch.Tensor)]
+        found = backend.loss_place(self.graph, told, main, named=place, labelled=bool(self._labels), given=given)
         if found is None:
             return None
         own = told[found[0]]

@@ -1,6 +1,7 @@
 """What recipes do on the batch after the fill: from their settings, a session and a plan to a better plan."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,9 +28,10 @@ def refinement(method: Method, loss: Loss | None = None) -> Refine[Session] | No
     settings: Refinement | None = getattr(method, "refinement", None)
     if settings is None:
         return getattr(method, "refine", None)
-    return partial(_refined, _FUNCTIONS[type(settings)], settings, loss)
+    return partial(_refined, method, settings, loss)
 
 
-def _refined(function: Any, settings: Refinement, loss: Loss | None, session: Session, plan: Plan) -> Plan:
-    found: Plan = function(settings, session, plan, loss)
-    return found
+def _refined(method: Method, settings: Refinement, loss: Loss | None, session: Session, plan: Plan) -> Plan:
+    before: tuple[str, ...] = getattr(method, "said", ())
+    plan = replace(plan, notes=tuple(note for note in plan.notes if note not in before))
+    return _FUNCTIONS[type(settings)](settings, session, plan, loss)

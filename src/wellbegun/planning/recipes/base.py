@@ -104,7 +104,13 @@ class Recipe(NamedTuple):
         missing = (
             f"{self.full_name} expects a role {need}, which this model has none of" for need in self.missing(roles)
         )
-        return (*missing, *(f"{self.full_name}: {text}" for text, holds in self.cautions if holds(roles)))
+        return (*missing, *(f"{self.full_name}: {text}" for text, holds in self.cautions if holds(roles)), *self.said)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What plans say until something was measured."""
+        text = f"{self.full_name} measures when `initialize` is given a batch: this plan is what it starts from"
+        return () if self.refinement is None else (text,)
 
     def facts(self) -> dict[str, Any]:
         """What people read, ready for JSON."""
