@@ -288,12 +288,26 @@ def frameworks_table() -> str:
     return rows.table()
 
 
+def jax_models_table() -> str:
+    """From `python benchmarks/jax_models.py --json docs/figures/jax_models.json`."""
+    rows = json.loads((FIGURES / "jax_models.json").read_text())["rows"]
+    heads = "network", "in", "filled", "kept", "findings", "first loss / chance", "gradient / weight", "after 20 steps"
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        counts, ratios = row["counts"], f"{row['least']:.0e} to {row['most']:.0e}"
+        told = f"{row['name']}, {row['about']} | {row['style']} | {counts['filled']} | {counts['kept']}"
+        codes = ", ".join(row["codes"]) or "none"
+        lines.append(f"| {told} | {codes} | {row['chance']:.2f} | {ratios} | × {row['learned']:.2f} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "docs/compatibility.md": {
         "criteria": compatibility.criteria_table,
         "packages": compatibility.packages_table,
         "faults": compatibility.faults_table,
     },
+    "docs/howto/jax.md": {"jax-models": jax_models_table},
     "docs/howto/port.md": {"frameworks": frameworks_table},
     "docs/health.md": {"codes": codes_table, "health": health_table},
     "docs/auto.md": {

@@ -24,16 +24,16 @@ def calls(text: Text, functions: type) -> Callable[..., Any]:
     return signed(text, lambda self, *args, **kwargs: text.call(self, functions, *args, **kwargs))
 
 
-def variables(text: Text, init: Callable[..., Any], batch: Any) -> Any:
-    """What `init` makes, of numbers that are drawn without compiling anything."""
+def variables(init: Callable[..., Any], batch: Any, parts: Mapping[str, Part] = {}) -> Any:
+    """What `init` makes, of numbers that are drawn without compiling anything. `parts`: with arrays of its own."""
 
     def filled(path: Any, array: Any) -> Any:
         names = [str(getattr(key, "key", "")) for key in path]
-        own = next((text.parts[name] for name in names if name in text.parts), None)
+        own = next((parts[name] for name in names if name in parts), None)
         if own is not None and own.kind == "param":
             return jnp.asarray(held(own))
-        if names[-1] == "scale" or names[-1] in ("bias", "b", "offset"):
-            return jnp.full(array.shape, float(names[-1] == "scale"))
+        if names[-1] not in ("kernel", "embedding", "w", "embeddings"):  # scales, biases, statistics
+            return jnp.full(array.shape, float(names[-1] in ("scale", "var")), array.dtype)
         return jnp.asarray(normal(*array.shape) / np.prod(array.shape[:-1], dtype=np.float32) ** 0.5)
 
     args = batch if isinstance(batch, tuple) else () if isinstance(batch, dict) else (batch,)
@@ -191,7 +191,7 @@ def in_linen(text: Text, batch: Any) -> tuple[linen.Module, Any]:
             setattr(self, name, self.param(name, lambda *_, p=part: jnp.asarray(held(p))) if own else linen_part(part))
 
     module = type("Text", (linen.Module,), {"setup": setup, "__call__": calls(text, Jax)})()
-    return module, variables(text, module.init, batch)
+    return module, variables(module.init, batch, text.parts)
 
 
 # ---------------------------------------------------------------------- Haiku
@@ -227,7 +227,7 @@ def in_haiku(text: Text, batch: Any) -> Any:
         return text.call(Parts(), Jax, *args, **kwargs)
 
     made = hk.transform(function)
-    return made, variables(text, made.init, batch)
+    return made, variables(made.init, batch, text.parts)
 
 
 # ---------------------------------------------------------------------- Equinox

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
+from frameworks import variables
 from twins import TWINS
 
 KEY = jax.random.key(0)
@@ -21,12 +22,12 @@ Make = Callable[[Any], Any]  # of a batch, as the style takes it: what wellbegun
 
 
 def bound(module: linen.Module) -> Make:
-    return lambda batch: (module, module.init(KEY, **batch) if isinstance(batch, dict) else module.init(KEY, batch))
+    return lambda batch: (module, variables(module.init, batch))
 
 
 def haiku(function: Callable[..., Any]) -> Make:
     made = hk.transform_with_state(function)
-    return lambda batch: (made, *made.init(KEY, batch))
+    return lambda batch: (made, *variables(made.init, batch))
 
 
 def normed(x: Any, p: Any, axes: Any, epsilon: float = 1e-5) -> Any:
