@@ -55,6 +55,20 @@ def test_targets_that_do_not_vary_have_no_chance_and_learned_ones_may_be_raw() -
     assert "W902" not in wb.check(learned, (X, exact)).codes
 
 
+@pytest.mark.parametrize("given", [{}, {"loss": functional.mse_loss}])
+@pytest.mark.parametrize(
+    ("bias", "spread", "code"), [(1000, 3, None), (0, 3, "W902"), (1000, 100, "W902"), (1000, 0.01, "W501")]
+)
+def test_a_bias_that_is_the_mean_of_raw_targets_leaves_their_deviation(
+    bias: float, spread: float, code: Any, given: Any
+) -> None:
+    model, targets = net(1), spread * Y + 1000
+    nn.init.constant_(model[2].bias, bias)
+    health = wb.check(model, (X, targets), **given)
+    assert health.codes == (() if code is None else (code,))
+    assert code != "W501" or "weight" in str(health.findings[0].remedy)  # which zeros mend, and no shifted targets
+
+
 # ---------------------------------------------------------------------- binary targets
 COINS = (torch.rand(32, 1, generator=G) < 0.5).float()
 
@@ -92,6 +106,21 @@ def test_a_sigmoid_is_judged_by_a_binary_cross_entropy(function: Any) -> None:
         model.net[2].weight.mul_(300)
     assert "W501" in wb.check(model, X).codes
     assert "W501" in wb.check(model, (X, COINS)).codes
+
+
+@pytest.mark.parametrize("units", [2, 5])
+def test_a_sigmoid_for_each_class_is_judged_class_by_class(units: int) -> None:
+    labels = LABELS % units
+    single = functional.one_hot(labels, units).float()
+    model, shares = Odds(torch.sigmoid, units), Odds(lambda z: z.softmax(1), units)
+    wanted = functional.binary_cross_entropy(model(X), single).item()
+    for targets in (single, labels):
+        found = loss_of(wb.check(model, (X, targets)))
+        assert (found.value, found.chance) == (pytest.approx(wanted), math.log(2))
+        assert loss_of(wb.check(shares, (X, targets))).chance == math.log(units)
+    with torch.no_grad():
+        model.net[2].weight.mul_(300)
+    assert "W501" in wb.check(model, (X, single)).codes
 
 
 def test_gradients_are_those_of_the_binary_cross_entropy() -> None:

@@ -184,7 +184,7 @@ def _loss(statistics: Statistics) -> list[Finding]:
     bound = TRAINED_RATIO if statistics.trained and statistics.by_made_up else usual
     if loss.value - loss.error <= bound * loss.chance or loss.raw_targets:
         return []
-    if loss.targets_rms is not None and loss.targets_rms**2 > bound * loss.chance:
+    if bound * loss.chance < (loss.targets_rms or 0.0) ** 2 < bound * loss.value:  # the error of an output of zero
         detail = f"targets of RMS {loss.targets_rms:.3g} have a standard deviation of {math.sqrt(loss.chance):.3g}"
         words = "# subtract their mean from the targets, or let the bias of the readout start at it"
         return [finding("W501", _TARGETS, loss.value / loss.chance, bound, detail=detail, remedy=words)]

@@ -169,9 +169,10 @@ class LossStats:
 
     @property
     def raw_targets(self) -> float:
-        """The RMS of targets that have a raw scale which the model has not learned; 0 of others."""
+        """The RMS of targets that have a raw scale which the model has not learned; 0 of others, as where a bias of the
+        output is their mean and what is left is small."""
         size = self.targets_rms or 0.0
-        return size if size > RAW and self.value >= (self.chance or 0.0) else 0.0
+        return size if size > RAW and self.value >= max(self.chance or 0.0, RAW**2) else 0.0
 
 
 @dataclass(frozen=True)

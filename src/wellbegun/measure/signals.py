@@ -126,8 +126,11 @@ def _against(values: Array, shape: tuple[int, ...], classes: int, axis: int, *, 
         counted = labels != CrossEntropy.LEFT_OUT
         if not counted.any() or labels[counted].min() < 0 or labels.max() >= classes:
             return None
-        described = f"cross-entropy of {classes} classes against the batch's labels"
-        return MadeUp(CrossEntropy(labels, axis), math.log(classes), described, 0.0, int(counted.sum()), fits=True)
+        if not odds:
+            described = f"cross-entropy of {classes} classes against the batch's labels"
+            return MadeUp(CrossEntropy(labels, axis), math.log(classes), described, 0.0, int(counted.sum()), fits=True)
+        rows = (*shape[:axis], *shape[axis + 1 :])  # each class for itself
+        values, classes = np.moveaxis((labels[:, None] == np.arange(classes)).reshape(*rows, classes), -1, axis), 1
     alike = [n for n in values.shape if n != 1] == [n for n in shape if n != 1]
     if classes != 1 or not alike:
         return None
