@@ -238,6 +238,22 @@ def test_what_is_no_loss_is_judged_as_an_output(function: Any, units: int, what:
     assert what in loss_of(wb.check(Own(function, units), X)).description
 
 
+def test_what_is_not_finite_is_named_before_the_batch_where_a_loss_refuses_it() -> None:
+    model = Own(lambda z, _, y: functional.binary_cross_entropy(z.sigmoid(), y), 1)
+    model.net.insert(1, nn.BatchNorm1d(32))
+    model.register_buffer("mask", torch.full((3,), -torch.inf))  # as attention has
+    batch = {"x": X, "labels": COINS}
+    with pytest.raises(wb.errors.TraceError, match="order of arguments") as refused:  # the control
+        wb.check(model, {"x": X * torch.nan, "labels": COINS})  # which makes nan of statistics, until they come back
+    assert "look there" not in str(refused.value)
+    assert not wb.check(model, batch).codes
+    for tensor, name in ((model.net[1].running_mean, "buffer"), (model.net[0].weight, "parameter")):
+        with torch.no_grad():
+            tensor[0] = torch.nan
+        with pytest.raises(wb.errors.TraceError, match=f"The model's {name}.* look there first"):
+            wb.check(model.eval(), batch)
+
+
 class Linears(nnx.Module):
     def __init__(self) -> None:
         self.rngs = nnx.Rngs(0)

@@ -26,7 +26,7 @@ from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import noticed, preserved
 from wellbegun.torch.shards import gathered
 from wellbegun.torch.trace.dispatch import Observer
-from wellbegun.torch.trace.recording import check_model, record
+from wellbegun.torch.trace.recording import blamed, check_model, record
 from wellbegun.torch.trace.tensors import storage_of
 
 _PLACES = WEIGHTED | {"lookup", "add"}  # at whose outputs gradients can be asked for
@@ -153,7 +153,11 @@ class TorchSession:
         self._pass.close()
         self._pass.enter_context(preserved(self.model))
         known = parameters_of(self.model)
-        return record(self.model, self.call, *known, watch, self._attend, progress=progress)
+        try:
+            return record(self.model, self.call, *known, watch, self._attend, progress=progress)
+        except TraceError as error:
+            self._pass.close()  # and buffers are what they were
+            raise blamed(self.model, error) from error.__cause__
 
     def _attend(self, call: backend.Attended | None) -> None:
         self.attended = call

@@ -20,13 +20,16 @@ from wellbegun.torch.compat import (
     uncached_casts,
     unchecked_distributions,
 )
+from wellbegun.torch.names import canonical
 from wellbegun.torch.parameters import buffer_notes, parameters_of
 from wellbegun.torch.sandbox import preserved
 from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Attend, Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
 from wellbegun.torch.trace.leftovers import none_left
+from wellbegun.torch.trace.tensors import exists
 
+_REMEDY = "Check that the batch is what the model takes (shape, dtype, order of arguments)"
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
 
@@ -71,8 +74,11 @@ def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> 
         if meta:
             raise
         note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
-    with preserved(model):
-        graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
+    try:
+        with preserved(model):
+            graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
+    except TraceError as error:
+        raise blamed(model, error) from error.__cause__
     return replace(graph, notes=(*graph.notes, note))
 
 
@@ -146,5 +152,22 @@ def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.arrays(torch.Tensor))
     return (
         f"trace: the forward pass failed in {scope}{where}{after}, on inputs of shape {shapes}: {told(error)} "
-        "Check that the batch is what the model takes (shape, dtype, order of arguments); the model was not changed."
+        f"{_REMEDY}; the model was not changed."
     )
+
+
+def blamed(model: torch.nn.Module, error: TraceError) -> TraceError:
+    """The error of a pass that has been undone: parameters of nan or inf are named before the batch is, and buffers of
+    nan, as masks hold inf."""
+    plain, text = canonical(model), str(error)
+    kinds = (("parameter", model.named_parameters(), torch.isfinite), ("buffer", model.named_buffers(), _is_number))
+    held = [(f"{kind} {plain(name)!r}", each, sound) for kind, found, sound in kinds for name, each in found]
+    wide = ((name, each.float() if each.itemsize == 1 else each, sound) for name, each, sound in held if exists(each))
+    names = [name for name, each, sound in wide if not bool(sound(each).all())]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    told = f"{', '.join(names[:3])}{more} hold{'s' if len(names) == 1 else ''} nan or inf: look there first."
+    return TraceError(text.replace(_REMEDY, f"The model's {told} {_REMEDY}")) if names else error
+
+
+def _is_number(tensor: torch.Tensor) -> torch.Tensor:
+    return ~torch.isnan(tensor)
