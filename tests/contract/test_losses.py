@@ -193,6 +193,67 @@ def test_a_loss_of_the_models_own_is_judged(function: Any, batch: Any) -> None:
     assert not health.codes
 
 
+FEW = torch.rand(32, 5, generator=G)
+logistic = functional.binary_cross_entropy_with_logits
+SINGLE = [
+    (lambda z, _, y: logistic(z, y, reduction="none"), COINS),
+    (lambda z, _, y: logistic(z, y[:, None].float(), reduction="none"), COINS[:, 0].long()),
+    (lambda z, _, y: logistic(z[:, 0], y.float(), reduction="none"), COINS[:, 0].long()),
+    (lambda z, _, y: logistic(z, y.float(), reduction="none"), (FEW < 0.5).long()),
+    (lambda z, _, y: (z - y) ** 2, FEW),
+    (lambda z, _, y: -z.log_softmax(1).gather(1, y[:, None]), LABELS),
+    (lambda z, _, y: functional.multi_margin_loss(z, y, reduction="none")[:, None].expand(32, 5), LABELS),
+]
+
+
+@pytest.mark.parametrize(("function", "targets"), SINGLE)
+def test_losses_of_samples_with_a_second_axis_are_losses(function: Any, targets: torch.Tensor) -> None:
+    model = Own(function, targets.shape[1] if targets.ndim > 1 else 1 if targets.max() == 1 else 5)
+    health = wb.check(model, {"x": X, "labels": targets})
+    found = loss_of(health)
+    assert found.value == pytest.approx(model(X, targets).mean().item(), rel=1e-5)
+    assert found.description == "the mean of the losses that the model gives"
+    assert not health.codes
+
+
+@pytest.mark.parametrize("function", [lambda z, _, y: z * y, lambda z, _, y: z + y, lambda z, *_: z.relu()])
+def test_outputs_that_read_labels_are_no_losses(function: Any) -> None:
+    assert "model gives" not in loss_of(wb.check(Own(function), {"x": X, "labels": FEW})).description
+
+
+class Tasks(nn.Module):
+    """Two heads with a loss each."""
+
+    def __init__(self, form: Any) -> None:
+        super().__init__()
+        self.net, self.one, self.two, self.form = net(16), nn.Linear(16, 5), nn.Linear(16, 5), form
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> Any:
+        known = self.net(x).relu()
+        return self.form(*(functional.cross_entropy(head(known), labels) for head in (self.one, self.two)))
+
+
+FORMS = [
+    lambda a, b: (a, b),
+    lambda a, b: {"l1": a, "reg": b},
+    lambda a, b: (a + b, a, b),
+    lambda a, b: {"a": a, "b": b, "loss": a + b},
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_of_several_losses_the_sum_is_judged(form: Any) -> None:
+    model = Tasks(form)
+    health, plain = wb.check(model, NAMED), Tasks(lambda a, b: a + b)
+    plain.load_state_dict(model.state_dict())
+    plain(X, LABELS).backward()
+    assert loss_of(health).value == pytest.approx(plain(X, LABELS).item(), rel=1e-5)
+    found = {one.name: one.gradient for one in health.statistics.parameters}
+    for name, tensor in plain.named_parameters():
+        assert found[name] == pytest.approx(tensor.grad.norm().item(), rel=1e-4)
+    assert not health.codes
+
+
 def test_an_autoencoder_gives_a_loss_without_targets() -> None:
     model = Own(lambda y, x, _: functional.mse_loss(y, x), 16)
     health = wb.check(model, X)
@@ -262,18 +323,20 @@ class Linears(nnx.Module):
     def __call__(self, x: jax.Array, y: jax.Array) -> Any:
         logits = self.last(jax.nn.tanh(self.first(x)))
         losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1)[:, 0]
-        return losses.mean() if self.alone else (losses, logits)
+        parts = losses.mean(), jnp.square(logits).mean()
+        return {"alone": parts[0], "beside": (losses, logits), "several": parts}[self.form]
 
-    alone = False
+    form = "beside"
 
 
-@pytest.mark.parametrize("form", ["alone", "beside"])
+@pytest.mark.parametrize("form", ["alone", "beside", "several"])
 def test_in_jax_too(form: str) -> None:
     model = Linears()
-    model.alone = form == "alone"
+    model.form = form
     found = wb.check(model, (X.numpy(), LABELS.numpy()))
     given = model(X.numpy(), LABELS.numpy())
-    assert loss_of(found).value == pytest.approx(float(given if model.alone else given[0].mean()), rel=1e-5)
+    wanted = given if form == "alone" else given[0].mean() if form == "beside" else sum(given)
+    assert loss_of(found).value == pytest.approx(float(wanted), rel=1e-5)
     assert "model gives" in loss_of(found).description
     odds = nnx.Sequential(nnx.Linear(16, 1, rngs=nnx.Rngs(0)), jax.nn.sigmoid)
     assert loss_of(wb.check(odds, X.numpy())).chance == math.log(2)

@@ -53,10 +53,10 @@ from wellbegun.backend.session import (
     check_write,
     classes_of,
     loss_named,
-    loss_place,
     main_of,
     main_place,
     no_scalar,
+    own_loss,
 )
 from wellbegun.backend.training import (
     Batch,
@@ -142,7 +142,6 @@ __all__ = [
     "host_randomness",
     "looked_at",
     "loss_named",
-    "loss_place",
     "made",
     "main_of",
     "main_place",
@@ -151,6 +150,7 @@ __all__ = [
     "nodes_of",
     "number_of",
     "others_may_draw",
+    "own_loss",
     "read",
     "recorded",
     "samples_at",

@@ -27,8 +27,8 @@ from wellbegun.backend.session import (
     Start,
     check_write,
     loss_named,
-    loss_place,
     main_place,
+    own_loss,
 )
 from wellbegun.backend.values import Effect, Handle, Observer, Scale
 from wellbegun.errors import TraceError
@@ -187,7 +187,7 @@ class FunctionalSession:
         """A loss of the user's: of the main output and of what the batch holds beside the inputs, or of the output; or
         one of the model's."""
         if isinstance(loss, OwnLoss):
-            return self._mean(known[self._real[loss.place].number])
+            return sum(self._mean(known[self._real[place].number]) for place in loss.places)
         more = {name: self.traced.beside[key] for name, key in self.given.items()}
         return self._scalar(loss(known[self.end.number], **more) if more else loss(self.traced.returned(known)))
 
@@ -262,11 +262,8 @@ class FunctionalSession:
         place = self._real.index(named) if isinstance(named, Value) and named in self._real else None
         given = [value.shape for value in self.program.inputs if value.number in self.program.signals]
         main, told = self._real.index(self.end), self._returned
-        found = loss_place(self.graph, told, main, named=place, labelled=False, given=given)
-        if found is None:
-            return None
-        own, value = told[found[0]], float(np.mean(self._host(self.known[self._real[found[0]].number])))
-        return OwnLoss(found[0], value, own.shape != (), found[1], own.value)
+        host = lambda place: np.asarray(self._host(self.known[self._real[place].number]))  # noqa: E731
+        return own_loss(self.graph, told, main, named=place, targets=(), given=given, values=host)
 
     def _mean(self, array: Any) -> Any:
         """The mean of an array of the framework's."""

@@ -91,6 +91,11 @@ class Returned(NamedTuple):
     learns: bool  # whether gradients go on from it
     value: int | None  # of the graph; None if they cannot be matched
 
+    @property
+    def single(self) -> bool:
+        """Whether it is one number."""
+        return math.prod(self.shape) == 1 and len(self.shape) < 2
+
     def each(self, of: tuple[int, ...]) -> bool:
         """Whether it has one number for each row of classes of another."""
         return bool(self.shape) and self.shape in (of[:-1], (*of[:1], *of[2:])) and len(of) > 1
@@ -99,10 +104,10 @@ class Returned(NamedTuple):
         """The values that it is computed of."""
         return set() if self.value is None else ancestors(graph, self.value)
 
-    def direct(self, graph: ModelGraph) -> bool:
-        """Whether it reads something of the batch that no weight has seen."""
+    def direct(self, graph: ModelGraph, some: Collection[int] | None = None) -> bool:
+        """Whether it reads something of the batch, or `some` values of it, that no weight has seen."""
         weights = [operation.index for operation in graph.operations if operation.kind in (*WEIGHTED, "lookup")]
-        return self.value is not None and around(graph, weights, [self.value])
+        return self.value is not None and around(graph, weights, [self.value], some)
 
     def beyond(self, other: "Returned", graph: ModelGraph) -> bool:
         """Whether it reads something of the batch that another does not, as targets."""
@@ -112,13 +117,13 @@ class Returned(NamedTuple):
 
 @dataclass(frozen=True)
 class OwnLoss:
-    """A loss that a model gives itself: the mean of what it returns at a place among its `Returned`."""
+    """A loss that a model gives itself: the sum of the means of what it returns at places among its `Returned`."""
 
-    place: int
+    places: tuple[int, ...]
     value: float
     each: bool  # whether it gives one for each sample
     evident: bool  # whether it is what the model learns from, and no part of it
-    end: int | None  # of the graph
+    ends: frozenset[int] | None  # of the graph
 
 
 def main_place(graph: ModelGraph, found: Sequence[Returned], main: int) -> int:
@@ -128,34 +133,61 @@ def main_place(graph: ModelGraph, found: Sequence[Returned], main: int) -> int:
     return next((i for i in ways if found[i].value in own.before(graph) or own.beyond(found[i], graph)), main)
 
 
-def loss_place(
+def own_loss(
     graph: ModelGraph,
     found: Sequence[Returned],
     main: int,
     *,
     named: int | None,
-    labelled: bool,
+    targets: Collection[int],
     given: Collection[tuple[int, ...]],
-) -> tuple[int, bool] | None:
-    """Where a loss of the model's own is, and whether it is evident that it learns from it: it is called so, it reads
-    what the main output does not, compares it with the input, or is the only number for many samples.
+    values: Callable[[int], Array],
+) -> OwnLoss | None:
+    """A loss of the model's own, of which it is evident that it learns from it where it is called so, it reads what the
+    main output does not, compares it with the input, or where nothing but numbers, or losses of samples, is returned.
 
     Args:
         named: Place of what the model calls its loss.
-        labelled: Whether the model is given what is called as targets are.
+        targets: Values of the graph that the model is given as what is called as targets are.
         given: Shapes of the batch.
+        values: What is returned at a place.
     """
+    places, evident = _loss_places(graph, found, main, named, targets, given, values)
+    numbers = [float(np.mean(values(i), dtype=np.float64)) for i in places]
+    if not places:
+        return None
+    if len(places) > 1 and math.isclose(numbers[0], sum(numbers[1:]), rel_tol=1e-4):
+        places, numbers = places[:1], numbers[:1]  # which is the sum of the others
+    ends = frozenset(value for i in places if (value := found[i].value) is not None)
+    known = ends if len(ends) == len(places) else None
+    return OwnLoss(places, sum(numbers), found[places[0]].shape != (), evident, known)
+
+
+def _loss_places(
+    graph: ModelGraph,
+    found: Sequence[Returned],
+    main: int,
+    named: int | None,
+    targets: Collection[int],
+    given: Collection[tuple[int, ...]],
+    values: Callable[[int], Array],
+) -> tuple[tuple[int, ...], bool]:
+    """The places of `own_loss`, and whether it is evident; none if there is none."""
     samples = max((shape[0] for shape in given if len(shape) > 1), default=1)
     own, others = found[main], [i for i, one in enumerate(found) if i != main and one.learns]
+    learning = [i for i in range(len(found)) if i in others or (i == main and own.learns)]
+    if learning and all(one.single for one in (own, *(found[i] for i in others))):
+        places = tuple(learning) if named not in learning else (named,)
+        return (places, True) if named in learning or targets or samples > 1 else ((), False)
     if not others:
-        single = math.prod(own.shape) == 1 and len(own.shape) < 2 and (labelled or samples > 1)
-        sure = own.learns and (named == main or single or (labelled and len(own.shape) == 1))
-        return (main, True) if sure else None
+        each = len(own.shape) == 1 or (len(own.shape) == 2 and own.direct(graph, targets) and (values(main) >= 0).all())
+        sure = own.learns and (named == main or (targets and each))
+        return ((main,), True) if sure else ((), False)
     place = next((i for i in others if not found[i].shape or found[i].each(own.shape)), None)
     if place is None:
-        return None
+        return (), False
     compares = own.shape in given and found[place].direct(graph) and not own.direct(graph)
-    return place, place == named or compares or found[place].beyond(own, graph)
+    return (place,), place == named or compares or found[place].beyond(own, graph)
 
 
 def loss_named(result: object) -> object:

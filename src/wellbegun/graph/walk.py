@@ -58,9 +58,12 @@ def of_the_batch(graph: ModelGraph) -> set[int]:
     return {value for operation in graph.operations for value in operation.inputs if value not in graph.producers}
 
 
-def around(graph: ModelGraph, without: Collection[int], values: Collection[int]) -> bool:
-    """Whether values depend on the batch by a way that passes none of some operations."""
-    ways = forward(graph, of_the_batch(graph), lambda operation: operation.index not in without)
+def around(
+    graph: ModelGraph, without: Collection[int], values: Collection[int], start: Collection[int] | None = None
+) -> bool:
+    """Whether values depend on the batch, or some of it, by a way that passes none of some operations."""
+    begun = of_the_batch(graph) if start is None else start
+    ways = forward(graph, begun, lambda operation: operation.index not in without)
     return any(o.index not in without and not set(values).isdisjoint(o.outputs) for o in ways)
 
 

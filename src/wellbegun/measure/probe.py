@@ -122,7 +122,9 @@ def _asleep(graph: Analysis, parameters: ParameterStatistics, wanted: Collection
 
 def _wanted(session: Session, loss: Loss | None, own: OwnLoss | None) -> frozenset[int] | None:
     """The values that the loss is taken of; None if that cannot be told."""
-    main = session.main if own is None else own.end
+    if own is not None:
+        return own.ends
+    main = session.main
     return None if main is None or (loss is not None and len(session.graph.outputs) > 1) else frozenset({main})
 
 
@@ -150,7 +152,7 @@ class _Back:
         may be silent the graph is kept for another pass, and this one tells nothing of the growth."""
         session, beside = self.session, _beside(self.forward, self.session)
         lost, sent, limit = self._made_up(beside, chance) if loss is None else self._given(loss, chance, beside)
-        if beside:
+        if beside and self.taken is None:
             lost = replace(lost, misfit=misfit(session.output, last=session.channels_last, beside=beside))
         if self.silent:
             session.backward("loss", self.receive, again=True)
@@ -165,7 +167,8 @@ class _Back:
         """Judged by a loss that is made up: the gradient that it sends, and the most that this may be to be random; or
         by one of the model's own, where that is what it learns from."""
         given, own = made_up_of(self.session, beside), _own_loss(self.forward, self.session)
-        if own is not None and own.evident and not given.fits and math.isfinite(own.value):
+        alone = own is not None and own.ends is not None and self.session.main in own.ends  # no targets are its own
+        if own is not None and own.evident and (alone or not given.fits) and math.isfinite(own.value):
             known = agreeing(self.session, own.value)
             if known is None:
                 return self._own(own, chance), None, 0.0
@@ -185,6 +188,7 @@ class _Back:
         """Judged by what the model returns as its loss."""
         self.taken = own
         about = "the mean of the losses that the model gives" if own.each else "the loss that the model gives"
+        about = f"the sum of the {n} losses that the model gives" if (n := len(own.places)) > 1 else about
         value = self.session.judge(own).value
         if chance is None:
             self.notes.append(

@@ -94,12 +94,10 @@ class TorchSession:
         real, told, named = self._real, self._returned, backend.loss_named(self._result)
         place = next((i for i, one in enumerate(real) if one is named), None)
         main = next(i for i, one in enumerate(real) if one is self._main)
-        given = [tuple(one.shape) for one in self.call.arrays(torch.Tensor)]
-        found = backend.loss_place(self.graph, told, main, named=place, labelled=bool(self._labels), given=given)
-        if found is None:
-            return None
-        own = told[found[0]]
-        return backend.OwnLoss(found[0], float(real[found[0]].detach().mean()), own.shape != (), found[1], own.value)
+        given, labels = list(self.call.arrays(torch.Tensor)), set(map(id, self._labels.values()))
+        targets = [value for value, one in enumerate(given, 1) if id(one) in labels]  # in the order of the recorder
+        shapes, values = [tuple(one.shape) for one in given], lambda at: TensorHandle(real[at]).array()
+        return backend.own_loss(self.graph, told, main, named=place, targets=targets, given=shapes, values=values)
 
     @property
     def _real(self) -> list[torch.Tensor]:
@@ -287,7 +285,8 @@ class TorchSession:
     # ------------------------------------------------------------------ backward
     def judge(self, loss: backend.Loss | backend.MadeUpLoss | backend.OwnLoss) -> backend.Judged:
         if isinstance(loss, backend.OwnLoss):
-            self._judged = self._real[loss.place].mean(), None
+            total: Any = sum(self._real[place].mean() for place in loss.places)
+            self._judged = total, None
             return backend.Judged(loss.value, None)
         if not isinstance(loss, backend.MadeUpLoss):
             with noticed():
