@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reaso
 HERE = Path(__file__).parent
 TWINS = tuple(row for row in ABOUT if (row, "keras") not in ABSENT)
 OWN = ("recurrent", "kernels", "named")
-RESTORED = {"tied": ["attention.out.weight"], "llama": ["down.weight"]}
+RESTORED = {"tied": ["attention.out.weight"]}
 """torch takes its own RMSNorm apart, and cannot say that it restores sizes."""
 CHECKED = {"torch": (*TWINS, *OWN), "jax": ("mlp", "named")}
 
