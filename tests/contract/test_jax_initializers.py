@@ -81,7 +81,7 @@ PURE = [
     (ours.normal(0.3), "bfloat16"), (ours.normal(0.3), "float16"), (ours.he_normal(), "float32"),
     (ours.lecun_uniform(0, 1), "float16"), (ours.truncated_normal(1, None, -4, 5), "float32"),
     (ours.of("log_uniform(0.1, 2)"), "float32"), (ours.of("xavier_normal", layout="oi"), "float32"),
-    (ours.truncated_normal(0.0), "float32"),
+    (ours.truncated_normal(0.0), "float32"), (ours.of("rademacher"), "float32"),
 ]  # fmt: skip
 
 

@@ -365,6 +365,18 @@ def test_weight_norm_and_actnorm_give_mean_0_and_deviation_1(build: Any, shape: 
         assert torch.allclose(model[0].bias.detach(), -(t / t.std(0, correction=0)).mean(0), atol=1e-4)  # type: ignore[index]
 
 
+def test_weight_norm_says_where_lengths_are_those_of_inputs() -> None:
+    def build(dim: int) -> nn.Sequential:
+        back = nn.utils.parametrizations.weight_norm(nn.ConvTranspose2d(6, 4, 3), dim=dim)
+        return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ELU(), back)
+
+    notes = {
+        dim: wb.initialize(build(dim), drawn(16, 3, 6, 6), recipe="weight_norm", seed=0).plan.notes for dim in (0, 1)
+    }
+    assert any("2.weight" in note and "give dim=1" in note for note in notes[0])
+    assert not any("give dim=1" in note for note in notes[1])
+
+
 def test_weight_norm_leaves_channels_that_do_not_vary_and_other_layers() -> None:
     x = drawn(32, 3, 5, 5)
     x[:, 1] = 4.0

@@ -241,7 +241,9 @@ def _meets_norm(graph: Analysis, value: int, interior: set[int]) -> bool:
     """Whether a value enters the branch through a normalization."""
 
     def passes(reader: Operation) -> bool:
-        return reader.kind == "move" or (reader.index in interior and reader.kind not in WEIGHTED)
+        if reader.index in interior:
+            return reader.kind not in WEIGHTED
+        return reader.kind == "move" or (reader.kind == "pointwise" and graph.is_linear(reader))
 
     met = forward(graph, [graph.plain(value)], passes)
     return any(reader.kind == "norm" and reader.index in interior for reader in met)

@@ -266,8 +266,8 @@ def of(
 def pure(initializer: Initializer) -> Initializer:
     """The same initializer, without a call of the host: where callbacks are not available, as in `jax.export`.
 
-    The bits are the same, under `jit`, `vmap` and on any mesh; XLA compiles them for each shape. Outside of a
-    transformation values are drawn as ever.
+    The bits are the same, under `jit`, `vmap` and on any mesh, but for signs of zeros and numbers below 1.2e-38, which
+    XLA takes for zeros; it compiles them for each shape. Outside of a transformation values are drawn as ever.
 
     Args:
         initializer: One of this module, or of JAX.

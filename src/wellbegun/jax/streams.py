@@ -180,8 +180,9 @@ def _as(kind: Any) -> Callable[[Lanes], Lanes]:
 
 
 def _where(condition: Lanes, one: Any, other: Any) -> Lanes:
-    kind = one if isinstance(one, Lanes) else other
-    return Lanes(jnp.where(condition.array, kind.operand(one), kind.operand(other)), condition.zero)
+    kind = next((each for each in (one, other) if isinstance(each, Lanes)), None)
+    pair = (one, other) if kind is None else (kind.operand(one), kind.operand(other))
+    return Lanes(jnp.where(condition.array, *pair), condition.zero)
 
 
 _OPS = SimpleNamespace(

@@ -29,7 +29,8 @@ def balanced(settings: Balanced, session: Session, plan: Plan, _: Loss | None = 
     said = rates.balance(settings.rounds) if settings.rounds else ()
     how = ", then equal rates of change of all layers" if settings.rounds else ""
     plan = plan.scaled(rates.factors, dict.fromkeys(factors, f"to standard deviation 1 of each unit{how}"))
-    reason = f"the mean of each unit is {settings.beta:g} times its standard deviation on the batch"
+    before = ", before the layers before it are balanced" if settings.rounds else ""
+    reason = f"the mean of each unit is {settings.beta:g} times its standard deviation on the batch{before}"
     plan = within.layers.noted(plan.holding(rates.biases, dict.fromkeys(rates.biases, reason)))
     return replace(plan, notes=(*plan.notes, *(f"{plan.recipe}: {text}." for text in said)))
 

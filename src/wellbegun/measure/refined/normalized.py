@@ -36,11 +36,13 @@ class _Pass:
     """Observer of the pass: weight-normalized layers as `Within` has it, and the scales and shifts of ActNorm."""
 
     def __init__(self, session: Session, plan: Plan) -> None:
-        graph = session.graph
-        self.session, self.within = (
-            session,
-            Within(session, plan, 0.0, plain=False, only=directed(graph, roles_of(graph))),
-        )
+        graph, roles = session.graph, roles_of(session.graph)
+        only = directed(graph, roles)
+        self.session, self.within = session, Within(session, plan, 0.0, plain=False, only=only)
+        for name in sorted(directed(graph, roles, "i") - only):
+            self.within.layers.leave(
+                name, "its lengths are those of its inputs (in a transposed convolution, give dim=1)"
+            )
         pairs = affine(graph)
         self.pairs = {index: pair for pair in pairs for index in pair}
         self.factors: dict[str, Array] = {}  # of each channel, by names of scales

@@ -13,8 +13,9 @@ class Affine(NamedTuple):
     shift: int
 
 
-def directed(graph: ModelGraph, roles: Mapping[str, Role]) -> frozenset[str]:
-    """Weights, or what they are computed from, that consist of a direction and of a length for each output unit."""
+def directed(graph: ModelGraph, roles: Mapping[str, Role], unit: str = "o") -> frozenset[str]:
+    """Weights, or what they are computed from, that consist of a direction and of a length for each output unit, or for
+    each input ("i")."""
     lengths: dict[str, list[tuple[int, ...]]] = {}
     for parameter in graph.parameters.values():
         if parameter.set_by is not None:
@@ -27,7 +28,7 @@ def directed(graph: ModelGraph, roles: Mapping[str, Role]) -> frozenset[str]:
         elif name in lengths and role.layout is not None:
             shape = graph.parameters[name].shape
             letters = dict(enumerate(role.layout.axes))
-            each = tuple(size if letters[axis] == "o" else 1 for axis, size in enumerate(shape))
+            each = tuple(size if letters[axis] == unit else 1 for axis, size in enumerate(shape))
             if sorted(lengths[name]) == sorted([each, shape]):
                 found.add(name)
     return frozenset(found)
