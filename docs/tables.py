@@ -283,9 +283,9 @@ def jax_keras_table() -> str:
 
 def frameworks_table() -> str:
     """Of what `tests/contract/test_frameworks.py` and `test_keras.py` compare."""
-    import rows
+    import framework_rows
 
-    return rows.table()
+    return framework_rows.table()
 
 
 def jax_models_table() -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import table
 from alike import digests_of, plain, told, weighted
-from rows import ABOUT, ABSENT, COLUMNS, EXCEPT
+from framework_rows import ABOUT, ABSENT, COLUMNS, EXCEPT
 from twins import TWINS
 from written_once import normal
 

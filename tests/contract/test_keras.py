@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import table
 import twins
-from rows import ABOUT, ABSENT
+from framework_rows import ABOUT, ABSENT
 
 import wellbegun as wb
 

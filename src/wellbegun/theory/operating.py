@@ -11,7 +11,7 @@ from wellbegun._typing import Array
 from wellbegun.theory.activations import Function
 from wellbegun.theory.gains import moments, phi_of
 from wellbegun.theory.pairs import PairFunction
-from wellbegun.theory.quadrature import Samples, sample
+from wellbegun.theory.quadrature import Samples, evaluate, sample
 
 GROWTH = 3.0  # largest growth of the gradient over the whole depth that the operating point may cost
 _STEPS = 25  # grid points of q, 3 for each factor of 10
@@ -86,7 +86,8 @@ def operating_point(activation: str | Callable[..., Any], layers: int) -> Operat
     """
     count = integer("operating_point", "layers", layers, minimum=1)
     psi, arguments = phi_of(activation)
-    slope = 1.0 if arguments > 1 else abs(float(psi(np.array([1e-3]))[0])) / 1e-3
+    near = 0.0 if arguments > 1 else float(evaluate(psi, np.array([1e-3]), "operating_point", finite=False)[0])
+    slope = 1.0 if arguments > 1 else abs(near) / 1e-3
     if not math.isfinite(slope) or slope <= 0:
         return None
     largest = min(max(slope**-2, 1.0), 16.0)
