@@ -1,4 +1,4 @@
-"""What makes the model of each cell of `rows.py`: of a text, by each framework's own layers, or written by hand."""
+"""What makes the model of each cell of `framework_rows`: of a text, by each framework's layers, or written by hand."""
 
 from typing import Any
 
