@@ -1,5 +1,6 @@
 """Which parameters an operation uses, in which slot, and the layout each one has there."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -74,6 +75,9 @@ def _weight(weight: Derived, array: Array, roles: str, sections: Sections, **opt
 @cache
 def _layout(found: str, **options: Any) -> Layout | None:
     """The layout of these letters; None if they contradict: the parameter needs a rule, and the plan says so."""
+    windows, stride = found.count("k"), options.get("stride", ())
+    if stride and len(stride) != windows:  # axes of the parameter are no windows, one by one: the first has all strides
+        options["stride"] = (math.prod(stride), *(1,) * (windows - 1)) if windows else 1
     try:
         return Layout(found, **options)
     except LayoutError:
