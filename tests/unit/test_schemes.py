@@ -151,8 +151,14 @@ def test_unequal_sections_have_their_own_scale() -> None:
 def test_by_section() -> None:
     scheme = by_section(wb.zeros(), wb.ones())
     assert scheme((4,), seed=0, layout=Layout("o", sections=2)).tolist() == [0, 0, 1, 1]
+    assert scheme((4,), seed=0).tolist() == [0, 0, 1, 1]  # equal ones, if the layout tells of none
+    assert scheme((3, 4), seed=0, layout="io").tolist() == [[0, 0, 1, 1]] * 3
     with pytest.raises(LayoutError, match="in 2 sections"):
-        scheme((4,), seed=0)
+        scheme((6,), seed=0, layout=Layout("o", sections=3))
+    with pytest.raises(LayoutError, match="a divisor of the 5 output units"):
+        scheme((5,), seed=0)
+    with pytest.raises(LayoutError, match="in 2 sections, without experts"):
+        scheme((3, 4, 2), seed=0, layout="eoi")
     with pytest.raises(ArgumentTypeError, match="by_section: schemes"):
         by_section("zeros")
 
