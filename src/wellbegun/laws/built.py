@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Built(Law):
 
     stream: str = ""
     _shared = True  # no law by itself
+    in_parts: ClassVar[bool] = False  # whether real and imaginary parts are drawn each by its `component`
 
     def __post_init__(self) -> None:
         if not isinstance(self.stream, str):
