@@ -441,6 +441,25 @@ def test_windows_that_are_zero_are_refused() -> None:
     assert np.isfinite(signals.stft_kernel(window=None)((3, 1, 2), seed=0, layout="oik")).all()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("text", ["lru_nu()", "lru_gamma()", "mamba2_a()", "delta_net_a()", "ones()"])
+def test_scalars_of_few_bits(text: str, dtype: str) -> None:
+    exact, stored = (parse_scheme(text)((), seed=3, dtype=each) for each in ("float64", dtype))
+    assert stored.shape == ()
+    assert math.isclose(float(stored), float(exact), rel_tol=1 / 100)
+
+
+@pytest.mark.parametrize("text", ["spectral_normal()", "spectral_normal(norm=2.0)", "gabor()", "np_rnn()"])
+@pytest.mark.parametrize("size", [5, 16, 72])
+def test_moments_of_what_is_built_are_those_of_draws(text: str, size: int) -> None:
+    shape, layout = ((size, size, 3, 3), "oikk") if "gabor" in text else ((size, size), "oi")
+    law = parse_scheme(text).law(shape, layout=layout)
+    drawn = [(fill(law, shape, seed=seed, dtype="float64") ** 2).mean() for seed in range(max(4, 256 // size))]
+    found = law.moments(shape)
+    spread = 6 * float(np.std(drawn)) / math.sqrt(len(drawn)) * math.sqrt(2)
+    assert abs(found.variance + found.mean**2 - float(np.mean(drawn))) <= spread + 0.02 * float(np.mean(drawn))
+
+
 def test_splines_of_a_high_degree() -> None:
     law = kan.kan_glorot(degree=8).law((5, 4, 12), layout="oik")
     assert law != kan.kan_glorot().law((5, 4, 12), layout="oik")

@@ -100,7 +100,8 @@ class Plan(Displayed):
 
     def __getitem__(self, name: str) -> Entry:
         if not isinstance(name, str):
-            raise ArgumentTypeError(message("plan", "parameter", "the name of one", name))
+            remedy = "To go through all of them, take plan.entries."
+            raise ArgumentTypeError(message("plan", "parameter", "the name of one", name, remedy))
         for entry in self.entries:
             if entry.name == name:
                 return entry
