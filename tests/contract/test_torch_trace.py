@@ -106,6 +106,26 @@ def test_windows_of_one_entry_are_seen_through_a_reshape(shape: tuple[int, int],
     assert uses(model, size)["w"] == ("weight", "oi" + letters)
 
 
+@pytest.mark.parametrize("window", [(1, 1), (1, 3), (3, 3)], ids=str)
+def test_filters_that_are_standardized_with_a_gain(window: tuple[int, int]) -> None:
+    """As the code of NF-ResNets has it: a batch norm over rows, whose scale is the gain times 1/sqrt(inputs)."""
+
+    def weight(m: nn.Module) -> torch.Tensor:
+        rows, scale = m.w.reshape(1, len(m.w), -1), (m.g * m.w[0].numel() ** -0.5).view(-1)
+        normed = functional.batch_norm(rows, None, None, weight=scale, training=True, momentum=0.0, eps=1e-6)
+        return normed.reshape_as(m.w)
+
+    filters = Of(lambda m, x: functional.conv2d(x, weight(m)), w=(6, 8, *window), g=(6, 1, 1, 1))
+    nn.init.normal_(filters.w)
+    model = nn.Sequential(filters, nn.ReLU(), nn.Flatten(), nn.Linear(6 * (6 - window[0]) * (6 - window[1]), 3))
+    plan = wb.plan(model, (4, 8, 5, 5), recipe="nfnet", seed=0)
+    assert (plan["0.w"].layout.axes, plan["0.w"].scheme, plan["0.g"].scheme) == (
+        "oikk",
+        "lecun_normal()",
+        "constant(value=1.0)",
+    )
+
+
 KERNELS = {  # whose axes are not the windows one by one: fans counted by hand, at strides of 2
     "a matrix": (lambda m, x: functional.conv2d(x, m.w[:, :, None, None], stride=2), (6, 8), "oi", (8, 6)),
     "one window": (lambda m, x: functional.conv2d(x, m.w[:, :, None], stride=2), (6, 8, 3), "oik", (24, 4.5)),

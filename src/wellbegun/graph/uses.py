@@ -60,7 +60,8 @@ def _added(bias: Derived | None) -> tuple[Use, ...]:
 
 def _weight(weight: Derived, array: Array, roles: str, sections: Sections, **options: Any) -> tuple[Use, ...]:
     found = letters(weight, roles)
-    if found is None and not weight.exact and weight.function is not None:
+    reshaped = len(weight.names) > 1 and len(weight.shape) != array.rank  # since it was computed from several
+    if (found is None or reshaped) and not weight.exact and weight.function is not None:
         weight = axes.computed([weight], array)._replace(function=weight.function)  # axes that came apart: its own
         found = letters(weight, roles)
     layout = None if found is None else _layout(found, sections=sections.get(weight.name or ""), **options)
