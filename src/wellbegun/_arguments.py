@@ -15,6 +15,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError,
 T = TypeVar("T")
 DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "complex128")
 SEED_LIMIT = 2**64
+SIZE_LIMIT = 2**63  # of what libraries count with
 _LONG = 300  # characters of a value in a message
 _MANY = 12  # names of a registry in a message
 _short = reprlib.Repr()
@@ -94,7 +95,7 @@ def real(
 
 
 def integer(owner: str, argument: str, value: SupportsIndex, *, minimum: int = 0, limit: int | None = None) -> int:
-    """An integer in [minimum, limit)."""
+    """An integer in [minimum, limit), below 2**63 in any case but that of a seed."""
     allowed = f"an integer >= {minimum}" if limit is None else f"an integer in [{minimum}, {_power(limit)})"
     if isinstance(value, bool):
         raise ArgumentTypeError(message(owner, argument, allowed, value))
@@ -102,7 +103,11 @@ def integer(owner: str, argument: str, value: SupportsIndex, *, minimum: int = 0
         number = operator.index(value)
     except Exception as error:  # whatever an object's own __index__ raises
         raise ArgumentTypeError(message(owner, argument, allowed, value)) from error
-    if number < minimum or (limit is not None and number >= limit):
+    if number >= (limit or SIZE_LIMIT):
+        raise ArgumentError(
+            message(owner, argument, f"an integer in [{minimum}, {_power(limit or SIZE_LIMIT)})", value)
+        )
+    if number < minimum:
         raise ArgumentError(message(owner, argument, allowed, value))
     return number
 

@@ -106,15 +106,16 @@ def by_hand(order: str = "ifgo", *, joined: bool = False) -> Any:
 class Torch(torch.nn.Module):
     """An LSTM of PyTorch's written out, its products of the input for all steps at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, cut: Callable[[torch.Tensor], Any] = lambda gates: gates.chunk(4, -1)) -> None:
         super().__init__()
+        self.cut = cut
         self.read, self.again = torch.nn.Linear(INPUTS, 4 * WIDTH), torch.nn.Linear(WIDTH, 4 * WIDTH)
         self.head = torch.nn.Linear(WIDTH, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         read, hidden, cell = self.read(x), x.new_zeros(len(x), WIDTH), x.new_zeros(len(x), WIDTH)
         for time in range(x.shape[1]):
-            keep, fill, new, out = (read[:, time] + self.again(hidden)).chunk(4, -1)
+            keep, fill, new, out = self.cut(read[:, time] + self.again(hidden))
             cell = keep.sigmoid() * cell + fill.sigmoid() * new.tanh()
             hidden = out.sigmoid() * cell.tanh()
         return self.head(hidden)
@@ -135,6 +136,10 @@ STYLES: dict[str, tuple[Callable[[], Any], type[torch.nn.Module], int]] = {  # w
     "scan": (by_hand, torch.nn.LSTM, 1),
     "other order": (lambda: by_hand("gofi"), torch.nn.LSTM, 2),
     "torch": (Torch, torch.nn.LSTM, 0),
+    "slices": (lambda: Torch(lambda g: [g[:, i * WIDTH : (i + 1) * WIDTH] for i in (1, 0, 2, 3)]), torch.nn.LSTM, 1),
+    "rows": (lambda: Torch(lambda g: g.unflatten(1, (4, -1)).unbind(1)), torch.nn.LSTM, 0),
+    "entries": (lambda: Torch(lambda g: [g.view(-1, 4, WIDTH)[:, i] for i in (2, 0, 1, 3)]), torch.nn.LSTM, 2),
+    "scattered": (lambda: Torch(lambda g: g.view(-1, WIDTH, 4).unbind(2)), torch.nn.LSTM, -1),
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 import wellbegun as wb
 from wellbegun.backend import find
+from wellbegun.errors import TraceError
 from wellbegun.measure.refined.learned import _Search
 from wellbegun.measure.refined.point import Landscape
 from wellbegun.measure.signals import made_up, random_signal
@@ -430,3 +431,51 @@ def test_metainit_lowers_the_gradient_quotient_along_directions_that_stay() -> N
     assert measured["0.weight"].factor != 1
     with pytest.raises(wb.errors.ArgumentError, match="metainit: momentum must be a number >= 0 and below 1; got 1"):
         metainit(momentum=1.0)
+
+
+# ---------------------------------------------------------------------- what a user's functions raise, and are told
+class Stop(RuntimeError):
+    """Of the user's own."""
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+MEASURED = ["lsuv", "krahenbuhl", "weight_norm", wb.planning.gradinit(steps=2), wb.planning.metainit(steps=1)]
+
+
+@pytest.mark.parametrize("recipe", MEASURED, ids=str)
+def test_progress_is_told_of_the_measurement_and_may_end_it(recipe: Any) -> None:
+    told, batch = list[tuple[int, int, str]](), torch.randn(12, 6)
+    wb.initialize(small(), batch, recipe=recipe, seed=0, progress=lambda *step: told.append(step))
+    assert [what.split()[0] for _, _, what in told if what.startswith("correct")]
+    assert all(0 <= done < total for done, total, _ in told)
+    for number in (next(n for n, step in enumerate(told) if step[2].startswith("correct")), len(told) - 1):
+        model, steps = small(), iter(range(len(told)))
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+
+        def stop(*_: object, number: int = number, steps: Any = steps) -> None:
+            if next(steps) == number:
+                raise Stop
+
+        with pytest.raises(Stop):
+            wb.initialize(model, batch, recipe=recipe, seed=0, progress=stop)
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("recipe", MEASURED, ids=str)
+def test_a_loss_that_fails_is_told_as_the_loss(recipe: Any) -> None:
+    model, calls = small(), iter(range(100))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def loss(output: torch.Tensor) -> torch.Tensor:
+        if next(calls) == (0 if isinstance(recipe, str) else 2):
+            raise Stop("no")
+        return output.square().mean()
+
+    with pytest.raises(TraceError, match="initialize: the loss failed on the model's output: no") as caught:
+        wb.initialize(model, torch.randn(12, 6), recipe=recipe, seed=0, loss=loss)
+    assert isinstance(caught.value.__cause__, Stop)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

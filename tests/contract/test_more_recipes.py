@@ -148,3 +148,60 @@ def test_conditioned(width: int, fused: bool) -> None:
     attention = {"query", "key", "value", "query_key_value"}
     changed = {entry.name for entry in plan.entries if entry.law != plain[entry.name].law}
     assert changed == {entry.name for entry in plan.entries if entry.role in attention} != set()
+
+
+def heads(x: torch.Tensor) -> torch.Tensor:
+    return x.unflatten(-1, (2, 4)).transpose(1, 2)
+
+
+def turned(x: torch.Tensor) -> torch.Tensor:
+    return 0.8 * x + 0.6 * torch.cat([-x[..., 2:], x[..., :2]], -1)
+
+
+def rows(x: torch.Tensor) -> torch.Tensor:
+    return x.reshape(*x.shape[:2], 3, 2, 4).permute(2, 0, 3, 1, 4)
+
+
+CUTS = {  # queries, keys and values of one matrix, and the order in which it holds them
+    "chunk": (lambda x: map(heads, x.chunk(3, -1)), "qkv"),
+    "values first": (lambda x: map(heads, [x.chunk(3, -1)[i] for i in (2, 1, 0)]), "vkq"),
+    "reshape": (lambda x: rows(x).unbind(0), "qkv"),
+    "entries": (lambda x: [rows(x)[i] for i in (1, 0, 2)], "kqv"),
+    "slices": (lambda x: map(heads, (x[..., :8], x[..., 8:16], x[..., 16:])), "qkv"),
+    "turned": (lambda x: (turned(rows(x)[0]), turned(rows(x)[1]), rows(x)[2]), "qkv"),
+    "normed": (lambda x: (*functional.layer_norm(rows(x)[:2], (4,)), rows(x)[2]), "qkv"),
+    "head by head": (lambda x: x.unflatten(-1, (2, 12)).transpose(1, 2).chunk(3, -1), ""),
+    "in turn": (lambda x: x.unflatten(-1, (2, 3, 4)).transpose(1, 2).unbind(3), ""),
+}
+
+
+class Fused(nn.Module):
+    """One attention, of one matrix that is stored as PyTorch or as GPT-2 has it."""
+
+    def __init__(self, cut, stored: str) -> None:
+        super().__init__()
+        self.cut, self.stored, self.first, self.out = cut, stored, nn.Linear(5, 8), nn.Linear(8, 8)
+        self.weight = nn.Parameter(torch.randn(24, 8) if stored == "oi" else torch.randn(8, 24))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        whole = x @ (self.weight.T if self.stored == "oi" else self.weight)
+        mixed = functional.scaled_dot_product_attention(*self.cut(whole))
+        return x + self.out(mixed.transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("stored", ["oi", "io"])
+@pytest.mark.parametrize("name", CUTS)
+def test_what_is_fused_is_known_by_what_it_feeds(name: str, stored: str) -> None:
+    cut, order = CUTS[name]
+    model = Fused(cut, stored)
+    plan = wb.initialize(model, (2, 6, 5), recipe="conditioned", seed=0).plan
+    assert plan["weight"].role == "query_key_value"
+    weight = model.weight.detach().double()
+    parts = (weight if stored == "oi" else weight.T).split(8)
+    assert [torch.equal(part, torch.eye(8).double()) for part in parts] == [order[i : i + 1] == "v" for i in range(3)]
+    near = [float(torch.linalg.cond(part)) < 1 + 1e-5 for part in parts]
+    assert all(near) if order else not any(near)  # orthogonal as one, if nobody knows the order
+    query = wb.plan(model, (2, 6, 5), recipe="t5", seed=0)["weight"].scheme
+    assert query.count("normal(std") == bool(order)
+    assert query.startswith("by_section(normal") == order.startswith("q")

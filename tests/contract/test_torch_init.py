@@ -112,6 +112,14 @@ def test_identities_are_those_of_torch(window: tuple[int, ...], groups: int, dty
         assert torch.equal(*(module.eye_(torch.ones(shape[:2], dtype=dtype)) for module in (init, theirs)))
 
 
+def test_identities_with_noise() -> None:
+    noise = init.eye_(
+        torch.empty(200, 200), gain=2.0, std=0.1, generator=torch.Generator().manual_seed(0)
+    ) - 2 * torch.eye(200)
+    assert float(noise.std()) == pytest.approx(0.1, rel=0.03)
+    assert torch.equal(init.eye_(torch.empty(3, 4), gain=0.5), 0.5 * torch.eye(3, 4))
+
+
 def test_complex_tensors() -> None:
     """Torch gives each part of a uniform number the variance that is asked for; by name that is the whole one's."""
     weight = torch.empty(200, 300, dtype=torch.complex64)

@@ -85,6 +85,68 @@ def test_fans_are_those_counted_by_hand(name: str) -> None:
     assert fans(model, batch) == expected
 
 
+def standardized(w: torch.Tensor) -> torch.Tensor:
+    rows = w.reshape(1, w.shape[0], -1)
+    return ((rows - rows.mean(2, keepdim=True)) / (rows.std(2, keepdim=True) + 1e-3)).reshape_as(w)
+
+
+CONVOLUTIONS = [functional.conv1d, functional.conv2d, functional.conv3d]
+TRANSPOSED = [functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d]
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (6, 1), (1, 8)])
+@pytest.mark.parametrize("window", [(1,), (3,), (1, 1), (1, 3), (3, 1), (1, 1, 1), (1, 3, 1)], ids=str)
+def test_windows_of_one_entry_are_seen_through_a_reshape(shape: tuple[int, int], window: tuple[int, ...]) -> None:
+    size, letters = (2, 8, *(4 for _ in window)), "k" * len(window)
+    for functions, axes, inputs in ((CONVOLUTIONS, "oi", shape[1]), (TRANSPOSED, "io", shape[0])):
+        convolve = functions[len(window) - 1]
+        model = Of(lambda m, x, c=convolve, n=inputs: c(x[:, :n], standardized(m.w)), w=(*shape, *window))
+        assert uses(model, size)["w"] == ("weight", axes + letters)
+    model = Of(lambda m, x: CONVOLUTIONS[len(window) - 1](x, standardized(m.w), groups=8), w=(8, 1, *window))
+    assert uses(model, size)["w"] == ("weight", "oi" + letters)
+
+
+@pytest.mark.parametrize("window", [(1, 1), (1, 3), (3, 3)], ids=str)
+def test_filters_that_are_standardized_with_a_gain(window: tuple[int, int]) -> None:
+    """As the code of NF-ResNets has it: a batch norm over rows, whose scale is the gain times 1/sqrt(inputs)."""
+
+    def weight(m: nn.Module) -> torch.Tensor:
+        rows, scale = m.w.reshape(1, len(m.w), -1), (m.g * m.w[0].numel() ** -0.5).view(-1)
+        normed = functional.batch_norm(rows, None, None, weight=scale, training=True, momentum=0.0, eps=1e-6)
+        return normed.reshape_as(m.w)
+
+    filters = Of(lambda m, x: functional.conv2d(x, weight(m)), w=(6, 8, *window), g=(6, 1, 1, 1))
+    nn.init.normal_(filters.w)
+    model = nn.Sequential(filters, nn.ReLU(), nn.Flatten(), nn.Linear(6 * (6 - window[0]) * (6 - window[1]), 3))
+    plan = wb.plan(model, (4, 8, 5, 5), recipe="nfnet", seed=0)
+    assert (plan["0.w"].layout.axes, plan["0.w"].scheme, plan["0.g"].scheme) == (
+        "oikk",
+        "lecun_normal()",
+        "constant(value=1.0)",
+    )
+
+
+KERNELS = {  # whose axes are not the windows one by one: fans counted by hand, at strides of 2
+    "a matrix": (lambda m, x: functional.conv2d(x, m.w[:, :, None, None], stride=2), (6, 8), "oi", (8, 6)),
+    "one window": (lambda m, x: functional.conv2d(x, m.w[:, :, None], stride=2), (6, 8, 3), "oik", (24, 4.5)),
+    "depthwise": (lambda m, x: functional.conv2d(x, m.w[:, None, None], stride=2, groups=8), (8, 3), "ok", (3, 0.75)),
+    "a bank": (lambda m, x: functional.conv2d(x, m.w[1][..., None], stride=2), (2, 6, 8, 3), "eoik", (24, 4.5)),
+    "split": (lambda m, x: functional.conv2d(x, m.w.view(6, 8, 3, 3), stride=2), (6, 8, 9), "oik", (72, 13.5)),
+    "joined": (lambda m, x: functional.conv1d(x[:, :, 0], m.w.view(6, 8, 4)), (6, 8, 2, 2), "oikk", (32, 24)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", ["torch", "classic", "auto"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_with_other_axes_than_windows(name: str, recipe: str) -> None:
+    function, shape, letters, counted = KERNELS[name]
+    pooled = Of(lambda m, x: m.l(x.flatten(2).mean(2)), l=nn.Linear(8 if name == "depthwise" else 6, 3))
+    model = nn.Sequential(Of(function, w=shape), nn.ReLU(), pooled)
+    layout = wb.plan(model, (4, 8, 9, 9), recipe=recipe, seed=0)["0.w"].layout
+    assert (layout.axes, tuple(layout.fans(shape))) == (letters, counted)
+    assert wb.initialize(model, drawn(32, 8, 9, 9), recipe=recipe, seed=0).ledger["0.w"].outcome == "filled"
+
+
 GROUPED = torch.tensor([1, 3, 4], dtype=torch.int32)
 
 

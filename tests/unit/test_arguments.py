@@ -46,6 +46,12 @@ def test_seed_range(value: int) -> None:
         arguments.seed_of("owner", value)
 
 
+def test_integers_are_those_that_libraries_count_with() -> None:
+    assert arguments.integer("owner", "count", 2**63 - 1) == 2**63 - 1
+    with pytest.raises(ArgumentError, match=r"owner: count must be an integer in \[1, 2\*\*63\); got"):
+        arguments.integer("owner", "count", 2**63, minimum=1)
+
+
 @pytest.mark.parametrize("value", [1.5, "1", None, True])
 def test_seed_type(value: object) -> None:
     with pytest.raises(ArgumentTypeError, match="seed must be an integer"):

@@ -101,3 +101,17 @@ def test_activations_of_the_chain_are_those_of_the_page() -> None:
             assert met is not None
             name = f"leaky_relu({met.slope})" if met.name == "leaky_relu" else met.name
             assert np.allclose(activation_of(name)(x), activation_of(activation)(x)), activation
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("impulse(taps=2)", r"explore: add must be a scheme that fills square matrices; got 'impulse\(taps=2\)'"),
+        ("gpt2,hadamard", "explore: add must be one scheme or recipe; got 'gpt2,hadamard'. Give each by itself"),
+        ("normal(std=0.1), zeros()", "explore: add must be one scheme or recipe"),
+        ("gpt2(x=1)", "explore: add must be a recipe by its name alone"),
+    ],
+)
+def test_texts_that_are_no_single_name_are_told(text: str, match: str) -> None:
+    with pytest.raises(ArgumentError, match=match):
+        added([text], (16,))

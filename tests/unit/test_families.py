@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+import wellbegun as wb
 from wellbegun import fill
 from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError
 from wellbegun.laws import Built, Mapped
@@ -20,7 +21,9 @@ from wellbegun.schemes import (
     eye,
     flows,
     he_normal,
+    hippo,
     hypernetworks,
+    kan,
     linear_recurrent,
     orthogonal,
     parse_scheme,
@@ -69,6 +72,23 @@ def test_formats_are_roundings_of_one_draw(card: Card) -> None:
         (lambda: ssm.mamba_dt_bias(dt_min=0.1, dt_max=0.01), ArgumentError, "dt_max must be above dt_min and floor"),
         (lambda: ssm.mamba_dt_bias(floor=1.0), ArgumentError, "dt_max must be above dt_min and floor"),
         (lambda: ssm.mamba2_a(low=3, high=2), ArgumentError, r"mamba2_a: high must be above low"),
+        (lambda: hippo.hippo_legt()((6, 4, 3, 3), seed=0, layout="oikk"), LayoutError, r"\(N, N\), or a stack of them"),
+        (
+            lambda: ssm.hippo_legs()((6, 4, 3, 3), seed=0, layout="oikk"),
+            LayoutError,
+            "square in its output and input axes",
+        ),
+        (lambda: adapters.pissa(np.eye(3), part="b")((), seed=0), LayoutError, r"\(3, 0\) with a rank of at most 3"),
+        (lambda: complex_valued.quaternion()((0, 0), seed=0), LayoutError, "An axis of size 0 has no scale"),
+        (lambda: complex_valued.complex_unitary()((0, 0), seed=0), LayoutError, "An axis of size 0 has no scale"),
+        (lambda: kan.kan_glorot(of="base", degree=8), ArgumentError, "coefficients must be an integer >= 9"),
+        (lambda: transformer.mimetic(alpha=1e308)((8, 8), seed=0), ArgumentError, "one of moderate numbers"),
+        (lambda: transformer.mimetic(alpha=1e90)((8, 8), seed=0), ArgumentError, "within the range of float32"),
+        (
+            lambda: signals.sinc_bands(rate=1e308)((4, 1, 5), seed=0, layout="oik"),
+            ArgumentError,
+            "range of float32",
+        ),
         (lambda: transformer.wang(layers=0), ArgumentError, "layers must be an integer >= 1"),
         (lambda: transformer.mimetic("value", heads=2), ArgumentError, "heads must be 1 for value"),
         (lambda: transformer.mimetic()((8, 4), seed=0), ArgumentError, "no wider than in"),
@@ -427,3 +447,34 @@ def test_windows_that_are_zero_are_refused() -> None:
     with pytest.raises(LayoutError, match="is zero"):
         signals.stft_kernel().law((3, 1, 2), layout="oik")
     assert np.isfinite(signals.stft_kernel(window=None)((3, 1, 2), seed=0, layout="oik")).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("text", ["lru_nu()", "lru_gamma()", "mamba2_a()", "delta_net_a()", "ones()"])
+def test_scalars_of_few_bits(text: str, dtype: str) -> None:
+    exact, stored = (parse_scheme(text)((), seed=3, dtype=each) for each in ("float64", dtype))
+    assert stored.shape == ()
+    assert math.isclose(float(stored), float(exact), rel_tol=1 / 100)
+
+
+@pytest.mark.parametrize("text", ["spectral_normal()", "spectral_normal(norm=2.0)", "gabor()", "np_rnn()"])
+@pytest.mark.parametrize("size", [5, 16, 72])
+def test_moments_of_what_is_built_are_those_of_draws(text: str, size: int) -> None:
+    shape, layout = ((size, size, 3, 3), "oikk") if "gabor" in text else ((size, size), "oi")
+    law = parse_scheme(text).law(shape, layout=layout)
+    drawn = [(fill(law, shape, seed=seed, dtype="float64") ** 2).mean() for seed in range(max(4, 256 // size))]
+    found = law.moments(shape)
+    spread = 6 * float(np.std(drawn)) / math.sqrt(len(drawn)) * math.sqrt(2)
+    assert abs(found.variance + found.mean**2 - float(np.mean(drawn))) <= spread + 0.02 * float(np.mean(drawn))
+
+
+def test_splines_of_a_high_degree() -> None:
+    law = kan.kan_glorot(degree=8).law((5, 4, 12), layout="oik")
+    assert law != kan.kan_glorot().law((5, 4, 12), layout="oik")
+
+
+def test_noise_beside_an_identity_is_complex_in_complex_tensors() -> None:
+    noise = wb.eye(std=0.1)((64, 64), seed=0, dtype="complex128") - np.eye(64)
+    for part in (noise.real, noise.imag):
+        assert math.isclose(part.std(), 0.1 / math.sqrt(2), rel_tol=0.1)
+    assert abs(np.corrcoef(noise.real.ravel(), noise.imag.ravel())[0, 1]) < 0.1

@@ -1,5 +1,6 @@
 """Every scheme: formula, spelling, equality, pickling, layout independence, errors."""
 
+import contextlib
 import inspect
 import math
 import os
@@ -16,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wellbegun as wb
-from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError, UnknownNameError
+from wellbegun._arguments import parse_call
+from wellbegun.errors import ArgumentError, ArgumentTypeError, LayoutError, UnknownNameError, WellbegunError
 from wellbegun.laws import Constant, Normal, Orthogonal, Sections, TruncatedNormal, Uniform
 from wellbegun.layout import Layout
 from wellbegun.schemes import ALIASES, SCHEMES, Card, Scheme, by_section, cards, parse_scheme, scheme
@@ -148,11 +150,31 @@ def test_unequal_sections_have_their_own_scale() -> None:
     assert wb.he_normal().law((8, 4), layout=Layout("oi", sections=(4, 2, 2))) == Normal(0, math.sqrt(0.5))
 
 
+@pytest.mark.parametrize("card", cards(), ids=lambda card: card.name)
+def test_numbers_of_any_size_give_a_law_or_one_message(card: Card) -> None:
+    name, positional, options = parse_call("scheme", card.example, nested=parse_scheme)
+    called = inspect.signature(SCHEMES[name])
+    for argument, parameter in called.parameters.items():
+        if parameter.kind == parameter.VAR_POSITIONAL:
+            continue
+        given = called.bind(*positional, **options).arguments
+        for value in (2**62, 2**63, 10**30, 10**400, -(2**70), 1e300, np.int64(3), True, None):
+            with contextlib.suppress(WellbegunError):
+                drawn = SCHEMES[name](**{**given, argument: value})(card.shape, seed=0, layout=card.layout)
+                assert np.isfinite(drawn).all()
+
+
 def test_by_section() -> None:
     scheme = by_section(wb.zeros(), wb.ones())
     assert scheme((4,), seed=0, layout=Layout("o", sections=2)).tolist() == [0, 0, 1, 1]
+    assert scheme((4,), seed=0).tolist() == [0, 0, 1, 1]  # equal ones, if the layout tells of none
+    assert scheme((3, 4), seed=0, layout="io").tolist() == [[0, 0, 1, 1]] * 3
     with pytest.raises(LayoutError, match="in 2 sections"):
-        scheme((4,), seed=0)
+        scheme((6,), seed=0, layout=Layout("o", sections=3))
+    with pytest.raises(LayoutError, match="a divisor of the 5 output units"):
+        scheme((5,), seed=0)
+    with pytest.raises(LayoutError, match="in 2 sections, without experts"):
+        scheme((3, 4, 2), seed=0, layout="eoi")
     with pytest.raises(ArgumentTypeError, match="by_section: schemes"):
         by_section("zeros")
 

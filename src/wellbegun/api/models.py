@@ -161,7 +161,7 @@ def initialize(
         loss, chance: As for `check`.
         threads: Worker threads of the fill; None uses all processors. The values do not depend on it.
         progress: Called as progress(done, all, what) before each step of a phase, with which `what` starts: "trace" (of
-            all modules), "fill" (parameters), "correct" where that takes a pass of its own, "measure", "backward".
+            all modules), "fill" (parameters), "correct" where that takes passes of its own, "measure", "backward".
     Returns:
         A `Result` with `model`, `plan`, `ledger` and `health`.
     Raises:
@@ -196,7 +196,7 @@ def _begin(
     threads: int | None = None,
 ) -> Result:
     """Plan, fill and probe, with arguments that were checked."""
-    progress, refine = judged["progress"], measure.refinement(told["recipe"], judged["loss"])
+    progress, refine = judged["progress"], measure.refinement(told["recipe"], judged["loss"], judged["progress"])
     data: bool = getattr(getattr(told["recipe"], "refinement", None), "data", True)
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
     write = partial(_fill, backend, threads=threads, matrices=matrices)

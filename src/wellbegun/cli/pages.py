@@ -23,7 +23,7 @@ def explore_command(
         str | None, typer.Option("--docs", help="Where the guides are, with {} for a name: https://.../guides/{}.html")
     ] = None,
 ) -> None:
-    """Write a page on which schemes can be tried and seen, and open it. It works offline; takes about 20 seconds."""
+    """Write a page on which schemes can be tried and seen, and open it. It works offline."""
     from wellbegun.explore import write
 
     with messages(), working("measuring") as progress:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.engine import transforms64, workers
 from wellbegun.engine.reference import OPS, cast, plain
 from wellbegun.engine.regions import Region, region_of, size_of, tiles, within
+from wellbegun.errors import ArgumentError
 from wellbegun.laws import Built, Mapped, MappedCopy, ScaledRows
-from wellbegun.laws.precision import inside
+from wellbegun.laws.precision import LARGEST, REAL_OF, inside
 
 _TILE = 1 << 15  # elements at once
 _LIMIT = 707.0  # e^x is finite and normal within
@@ -65,10 +67,20 @@ def follow(write: Callable[..., None], law: MappedCopy, out: Array, job: Any) ->
 
 def build(write: Callable[..., None], law: Built, out: Array, job: Any) -> None:
     """Writer of `Built`."""
+    if job.dtype in REAL_OF and law.in_parts:
+        for side, target in (("real", out.real), ("imag", out.imag)):
+            write(law.component(side), target, job.sub(side, dtype=REAL_OF[job.dtype]))
+        return
     base, shape = law.source(job.shape)
     drawn, full = np.empty(shape), region_of(None, shape)
     write(base, drawn, replace(job, name=law.stream or job.name, shape=shape, region=full, dtype="float64"))
-    part = np.asarray(law.whole(drawn, job.shape), dtype=np.float64)[tuple(slice(*bounds) for bounds in job.region)]
+    try:
+        whole = np.asarray(law.whole(drawn, job.shape), dtype=np.float64)
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        raise ArgumentError(message("fill", "law", "one of moderate numbers", law)) from error
+    part = whole[tuple(slice(*bounds) for bounds in job.region)]
+    if part.size and not np.abs(part).max() <= LARGEST[REAL_OF.get(job.dtype, job.dtype)]:
+        raise ArgumentError(message("fill", "law", f"within the range of {job.dtype}", law))
     out[...] = part if job.dtype not in ("float16", "bfloat16") else cast(part.astype(np.float32), job.dtype)
 
 

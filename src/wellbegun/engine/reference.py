@@ -95,7 +95,8 @@ def fill_rows(out: Array, first: int, step: int, key: Key, parameters: Parameter
 def cast(values: Array, dtype: str) -> Array:
     """Round to the storage of `dtype`, to nearest even. bfloat16 is stored as the upper half of a float32."""
     if dtype == "bfloat16":
-        return transforms.to_bfloat16(OPS, np.ascontiguousarray(values, np.float32)).astype(np.uint16)
+        rounded = transforms.to_bfloat16(OPS, np.ascontiguousarray(values, np.float32))
+        return rounded.astype(np.uint16).reshape(values.shape)  # of a scalar too, which becomes a row above
     return values.astype(dtype, copy=False)
 
 

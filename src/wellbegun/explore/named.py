@@ -1,12 +1,13 @@
 """Any scheme or recipe by its name, as choices of the playground: a recipe is asked for a layer of a plain network."""
 
+import ast
 import functools
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 from wellbegun._arguments import known, message, text_of
-from wellbegun.errors import ArgumentError
+from wellbegun.errors import ArgumentError, WellbegunError
 from wellbegun.explore.networks import SLOPES
 from wellbegun.explore.playground import DEPTHS, WIDTHS, Choice
 from wellbegun.graph import ModelGraph, Parameter
@@ -64,12 +65,34 @@ def added(names: Iterable[str], widths: Iterable[int] = WIDTHS) -> Added:
             shown.append(Shown(recipe, recipe, {place: choice.key for place, choice in made.items()}))
             choices |= {choice.key: choice for choice in made.values()}
         else:
-            known("explore", "add", bare, [*SCHEMES, *ALIASES, *RECIPES])
-            scheme = parse_scheme(name)
+            scheme = _scheme(name)
             choice = _choice(repr(scheme), repr(scheme), scheme, scheme, sizes)
             choices[choice.key] = choice
             shown.append(Shown(choice.key, choice.label, {}))
     return Added(tuple(choices.values()), tuple(shown))
+
+
+def _scheme(text: str) -> Scheme:
+    bare = text.partition("(")[0]
+    if _several(text):
+        raise ArgumentError(message("explore", "add", "one scheme or recipe", text, "Give each by itself."))
+    if bare in RECIPES and bare not in SCHEMES and bare not in ALIASES:
+        raise ArgumentError(message("explore", "add", "a recipe by its name alone", text))
+    known("explore", "add", bare, [*SCHEMES, *ALIASES, *RECIPES])
+    scheme = parse_scheme(text)
+    try:
+        scheme.law((WIDTHS[0],) * 2)
+    except WellbegunError as error:
+        allowed = "a scheme that fills square matrices"
+        raise type(error)(message("explore", "add", allowed, text, str(error))) from error
+    return scheme
+
+
+def _several(text: str) -> bool:
+    try:
+        return isinstance(ast.parse(text.strip(), mode="eval").body, ast.Tuple)
+    except (SyntaxError, ValueError):
+        return False
 
 
 def _choice(key: str, label: str, scheme: Scheme, unit: Scheme, widths: tuple[int, ...]) -> Choice:

@@ -11,6 +11,7 @@ from wellbegun.graph.function import Call
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.units import Range, within
 from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
@@ -68,6 +69,49 @@ def parts_of(graph: Analysis) -> Mapping[int, str]:
             found.update((r.index, "router") for value in operation.inputs for r in _scores_before(graph, value))
     named = {index: _NAMES[frozenset(parts)] for index, parts in feeds.items() if frozenset(parts) in _NAMES}
     return {**found, **named}
+
+
+@inferred("the order of what is fused in one weight", lambda *_: {})
+def orders_of(graph: Analysis) -> Mapping[int, tuple[str, ...]]:
+    """Weighted operation that feeds several of query, key and value -> what equal parts of its units feed, in order,
+    for those of which it can be told."""
+    starts: dict[int, set[str]] = {}
+    for attention in attentions_of(graph):
+        for name, start in zip(("query", "key", "value"), attention[:3], strict=True):
+            if start is not None:
+                starts.setdefault(start, set()).add(name)
+    fused = [index for index, name in graph.once(parts_of).items() if len(_fused(name)) > 1]
+    found = {index: _order(graph, graph.operations[index], starts) for index in fused}
+    return {index: order for index, order in found.items() if order}
+
+
+def _fused(name: str) -> frozenset[str]:
+    return _PARTS.get(name, frozenset()) & {"query", "key", "value"}
+
+
+def _order(graph: Analysis, operation: Operation, starts: Mapping[int, set[str]]) -> tuple[str, ...]:
+    parts = _fused(graph.once(parts_of)[operation.index])
+    use = next((use for use in operation.uses if use.slot == "weight" and use.layout is not None), None)
+    if use is None or use.layout is None:
+        return ()
+    sizes = zip(graph.shape_of(use), use.layout.axes, strict=True)
+    width, rest = divmod(math.prod(size for size, axis in sizes if axis == "o"), len(parts))
+    held: dict[int, Range | None] = dict.fromkeys(operation.outputs)
+    places: dict[int, set[str]] = {}
+    waiting = list(operation.outputs)
+    while waiting and width and not rest:
+        value = waiting.pop()
+        if value in starts:
+            first, size = held[value] or (0, width * len(parts))
+            place = first // width if (first + size - 1) // width == first // width else -1
+            places.setdefault(place, set()).update(starts[value] & parts)
+        for reader in graph.consumers.get(value, ()):
+            if reader.kind in TRANSPARENT or reader.kind == "pointwise":
+                new = [output for output in reader.outputs if output not in held]
+                held.update((output, within(held[value], reader.cuts, reader.outputs.index(output))) for output in new)
+                waiting += new
+    order = [places.get(place, set()) for place in range(len(parts))]
+    return tuple(name for (name,) in order) if all(len(names) == 1 for names in order) and -1 not in places else ()
 
 
 # ---------------------------------------------------------------------- attention

@@ -125,9 +125,14 @@ def letters(derived: Derived, roles: str) -> str | None:
         for axis in axes:
             if found.setdefault(axis, role) != role:
                 return None
-    missing = [role for role in dict.fromkeys(roles) if role not in found.values() and role != "e"]
-    for axis, size in sorted(enumerate(derived.shape), key=lambda item: item[1] > 1):
-        if axis not in found:
-            alone = "o" if size <= 1 or "l" in roles else "e"
-            found[axis] = missing.pop(0) if missing else alone
+    missing = [role for role, axes in zip(roles, derived.axes, strict=True) if not axes and role != "e"]
+    free = sorted((axis for axis in range(len(derived.shape)) if axis not in found), key=lambda a: derived.shape[a] > 1)
+    if len(missing) > len(free):  # axes of size 1 were put in: what nothing else is comes first, windows last
+        missing.sort(key=lambda role: (role in found.values(), role == "k"))
+    for axis in free:
+        single = derived.shape[axis] <= 1
+        left = (role for role in missing if single or role not in found.values())
+        found[axis] = next(left, "o" if single or "l" in roles else "e")
+        if found[axis] in missing:
+            missing.remove(found[axis])
     return "".join(found[axis] for axis in range(len(derived.shape)))

@@ -32,17 +32,7 @@ from typing import Any, NamedTuple
 
 from wellbegun.graph import axes
 from wellbegun.graph.axes import Derived
-from wellbegun.graph.facts import (
-    Array,
-    Attention,
-    Contraction,
-    Elementwise,
-    Fact,
-    Gather,
-    Move,
-    Recurrent,
-    Reduce,
-)  # fmt: skip
+from wellbegun.graph.facts import Array, Attention, Contraction, Elementwise, Fact, Gather, Move, Recurrent, Reduce
 from wellbegun.graph.function import EVERYTHING, ROOT, Call, Function, Number, Root
 from wellbegun.graph.guards import answered, finite_notes
 from wellbegun.graph.inference import doubt_notes
@@ -63,6 +53,7 @@ from wellbegun.graph.provenance import (
     moved,
     signals_of,
 )  # fmt: skip
+from wellbegun.graph.units import Held
 from wellbegun.graph.uses import Weighted, other_uses, recurrent_uses, weight_uses
 
 Statistic = tuple[frozenset[int], frozenset[int], frozenset[int]]  # as in Signal: statistic_of, makers, normed
@@ -97,6 +88,7 @@ class Builder:
         self.scope = ""  # path of the module that is running
         self._last = channels_last
         self._axes: dict[int, int | None] = {}  # value -> axis of its units
+        self._held = Held()
         self._domains: dict[int, tuple[float, float]] = {}  # value -> bounds of its entries, where they are known
         self._integers: set[int] = set()  # operations whose outputs hold no real or complex numbers
         self._makers: dict[int, int] = {}  # value -> index of the operation that made it
@@ -240,6 +232,7 @@ class Builder:
         """Write an operation down. `outputs` with the axis of their units."""
         read = tuple(signal.value for signal in signals)
         values = tuple(self._new(axis) for _, axis in outputs)
+        cuts = self._held.follow(fact, operands, self._axes, outputs, values)
         known: list[Known] = []
         for position, value in enumerate(values):
             if found.function is None:
@@ -253,7 +246,7 @@ class Builder:
         index = len(self.operations)
         operation = Operation(
             index, found.kind, name, self.scope, read, values, found.uses, found.root, found.function,
-            axis=outputs[0][1] if outputs else None, overwrites=overwrites,
+            axis=outputs[0][1] if outputs else None, overwrites=overwrites, cuts=cuts,
             **fields_of(fact, found.kind, operands, outputs),
             **self._product(fact, operands, read),
         )  # fmt: skip

@@ -15,6 +15,7 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import UNKNOWN
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Mode, Operation, Use
+from wellbegun.graph.units import Range, within
 from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
 from wellbegun.layout import Layout
 
@@ -24,7 +25,6 @@ _NEAR = 1e-6  # how near to 0 and 1 the ends of a gate are
 _MARK = 0.375  # makes entries of parameters known again
 _RECENT = 4  # uses of a weight that are looked at
 Names = tuple[str, ...]
-Range = tuple[int, int]  # first unit, number of units
 Uses = dict[Names, list[Operation]]
 
 
@@ -231,16 +231,8 @@ def _way(graph: Analysis, value: int) -> _Way:
             for place, output in enumerate(reader.outputs):
                 if output not in seen:
                     seen.add(output)
-                    waiting.append((output, _within(units, reader, place), passed))
+                    waiting.append((output, within(units, reader.cuts, place), passed))
     return _Way(tuple(ends), tuple(added), tuple(shifts))
-
-
-def _within(units: Range | None, reader: Operation, place: int) -> Range | None:
-    """Units that an output holds, of those that a part of a value holds."""
-    if not reader.cuts:
-        return units
-    start, size = reader.cuts[place]
-    return (0 if units is None else units[0]) + start, size
 
 
 def _gate(graph: Analysis, operation: Operation, end: _End, ways: Sequence[tuple[Operation, _Way]]) -> str:

@@ -157,9 +157,10 @@ class Concat:
 
 @dataclass(frozen=True)
 class Split:
-    """Parts of one array."""
+    """Parts of one array along an axis, where that is known; of one entry each, without that axis (an unbinding)."""
 
     view: bool = False  # as for a move
+    axis: int | None = None
 
 
 @dataclass(frozen=True)

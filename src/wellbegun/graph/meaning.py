@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
-from itertools import accumulate
 from typing import Any, cast
 
 from wellbegun.graph.facts import (
@@ -108,21 +107,7 @@ def fields_of(
         found["width"] = _terms(fact, operands)
     elif isinstance(fact, Reduce) and operands and outputs:
         found["width"] = math.prod(operands[0].array.shape) // max(math.prod(outputs[0][0].shape), 1)
-    if isinstance(fact, Split) or (isinstance(fact, Move) and fact.start):
-        found["cuts"] = _cuts(fact, operands[0].array.shape, outputs)
     return found
-
-
-def _cuts(
-    fact: Split | Move, shape: tuple[int, ...], outputs: Sequence[tuple[Array, int | None]]
-) -> tuple[tuple[int, int], ...]:
-    """The first unit of each part, and how many it has; () for parts of other axes."""
-    axis = outputs[0][1] if outputs else None
-    if axis is None or any(array.rank != len(shape) for array, _ in outputs):
-        return ()
-    sizes = [array.shape[axis] for array, _ in outputs]
-    starts = list(fact.start[axis : axis + 1]) if isinstance(fact, Move) else [0, *accumulate(sizes)][:-1]
-    return tuple(zip(starts, sizes, strict=True)) if sizes != [shape[axis]] * len(sizes) else ()
 
 
 def over_units(fact: Fact, operands: Sequence[Operand], axes: Sequence[int | None]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wellbegun.graph.analysis import Analysis
-from wellbegun.graph.attention import QKV, joined, parts_of
+from wellbegun.graph.attention import QKV, joined, orders_of, parts_of
 from wellbegun.graph.blocks import Stack, feeding, innermost, places_of
 from wellbegun.graph.cells import Member, cells_of
 from wellbegun.graph.distances import is_distance, normed_size, unit_of
@@ -68,6 +68,7 @@ class Role:
     also: tuple[str, ...] = ()  # names of other activations it meets
     mode: str = ""  # recurrent kind
     gates: tuple[str, ...] = ()  # what the sections of a recurrent parameter are for: "forget", or "" for any other
+    parts: tuple[str, ...] = ()  # what equal parts of its units feed, in order, where several matrices are in one
     zero_rows: tuple[int, ...] = ()
     shared_readout: bool = False  # a lookup table that is also the readout
     readout_scale: float = 1.0  # what constants multiply the input and output of such a readout with
@@ -136,7 +137,8 @@ class _Facts:
 
     def __init__(self, graph: Analysis) -> None:
         self.graph = graph
-        self.parts = parts_of(graph)
+        self.parts = graph.once(parts_of)
+        self.orders = orders_of(graph)
         branches = branches_of(graph)
         self.places = places_of(graph, branches)
         self.cells = graph.once(cells_of).parts
@@ -289,7 +291,8 @@ def _weight(facts: _Facts, parameter: Parameter, operation: Operation, use: Use)
     if operation.index not in facts.leading and operation.index not in facts.ends:
         name = "readout"
     layout = _in_sections(facts.graph, operation, name, parameter, use.layout)
-    return Role(parameter, name, layout, operation.place, first, tuple(activations))
+    parts = facts.orders.get(operation.index, ())
+    return Role(parameter, name, layout, operation.place, first, tuple(activations), parts=parts)
 
 
 def _unused(parameter: Parameter) -> Role:
@@ -313,7 +316,8 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
     readers = graph.consumers.get(operation.outputs[0], ())
     if len(readers) == 1 and readers[0].kind == "move":  # back to the shape of the batch
         readers = graph.consumers.get(readers[0].outputs[0], ())
-    cut = len(readers) == 1 and readers[0].kind == "split" and len(readers[0].outputs) == parts
+    each = tuple((place * (outputs // parts), outputs // parts) for place in range(parts))
+    cut = len(readers) == 1 and readers[0].kind == "split" and readers[0].cuts == each
     return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
 
 

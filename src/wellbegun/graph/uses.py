@@ -1,5 +1,6 @@
 """Which parameters an operation uses, in which slot, and the layout each one has there."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -59,7 +60,8 @@ def _added(bias: Derived | None) -> tuple[Use, ...]:
 
 def _weight(weight: Derived, array: Array, roles: str, sections: Sections, **options: Any) -> tuple[Use, ...]:
     found = letters(weight, roles)
-    if found is None and not weight.exact and weight.function is not None:
+    reshaped = len(weight.names) > 1 and len(weight.shape) != array.rank  # since it was computed from several
+    if (found is None or reshaped) and not weight.exact and weight.function is not None:
         weight = axes.computed([weight], array)._replace(function=weight.function)  # axes that came apart: its own
         found = letters(weight, roles)
     layout = None if found is None else _layout(found, sections=sections.get(weight.name or ""), **options)
@@ -74,6 +76,9 @@ def _weight(weight: Derived, array: Array, roles: str, sections: Sections, **opt
 @cache
 def _layout(found: str, **options: Any) -> Layout | None:
     """The layout of these letters; None if they contradict: the parameter needs a rule, and the plan says so."""
+    windows, stride = found.count("k"), options.get("stride", ())
+    if stride and len(stride) != windows:  # axes of the parameter are no windows, one by one: the first has all strides
+        options["stride"] = (math.prod(stride), *(1,) * (windows - 1)) if windows else 1
     try:
         return Layout(found, **options)
     except LayoutError:

@@ -38,7 +38,7 @@ _FACTS: Mapping[str, facts.Fact] = {
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"), facts.Reduce(statistic=False)),
     **dict.fromkeys(("reduce_window", "reduce_window_max", "reduce_window_min", "reduce_window_sum"), facts.Pool()),
     "reduce_sum": facts.Reduce("sum"), "reduce_prod": facts.Reduce(), "concatenate": facts.Concat(),
-    "split": facts.Split(), "scatter-add": facts.Scatter(),
+    "scatter-add": facts.Scatter(),
 }  # fmt: skip
 
 
@@ -66,6 +66,8 @@ def fact_of(step: Step) -> facts.Fact:
         each = tuple((axis,) for axis in range(len(shape)))
         start = tuple(equation.params.get("start_indices", ())) if equation.params.get("strides") is None else ()
         return facts.Move("part" if name == "slice" else "same" if name == "rev" else "padded", axes=each, start=start)
+    if name == "split":
+        return facts.Split(axis=int(equation.params["axis"]))
     return _FACTS.get(name, facts.Opaque())
 
 

@@ -158,7 +158,7 @@ class Law:
     def check(self, dtype: str) -> None:
         """Raise ArgumentError if a value could overflow `dtype`, so that nothing non-finite is ever written."""
         limit = LARGEST[REAL_OF.get(dtype, dtype)]
-        if self._reach(REAL_OF.get(dtype, dtype)) > limit:
+        if not self._reach(REAL_OF.get(dtype, dtype)) <= limit:  # nor where it is nan
             allowed = f"within the range of {dtype} (largest value {limit:.6g})"
             raise ArgumentError(message("fill", "law", allowed, self, "Use a wider dtype or a smaller scale."))
 

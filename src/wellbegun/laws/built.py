@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentTypeError
 from wellbegun.laws.base import Law, Moments, shape_needed
+
+_ENTRIES = 1 << 13  # that moments are taken of, or all of one tensor's
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class Built(Law):
     Tensors that belong together name one `stream` and compute their parts of the same draw, where the seed is one: both
     factors of a product, the parts of a decomposition. Without a name the draw is in the tensor's own stream. A region
     costs as much as the whole; where `whole` calls LAPACK, results agree between machines to rounding, not bitwise.
-    Where the draw is standard normal, moments are those of one simulated tensor, the same each time; laws of large ones
-    know better.
+    Where the draw is standard normal, moments are those of simulated tensors, the same each time: one large one, or as
+    many small ones as it takes; laws of large ones know better.
 
     >>> from wellbegun import fill
     >>> from wellbegun.laws import Normal
@@ -37,6 +40,7 @@ class Built(Law):
 
     stream: str = ""
     _shared = True  # no law by itself
+    in_parts: ClassVar[bool] = False  # whether real and imaginary parts are drawn each by its `component`
 
     def __post_init__(self) -> None:
         if not isinstance(self.stream, str):
@@ -60,7 +64,9 @@ class Built(Law):
         return self._simulated(size)
 
     def _simulated(self, size: tuple[int, ...]) -> Moments:
-        values = self.whole(np.random.default_rng(0).standard_normal(self.source(size)[1]), size)
+        random, shape = np.random.default_rng(0), self.source(size)[1]
+        draws = min(max(_ENTRIES // max(math.prod(size), 1), 1), 256)
+        values = np.stack([self.whole(random.standard_normal(shape), size) for _ in range(draws)])
         mean = float(values.mean()) if values.size else 0.0
         second, third, fourth = (float(((values - mean) ** power).sum()) / max(values.size, 1) for power in (2, 3, 4))
         return Moments.of(mean, second, third, fourth)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from wellbegun._arguments import message, users
+from wellbegun._arguments import message
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
 from wellbegun.errors import ArgumentTypeError, TraceError
@@ -61,7 +61,7 @@ def calibrate(
     whether it needs some.
     """
     if refine is not None and (holds_data(batch) or not data):
-        model, plan, ledger = _refined(backend, model, graph, plan, batch, write, refine)
+        model, plan, ledger = _refined(backend, model, graph, plan, batch, write, refine, progress)
         return model, plan, ledger, probe(backend, model, batch, loss, chance=chance, progress=progress)
     if refine is not None:
         why = f"{plan.recipe}: nothing was measured, because a shape holds no data. Pass a batch to `initialize`."
@@ -83,21 +83,28 @@ def calibrate(
 
 
 def _refined(
-    backend: Backend, model: Model, graph: ModelGraph, plan: Plan, batch: Batch, write: Write, refine: Refine[Session]
+    backend: Backend,
+    model: Model,
+    graph: ModelGraph,
+    plan: Plan,
+    batch: Batch,
+    write: Write,
+    refine: Refine[Session],
+    progress: Progress | None,
 ) -> tuple[Model, Plan, Ledger]:
     """The model as a method's own refinement plans it, along the path that the model takes on this batch."""
     try:
-        with users("initialize", "refine"), backend.session(model, batch, graph) as session:
+        with backend.session(model, batch, graph) as session:
             try:
                 final = refine(session, plan)
             except Strayed:
                 write(model, plan, None)
-                session.retrace()
+                session.retrace(progress=phase(progress, "trace"))
                 final = refine(session, plan)
         if not isinstance(final, Plan):
             raise ArgumentTypeError(message("initialize", "what refine returns", "a Plan", type(final).__name__))
         final = backend.agree(model, final.consistent())
-        model, ledger = write(model, final, None)
+        model, ledger = write(model, final, None, phase(progress, "fill"))
         return model, final, ledger
     except Strayed as strayed:
         raise TraceError(f"initialize: the model takes another path in each pass, at {strayed}.") from None

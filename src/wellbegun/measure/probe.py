@@ -4,10 +4,8 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress, phase
-from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, OwnLoss, Place, Session
-from wellbegun.errors import TraceError, WellbegunError
+from wellbegun.backend import Backend, Batch, Handle, Loss, Model, OwnLoss, Place, Session
 from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.graph.walk import around, cut_off_by
@@ -18,7 +16,17 @@ from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, 
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
-from wellbegun.measure.signals import Way, agreeing, aimless, length_of, made_up_of, misfit, random_signal, read_out
+from wellbegun.measure.signals import (
+    Way,
+    agreeing,
+    aimless,
+    judged,
+    length_of,
+    made_up_of,
+    misfit,
+    random_signal,
+    read_out,
+)
 
 
 def probe(
@@ -203,7 +211,7 @@ class _Back:
         session, about = self.session, "the given loss"
         known = made_up_of(session, beside) if beside and chance is None else None
         same = session.judge(known.loss).value if known is not None and known.fits else math.nan
-        value, sent = _judged(session, loss)
+        value, sent = judged(session, loss)
         size = None
         if known is not None and math.isclose(value, same, rel_tol=1e-4):
             size = known.targets_rms
@@ -243,16 +251,6 @@ class _Back:
         self.session.backward(start, receive, signal=signal)
         self.gradients[start] = length_of(signal)
         return True
-
-
-def _judged(session: Session, loss: Loss) -> Judged:
-    """A loss of the user's."""
-    try:
-        return session.judge(loss)
-    except WellbegunError:
-        raise
-    except Exception as error:  # whatever a function of the user's raises
-        raise TraceError(f"check: the loss failed on the model's output: {told(error)}") from error
 
 
 def _may_be_silent(graph: ModelGraph, roles: Mapping[str, Role], handles: Mapping[str, Handle]) -> bool:

@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wellbegun._arguments import told
 from wellbegun._typing import Array
 from wellbegun.backend import (
     BinaryCrossEntropy,
     CrossEntropy,
     Handle,
+    Judged,
+    Loss,
     MadeUpLoss,
     Session,
     Signal,
@@ -20,6 +23,7 @@ from wellbegun.backend import (
     classes_of,
 )
 from wellbegun.engine import fill
+from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import ModelGraph, Role
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import backward
@@ -282,3 +286,13 @@ def aimless(length: float, limit: float) -> bool:
     """Whether a gradient points in random directions: its square is what random targets make of it, not more, and not
     less, as where numbers of half precision vanish."""
     return limit > 0 and limit / 2 <= length**2 <= limit
+
+
+def judged(session: Session, loss: Loss | MadeUpLoss) -> Judged:
+    """A loss of the user's, whose errors are told as such."""
+    try:
+        return session.judge(loss)
+    except WellbegunError:
+        raise
+    except Exception as error:  # whatever a function of the user's raises
+        raise TraceError(f"check: the loss failed on the model's output: {told(error)}") from error

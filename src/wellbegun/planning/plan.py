@@ -100,7 +100,9 @@ class Plan(Displayed):
 
     def __getitem__(self, name: str) -> Entry:
         if not isinstance(name, str):
-            raise ArgumentTypeError(message("plan", "parameter", "the name of one", name))
+            raise ArgumentTypeError(
+                message("plan", "parameter", "the name of one", name, "To go through all of them, take plan.entries.")
+            )
         for entry in self.entries:
             if entry.name == name:
                 return entry

@@ -66,7 +66,7 @@ def _scheme(part: Part, size: float, role: Role) -> Scheme:
     if part.what == "zero" or (size == 0 and part.what in ("weight", "factor", "magnitude", "bent")):
         return zeros()
     if part.what == "magnitude":
-        return constant(_rounded(size / part.size))
+        return constant(_meant(size / part.size))
     if part.what == "bent":
         assert part.fit is not None
         std = part.fit(size)
@@ -97,6 +97,12 @@ def _rms(law: Law, role: Role) -> float:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.8g}")
+
+
+def _meant(value: float) -> float:
+    """A number of few digits, where what keeps divisions from 0 has moved it by some millionths."""
+    short = float(f"{value:.3g}")
+    return short if math.isclose(value, short, rel_tol=2e-6) else _rounded(value)
 
 
 def _joined(reason: str, why: str) -> str:

@@ -85,7 +85,7 @@ class SplitScheme(Scheme):
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         size = layout.canonical_shape(shape)
         out, inputs = self.weight.shape
-        rank = self.rank or (size[0] if self.part == "a" else size[-1])
+        rank = self.rank or (size or (0,))[0 if self.part == "a" else -1]
         expected = {"a": (rank, inputs), "b": (out, rank), "base": (out, inputs)}[self.part]
         if size != expected or not 1 <= rank <= min(out, inputs):
             allowed = f"{expected} with a rank of at most {min(out, inputs)}"

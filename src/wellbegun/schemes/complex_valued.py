@@ -20,9 +20,14 @@ CRITERIA = ("glorot", "he")
 STORED = ("complex", "real")
 
 
-def _second(fans: Fans, criterion: str) -> float:
+def _second(owner: str, fans: Fans, criterion: str) -> float:
     """E |w|^2 of a complex weight."""
-    return 2 / (fans.fan_in + fans.fan_out) if criterion == "glorot" else 2 / fans.fan_in
+    count = fans.fan_in + fans.fan_out if criterion == "glorot" else fans.fan_in
+    if count == 0:
+        raise LayoutError(
+            message(owner, "fan", "above 0", fans, "An axis of size 0 has no scale; leave the tensor out.")
+        )
+    return 2 / count
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +82,7 @@ class UnitaryScheme(Scheme):
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         unit = OrthogonalScheme(self.spelling, 1.0, "haar")._law(shape, layout)
         size = max(*unit.block(layout.canonical_shape(shape)), 1)
-        second = _second(layout.fans(shape, owner=self.spelling), self.criterion)
+        second = _second(self.spelling, layout.fans(shape, owner=self.spelling), self.criterion)
         return unit.scaled(math.sqrt(second * size))
 
 
@@ -160,7 +165,7 @@ class QuaternionScheme(Scheme):
         if layout.axes.count("o") != 1 or "e" in layout.axes:
             raise LayoutError(message(self.spelling, "layout", "one output axis and no experts", layout.axes))
         fans = divided.fans(shape, owner=self.spelling)
-        scale = math.sqrt(_second(fans, self.criterion) / 4)
+        scale = math.sqrt(_second(self.spelling, fans, self.criterion) / 4)
         return Quaternions(self.stream, scale, self.part)
 
 

@@ -53,7 +53,7 @@ class Rotation(Built):
         """Of parts of the decomposition, from 128 channels on those of 128."""
         size = shape_needed(self, shape)
         self.fits(size)
-        if self.part in ("rotation", "permutation") and size[0]:
+        if self.part in ("rotation", "permutation") and size[0] > 1:
             whole = Orthogonal(abs(self.gain)) if self.part == "rotation" else Eye(self.gain)
             return whole.moments((size[0], size[0]))
         return self._simulated(tuple(min(one, 128) for one in size))

@@ -81,7 +81,7 @@ class WindowScheme(Scheme):
         order = size[0] if self.part == "b" and size else size[-1] if size else 0
         ranks = 2 if self.measure == "legt" else 1
         fits = {
-            "a": len(size) >= 2 and size[-1] == size[-2] and {"o", "i"} <= set(layout.axes),
+            "a": size[-2:] == (order, order) and sorted(layout.axes.replace("e", "")) == ["i", "o"],
             "b": len(size) == 1 or (len(size) == 2 and size[1] == 1),
             "p": size == (ranks, order),
         }[self.part]

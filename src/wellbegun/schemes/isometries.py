@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import SupportsIndex
+from typing import ClassVar, SupportsIndex
 
 import numpy as np
 
@@ -181,6 +181,10 @@ class NoisyEye(Built):
 
     gain: float = 1.0
     std: float = 0.01
+    in_parts: ClassVar[bool] = True
+
+    def component(self, side: str) -> Law:
+        return replace(self, std=self.std / math.sqrt(2), gain=self.gain if side == "real" else 0.0)
 
     def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
         return Normal(0.0, self.std), shape

@@ -334,7 +334,7 @@ def kan_glorot(
     choice(owner, "of", of, PARTS)
     number = real(owner, "gain", gain, minimum=0, exclusive=True)
     order = integer(owner, "degree", degree, minimum=1)
-    count = integer(owner, "coefficients", coefficients, minimum=order + 1)
+    count = integer(owner, "coefficients", coefficients, minimum=order + 1 if of == "base" else 1)
     options = {"of": of, "gain": number, "degree": order, "coefficients": count}
     defaults = {"of": "basis", "gain": 0.5773502691896257, "degree": 3, "coefficients": 8}
     return KanNormal(spell(owner, options, defaults), "glorot", of, count, (number, order))

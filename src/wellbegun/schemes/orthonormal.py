@@ -84,10 +84,14 @@ class SpectralNormal(Built):
         return drawn * (self.norm / math.sqrt(np.linalg.eigvalsh(gram)[-1]))
 
     def _moments(self, shape: tuple[int, ...] | None) -> Moments:
-        """Variance to leading order in the sizes: the largest singular value is near sqrt(rows) + sqrt(columns)."""
-        rows, *columns = shape_needed(self, shape)
-        near_largest = math.sqrt(rows) + math.sqrt(math.prod(columns))
-        return Moments(0.0, (self.norm / near_largest) ** 2, 0.0, 3.0)
+        """Of large matrices by the mean of the largest singular value's limit law (Johnstone 2001)."""
+        size = shape_needed(self, shape)
+        self.fits(size)
+        if math.prod(size) <= 4096:
+            return self._simulated(size)
+        one, other = math.sqrt(size[0]), math.sqrt(math.prod(size[1:]))
+        largest = (one + other) ** 2 - 1.2065 * (one + other) * (1 / one + 1 / other) ** (1 / 3)  # its square
+        return Moments(0.0, self.norm**2 / largest, 0.0, 3.0)
 
     def support(self) -> tuple[float, float]:
         return -self.norm, self.norm

@@ -261,7 +261,7 @@ def np_rnn() -> BlockScheme:
 
 @scheme(
     formula="Orthogonal gates: each gate's block of rows is a (semi-)orthogonal matrix of its own.",
-    shapes="recurrent and input matrices (gates h, n), in layouts with or without sections.",
+    shapes="recurrent and input matrices (gates h, n), and kernels, in layouts with or without sections.",
     strengths="every gate keeps lengths; complex dtypes give unitary matrices.",
     weaknesses="one matrix for all gates, as Keras draws it, has blocks of RMS gain 1/2; Flax draws each alone.",
     use="recurrent weights of LSTMs (4 gates) and GRUs (3) where the layout does not know its sections.",

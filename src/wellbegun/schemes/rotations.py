@@ -32,8 +32,9 @@ class Planes(Built):
 
     def fits(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2 or shape[0] != shape[1] or shape[0] < self.negative:
-            allowed = f"that of a square matrix of {max(self.negative, 0)} columns or more"
-            raise ArgumentError(message("Planes", "shape", allowed, shape))
+            least = f" of {self.negative} columns or more, of which as many change sign" * (self.negative > 0)
+            owner = "skew_blocks" if self.skew else "rotation_blocks"
+            raise ArgumentError(message(owner, "shape", f"that of a square matrix{least}", shape))
 
     def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
         return Uniform(*ANGLES[self.angles]), (max(shape[0] // 2, 1),)

@@ -1,6 +1,6 @@
 """A scheme for tensors whose sections need different schemes: the gates of an LSTM bias."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wellbegun._arguments import message
 from wellbegun.errors import LayoutError
@@ -18,19 +18,23 @@ class SectionScheme(Scheme):
     schemes: tuple[Scheme, ...]
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        sizes = layout.section_sizes(shape)
-        if len(sizes) != len(self.schemes) or layout.axes[:1] != "o":
-            allowed = f"one that starts with an output axis in {len(self.schemes)} sections"
+        count, axis = len(self.schemes), layout.axes.find("o")
+        if layout.sections is None:
+            layout = replace(layout, sections=count)
+        if {*"el"} & {*layout.axes} or layout.axes.count("o") != 1 or len(layout.section_sizes(shape)) != count:
+            allowed = f"one with an output axis in {count} sections, without experts and rows of a table"
             raise LayoutError(message(self.spelling, "layout", allowed, layout))
+        sizes = layout.section_sizes(shape)
         plain = Layout(layout.axes, layout.groups, layout.stride, None, layout.transposed)
-        laws = [scheme._law((size, *shape[1:]), plain) for size, scheme in zip(sizes, self.schemes, strict=True)]
+        shapes = [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes]
+        laws = [scheme._law(each, plain) for each, scheme in zip(shapes, self.schemes, strict=True)]
         whole = len(set(laws)) == 1 and laws[0].independent
         return laws[0] if whole else Sections(tuple(zip(sizes, laws, strict=True)))
 
 
 @scheme(
     formula="One scheme for each section along the output axis, in order.",
-    shapes="any whose layout starts with an output axis and has that many sections.",
+    shapes="any with one output axis, in that many sections; in equal ones if the layout tells of none.",
     strengths="each part of a fused tensor starts as that part needs.",
     weaknesses="the number and the order of the sections belong to the layer, and are yours to know.",
     use="biases of gates, fused queries, keys and values.",
@@ -44,7 +48,7 @@ class SectionScheme(Scheme):
 )
 def by_section(*schemes: Given) -> SectionScheme:
     """Args:
-        schemes: As many as the layout has sections.
+        schemes: As many as the layout has sections; for a layout that tells of none, as many as there are equal ones.
     Raises: ArgumentTypeError here: no scheme. LayoutError at the draw: sections that do not fit.
 
     >>> from wellbegun.schemes import ones, zeros

@@ -46,7 +46,7 @@ class HippoScheme(Scheme):
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         size = layout.canonical_shape(shape)
-        if len(size) < 2 or size[-1] != size[-2] or layout.axes.count("o") != 1 or layout.axes.count("i") != 1:
+        if len(size) < 2 or size[-1] != size[-2] or sorted(layout.axes.replace("e", "")) != ["i", "o"]:
             allowed = "square in its output and input axes"
             raise LayoutError(message(self.spelling, "shape", allowed, shape))
         return HippoLegS(size)

@@ -162,8 +162,9 @@ class Shifted(Computed):
 
     def rows(self, start: int, stop: int) -> Array:
         columns = math.prod(self.size[1:])
-        moved = np.arange(columns) + self.offset
-        hit = np.arange(start, stop)[:, None] == (moved % max(self.size[0], columns, 1) if self.cyclic else moved)
+        longer = max(self.size[0], columns, 1)
+        moved = np.arange(columns) + (self.offset % longer if self.cyclic else min(self.offset, longer))
+        hit = np.arange(start, stop)[:, None] == (moved % longer if self.cyclic else moved)
         return np.where(hit, self.gain, 0.0).reshape(-1, *self.size[1:])
 
 

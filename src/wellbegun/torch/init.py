@@ -34,7 +34,7 @@ from torch.nn.init import calculate_gain
 
 from wellbegun import schemes
 from wellbegun._arguments import DTYPES, choice, real, text_of
-from wellbegun.laws import Constant, Dirac, Eye, Normal, Uniform
+from wellbegun.laws import Constant, Dirac, Normal, Uniform
 from wellbegun.layout import Layout
 from wellbegun.schemes import ALIASES, SCHEMES, Scheme
 from wellbegun.schemes.card import card_of
@@ -129,11 +129,13 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 @public
-def eye_(tensor: Tensor) -> Tensor:
-    """The identity, with zeros beside it. ValueError: no matrix."""
+def eye_(tensor: Tensor, *, gain: float = 1.0, std: float = 0.0, generator: Generator | None = None) -> Tensor:
+    """The identity times `gain`, with zeros beside it, and noise of `std` on every entry. ValueError: no matrix."""
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    return drawn("eye_", tensor, Eye(), None) if _drawable(tensor) else theirs.eye_(tensor)
+    if (gain, std) == (1.0, 0.0) and not _drawable(tensor):
+        return theirs.eye_(tensor)
+    return drawn("eye_", tensor, schemes.eye(gain=gain, std=std), generator)
 
 
 @public

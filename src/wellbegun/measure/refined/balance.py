@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wellbegun._typing import Array
+from wellbegun._typing import Array, Progress
 from wellbegun.backend import Effect, Handle, Loss, Session, Shift
 from wellbegun.graph import Operation
 from wellbegun.measure.refined.within import STILL, Within, bias_after, of_units, principal
@@ -18,15 +18,17 @@ from wellbegun.planning.recipes.measured import Balanced
 _NEAR, _FAR = 0.01, 0.1  # of the logarithm of a ratio: good enough, and too much to be silent
 
 
-def balanced(settings: Balanced, session: Session, plan: Plan, _: Loss | None = None) -> Plan:
+def balanced(
+    settings: Balanced, session: Session, plan: Plan, _: Loss | None = None, progress: Progress | None = None
+) -> Plan:
     """The plan with units normalized and layers balanced; see `krahenbuhl`."""
-    found = principal(session, plan, settings.beta) if settings.weights == "pca" else {}
+    found = principal(session, plan, settings.beta, progress) if settings.weights == "pca" else {}
     plan = plan.holding(found, dict.fromkeys(found, "principal components of what comes in on the batch"))
     within = Within(session, plan, settings.beta)
-    session.forward(within)
+    session.forward(within, progress=progress)
     factors = {name: np.where(np.isnan(each), 1.0, each) for name, each in within.factors.items()}
     rates = _Rates(session, plan, factors, within.biases)
-    said = rates.balance(settings.rounds) if settings.rounds else ()
+    said = rates.balance(settings.rounds, progress) if settings.rounds else ()
     how = ", then equal rates of change of all layers" if settings.rounds else ""
     plan = plan.scaled(rates.factors, dict.fromkeys(factors, f"to standard deviation 1 of each unit{how}"))
     before = ", before the layers before it are balanced" if settings.rounds else ""
@@ -45,13 +47,13 @@ class _Rates:
         self.growth: dict[int, tuple[str, float]] = {}  # operations at which a bias follows
         self.met = set[str]()
 
-    def balance(self, rounds: int) -> tuple[str, ...]:
+    def balance(self, rounds: int, progress: Progress | None = None) -> tuple[str, ...]:
         """Scale the layers until their rates are equal; what is to be said of it."""
         for number in range(rounds + 1):
             for name, values in {**self.weights, **self.biases}.items():
                 self.session.write(name, values)
             self.met.clear()
-            self.session.forward(self)
+            self.session.forward(self, progress=progress)
             rates = self._rates()
             if len(rates) < 2:
                 return ("fewer than two layers get a gradient, so there is nothing to balance",)

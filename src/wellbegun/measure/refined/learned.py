@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wellbegun._typing import Array
+from wellbegun._typing import Array, Progress
 from wellbegun.backend import Loss, Session
 from wellbegun.measure.refined.point import Landscape, Tensors, inner, length
 from wellbegun.planning import Plan
@@ -15,10 +15,12 @@ _LEAST = 0.01  # factors stay above it
 _THIRDS = 3
 
 
-def first_step(settings: FirstStep, session: Session, plan: Plan, loss: Loss | None = None) -> Plan:
+def first_step(
+    settings: FirstStep, session: Session, plan: Plan, loss: Loss | None = None, progress: Progress | None = None
+) -> Plan:
     """The plan with a learned factor for each tensor; see `gradinit`."""
     search = _Search(settings, Landscape(session, plan, loss))
-    factors, said = search.run()
+    factors, said = search.run(progress)
     names = search.land.start
     best = {name: float(f"{factor:.8g}") for name, factor in zip(names, factors, strict=True)}
     plan = plan.scaled(best, dict.fromkeys(best, "so that the first step of training helps most"))
@@ -37,12 +39,14 @@ class _Search:
         self.samples = shape[0] if shape and not land.own else 0
         self.shortest = math.inf
 
-    def run(self) -> tuple[Array, tuple[str, ...]]:
+    def run(self, progress: Progress | None = None) -> tuple[Array, tuple[str, ...]]:
         """The factors of the lowest loss behind a step among those within the bound; what is to be said."""
         settings, start = self.settings, self.land.start
         factors, first, second = np.ones(len(start)), np.zeros(len(start)), np.zeros(len(start))
         best, lowest = factors, math.inf
         for number in range(1, settings.steps + 2):
+            if progress is not None:
+                progress(number - 1, settings.steps + 1, "step")
             here = {name: factor * start[name] for name, factor in zip(start, factors, strict=True)}
             slope, behind = self._slope(here, number)
             if behind < lowest:
@@ -88,7 +92,9 @@ _EPSILON = 1e-5  # of the quotient
 _TURN = 1e-2  # relative change of a length, of which the sign of the quotient's change is taken
 
 
-def quotient(settings: Quotient, session: Session, plan: Plan, loss: Loss | None = None) -> Plan:
+def quotient(
+    settings: Quotient, session: Session, plan: Plan, loss: Loss | None = None, progress: Progress | None = None
+) -> Plan:
     """The plan with learned lengths of weights; see `metainit`."""
     land, moving = Landscape(session, plan, loss, random=True), list[str]()
     moving = [name for name, values in land.start.items() if values.ndim > 1]
@@ -96,6 +102,8 @@ def quotient(settings: Quotient, session: Session, plan: Plan, loss: Loss | None
     factors, memory = np.ones(len(moving)), np.zeros(len(moving))
     best, lowest = factors, math.inf
     for number in range(settings.steps + 1):
+        if progress is not None:
+            progress(number, settings.steps + 1, "step")
         now = _quotient(land, dict(zip(moving, factors, strict=True)))
         if now < lowest:
             best, lowest = factors, now

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wellbegun._typing import Array
+from wellbegun._typing import Array, Progress
 from wellbegun.backend import Effect, Handle, Loss, Scale, Session, Shift
 from wellbegun.graph import Operation, Use, roles_of
 from wellbegun.measure.refined.within import STILL, Within, of_units
@@ -15,10 +15,12 @@ from wellbegun.planning.recipes.measured import ZeroMean
 from wellbegun.planning.recipes.normalized import affine, directed
 
 
-def zero_mean(_settings: ZeroMean, session: Session, plan: Plan, _loss: Loss | None = None) -> Plan:
+def zero_mean(
+    _settings: ZeroMean, session: Session, plan: Plan, _loss: Loss | None = None, progress: Progress | None = None
+) -> Plan:
     """The plan with units and channels of mean 0 and standard deviation 1; see the recipe weight_norm."""
     observer = _Pass(session, plan)
-    session.forward(observer)
+    session.forward(observer, progress=progress)
     within = observer.within
     factors = {name: np.where(np.isnan(each), 1.0, each) for name, each in within.factors.items()}
     plan = plan.scaled(factors, dict.fromkeys(factors, "to standard deviation 1 of each unit"))

@@ -8,7 +8,7 @@ from wellbegun._typing import Array
 from wellbegun.backend import Handle, Loss, MadeUpLoss, Place, Session, Signal
 from wellbegun.graph import Operation
 from wellbegun.measure.refined.layers import few, ours
-from wellbegun.measure.signals import made_up_of
+from wellbegun.measure.signals import judged, made_up_of
 from wellbegun.planning import Plan
 
 Tensors = dict[str, Array]
@@ -48,7 +48,7 @@ class Landscape:
         for name, values in here.items():
             self.session.write(name, values)
         self.session.forward(_nothing)
-        value, sent = self.session.judge(self.loss)
+        value, sent = judged(self.session, self.loss)
 
         def receive(place: Place, gradient: Handle) -> None:
             if place in found and isinstance(place, str):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from wellbegun._typing import Array
+from wellbegun._typing import Array, Progress
 from wellbegun.backend import Effect, Handle, Loss, Scale, Session
 from wellbegun.graph import Operation
 from wellbegun.measure.refined.layers import Layer, Layers, as_factors
@@ -17,10 +17,12 @@ _NOTHING = 1e-12  # share of the second moment below which a variance is roundin
 _STILL = "its output does not vary on the batch"
 
 
-def unit_variance(settings: UnitVariance, session: Session, plan: Plan, _: Loss | None = None) -> Plan:
+def unit_variance(
+    settings: UnitVariance, session: Session, plan: Plan, _: Loss | None = None, progress: Progress | None = None
+) -> Plan:
     """The plan with weights divided by the standard deviation of what they give; see `lsuv`."""
     observer = _Pass(settings, session, plan)
-    session.forward(observer)
+    session.forward(observer, progress=progress)
     factors = {name: np.where(np.isnan(found), 1.0, found) for name, found in observer.factors.items()}
     why = dict.fromkeys(factors, "to unit variance of its output")
     return observer.layers.noted(plan.scaled(as_factors(factors, observer.sizes), why))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wellbegun._typing import Array
+from wellbegun._typing import Array, Progress
 from wellbegun.backend import Effect, Handle, Scale, Session, Shift
 from wellbegun.graph import ModelGraph, Operation
 from wellbegun.measure.refined.layers import Layer, Layers
@@ -115,15 +115,15 @@ def of_units(output: Handle, axis: int) -> tuple[Array, Array]:
 
 
 # ---------------------------------------------------------------------- principal components
-def principal(session: Session, plan: Plan, beta: float) -> dict[str, Array]:
+def principal(session: Session, plan: Plan, beta: float, progress: Progress | None = None) -> dict[str, Array]:
     """Weights from the principal components of their inputs, one pass for each; the session holds them from then on."""
     first, found = Within(session, plan, beta), dict[str, Array]()
-    session.forward(first)
+    session.forward(first, progress=progress)
     for name in first.factors:
         entry, observer = plan[name], Within(session, plan, beta, capture=name)
         if entry.layout is None or entry.layout.sections or entry.layout.transposed:
             continue
-        session.forward(observer)
+        session.forward(observer, progress=progress)
         if observer.inputs is not None:
             stored = session.read(name).astype(np.float64)
             drawn = stored.transpose(entry.layout.canonical)

@@ -92,7 +92,9 @@ def _bias(laws: Laws, use: Use | None, weight: str) -> tuple[float, tuple[float,
 def inside(source: tuple[int, ...], output: tuple[int, ...], entry: Entry) -> float:
     """Share of a convolution's terms that are no zeros of a padding, counted from shapes (no dilation)."""
     assert entry.layout is not None
-    windows = entry.layout.canonical_shape(entry.shape)[-entry.layout.axes.count("k") :]
+    if entry.layout.axes.count("k") != len(source) - 2:
+        raise Unpredictable("a convolution whose weight has other axes than it has windows")
+    windows = entry.layout.canonical_shape(entry.shape)[2 - len(source) :]
     stride = entry.layout.stride
     strides = (stride,) * len(windows) if isinstance(stride, int) else stride
     share = 1.0

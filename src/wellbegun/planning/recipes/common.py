@@ -12,6 +12,7 @@ from wellbegun.planning.recipes.base import GENERAL, Chooser, scale_reason, unit
 from wellbegun.planning.recipes.classic import CLASSIC
 from wellbegun.schemes import (
     Scheme,
+    by_section,
     fan_in_uniform,
     normal,
     truncated_normal,
@@ -21,7 +22,12 @@ from wellbegun.schemes import (
 )
 
 ATTENTION = frozenset({"query", "key", "value", "query_key", "key_value", "query_key_value", "attention_out"})
-_FUSED = {"query_key_value": 3, "query_key": 2, "key_value": 2, "gate_up": 2}
+_FUSED = {
+    "query_key_value": ("query", "key", "value"),
+    "query_key": ("query", "key"),
+    "key_value": ("key", "value"),
+    "gate_up": ("gate", "up"),
+}
 
 
 def always(scheme: Scheme | str, reason: str, source: str = "") -> Chooser:
@@ -51,7 +57,7 @@ def parts(role: Role) -> int:
     """How many matrices are stacked in a fused projection: by its layout, or by what it feeds."""
     sections = role.layout.sections if role.layout else None
     if sections is None:
-        return _FUSED.get(role.role, 1)
+        return len(_FUSED.get(role.role, ("",)))
     return sections if isinstance(sections, int) else len(sections)
 
 
@@ -103,6 +109,17 @@ def clipped(std: float, times: float) -> Scheme:
 def within_two(std: float) -> Scheme:
     """torch's trunc_normal_ with its default bounds +-2 in units of the weight, which cut nothing of a small std."""
     return truncated_normal(std=std, bounds="absolute")
+
+
+def by_part(role: Role, **schemes: Scheme) -> Scheme | None:
+    """A scheme for each of the matrices that are fused in one, in the order in which it holds them; None if nobody
+    knows that."""
+    layout, count = role.layout, parts(role)
+    told = tuple(_FUSED[role.role]) if layout is not None and layout.sections == count else ()
+    order = role.parts or told
+    if layout is None or layout.groups > 1 or len(order) != count or {*"el"} & {*layout.axes}:
+        return None
+    return by_section(*(schemes[name] for name in order)) if layout.axes.count("o") == 1 else None
 
 
 # ---------------------------------------------------------------------- roles

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from wellbegun.graph import Role, Stack, net_of
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Caution, Chooser, Recipe, recipe
-from wellbegun.planning.recipes.common import always, parts, sizes, table, table_width, xavier
+from wellbegun.planning.recipes.common import always, by_part, sizes, table, table_width, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
 from wellbegun.planning.recipes.vision import he_fan_out
-from wellbegun.schemes import by_section, he_normal, lecun_normal, normal, ones, xavier_normal, xavier_uniform, zeros
+from wellbegun.schemes import he_normal, lecun_normal, normal, ones, xavier_normal, xavier_uniform, zeros
 
 # ---------------------------------------------------------------------- fixup
 _FIXUP = "Zhang et al. 2019, arXiv:1901.09321"
@@ -146,14 +146,13 @@ def _gained(gain: Gain, distribution: str, source: str) -> dict[str, Chooser]:
         return Choice(xavier(role, distribution=distribution), "queries and keys: Xavier with gain 1", source)
 
     def fused(role: Role) -> Choice:
-        layout, count = role.layout, parts(role)
         if role.stack is None:
             return score(role)
-        if layout is None or layout.sections != count or not layout.axes.startswith("o"):
+        named, (factor, formula) = {"uniform": xavier_uniform, "normal": xavier_normal}[distribution], gain(role.stack)
+        scheme = by_part(role, query=named(), key=named(), value=named(gain=factor))
+        if scheme is None:
             reason = "values fused in an unknown order: Xavier with gain 1 for all, values too"
             return Choice(xavier(role, distribution=distribution), reason, source)
-        named, (factor, formula) = {"uniform": xavier_uniform, "normal": xavier_normal}[distribution], gain(role.stack)
-        scheme = by_section(*[named()] * (count - 1), named(gain=factor))
         return Choice(scheme, f"Xavier, values with gain {formula}", source)
 
     alike = {"query": score, "key": score, "query_key": score, "query_key_value": fused, "key_value": fused}

@@ -9,9 +9,18 @@ import math
 from wellbegun.graph import Role
 from wellbegun.planning.method import Choice
 from wellbegun.planning.recipes.base import Chooser, Recipe, recipe
-from wellbegun.planning.recipes.common import always, clipped, everywhere, fan_in, parts, table, table_width, within_two
+from wellbegun.planning.recipes.common import (
+    always,
+    by_part,
+    clipped,
+    everywhere,
+    fan_in,
+    table,
+    table_width,
+    within_two,
+)
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
-from wellbegun.schemes import Scheme, by_section, eye, lecun_normal, normal, orthogonal
+from wellbegun.schemes import eye, lecun_normal, normal, orthogonal
 
 _STD = 0.02
 
@@ -183,12 +192,12 @@ def _t5_query(role: Role) -> Choice:
 
 def _t5_fused(role: Role) -> Choice:
     """Query, key and value in one matrix: by section, if the sections are known."""
-    stacked = role.layout is not None and role.layout.sections == parts(role) and role.layout.axes.startswith("o")
-    if not stacked or not role.head_width:
-        return Choice(lecun_normal(), "fused queries in an unknown order: all as keys", _T5)
-    others: list[Scheme] = [lecun_normal() for _ in range(parts(role) - 1)]
+    other = lecun_normal()
+    scheme = by_part(role, query=normal(std=_query_std(role)), key=other, value=other) if role.head_width else None
+    if scheme is None:
+        return Choice(other, "fused queries in an unknown order: all as keys", _T5)
     reason = f"queries std 1/sqrt({fan_in(role)} * {role.head_width}), others 1/sqrt({fan_in(role)})"
-    return Choice(by_section(normal(std=_query_std(role)), *others), reason, _T5)
+    return Choice(scheme, reason, _T5)
 
 
 def _t5_positional(role: Role) -> Choice:
@@ -223,14 +232,11 @@ _CONDITIONED = "Conditioned Initialization for Attention, ICLR 2026, openreview 
 _SCORE = always(orthogonal(), "queries and keys: semi-orthogonal, of condition number 1", _CONDITIONED)
 
 
-def _conditioned(*parts_of: Scheme) -> Chooser:
-    def choose(role: Role) -> Choice:
-        layout = role.layout
-        if layout is None or layout.sections != len(parts_of) or not layout.axes.startswith("o"):
-            return Choice(orthogonal(), "fused in an unknown order: orthogonal, values too", _CONDITIONED)
-        return Choice(by_section(*parts_of), "queries and keys semi-orthogonal, values an identity", _CONDITIONED)
-
-    return choose
+def _conditioned(role: Role) -> Choice:
+    scheme = by_part(role, query=orthogonal(), key=orthogonal(), value=eye())
+    if scheme is None:
+        return Choice(orthogonal(), "fused in an unknown order: orthogonal, values too", _CONDITIONED)
+    return Choice(scheme, "queries and keys semi-orthogonal, values an identity", _CONDITIONED)
 
 
 CONDITIONED = recipe(
@@ -240,10 +246,10 @@ CONDITIONED = recipe(
         **TORCH_CHOICES,
         "query": _SCORE,
         "key": _SCORE,
-        "query_key": _conditioned(orthogonal(), orthogonal()),
+        "query_key": _conditioned,
         "value": always(eye(), "values: a rectangular identity, of condition number 1", _CONDITIONED),
-        "key_value": _conditioned(orthogonal(), eye()),
-        "query_key_value": _conditioned(orthogonal(), orthogonal(), eye()),
+        "key_value": _conditioned,
+        "query_key_value": _conditioned,
     },
     about="transformers whose attention starts with condition numbers of 1; all else as PyTorch has it",
     optimizer="AdamW",

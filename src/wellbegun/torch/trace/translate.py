@@ -46,7 +46,10 @@ def fact_of(func: Any, args: Any, kwargs: Any, tensors: Tensors) -> facts.Fact:
         return facts.Attention(width, float(width**-0.5 if scale is None else scale) if width else 1.0)
     if name in ("transpose", "t", "permute") and args[0].ndim:
         return _permuted(name, args)
-    return _constant(func)
+    fact = _constant(func)
+    if isinstance(fact, facts.Split):
+        return replace(fact, axis=_along(args, 1 if name == "unbind" else 2))
+    return _cut(fact, args) if name in ("slice", "select") and isinstance(fact, facts.Move) else fact
 
 
 @cache
@@ -152,6 +155,23 @@ def _gather(name: str, args: Any) -> facts.Gather:
     if index is None or index.dtype in (torch.bool, torch.uint8):
         return facts.Gather(along)
     return facts.Gather(along, index.ndim)
+
+
+def _along(args: Any, position: int) -> int:
+    """The axis that is an argument; the first one if it is not given."""
+    return int(args[position]) % max(args[0].ndim, 1) if len(args) > position else 0
+
+
+def _cut(fact: facts.Move, args: Any) -> facts.Move:
+    """A range along an axis; or one entry, without the axis."""
+    rank, axis, start = args[0].ndim, _along(args, 1), args[2] if len(args) > 2 and args[2] is not None else 0
+    if len(args) > 4 and args[4] != 1:
+        return fact
+    size = int(args[0].shape[axis])
+    first = min(max(start + size if start < 0 else start, 0), size)
+    kept = [place for place in range(rank) if place != axis or fact.entries == "part"]
+    starts = tuple(int(first) if place == axis else 0 for place in range(rank))
+    return replace(fact, axes=tuple((place,) for place in kept), start=starts)
 
 
 def _permuted(name: str, args: Any) -> facts.Move:
