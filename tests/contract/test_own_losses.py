@@ -254,6 +254,21 @@ def test_the_chance_that_is_given_counts(function: Any) -> None:
     assert not wb.check(net(), X, chance=0.1).codes
 
 
+@pytest.mark.parametrize("name", ["aux_loss", "commit_loss", "penalty"])
+def test_a_part_of_a_loss_beside_logits_is_no_loss_whatever_it_is_called(name: str) -> None:
+    health = wb.check(Own(lambda z, *_: {name: z.square().mean(), "logits": z}), NAMED)
+    assert loss_of(health).description == "cross-entropy of 5 classes against the batch's labels"
+    assert "The model gives a loss itself" in " ".join(health.notes)
+
+
+def test_losses_of_entries_beside_logits_of_their_shape() -> None:
+    batch = {"x": X, "labels": (FEW < 0.3).float()}
+    model = Own(lambda z, _, y: (logistic(z, y, reduction="none"), z))
+    found = loss_of(wb.check(model, batch))
+    assert found.value == pytest.approx(model(**batch)[0].mean().item(), rel=1e-5)
+    assert found.chance == math.log(2)
+
+
 def test_losses_of_places_that_are_fewer_than_the_logits() -> None:
     class Language(nn.Module):
         def __init__(self) -> None:

@@ -216,7 +216,10 @@ class FunctionalSession:
         sent = None
         if loss is None:
             sent = self._sent if signal is None else self._like(signal.spread(end.shape), self._zeros(end))
-        found, came = self._gradients(run, held, zeros, sent, (end, until, id(loss), self.everywhere))
+        found: Arrays = {}
+        came: Arrays = {}
+        if held or zeros:  # what is asked for may lie beside the way
+            found, came = self._gradients(run, held, zeros, sent, (end, until, id(loss), self.everywhere))
         if isinstance(start, int) and until is None:
             receive(start, self._given(sent))
         for at in sorted(ends, reverse=True):
@@ -261,12 +264,14 @@ class FunctionalSession:
         found = tuple(Returned(value.shape, one, values.get(value.number)) for value, one in told)
         result = self.traced.returned({value.number: value for value in values_in(self.program.outputs)})
         places = {id(value): place for place, value in reversed(list(enumerate(real)))}
-        losses = (id(one) for named in losses_in(result) for one in arrays_in(named, Value))
-        logits, loss = places.get(id(called(result, "logits"))), tuple(places[one] for one in losses if one in places)
+        certain, losses = losses_in(result)
+        parts = (id(one) for named in losses for one in arrays_in(named, Value))
+        loss, logits = tuple(places[one] for one in parts if one in places), places.get(id(called(result, "logits")))
+        ordered = isinstance(result, (tuple, list))
         given = [value.shape for value in self.program.inputs if value.number in self.program.signals]
         targets = [values[one.number] for one in self.traced.targets.values() if one.number in values]
         host = lambda place: np.asarray(self._host(self.known[real[place].number]))  # noqa: E731
-        return Results(self.graph, found, logits, loss, targets, given, host)
+        return Results(self.graph, found, logits, loss, certain, ordered, targets, given, host)
 
     def _mean(self, array: Any) -> Any:
         """The mean of an array of the framework's."""

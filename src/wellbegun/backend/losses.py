@@ -87,11 +87,12 @@ def called(result: object, *names: str) -> object:
     return next((one for one in found if one is not None), None)
 
 
-def losses_in(result: object) -> list[object]:
-    """What a model calls its loss or losses; if nothing is called just so, all that have it in their names."""
+def losses_in(result: object) -> tuple[bool, list[object]]:
+    """Whether a model calls something its loss or losses, and what; else all that have it in their names."""
     own = called(result, "loss", "losses")
     held = result if isinstance(result, Mapping) else getattr(result, "__dict__", {})
-    return [one for name, one in held.items() if "loss" in str(name).lower()] if own is None else [own]
+    named = [one for name, one in held.items() if "loss" in str(name).lower()] if own is None else [own]
+    return own is not None, named
 
 
 def main_of(result: object, kind: type[T], real: Iterable[T]) -> T | None:

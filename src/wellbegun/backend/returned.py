@@ -55,7 +55,9 @@ class Results:
         graph: Of the pass.
         found: The arrays; one at least.
         logits: Place of what the model calls its logits.
-        named: Places of what it calls its loss, or losses.
+        named: Places of what has loss in its name.
+        certain: Whether that is called just loss, or losses.
+        ordered: Whether what is returned has places and no names, so that a loss may be the first.
         targets: Values of the graph that the model is given as what is called as targets are.
         given: Shapes of the batch.
         values: What is returned at a place.
@@ -65,6 +67,8 @@ class Results:
     found: tuple[Returned, ...]
     logits: int | None
     named: tuple[int, ...]
+    certain: bool
+    ordered: bool
     targets: Collection[int]
     given: Collection[tuple[int, ...]]
     values: Callable[[int], Array]
@@ -76,14 +80,13 @@ class Results:
         if self.logits is not None:
             return self.logits
         place = min(range(len(self.found)), key=lambda i: (not self.found[i].learns, not self.found[i].shape))
-        first = self.found[place]
-        return next((i for i, one in enumerate(self.found) if self._losses_of(first, one)), place)
+        return next((i for i, one in enumerate(self.found) if self._losses_of(place, one)), place)
 
     @property
     def own_loss(self) -> OwnLoss | None:
-        """A loss of the model's own, of which it is evident that it learns from it where it is called so, stands before
-        the main output, reads what that does not, compares it with the input, or where nothing but numbers, or losses
-        of samples, is returned."""
+        """A loss of the model's own, of which it is evident that it learns from it where it is called just so, stands
+        before the main output, reads what that does not, compares it with the input, or where nothing but numbers, or
+        losses of samples, is returned."""
         places, evident = self._places()
         numbers = [float(np.mean(self.values(i), dtype=np.float64)) for i in places]
         if not places:
@@ -105,17 +108,21 @@ class Results:
         if learning and all(self.found[i].single for i in {main, *learning}):
             samples = max((shape[0] for shape in self.given if len(shape) > 1), default=1)
             return (named or tuple(learning), True) if named or self.targets or samples > 1 else ((), False)
-        beside = [i for i in named or self.named if i != main and self._loss_of(i, own)]
-        if beside and own.learns:
-            return tuple(beside), True  # though they may teach nothing
+        beside = tuple(i for i in named or self.named if i != main and self._loss_of(i, own))
+        if beside and own.learns and (self.certain or any(map(self._evident, beside))):
+            return beside, True  # though they may teach nothing
         if not others:
             return self._alone()
         place = next((i for i in others if self._loss_of(i, own)), None)
-        if place is None:
-            return (), False
-        compares = own.shape in self.given and self._direct(self.found[place]) and not self._direct(own)
-        stands_first = place < main and self.found[place].single
-        return (place,), stands_first or compares or self._beyond(self.found[place], own)
+        return ((), False) if place is None else ((place,), self._evident(place))
+
+    def _evident(self, place: int) -> bool:
+        """Whether what may be a loss stands first, compares the main output with the input, or reads what that does
+        not."""
+        one, own = self.found[place], self.found[self.main]
+        first = self.ordered and place < self.main and one.single
+        compares = own.shape in self.given and self._direct(one) and not self._direct(own)
+        return first or compares or self._beyond(one, own)
 
     def _alone(self) -> tuple[tuple[int, ...], bool]:
         """Where the main output is all that learns: it may be losses of samples, or a number before it be its loss."""
@@ -131,11 +138,15 @@ class Results:
     def _loss_of(self, place: int, output: Returned) -> bool:
         """Whether what is at a place may be a loss of an output, or its losses."""
         one = self.found[place]
-        return one.single or one.each(output.shape) or self._losses_of(one, output)
+        return one.single or one.each(output.shape) or self._losses_of(place, output)
 
-    def _losses_of(self, one: Returned, output: Returned) -> bool:
-        """Whether something is computed of an output, or reads targets beside it, and has the shape of its losses."""
+    def _losses_of(self, place: int, output: Returned) -> bool:
+        """Whether what is at a place is computed of an output, or reads targets beside it, and has the shape of losses:
+        one for each row of classes or, of both, for some places or each entry."""
+        one = self.found[place]
         reads, beyond = output.value in self._before(one), self._beyond(one, output)
+        if one.shape == output.shape and reads and beyond and one.shape:
+            return self._direct(one, self.targets) and bool((self.values(place) >= 0).all())
         return (one.each(output.shape) and (reads or beyond)) or (one.some(output.shape) and reads and beyond)
 
     def _before(self, one: Returned) -> set[int]:

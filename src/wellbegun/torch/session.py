@@ -100,10 +100,12 @@ class TorchSession:
         targets = [value for value, one in enumerate(given, 1) if id(one) in labels]  # in the order of the recorder
         places = {id(one): place for place, one in reversed(list(enumerate(real)))}
         logits = places.get(id(backend.called(self._result, "logits")))
-        losses = (id(one) for named in backend.losses_in(self._result) for one in outputs_of(named))
-        loss = tuple(dict.fromkeys(places[one] for one in losses if one in places))
-        shapes, host = [tuple(one.shape) for one in given], lambda place: TensorHandle(real[place]).array()
-        return backend.Results(self.graph, found, logits, loss, targets, shapes, host)
+        certain, losses = backend.losses_in(self._result)
+        parts = (id(one) for named in losses for one in outputs_of(named))
+        loss = tuple(dict.fromkeys(places[one] for one in parts if one in places))
+        ordered, shapes = isinstance(self._result, (tuple, list)), [tuple(one.shape) for one in given]
+        host = lambda place: TensorHandle(real[place]).array()  # noqa: E731
+        return backend.Results(self.graph, found, logits, loss, certain, ordered, targets, shapes, host)
 
     @property
     def _real(self) -> list[torch.Tensor]:
