@@ -159,6 +159,12 @@ class Call:
         """Every array in it, in order."""
         return arrays_in((self.args, self.kwargs), kind, parts_of)
 
+    def targets(self, kind: type[T], called: Callable[..., object] | None) -> dict[str, T]:
+        """The arrays that a function is given as what is called as targets are."""
+        places = _taken(called) if called is not None and self.args else None
+        named = {**dict(zip(places.names if places else (), self.args, strict=False)), **self.kwargs}
+        return {name: value for name in TARGETS if isinstance(value := named.get(name), kind)}
+
     def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
         """The same call with a function of every array."""
         args, kwargs, beside = mapped((self.args, self.kwargs, dict(self.beside)), kind, function)

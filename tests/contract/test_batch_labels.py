@@ -9,6 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 import wellbegun as wb
+from wellbegun.backend import BinaryCrossEntropy
+from wellbegun.measure import losses
+from wellbegun.torch.handles import TensorHandle as Handle
 
 X = torch.randn(32, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(32) % 5
@@ -178,10 +181,13 @@ def test_a_loss_of_the_models_own_is_no_output() -> None:
             return logits if labels is None else (functional.cross_entropy(logits, labels) * 2, logits)
 
     net = Own()
+    wanted = functional.cross_entropy(net(X), LABELS)
     value, description, notes = loss_of({"x": X, "labels": LABELS}, net)
-    assert value == pytest.approx(functional.cross_entropy(net(X), LABELS).item(), rel=1e-5)
-    assert "the batch's labels" in description
-    assert f"The model gives a loss itself, {2 * value:.3g}" in notes
+    assert (value, description) == (pytest.approx(2 * wanted.item(), rel=1e-5), "the loss that the model gives")
+    assert f"With readouts that give zero it is {2 * np.log(5):.3g}" in notes
+    wanted.backward()
+    found = {one.name: one.gradient for one in wb.check(net, {"x": X, "labels": LABELS}).statistics.parameters}
+    assert found["net.2.weight"] == pytest.approx(2 * net.net[2].weight.grad.norm().item(), rel=1e-4)
 
 
 def test_of_a_dict_too_and_one_that_the_model_takes_whole_leaves_nothing() -> None:
@@ -232,3 +238,119 @@ def test_probabilities_are_judged_by_their_logarithms() -> None:
         quiet[2].weight.mul_(300)
     assert "W501" in wb.check(quiet, X).codes
     assert "W501" in wb.check(quiet, (X, LABELS)).codes
+
+
+# ---------------------------------------------------------------------- rows of probabilities, whole numbers, bytes
+def loud(net: Any, factor: float = 300) -> Any:
+    with torch.no_grad():
+        net[2].weight.mul_(factor)
+    return net
+
+
+TEACHER = (torch.randn(32, 5, generator=torch.Generator().manual_seed(2)) / 10).softmax(1)
+SINGLE = one_hot(LABELS).float()
+SOFT = [TEACHER, 0.9 * SINGLE + 0.02, 0.3 * SINGLE + 0.7 * SINGLE.flip(0), TEACHER.bfloat16()]
+
+
+@pytest.mark.parametrize("rows", SOFT)
+@pytest.mark.parametrize("end", [nn.Identity(), nn.LogSoftmax(1), nn.Softmax(1)])
+def test_rows_of_probabilities_are_judged_by_a_cross_entropy(rows: torch.Tensor, end: nn.Module) -> None:
+    net = nn.Sequential(*model(), end)
+    health, wanted = wb.check(net, (X, rows)), functional.cross_entropy(model()(X), rows.float())
+    loss = health.statistics.loss
+    assert loss is not None
+    assert (loss.value, loss.chance) == (pytest.approx(wanted.item(), rel=1e-5), np.log(5))
+    assert loss.value > torch.special.entr(rows.float()).sum(1).mean()  # the least there is
+    assert not health.codes
+    plain = model()
+    functional.cross_entropy(plain(X), rows.float()).backward()
+    found = {one.name: one.gradient for one in health.statistics.parameters}
+    assert found["2.weight"] == pytest.approx(plain[2].weight.grad.norm().item(), rel=1e-4)
+    assert "W501" in wb.check(loud(net), (X, rows)).codes
+
+
+def test_logarithms_of_a_teacher_are_rows_of_probabilities_and_other_rows_are_not() -> None:
+    assert loss_of((X, TEACHER.log()), model())[0] == pytest.approx(loss_of((X, TEACHER), model())[0], rel=1e-5)
+    for rows in (TEACHER * 1.1, TEACHER - 0.5, TEACHER.log() - 1):
+        assert "squared" in loss_of((X, rows), model())[1]
+    assert "binary" in loss_of((X, TEACHER), nn.Sequential(*model(), nn.Sigmoid()))[1]
+
+
+def test_rows_of_probabilities_of_places() -> None:
+    pictures, net = torch.randn(2, 3, 8, 8), nn.Conv2d(3, 4, 3, padding=1)
+    rows = torch.randn(2, 4, 8, 8).softmax(1)
+    assert loss_of((pictures, rows), net)[0] == pytest.approx(functional.cross_entropy(net(pictures), rows).item())
+
+
+AGES = torch.arange(18, 50)
+
+
+@pytest.mark.parametrize("y", [AGES, AGES[:, None], -AGES, AGES.to(torch.uint8), AGES.bfloat16()])
+def test_whole_numbers_beside_a_single_output_are_targets(y: torch.Tensor) -> None:
+    value, description, _ = loss_of((X, y), model(1))
+    assert value == pytest.approx(functional.mse_loss(model(1)(X)[:, 0], y.float().flatten()).item(), rel=1e-5)
+    assert description == "mean squared error against the batch's targets"
+    assert wb.check(model(1), (X, y)).codes == ("W902",)
+    assert not wb.check(model(1), (X, y.long() % 5)).codes
+
+
+def test_whole_numbers_are_targets_in_several_columns_and_not_if_they_are_those_of_samples() -> None:
+    counts = torch.stack([AGES % 7, AGES % 5, AGES % 11], 1)
+    assert "squared error against the batch's" in loss_of((X, counts), model(3))[1]
+    assert "random" in loss_of({"input": X, "id": AGES}, model(1))[1]
+    for batch in ({"input": X, "id": AGES, "target": Y}, (X, AGES, Y), {"input": X, "id": AGES, "price": Y}):
+        assert loss_of(batch, model(1))[0] == pytest.approx(functional.mse_loss(model(1)(X), Y).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("void", [-100, 255])
+@pytest.mark.parametrize("units", [1, 5])
+def test_places_that_do_not_count(void: int, units: int) -> None:
+    pictures, net = torch.randn(2, 3, 8, 8), nn.Conv2d(3, units, 3, padding=1)
+    labels = torch.arange(128).reshape(2, 8, 8) % max(units, 2)
+    some = torch.where(torch.arange(8) < 3, void, labels)
+    output, counted = net(pictures), some != void
+    if units == 1:
+        wanted = functional.binary_cross_entropy_with_logits(output[:, 0][counted], labels[counted].float())
+    else:
+        wanted = functional.cross_entropy(output, some, ignore_index=void)
+    wanted.backward()
+    for y in (some, *([some.to(torch.uint8)] if void > 0 else [])):
+        health = wb.check(net, (pictures, y))
+        assert health.statistics.loss is not None
+        assert health.statistics.loss.value == pytest.approx(wanted.item(), rel=1e-5)
+        assert health.statistics.parameters[0].gradient == pytest.approx(net.weight.grad.norm().item(), rel=1e-4)
+        assert not health.codes
+        assert not health.remarks
+
+
+def test_bytes_that_a_language_model_shifts_are_labels() -> None:
+    class Language(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.out = nn.Embedding(11, 16), nn.Linear(16, 11)
+
+        def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> Any:
+            logits = self.out(self.table(ids.long()))
+            return functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten().long()), logits
+
+    ids = (torch.arange(36).reshape(4, 9) % 11).to(torch.uint8)
+    value, description, _ = loss_of({"ids": ids, "labels": ids}, Language())
+    assert description.endswith("cross-entropy of 11 classes against the batch's labels")
+    assert value > 0
+
+
+def test_labels_of_places_whose_classes_are_on_the_second_axis_and_labels_that_are_true_or_false() -> None:
+    signals, labels = torch.randn(4, 16, 20), torch.arange(80).reshape(4, 20) % 5
+    net = nn.Conv1d(16, 5, 3, padding=1)
+    assert loss_of((signals, labels), net)[0] == pytest.approx(functional.cross_entropy(net(signals), labels).item())
+    value, _, _ = loss_of((X, LABELS > 2), model(2))
+    assert value == pytest.approx(functional.cross_entropy(model(2)(X), (LABELS > 2).long()).item(), rel=1e-5)
+
+
+def test_smoothed_labels_of_several_at_once_are_binary_and_nothing_is_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = (torch.randn(32, 5, generator=torch.Generator().manual_seed(3)) > 1).float()
+    monkeypatch.setattr(np, "unique", lambda *_, **__: pytest.fail("sorts"))
+    for targets in (many, many * 0.9 + 0.05, many.bool()):
+        found = losses.made_up(Handle(model()(X)), last=False, beside={"y": targets.numpy()})
+        assert isinstance(found.loss, BinaryCrossEntropy)
+    assert "squared" in losses.made_up(Handle(model()(X)), last=False, beside={"y": (many * 0.8).numpy()}).description

@@ -16,7 +16,8 @@ from torch.nn import functional
 import wellbegun as wb
 from wellbegun.backend import CrossEntropy
 from wellbegun.health import OperationStats
-from wellbegun.measure.signals import aimless, made_up
+from wellbegun.measure.losses import made_up
+from wellbegun.measure.signals import aimless
 from wellbegun.theory.activations import FLAT_SLOPE
 from wellbegun.torch.handles import TensorHandle
 from wellbegun.torch.losses import gradient_of

@@ -143,6 +143,46 @@ one = keras.Sequential([keras.Input((8,)), layers.Dense(1)])
 assert "mean squared error against the batch's targets" == wb.check(one, (x, x[:, :1])).statistics.loss.description
 print("fine")
 """
+OWN_LOSSES = """
+import keras, math, numpy as np, wellbegun as wb
+from keras import layers, ops
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((32, 8)).astype("float32"), rng.integers(0, 5, 32)
+class Own(keras.Model):
+    def __init__(self, function):
+        super().__init__()
+        keras.utils.set_random_seed(0)
+        self.first, self.last, self.function = layers.Dense(16, activation="relu"), layers.Dense(5), function
+    def call(self, x, labels):
+        z = self.last(self.first(x))
+        return self.function(-ops.take_along_axis(ops.log_softmax(z), ops.cast(labels[:, None], "int32"), axis=1), z)
+mean, stopped = ops.mean, ops.stop_gradient
+for function, chance, codes in ((lambda e, z: mean(e), 1, ()), (lambda e, z: e, 1, ()), (lambda e, z: (e, z), 1, ()),
+                                (lambda e, z: (mean(e), z), 1, ()), (lambda e, z: e - 9, None, ()),
+                                (lambda e, z: {"loss": 2 * mean(e), "logits": z}, 2, ()),
+                                (lambda e, z: (stopped(mean(e)), z), 1, ("W201", "W801")),
+                                (lambda e, z: (0 * mean(e), z), None, ("W801",))):
+    found = wb.check(Own(function), {"x": x, "labels": y})
+    loss = found.statistics.loss
+    assert "model gives" in loss.description and found.codes == codes, (loss, found.codes)
+    assert loss.chance is None if chance is None else abs(loss.chance - chance * math.log(5)) < 1e-4, loss
+plain = keras.Sequential([keras.Input((8,)), layers.Dense(5)])
+rows = np.eye(5, dtype="float32")[y] * 0.9 + 0.02
+for model in (plain, keras.Sequential([plain, layers.Softmax()])):
+    loss = wb.check(model, (x, rows)).statistics.loss
+    right = float(ops.mean(keras.losses.categorical_crossentropy(rows, plain(x), from_logits=True)))
+    assert abs(loss.value - right) < 1e-4 and loss.chance == math.log(5), loss
+one = keras.Sequential([keras.Input((8,)), layers.Dense(1)])
+assert wb.check(one, (x, y + 40)).codes == ("W902",)
+loss = wb.check(one, (x, np.where(np.arange(32) < 9, -100, y % 2))).statistics.loss
+right = keras.losses.binary_crossentropy(y[9:, None] % 2, one(x[9:]), from_logits=True)
+assert abs(loss.value - float(ops.mean(right))) < 1e-4 and loss.chance == math.log(2), loss
+print("fine")
+"""
+
+
+def test_losses_of_the_models_own_and_targets_of_other_kinds_are_judged_as_in_torch() -> None:
+    assert run("torch", "-c", OWN_LOSSES) == "fine\n"
 
 
 def test_labels_beside_the_inputs_make_the_loss() -> None:

@@ -11,9 +11,10 @@ from torch import nn
 import wellbegun as wb
 from wellbegun.backend import find
 from wellbegun.errors import TraceError
+from wellbegun.measure.losses import made_up
 from wellbegun.measure.refined.learned import _Search
 from wellbegun.measure.refined.point import Landscape
-from wellbegun.measure.signals import made_up, random_signal
+from wellbegun.measure.signals import random_signal
 from wellbegun.planning import Plan, gradinit, krahenbuhl, lsuv, metainit
 from wellbegun.planning.recipes.measured import FirstStep
 from wellbegun.torch.handles import TensorHandle

@@ -309,10 +309,12 @@ def check(
         model, batch: As for `plan`; the batch should look like real data.
         loss: Function of the model's output that gives a scalar tensor; one that needs more, as `cross_entropy`, is
             given what the batch holds beside the inputs, by the names of its arguments or as targets, which is said.
-            None takes the loss that the model returns, alone or beside what it is computed of, or makes one up and says
-            which: cross-entropy if the output has classes, a binary one if it is a sigmoid or targets are 0 and 1, else
-            a squared error, against labels or targets of the batch that fit, or random ones.
-        chance: What a given loss, or the model's own, is for a model that knows nothing, if it should be judged.
+            None takes the loss that the model returns, alone or beside what it is computed of (first, called loss, or
+            the one that reads targets), or makes one up and says which: cross-entropy if the output has classes, a
+            binary one if it is a sigmoid or targets are 0 and 1, else a squared error, against labels, rows of
+            probabilities or targets of the batch that fit, or random ones.
+        chance: What a given loss, or the model's own, is for a model that knows nothing, if it should be judged. Of the
+            model's own it is known where that is a loss that would be made up; else it is what readouts of zero give.
         seed: Of the values with which remedies are tried, in [0, 2**64). What is measured does not depend on it.
         progress: Called as progress(done, all, what) before each module runs, and before the backward pass.
     Returns:
@@ -321,8 +323,9 @@ def check(
         findings that stop no training; they make no model unhealthy.
     Raises:
         TraceError: the model or the loss failed on the batch. ArgumentError, ArgumentTypeError: a bad argument.
-    Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute; if
-        it is unhealthy, at most 8 copies, each initialized and measured once.
+    Cost: one forward and at most two backward passes on the batch, and statistics of samples of what they compute;
+        another forward pass for a loss of the model's own whose chance is not known. If it is unhealthy, at most 8
+        copies, each initialized and measured once.
     Source: each finding names its own; `wellbegun.health.CATALOGUE` lists all codes.
 
     >>> import torch

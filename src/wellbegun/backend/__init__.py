@@ -14,6 +14,18 @@ from wellbegun.backend.hosted import HostedHandle
 from wellbegun.backend.hosted_models import HostedBackend
 from wellbegun.backend.hosted_training import HostedTrainer
 from wellbegun.backend.knowledge import Knowledge
+from wellbegun.backend.losses import (
+    LEAST_SHARE,
+    WHOLE,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    MadeUpLoss,
+    SquaredError,
+    called,
+    classes_of,
+    losses_in,
+    main_of,
+)
 from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import (
     FIRST,
@@ -32,31 +44,19 @@ from wellbegun.backend.program import (
     recorded,
     values_in,
 )
+from wellbegun.backend.returned import OwnLoss, Results, Returned
 from wellbegun.backend.session import (
-    LEAST_SHARE,
-    WHOLE,
-    BinaryCrossEntropy,
-    CrossEntropy,
     Judged,
     Loss,
-    MadeUpLoss,
     Output,
-    OwnLoss,
     Place,
     Receive,
-    Returned,
     Scalar,
     Session,
     Signal,
-    SquaredError,
     Start,
     check_write,
-    classes_of,
-    loss_named,
-    main_of,
-    main_place,
     no_scalar,
-    own_loss,
 )
 from wellbegun.backend.training import (
     Batch,
@@ -115,6 +115,7 @@ __all__ = [
     "Place",
     "Program",
     "Receive",
+    "Results",
     "Returned",
     "Scalar",
     "Scale",
@@ -133,6 +134,7 @@ __all__ = [
     "View",
     "batches",
     "belongs",
+    "called",
     "check_write",
     "classes_of",
     "default",
@@ -141,16 +143,14 @@ __all__ = [
     "holders",
     "host_randomness",
     "looked_at",
-    "loss_named",
+    "losses_in",
     "made",
     "main_of",
-    "main_place",
     "named",
     "no_scalar",
     "nodes_of",
     "number_of",
     "others_may_draw",
-    "own_loss",
     "read",
     "recorded",
     "samples_at",

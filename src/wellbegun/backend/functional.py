@@ -15,25 +15,14 @@ import numpy as np
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
+from wellbegun.backend.losses import MadeUpLoss, called, losses_in
 from wellbegun.backend.program import Shown, Traced, Value, values_in
-from wellbegun.backend.session import (
-    Judged,
-    Loss,
-    MadeUpLoss,
-    OwnLoss,
-    Receive,
-    Returned,
-    Signal,
-    Start,
-    check_write,
-    loss_named,
-    main_place,
-    own_loss,
-)
+from wellbegun.backend.returned import OwnLoss, Results, Returned
+from wellbegun.backend.session import Judged, Loss, Receive, Signal, Start, check_write
 from wellbegun.backend.values import Effect, Handle, Observer, Scale
 from wellbegun.errors import TraceError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
-from wellbegun.inputs import targets_for
+from wellbegun.inputs import arrays_in, targets_for
 
 Arrays = Mapping[Any, Any]
 Run = Callable[[Arrays, Arrays, Mapping[int, Any]], Any]
@@ -45,7 +34,6 @@ class FunctionalSession:
     attended = None  # attention is always made of its parts
     channels_last = True
     given: Mapping[str, str] = MappingProxyType({})
-    taken: Mapping[str, Array] = MappingProxyType({})
 
     def __init__(self, traced: Traced) -> None:
         self.traced, self.program, self.made = traced, traced.program, traced.made
@@ -63,7 +51,16 @@ class FunctionalSession:
 
     @property
     def beside(self) -> Mapping[str, Array]:
-        return {name: self._host(array) for name, array in self.traced.beside.items() if hasattr(array, "shape")}
+        given = {name: self._host(array) for name, array in self.traced.beside.items() if hasattr(array, "shape")}
+        return {**{name: values for name, values in self._labels.items() if values.ndim == 1}, **given}
+
+    @property
+    def taken(self) -> Mapping[str, Array]:
+        return {name: values for name, values in self._labels.items() if values.ndim > 1}
+
+    @property
+    def _labels(self) -> dict[str, Array]:
+        return {name: self._host(self.start[value.number]) for name, value in self.traced.targets.items()}
 
     def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
         return self.traced.graph
@@ -203,22 +200,26 @@ class FunctionalSession:
         """The pass is run once more, with zeros added where gradients are wanted: `again` makes no difference."""
         loss = self._loss if start == "loss" else None
         end = self.shown[start].outputs[0] if isinstance(start, int) else self.end
-        leading = self.program.leading([end] if loss is None else self.program.outputs)
-        own = self.reached(leading) if until is None else {}
+        own = [self._real[place] for place in loss.places] if isinstance(loss, OwnLoss) else self.program.outputs
+        leading = self.program.leading([end] if loss is None else own)
+        reached = self.reached(leading) if until is None else {}
         places = [self.shown[place] for place in (self.places if until is None else [until]) if place != start]
         ends = {shown.last: shown for shown in places if shown.outputs[0].number in leading}
 
         def run(parameters: Arrays, added: Arrays, known: Mapping[int, Any]) -> Any:
-            given = {**known, **{own[name]: array for name, array in parameters.items()}}
+            given = {**known, **{reached[name]: array for name, array in parameters.items()}}
             made = self.program.run(given, {at: (shown.outputs[0], added[at]) for at, shown in ends.items()})
             return made[end.number] if loss is None else self._of_users(loss, made)
 
-        held = {name: self.start[number] for name, number in own.items()}
+        held = {name: self.start[number] for name, number in reached.items()}
         zeros = {at: self._zeros(shown.outputs[0]) for at, shown in ends.items()}
         sent = None
         if loss is None:
             sent = self._sent if signal is None else self._like(signal.spread(end.shape), self._zeros(end))
-        found, came = self._gradients(run, held, zeros, sent, (end, until, id(loss), self.everywhere))
+        found: Arrays = {}
+        came: Arrays = {}
+        if held or zeros:  # what is asked for may lie beside the way
+            found, came = self._gradients(run, held, zeros, sent, (end, until, id(loss), self.everywhere))
         if isinstance(start, int) and until is None:
             receive(start, self._given(sent))
         for at in sorted(ends, reverse=True):
@@ -238,32 +239,39 @@ class FunctionalSession:
     def main(self) -> int | None:
         return self.traced.values.get(self.end.number)
 
-    @cached_property
+    @property
     def end(self) -> Value:
         """The value in the program that losses are taken of."""
-        if self.traced.main is None:
-            raise TraceError("check: the model returns no floating-point array, so there is nothing to take a loss of.")
-        return self._real[main_place(self.graph, self._returned, self._real.index(self.traced.main))]
+        return self._real[self._results.main]
 
     @cached_property
     def _real(self) -> list[Value]:
         real = [value for value in values_in(self.program.outputs) if value.array.numbers != "integer"]
-        return real if self.traced.main in real else [*real, *filter(None, [self.traced.main])]
-
-    @cached_property
-    def _returned(self) -> list[Returned]:
-        learns = (bool(self.reached(self.program.leading([value]))) for value in self._real)
-        told = zip(self._real, learns, strict=True)
-        return [Returned(value.shape, one, self.traced.values.get(value.number)) for value, one in told]
+        if not real:
+            raise TraceError("check: the model returns no floating-point array, so there is nothing to take a loss of.")
+        return real
 
     @property
     def own_loss(self) -> OwnLoss | None:
-        named = loss_named(self.traced.returned({value.number: value for value in values_in(self.program.outputs)}))
-        place = self._real.index(named) if isinstance(named, Value) and named in self._real else None
+        return self._results.own_loss
+
+    @cached_property
+    def _results(self) -> Results:
+        """What the program returns; numbers are those of the first pass."""
+        real, values = self._real, self.traced.values
+        learns = (bool(self.reached(self.program.leading([value]))) for value in real)
+        told = zip(real, learns, strict=True)
+        found = tuple(Returned(value.shape, one, values.get(value.number)) for value, one in told)
+        result = self.traced.returned({value.number: value for value in values_in(self.program.outputs)})
+        places = {id(value): place for place, value in reversed(list(enumerate(real)))}
+        certain, losses = losses_in(result)
+        parts = (id(one) for named in losses for one in arrays_in(named, Value))
+        loss, logits = tuple(places[one] for one in parts if one in places), places.get(id(called(result, "logits")))
+        ordered = isinstance(result, (tuple, list))
         given = [value.shape for value in self.program.inputs if value.number in self.program.signals]
-        main, told = self._real.index(self.end), self._returned
-        host = lambda place: np.asarray(self._host(self.known[self._real[place].number]))  # noqa: E731
-        return own_loss(self.graph, told, main, named=place, targets=(), given=given, values=host)
+        targets = [values[one.number] for one in self.traced.targets.values() if one.number in values]
+        host = lambda place: np.asarray(self._host(self.known[real[place].number]))  # noqa: E731
+        return Results(self.graph, found, logits, loss, certain, ordered, targets, given, host)
 
     def _mean(self, array: Any) -> Any:
         """The mean of an array of the framework's."""

@@ -12,7 +12,8 @@ import numpy as np
 from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.backend.find import MODELS, belongs
-from wellbegun.backend.session import Output, Scalar, classes_of, no_scalar
+from wellbegun.backend.losses import classes_of
+from wellbegun.backend.session import Output, Scalar, no_scalar
 from wellbegun.backend.training import (
     Batch,
     Course,

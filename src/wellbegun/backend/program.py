@@ -194,10 +194,10 @@ class Traced:
     values: Mapping[int, int]  # number of a value in the program -> in the graph
     parameters: Mapping[str, Value]  # by their first names
     start: Known  # what the program starts from
-    main: Value | None  # what losses are taken of
     returned: Callable[[Known], Any]  # what the model returns, where all values are known
     made: tuple[str, ...]  # inputs that were made up, in words
     beside: Mapping[str, Any] = field(default_factory=dict)  # what the batch holds that the model does not take
+    targets: Mapping[str, Value] = field(default_factory=dict)  # what it takes that is called as targets are
 
     def unread(self) -> Mapping[int, Sequence[int]]:
         """Equation -> the numbers of values that depend on the batch and that nothing reads or shows after it."""

@@ -13,7 +13,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.backend.session import Output, Scalar, classes_of
+from wellbegun.backend.losses import classes_of
+from wellbegun.backend.session import Output, Scalar
 from wellbegun.planning import Plan
 
 DIVERGED = 10.0  # times the first loss, or chance if that is more: far above what a rough start makes up for

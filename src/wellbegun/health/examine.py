@@ -17,23 +17,18 @@ from wellbegun.health.catalogue import (
     EQUAL_SHARE,
     HALF,
     LOGIT_STD,
-    LOSS_RATIO,
-    LOUDER,
     NOISE,
     RAW,
     SATURATED,
-    SQUARED_RATIO,
-    TRAINED_RATIO,
     UNDERFLOW,
     UPDATE_RANGE,
     Severity,
 )
-from wellbegun.health.depth import gradient, hidden_operations, readouts, signal
+from wellbegun.health.depth import gradient, signal
 from wellbegun.health.findings import Finding, Health, finding
+from wellbegun.health.loss import TARGETS, first_loss, unmoved
 from wellbegun.health.remedies import Remedy
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
-
-_TARGETS = "the batch's targets"
 
 
 def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyType({})) -> Health:
@@ -47,9 +42,10 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
         if broken:  # ratios of nan say nothing
             findings += broken
         else:
-            if not any(found.code == "W902" and found.place != _TARGETS for found in findings):
-                checks = (signal, gradient, _loss, _activations, _codebooks, _attention, _range, _updates)
-                findings += [found for look in checks for found in look(statistics)]
+            if not any(found.code == "W902" and found.place != TARGETS for found in findings):
+                checks = (signal, gradient, first_loss, _activations, _codebooks, _attention, _range, _updates)
+                flat = unmoved(statistics)
+                findings += flat or [found for look in checks for found in look(statistics)]
             findings += _cut_off(statistics)
             if not {found.code for found in findings} & _FAINTING:
                 findings += [*_cancelled(statistics), *_stuck(statistics)]
@@ -128,9 +124,9 @@ def _batch(statistics: Statistics) -> list[Finding]:
     loss = statistics.loss
     if loss is not None and (size := loss.raw_targets):
         words = "# standardize the targets: subtract the mean of each column, and divide by its standard deviation"
-        found.append(finding("W902", _TARGETS, size, RAW, detail=f"their RMS is {size:.3g}", remedy=words))
+        found.append(finding("W902", TARGETS, size, RAW, detail=f"their RMS is {size:.3g}", remedy=words))
     if loss is not None and loss.misfit:
-        found.append(finding("W904", _TARGETS, 1.0, 0.0, detail=loss.misfit))
+        found.append(finding("W904", TARGETS, 1.0, 0.0, detail=loss.misfit))
     return found
 
 
@@ -175,51 +171,7 @@ def _copies(parameter: ParameterStats) -> float:
     return max(parameter.locked, parameter.units if parameter.distinct == 1 else 0) / parameter.units
 
 
-# ---------------------------------------------------------------------- loss, attention, activations
-def _loss(statistics: Statistics) -> list[Finding]:
-    loss = statistics.loss
-    if loss is None or loss.chance is None:
-        return []
-    usual = LOSS_RATIO if loss.targets_rms is None else SQUARED_RATIO
-    bound = TRAINED_RATIO if statistics.trained and statistics.by_made_up else usual
-    if loss.value - loss.error <= bound * loss.chance or loss.raw_targets:
-        return []
-    if bound * loss.chance < (loss.targets_rms or 0.0) ** 2 < bound * loss.value:  # the error of an output of zero
-        detail = f"targets of RMS {loss.targets_rms:.3g} have a standard deviation of {math.sqrt(loss.chance):.3g}"
-        words = "# subtract their mean from the targets, or let the bias of the readout start at it"
-        return [finding("W501", _TARGETS, loss.value / loss.chance, bound, detail=detail, remedy=words)]
-    last = [*readouts(statistics), *statistics.operations[-1:]]
-    if last and last[0].fixed_scale:
-        return []  # a temperature decides it, and no first value of a weight
-    unless = "it was trained" if statistics.by_made_up else ""  # labels that were made up do not tell
-    ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
-    if not last:
-        return [finding("W501", "loss", ratio, bound, detail=detail, unless=unless)]
-    loudest = _loudest(statistics, last[0])
-    if loudest is not last[0]:
-        detail += f", and the signal grows {loudest.rms / loudest.input_rms:.3g} times here"
-        return [finding("W501", loudest.place, ratio, bound, loudest.parameter, detail=detail, unless=unless)]
-    name = last[0].parameter
-    tied = any(parameter.name == name and parameter.role == "embedding" for parameter in statistics.parameters)
-    rule = "normal(std=0.02)" if tied else "zeros"  # a table of zeros would silence the input too
-    detail += ", and the weight behind it is the embedding" if tied else ""
-    own = tuple(glob.escape(one) for one in (name, last[0].bias) if one)
-    calls = tuple(Remedy(own[:most], tuple((one, rule) for one in own[:most])) for most in range(1, len(own) + 1))
-    return [finding("W501", last[0].place, ratio, bound, name, detail=detail, first=calls, unless=unless)]
-
-
-def _loudest(statistics: Statistics, readout: OperationStats) -> OperationStats:
-    """The readout, unless a layer from which no normalization parts it enlarges the signal far more than it does."""
-    inside = [
-        o
-        for o in hidden_operations(statistics)
-        if o.branch is None and o.start_rms == readout.start_rms and o.index < readout.index
-    ]
-    loudest = max(inside, key=lambda o: o.rms / o.input_rms, default=readout)
-    own = readout.rms / readout.input_rms if readout.input_rms else 0.0
-    return loudest if inside and loudest.rms / loudest.input_rms > LOUDER * own else readout
-
-
+# ---------------------------------------------------------------------- attention, activations
 def _attention(statistics: Statistics) -> list[Finding]:
     """The first attention of each kind of fault: those behind it may only follow from it."""
     found = []

@@ -165,6 +165,7 @@ class LossStats:
     made_up: bool = False  # whether it was, as labels and targets of which the description does not say otherwise
     error: float = 0.0  # standard deviation of its value over random labels
     targets_rms: float | None = None  # of the batch's targets, of which it is the squared error
+    at_zero: bool = False  # whether the chance was measured, with readouts that give zero
     misfit: str = ""  # what is wrong with the targets of the batch, so that no loss can be taken of them
 
     @property

@@ -18,11 +18,12 @@ class Pure(NamedTuple):
     model: Described
     state: tuple[Any, ...]
     arrays: tuple[jax.Array, ...]
-    made: tuple[str, ...]
+    call: Call
 
 
-def arguments(kind: str, batch: object, real: Any = None) -> Call:
-    """The batch as arguments. `real`: the dtype that floating-point arrays take; None: their own.
+def arguments(kind: str, batch: object, real: Any = None, called: Callable[..., object] | None = None) -> Call:
+    """The batch as arguments. `real`: the dtype that floating-point arrays take; None: their own. `called`: as of
+    `Described`.
 
     Raises:
         ArgumentError: no batch. ArgumentTypeError: something that is none.
@@ -30,7 +31,7 @@ def arguments(kind: str, batch: object, real: Any = None) -> Call:
     if batch is None:
         remedy = "Give a batch: an array, a tuple, a dict of keyword arguments, or a shape such as (32, 32, 32, 3)."
         raise ArgumentError(f"batch: the input of {kind} cannot be told. {remedy}")
-    return arguments_of(batch, jax.Array, lambda array, dtype: _array(array, dtype, real))
+    return arguments_of(batch, jax.Array, lambda array, dtype: _array(array, dtype, real), called)
 
 
 def _array(array: Any, dtype: str | None, real: Any) -> jax.Array:
@@ -45,7 +46,8 @@ def pure(model: Described, batch: object) -> Pure:
         What `arguments` raises.
     """
     kinds = (jnp.dtype(slot.array.dtype) for slot in model.slots if slot.parameter)
-    given = arguments(model.kind, batch, next((kind for kind in kinds if jnp.issubdtype(kind, jnp.floating)), None))
+    real = next((kind for kind in kinds if jnp.issubdtype(kind, jnp.floating)), None)
+    given = arguments(model.kind, batch, real, model.called)
     leaves, structure = jax.tree.flatten((given.args, given.kwargs))
 
     def function(values: tuple[Any, ...], arrays: tuple[Any, ...]) -> Any:
@@ -54,4 +56,4 @@ def pure(model: Described, batch: object) -> Pure:
         return model.function(values, *jax.tree.unflatten(structure, called))
 
     arrays = tuple(leaf for leaf in leaves if isinstance(leaf, jax.Array))
-    return Pure(function, model, tuple(slot.array for slot in model.slots), arrays, given.made)
+    return Pure(function, model, tuple(slot.array for slot in model.slots), arrays, given)

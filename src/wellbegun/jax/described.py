@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -63,6 +64,7 @@ class Described:
     `slots`: its arrays, in the order in which `function(arrays, args, kwargs)` takes them to call it once. `put`: the
     model with other arrays, by name. `layers`: modules by their path; some styles know them once `function` has run, in
     which each call of one is a named scope "path#number". `fills`: whether parameters without values can be given some.
+    `called`: the function whose signature tells what a call takes; None: it takes everything.
     """
 
     kind: str
@@ -73,6 +75,7 @@ class Described:
     tied: Callable[[], Mapping[str, Parameter]] | None = None  # of a style in which parameters may have several names
     fills: bool = True
     owned: bool = False  # whether operations outside of all scopes are where their parameters are
+    called: Callable[..., object] | None = None
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -128,6 +131,25 @@ def begun(init: Callable[[Any], Any], others: Callable[[Any], Mapping[str, Any]]
         raise TraceError(f"trace: the model failed when its arrays were made: {told(error)}") from error
 
 
+def taking(
+    function: Callable[..., Any], *less: str, first: int = 0, needed: bool = False
+) -> Callable[..., object] | None:
+    """A function with the signature of another, without some of its arguments and without its first ones, or only what
+    is `needed`; None if nothing tells it."""
+    try:
+        known = signature(function)
+    except (TypeError, ValueError):  # no Python function
+        return None
+
+    def called(*_: object, **__: object) -> None:
+        """Only its signature is looked at."""
+
+    named = list(known.parameters.values())[first:]
+    kept = [p for p in named if p.name not in less and not (needed and p.default is not p.empty)]
+    called.__signature__ = known.replace(parameters=kept)  # type: ignore[attr-defined]
+    return called
+
+
 # ---------------------------------------------------------------------- trees
 def tree_of(
     kind: str,
@@ -139,6 +161,7 @@ def tree_of(
     weights: frozenset[str] = _WEIGHTS,
     layers: dict[str, Layer] | None = None,
     owned: bool = False,
+    called: Callable[..., object] | None = None,
 ) -> Described:
     """A model that is a tree of arrays, of which those of real or complex numbers are trained.
 
@@ -149,7 +172,7 @@ def tree_of(
         back: Tree -> model.
         named: The way to an array -> path and last name, and whether it is no other state.
         weights: Last names that are called "weight", where a module has one of them.
-        layers, owned: As in `Described`.
+        layers, owned, called: As in `Described`.
     Raises:
         ModelError: a tree without arrays to fill, or with two of one name.
     """
@@ -179,7 +202,7 @@ def tree_of(
     return Described(
         kind, slots, lambda arrays, args, kwargs: function(filled(arrays), *args, **kwargs),
         lambda made: back(filled([made.get(slot.name, slot.array) for slot in slots])),
-        {} if layers is None else layers, owned=owned,
+        {} if layers is None else layers, owned=owned, called=called,
     )  # fmt: skip
 
 

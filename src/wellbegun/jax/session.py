@@ -51,13 +51,18 @@ def _made_up(loss: backend.MadeUpLoss) -> Callable[[jax.Array], jax.Array]:
         assert isinstance(loss, backend.CrossEntropy)
         rows = jnp.moveaxis(output, loss.axis, -1).reshape(-1, output.shape[loss.axis]).astype(jnp.float32)
         rows = jnp.log(jnp.maximum(rows, backend.LEAST_SHARE)) if loss.shares else rows
-        return -jnp.take_along_axis(jax.nn.log_softmax(rows), jnp.asarray(loss.labels).reshape(-1, 1), axis=1).mean()
+        logarithms = jax.nn.log_softmax(rows)
+        if loss.soft:
+            right = (loss.labels * logarithms).sum(1)
+        else:
+            right = jnp.take_along_axis(logarithms, jnp.asarray(loss.classes)[:, None], axis=1)[:, 0]
+        return -jnp.sum(right * loss.weights)
 
     def binary(output: jax.Array) -> jax.Array:
         assert isinstance(loss, backend.BinaryCrossEntropy)
         given, least = output.astype(jnp.float32), backend.LEAST_SHARE
         logits = jax.scipy.special.logit(jnp.clip(given, least, 1 - least)) if loss.shares else given
-        return jnp.mean(jax.nn.softplus(logits) - loss.targets * logits)
+        return jnp.sum((jax.nn.softplus(logits) - loss.known * logits) * loss.weights)
 
     kinds = {backend.CrossEntropy: entropy, backend.BinaryCrossEntropy: binary, backend.SquaredError: distance}
     return kinds[type(loss)]

@@ -1,6 +1,7 @@
 """A model and a batch -> the graph of one forward pass, read from its jaxpr."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wellbegun._arguments import told
-from wellbegun.backend import Program, Traced, Value, main_of, number_of, read, recorded, values_in
+from wellbegun.backend import Program, Traced, Value, number_of, read, recorded, values_in
 from wellbegun.errors import TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
@@ -39,13 +40,14 @@ def traced(model: Any, batch: object) -> Traced:
     graph = builder.graph(known[value.number] for value in values_in(program.outputs))
     values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}
     unflatten = partial(jax.tree.unflatten, jax.tree.structure(shapes))
-    real = (value for value in values_in(program.outputs) if value.array.numbers != "integer")
-    main = main_of(unflatten(program.outputs), Value, real)
 
     def returned(known: Mapping[int, Any]) -> Any:
         return unflatten([read(known, operand) for operand in program.outputs])
 
-    return Traced(graph, program, shown, values, parameters, start, main, returned, whole.made)
+    call, given = whole.call, dict(zip(map(id, whole.arrays), program.inputs[len(whole.state) :], strict=True))
+    targets = {name: given[id(one)] for name, one in call.targets(jax.Array, whole.model.called).items()}
+    graph = replace(graph, notes=(*graph.notes, *call.notes))
+    return Traced(graph, program, shown, values, parameters, start, returned, call.made, call.beside, targets)
 
 
 def _jaxpr(whole: Pure) -> tuple[Any, Any]:

@@ -102,13 +102,15 @@ def _made_up(loss: backend.MadeUpLoss, output: Any) -> Any:
         real = keras.ops.absolute(output) if "complex" in str(output.dtype) else output
         targets = keras.ops.convert_to_tensor(loss.targets)
         return keras.ops.mean(keras.ops.square(keras.ops.cast(real, "float32") - targets))
+    weights = keras.ops.convert_to_tensor(loss.weights)
     if isinstance(loss, backend.BinaryCrossEntropy):
-        targets, given = keras.ops.convert_to_tensor(loss.targets), keras.ops.cast(output, "float32")
-        return keras.ops.mean(keras.ops.binary_crossentropy(targets, given, from_logits=not loss.shares))
+        targets, given = keras.ops.convert_to_tensor(loss.known), keras.ops.cast(output, "float32")
+        return keras.ops.sum(weights * keras.ops.binary_crossentropy(targets, given, from_logits=not loss.shares))
     rows = keras.ops.reshape(keras.ops.moveaxis(output, loss.axis, -1), (-1, output.shape[loss.axis]))
     rows = keras.ops.cast(rows, "float32")
     shares = keras.ops.log_softmax(keras.ops.log(keras.ops.maximum(rows, backend.LEAST_SHARE)) if loss.shares else rows)
-    counted = loss.labels != loss.LEFT_OUT
-    labels = keras.ops.convert_to_tensor(np.where(counted, loss.labels, 0).reshape(-1, 1))
-    weights = keras.ops.convert_to_tensor((counted / max(counted.sum(), 1)).astype(np.float32))
-    return -keras.ops.sum(keras.ops.take_along_axis(shares, labels, axis=1)[:, 0] * weights)
+    if loss.soft:
+        right = keras.ops.sum(keras.ops.convert_to_tensor(loss.labels) * shares, axis=1)
+    else:
+        right = keras.ops.take_along_axis(shares, keras.ops.convert_to_tensor(loss.classes[:, None]), axis=1)[:, 0]
+    return -keras.ops.sum(right * weights)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from wellbegun._arguments import told
-from wellbegun.backend import Program, Traced, Value, main_of, number_of, read, recorded, values_in
+from wellbegun.backend import Program, Traced, Value, number_of, read, recorded, values_in
 from wellbegun.errors import ArgumentError, ModelError, TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
@@ -54,14 +54,14 @@ def traced(model: Any, batch: object) -> Traced:
     shown = tuple(recorded(builder, steps, known))
     graph = builder.graph(known[value.number] for value in values_in(program.outputs))
     values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}
-    real = (value for value in values_in(program.outputs) if value.array.numbers != "integer")
-    main = main_of(keras.tree.pack_sequence_as(whole.result, whole.flat), Value, real)
 
     def returned(known: Mapping[int, Any]) -> Any:
         return keras.tree.pack_sequence_as(whole.result, [read(known, one) for one in whole.flat])
 
     graph = replace(graph, notes=(*graph.notes, *call.notes))
-    return Traced(graph, program, shown, values, own, start, main, returned, whole.made, call.beside)
+    given = dict(zip(map(id, whole.arrays), program.inputs[len(whole.state) :], strict=True))
+    targets = {name: given[id(one)] for name, one in call.targets(type(keras.ops.zeros(())), _taken(model)).items()}
+    return Traced(graph, program, shown, values, own, start, returned, whole.made, call.beside, targets)
 
 
 def _constant(array: Any) -> Known:

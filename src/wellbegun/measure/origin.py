@@ -9,7 +9,7 @@ import numpy as np
 from wellbegun.backend import Effect, Handle, Loss, OwnLoss, Place, Session
 from wellbegun.graph import ModelGraph, Operation
 from wellbegun.health import BufferStats, Origin
-from wellbegun.measure.signals import made_up_of
+from wellbegun.measure.losses import made_up_of
 
 _HUGE = 1e20  # magnitude that memory nobody has written to often holds, and computed constants never
 _SOME = 4096  # entries of a buffer that are looked at

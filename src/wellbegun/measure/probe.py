@@ -1,32 +1,25 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from wellbegun._typing import Array, Progress, phase
-from wellbegun.backend import Backend, Batch, Handle, Loss, Model, OwnLoss, Place, Session
-from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Role, roles_of
+from wellbegun.backend import Backend, Batch, Effect, Handle, Loss, Model, OwnLoss, Place, Scale, Session
+from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.graph.walk import around, cut_off_by
 from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
+from wellbegun.measure.losses import MadeUp, agreeing, judged, made_up_of, misfit
 from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, operation_stats, stream_stats, weights
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
-from wellbegun.measure.signals import (
-    Way,
-    agreeing,
-    aimless,
-    judged,
-    length_of,
-    made_up_of,
-    misfit,
-    random_signal,
-    read_out,
-)
+from wellbegun.measure.signals import Way, aimless, length_of, random_signal, read_out
+
+_SIGNED = 0.1  # a loss with readouts of zero that is smaller may be a sum of both signs
 
 
 def probe(
@@ -64,6 +57,26 @@ def _origin(_: ForwardStatistics, session: Session, loss: Loss | OwnLoss | None)
 @inferred("a loss of the model's own", lambda *_: None)
 def _own_loss(_: ForwardStatistics, session: Session) -> OwnLoss | None:
     return session.own_loss
+
+
+@inferred("what a loss is with readouts that give zero", lambda *_: None)
+def _silenced(_: ForwardStatistics, session: Session, roles: Mapping[str, Role], own: OwnLoss) -> float | None:
+    """A loss of the model's own where its readouts say nothing, by another pass; None where that does not tell what it
+    is by chance: losses of both signs may come near zero."""
+    last = {operation.index for operation, role in weights(session.graph, roles) if role.role == "readout"}
+
+    def silence(
+        operation: Operation,
+        inputs: Sequence[Handle],  # noqa: ARG001 - its place is that of the protocol
+        outputs: Sequence[Handle],
+    ) -> Sequence[Effect]:
+        return [Scale(0.0, values=tuple(outputs[:1]))] if operation.index in last else ()
+
+    if not last or not own.learns or own.value <= _SIGNED:
+        return None
+    session.forward(silence)
+    found = session.judge(own).value
+    return found if found > _SIGNED else None
 
 
 @inferred("what the batch holds beside the inputs", lambda *_: {})
@@ -110,7 +123,19 @@ def statistics(
         None,
         trained,
     )
-    return found if found.finite else replace(found, origin=_origin(forward, session, back.taken or loss))
+    if not found.finite:
+        return replace(found, origin=_origin(forward, session, back.taken or loss))
+    own = back.taken if lost.chance is None else None
+    return found if own is None else _against_silence(found, lost, _silenced(forward, session, roles, own))
+
+
+def _against_silence(found: Statistics, lost: LossStats, silenced: float | None) -> Statistics:
+    """A loss of the model's own beside what it is where readouts give zero."""
+    told = "It is not judged without `chance`; all else is."
+    if silenced is not None:
+        told = f"With readouts that give zero it is {silenced:.3g}, by which it is judged: `chance` may tell better."
+    note = f"Gradients are those of {lost.description}, {lost.value:.3g}. {told}"
+    return replace(found, loss=replace(lost, chance=silenced, at_zero=silenced is not None), notes=(*found.notes, note))
 
 
 @inferred("whether its values were trained", lambda *_: "")
@@ -172,15 +197,13 @@ class _Back:
         return lost, self.way.of_loss(self.gradients, length) if random else gain
 
     def _made_up(self, beside: Mapping[str, Array], chance: float | None) -> tuple[LossStats, Handle | None, float]:
-        """Judged by a loss that is made up: the gradient that it sends, and the most that this may be to be random; or
-        by one of the model's own, where that is what it learns from."""
-        given, own = made_up_of(self.session, beside), _own_loss(self.forward, self.session)
-        alone = own is not None and own.ends is not None and self.session.main in own.ends  # no targets are its own
-        if own is not None and own.evident and (alone or not given.fits) and math.isfinite(own.value):
-            known = agreeing(self.session, own.value)
-            if known is None:
-                return self._own(own, chance), None, 0.0
-            given = known
+        """Judged by one of the model's own, where that is what it learns from, or by a loss that is made up: the
+        gradient that it sends, and the most that this may be to be random."""
+        own = _own_loss(self.forward, self.session)
+        known = None if own is None else agreeing(self.session, own.value)
+        if own is not None and math.isfinite(own.value) and (own.evident or known is not None):
+            return self._own(own, known, chance), None, 0.0
+        given = made_up_of(self.session, beside)
         value, sent = self.session.judge(given.loss)
         if beside:
             what = "is what the loss is taken of" if given.fits else "fits no loss that is made up, so it was not used"
@@ -190,19 +213,22 @@ class _Back:
             self.notes.append(f"The model gives a loss itself, {own.value:.3g}. Judged is {given.description}. {told}")
         if own is not None and not math.isfinite(own.value):
             return LossStats(own.value, None, "the loss that the model gives"), sent, given.limit
-        return given.stats(value, rms(self.session.output), told=not self.passed()), sent, given.limit
+        if chance is not None and not given.fits:
+            self.notes.append(f"`chance` is not that of {given.description}: give the loss that it is of, too.")
+        usual = chance if given.fits else None
+        told_by = not self.passed()
+        return given.stats(value, rms(self.session.output), told=told_by, chance=usual), sent, given.limit
 
-    def _own(self, own: OwnLoss, chance: float | None) -> LossStats:
-        """Judged by what the model returns as its loss."""
+    def _own(self, own: OwnLoss, known: MadeUp | None, chance: float | None) -> LossStats:
+        """Judged by what the model returns as its loss; its chance is known if it is one that would be made up."""
         self.taken = own
         about = "the mean of the losses that the model gives" if own.each else "the loss that the model gives"
         about = f"the sum of the {n} losses that the model gives" if (n := len(own.places)) > 1 else about
-        value = self.session.judge(own).value
-        if chance is None:
-            self.notes.append(
-                f"Gradients are those of {about}, {value:.3g}. It is not judged without `chance`; all else is."
-            )
-        return LossStats(value, chance, about)
+        if known is not None:
+            found = known.stats(own.value, rms(self.session.output), told=not self.passed(), chance=chance)
+            self.session.judge(own)
+            return replace(found, made_up=False, description=f"{about}, which is {known.description}")
+        return LossStats(self.session.judge(own).value, chance, about)
 
     def _given(
         self, loss: Loss, chance: float | None, beside: Mapping[str, Array]

@@ -31,13 +31,13 @@ def _sent(loss: MadeUpLoss, output: torch.Tensor) -> tuple[float, torch.Tensor]:
 
 
 def _binary(loss: BinaryCrossEntropy, output: torch.Tensor) -> tuple[float, torch.Tensor]:
-    targets, shares = torch.from_numpy(loss.targets).to(output.device), None
-    logits = output.float()
+    targets, weights = (torch.from_numpy(one).to(output.device) for one in (loss.known, loss.weights))
+    logits, shares = output.float(), None
     if loss.shares:
         shares = logits.clamp(LEAST_SHARE, 1 - LEAST_SHARE)
         logits = shares.logit()
-    value = float(functional.binary_cross_entropy_with_logits(logits, targets))
-    sent = logits.sigmoid().sub_(targets).div_(max(output.numel(), 1))
+    value = float(functional.binary_cross_entropy_with_logits(logits, targets, weights, reduction="sum"))
+    sent = logits.sigmoid().sub_(targets).mul_(weights)
     return value, sent if shares is None else sent.div_(shares * (1 - shares))
 
 
@@ -48,16 +48,20 @@ def _distant(loss: SquaredError, output: torch.Tensor) -> tuple[float, torch.Ten
 
 
 def _classified(loss: CrossEntropy, output: torch.Tensor) -> tuple[float, torch.Tensor]:
-    """(probabilities - one-hot) / rows, where autograd takes four copies of what may be the largest value of all."""
+    """(probabilities - targets) / rows, where autograd takes four copies of what may be the largest value of all."""
     moved = output.movedim(loss.axis, -1)
     rows = moved.reshape(-1, output.shape[loss.axis]).float()
     shares = rows.clamp(min=LEAST_SHARE) if loss.shares else None
-    rows = rows if shares is None else shares.log()
-    labels = torch.from_numpy(loss.labels).to(output.device)[:, None]
-    counted, labels = labels != loss.LEFT_OUT, labels.clamp(min=0)
-    logarithms = torch.log_softmax(rows, dim=-1)
-    right, count = logarithms.gather(1, labels), counted.sum().clamp(min=1)
-    sent = logarithms.exp_().scatter_(1, labels, right.exp() - 1).mul_(counted / count)
-    sent = sent if shares is None else sent.div_(shares)
-    value = float(-(right * counted).sum() / count) if len(rows) else math.nan
-    return value, sent.reshape(moved.shape).movedim(-1, loss.axis)
+    logarithms = torch.log_softmax(rows if shares is None else shares.log(), dim=-1)
+    weights = torch.from_numpy(loss.weights).to(output.device)[:, None]
+    if loss.soft:
+        targets = torch.from_numpy(loss.labels).to(output.device)
+        value, sent = -(targets * logarithms).sum(1, keepdim=True), logarithms.exp_()
+        sent = sent.mul_(targets.sum(1, keepdim=True)).sub_(targets)
+    else:
+        labels = torch.from_numpy(loss.classes).to(output.device)[:, None]
+        right = logarithms.gather(1, labels)
+        value, sent = -right, logarithms.exp_().scatter_(1, labels, right.exp() - 1)
+    sent = sent.mul_(weights) if shares is None else sent.mul_(weights).div_(shares)
+    number = float((value * weights).sum()) if len(rows) else math.nan
+    return number, sent.reshape(moved.shape).movedim(-1, loss.axis)

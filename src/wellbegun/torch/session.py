@@ -1,6 +1,5 @@
 """One model with one batch: run under the recorder, effects carried out in place, gradients sent back."""
 
-import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -14,7 +13,7 @@ from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
-from wellbegun.inputs import TARGETS, Call, targets_for
+from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
 from wellbegun.torch.handles import TensorHandle, along, numpy
@@ -85,29 +84,35 @@ class TorchSession:
 
     @property
     def _labels(self) -> dict[str, torch.Tensor]:
-        names = zip(inspect.signature(inner(self.model).forward).parameters, self.call.args, strict=False)
-        taken_in = {**dict(names), **self.call.kwargs}
-        return {key: value for key in TARGETS if isinstance(value := taken_in.get(key), torch.Tensor)}
+        return self.call.targets(torch.Tensor, inner(self.model).forward)
 
     @property
     def own_loss(self) -> backend.OwnLoss | None:
-        real, told, named = self._real, self._returned, backend.loss_named(self._result)
-        place = next((i for i, one in enumerate(real) if one is named), None)
-        main = next(i for i, one in enumerate(real) if one is self._main)
+        return self._results.own_loss
+
+    @cached_property
+    def _results(self) -> backend.Results:
+        """What the last pass returned."""
+        outputs, values, real = outputs_of(self._result), self.graph.outputs, self._real
+        known = dict(zip(map(id, outputs), values, strict=True)) if len(outputs) == len(values) else {}
+        found = tuple(backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in real)
         given, labels = list(self.call.arrays(torch.Tensor)), set(map(id, self._labels.values()))
         targets = [value for value, one in enumerate(given, 1) if id(one) in labels]  # in the order of the recorder
-        shapes, values = [tuple(one.shape) for one in given], lambda at: TensorHandle(real[at]).array()
-        return backend.own_loss(self.graph, told, main, named=place, targets=targets, given=shapes, values=values)
+        places = {id(one): place for place, one in reversed(list(enumerate(real)))}
+        logits = places.get(id(backend.called(self._result, "logits")))
+        certain, losses = backend.losses_in(self._result)
+        parts = (id(one) for named in losses for one in outputs_of(named))
+        loss = tuple(dict.fromkeys(places[one] for one in parts if one in places))
+        ordered, shapes = isinstance(self._result, (tuple, list)), [tuple(one.shape) for one in given]
+        host = lambda place: TensorHandle(real[place]).array()  # noqa: E731
+        return backend.Results(self.graph, found, logits, loss, certain, ordered, targets, shapes, host)
 
     @property
     def _real(self) -> list[torch.Tensor]:
-        return [one for one in outputs_of(self._result) if one.is_floating_point() or one.is_complex()]
-
-    @property
-    def _returned(self) -> list[backend.Returned]:
-        outputs, values = outputs_of(self._result), self.graph.outputs
-        known = dict(zip(map(id, outputs), values, strict=True)) if len(outputs) == len(values) else {}
-        return [backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in self._real]
+        """What losses may be taken of: floating-point and complex tensors, and logits that only an attribute gives."""
+        main, outputs = main_output(self._result), outputs_of(self._result)
+        real = [one for one in outputs if one.is_floating_point() or one.is_complex()]
+        return real if any(one is main for one in real) else [*real, main]
 
     def _forget(self) -> None:
         """Let go of the last pass."""
@@ -115,7 +120,7 @@ class TorchSession:
         self._edges.clear()
         self._beside.clear()
         self._pending.clear()
-        for found in ("_visible", "_main"):
+        for found in ("_visible", "_results"):
             self.__dict__.pop(found, None)
 
     def close(self) -> None:
@@ -233,11 +238,9 @@ class TorchSession:
         backend.check_write(name, values, {each: tuple(tensor.shape) for each, tensor in self.named.items()})
         self.named[name].data.copy_(torch.from_numpy(values))
 
-    @cached_property
+    @property
     def _main(self) -> torch.Tensor:
-        real, main = self._real, main_output(self._result)
-        place = next((i for i, one in enumerate(real) if one is main), None)
-        return main if place is None else real[backend.main_place(self.graph, self._returned, place)]
+        return self._real[self._results.main]
 
     @property
     def output(self) -> backend.Handle:
@@ -287,7 +290,7 @@ class TorchSession:
         if isinstance(loss, backend.OwnLoss):
             total: Any = sum(self._real[place].mean() for place in loss.places)
             self._judged = total, None
-            return backend.Judged(loss.value, None)
+            return backend.Judged(float(total.detach()), None)
         if not isinstance(loss, backend.MadeUpLoss):
             with noticed():
                 self.given = targets_for(loss, self.call.beside)

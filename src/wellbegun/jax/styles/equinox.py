@@ -10,7 +10,7 @@ from typing import Any
 import equinox
 import jax
 
-from wellbegun.jax.described import Described, Layer, keys, layer_of, tree_of
+from wellbegun.jax.described import Described, Layer, keys, layer_of, taking, tree_of
 
 
 def described(model: Any, _: object = None) -> Described:
@@ -44,7 +44,8 @@ def described(model: Any, _: object = None) -> Described:
         return (keys(path)[1:], path[0].idx == 0) if stateful else (keys(path), True)
 
     kind, layers = type(module).__name__, {path: _layer(type(node)) for path, node in _nodes(module, "")}
-    return tree_of(kind, model, function, lambda new: new, named, weights=frozenset(), layers=layers, owned=True)
+    own: dict[str, Any] = {"weights": frozenset(), "layers": layers, "owned": True}
+    return tree_of(kind, model, function, lambda new: new, named, called=taking(module.__call__, "state", "key"), **own)
 
 
 def _layer(kind: type) -> Layer:

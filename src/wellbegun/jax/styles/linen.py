@@ -8,7 +8,7 @@ from flax import linen
 from jax.tree_util import GetAttrKey
 
 from wellbegun.jax.call import arguments
-from wellbegun.jax.described import WEIGHTS, Described, begun, keys, layer_of, numbered, scoped, tree_of
+from wellbegun.jax.described import WEIGHTS, Described, begun, keys, layer_of, numbered, scoped, taking, tree_of
 
 _STREAMS = "params"  # what every stream of random numbers falls back to
 
@@ -44,7 +44,16 @@ def described(model: Any, batch: object = None) -> Described:
         names = keys([key for key in path if not isinstance(key, GetAttrKey)])  # boxes with metadata have attributes
         return numbered(names[1:]), names[0] == "params"
 
-    return tree_of(type(module).__name__, variables, function, back, named, weights=WEIGHTS, layers=layers)
+    own: dict[str, Any] = {"weights": WEIGHTS, "layers": layers, "called": _taken(module)}
+    return tree_of(type(module).__name__, variables, function, back, named, **own)
+
+
+def _taken(module: Any) -> Any:
+    """What tells what a call takes: of a list of modules, the first."""
+    first = module
+    while isinstance(first, linen.Sequential) and first.layers:
+        first = first.layers[0]
+    return taking(first.__call__ if isinstance(first, linen.Module) else first, needed=first is not module)
 
 
 def made(module: Any, batch: object, *, state: bool = False) -> tuple[Any, Any]:
@@ -53,7 +62,7 @@ def made(module: Any, batch: object, *, state: bool = False) -> tuple[Any, Any]:
     Raises:
         ArgumentError: no batch.
     """
-    given = arguments(type(module).__name__, batch)
+    given = arguments(type(module).__name__, batch, called=_taken(module))
 
     def init(key: Any) -> Any:
         return module.init(key, *given.args, **given.kwargs)
@@ -66,6 +75,6 @@ def renewed(model: Any, batch: object, key: Any) -> Any:
     bound = not isinstance(model, tuple) and model.scope is not None
     given = model.unbind()[0] if bound else model[0] if isinstance(model, tuple) else model
     module = getattr(given, "__self__", given)
-    call = arguments(type(module).__name__, batch)
+    call = arguments(type(module).__name__, batch, called=_taken(module))
     variables = module.init(key, *call.args, **call.kwargs)
     return module.bind(variables) if bound else (given, variables)

@@ -10,7 +10,7 @@ from flax import nnx
 
 from wellbegun.errors import ModelError
 from wellbegun.graph import Parameter
-from wellbegun.jax.described import WEIGHTS, Described, Slot, held_in, layer_of
+from wellbegun.jax.described import WEIGHTS, Described, Slot, held_in, layer_of, taking
 
 _PLAIN = (dict, list, tuple)
 _HOME = "flax.nnx.nn"
@@ -109,7 +109,11 @@ def described(model: Any, _: object = None) -> Described:
 
     nodes = ((".".join(map(str, path)), node) for path, node in nnx.iter_graph(model))
     layers = {path: layer_of(type(node), nnx.Module, _HOME) for path, node in nodes if isinstance(node, nnx.Module)}
-    return Described(kind, slots, function, put, layers, partial(parameters_of, model), fills=False)
+    first = model
+    while isinstance(first, nnx.Sequential) and first.layers:
+        first = first.layers[0]
+    called, tied = taking(first, needed=first is not model), partial(parameters_of, model)
+    return Described(kind, slots, function, put, layers, tied, fills=False, called=called)
 
 
 def _value(variable: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from wellbegun.jax.described import Described, tree_of
+from wellbegun.jax.described import Described, taking, tree_of
 
 
 def described(model: Any) -> Described:
@@ -15,7 +15,8 @@ def described(model: Any) -> Described:
     """
     function, tree = model
     kind = getattr(function, "__name__", type(function).__name__)
-    return tree_of(kind, tree, _called(function), lambda new: (function, new), owned=True)
+    called = taking(function, first=1)
+    return tree_of(kind, tree, _called(function), lambda new: (function, new), owned=True, called=called)
 
 
 def _called(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,8 +7,8 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Handle, Loss, MadeUpLoss, Place, Session, Signal
 from wellbegun.graph import Operation
+from wellbegun.measure.losses import judged, made_up_of
 from wellbegun.measure.refined.layers import few, ours
-from wellbegun.measure.signals import judged, made_up_of
 from wellbegun.planning import Plan
 
 Tensors = dict[str, Array]
