@@ -7,8 +7,12 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before JAX is loaded; what is t
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 import pytest
-import torch
 from hypothesis import settings
+
+try:
+    import torch
+except ImportError:  # on a Python that has no build of it: scripts/check --python
+    torch = None
 
 settings.register_profile("wellbegun", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("wellbegun")
@@ -28,4 +32,5 @@ def _own_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _same_framework_defaults() -> None:
     """Models whose default initialization is under test are the same in every run."""
-    torch.manual_seed(0)
+    if torch is not None:
+        torch.manual_seed(0)

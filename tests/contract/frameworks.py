@@ -10,10 +10,8 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 from flax import linen, nnx
-from torch import nn
-from torch.nn import functional as F
+from torch_or_none import F, nn, torch
 from written_once import Part, Text, held, normal, signed
 
 KEY = jax.random.key(0)

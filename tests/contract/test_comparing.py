@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from flax import nnx
 from torch import nn
 
 import wellbegun as wb
@@ -70,8 +71,6 @@ def test_models_of_one_law_are_seldom_told_apart() -> None:
 
 
 def test_a_port_starts_the_same_with_one_seed_and_not_by_itself() -> None:
-    nnx = pytest.importorskip("flax.nnx")
-
     class Original(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -111,7 +110,6 @@ def test_a_forgotten_transpose_is_not_the_same() -> None:
     wide, tall = nn.Linear(8, 4, bias=False), nn.Linear(4, 8, bias=False)
     tall.weight.data.copy_(wide.weight.data.T)
     assert verdicts(wide, tall) == {"weight": "differs"}
-    nnx = pytest.importorskip("flax.nnx")
     port, batch = nnx.Linear(8, 8, use_bias=False, rngs=nnx.Rngs(0)), torch.zeros(2, 8).numpy()
     for values, verdict in ((one.weight.detach().numpy(), "alike"), (one.weight.detach().numpy().T, "same")):
         port.kernel.set_value(port.kernel.get_value().at[:].set(values))
@@ -179,7 +177,6 @@ def test_it_is_shown_everywhere(capsys: pytest.CaptureFixture[str], monkeypatch:
 
 
 def test_what_a_layer_writes_unasked_is_compared_too() -> None:
-    keras = pytest.importorskip("keras")
     one, two = (keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)]) for _ in range(2))
     bias = one.layers[0].cell.bias
     assert verdicts(one, two)["lstm.cell.bias"] == "same"
@@ -187,3 +184,139 @@ def test_what_a_layer_writes_unasked_is_compared_too() -> None:
     bias.assign(bias + 100)
     assert verdicts(one, two)["lstm.cell.bias"] == "differs"
     assert wb.plan(one, (2, 5, 3), seed=0)["lstm.cell.bias"].decided_by == "intent"  # the control
+
+
+# ---------------------------------------------------------------------- images with channels first, and last
+IMAGES = np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)
+LAST = IMAGES.transpose(0, 2, 3, 1)
+
+
+class Conv(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm1d(72, eps=1e-3)
+        self.inner, self.out = nn.Linear(72, 72, bias=False), nn.Linear(72, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.conv(x)), 2)
+        return self.out(torch.relu(self.inner(self.norm(x.flatten(1)))))
+
+
+def conv_in_keras(*before: Any) -> Any:
+    layers = keras.layers
+    dense = [layers.Dense(72, "relu", use_bias=False, name="inner"), layers.Dense(5, name="out")]
+    start = [keras.Input((8, 8, 3)), layers.Conv2D(8, 3, activation="relu", name="conv"), layers.MaxPooling2D()]
+    return keras.Sequential([*start, *before, layers.Flatten(), layers.BatchNormalization(name="norm"), *dense])
+
+
+class ConvInFlax(nnx.Module):
+    def __init__(self) -> None:
+        rngs = nnx.Rngs(0)
+        self.conv = nnx.Conv(3, 8, (3, 3), padding="VALID", rngs=rngs)
+        self.norm = nnx.BatchNorm(72, epsilon=1e-3, rngs=rngs)
+        self.inner, self.out = nnx.Linear(72, 72, use_bias=False, rngs=rngs), nnx.Linear(72, 5, rngs=rngs)
+
+    def __call__(self, x: Any) -> Any:
+        x = nnx.max_pool(nnx.relu(self.conv(x)), (2, 2), (2, 2))
+        return self.out(nnx.relu(self.inner(self.norm(x.reshape(len(x), -1)))))
+
+
+class Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.up = nn.Linear(6, 36), nn.Conv2d(4, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.up(torch.relu(self.inner(x)).view(-1, 4, 3, 3))
+
+
+def decoder_in_keras() -> Any:
+    layers = keras.layers
+    start = [keras.Input((6,)), layers.Dense(36, "relu", name="inner"), layers.Reshape((3, 3, 4))]
+    return keras.Sequential([*start, layers.Conv2D(2, 3, name="up")])
+
+
+class Dense(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.only = nn.Linear(192, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.only(x.flatten(1))
+
+
+def dense_in_keras() -> Any:
+    return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(7, name="only")])
+
+
+def other_order(values: Any, units: int) -> Any:
+    """Rows ordered by units, ordered by places."""
+    return values.reshape(units, -1, *values.shape[1:]).swapaxes(0, 1).reshape(values.shape)
+
+
+def outputs(model: Any, batch: Any) -> np.ndarray:
+    if isinstance(model, keras.Model):
+        return np.asarray(keras.ops.convert_to_numpy(model(batch, training=True)))
+    return model(torch.tensor(batch)).detach().numpy() if isinstance(model, nn.Module) else np.asarray(model(batch))
+
+
+def put(model: Any, name: str, kernel: Any) -> None:
+    if isinstance(model, keras.Model):
+        return model.get_layer(name).kernel.assign(kernel.copy())
+    layer = getattr(model, name)
+    return layer.kernel.set_value(layer.kernel.get_value().at[:].set(kernel))
+
+
+@pytest.mark.parametrize(
+    ("original", "port", "batches", "name", "rows", "units"),
+    [
+        (Conv, conv_in_keras, (IMAGES, LAST), "inner", True, 8),
+        (Conv, ConvInFlax, (IMAGES, LAST), "inner", True, 8),
+        (Decoder, decoder_in_keras, (IMAGES[:, 0, 0, :6],) * 2, "inner", False, 4),
+        (Dense, dense_in_keras, (IMAGES, LAST), "only", True, 3),
+    ],
+)
+def test_layers_around_a_flatten_are_the_same_where_outputs_are(
+    original: Any, port: Any, batches: Any, name: str, rows: bool, units: int
+) -> None:
+    one, other = original(), port()
+    for model, batch in zip((one, other), batches, strict=True):
+        wb.initialize(model, batch, recipe="classic", seed=0)
+    found = {tensor.name: tensor for tensor in wb.compare_models(one, other, *batches).tensors}
+    parts = {f"{name}.weight", *(() if rows or name == "only" else (f"{name}.bias",))}
+    assert {n for n, tensor in found.items() if tensor.verdict == "alike"} >= {f"{name}.weight"}
+    assert {n for n, tensor in found.items() if tensor.verdict != "same"} <= parts
+    assert "another order: outputs differ" in found[f"{name}.weight"].why
+    away = outputs(one, batches[0]), outputs(other, batches[1])
+    last = away[0].transpose(0, 2, 3, 1) if away[0].ndim == 4 else away[0]
+    assert not np.allclose(last, away[1], atol=1e-3)  # the control: it was true
+    weight = getattr(one, name).weight.detach().numpy()
+    put(other, name, other_order(weight.T, units) if rows else other_order(weight, units).T)
+    assert wb.compare_models(one, other, *batches).same
+    assert np.allclose(last, outputs(other, batches[1]), atol=1e-5)
+
+
+def test_a_flatten_that_is_ordered_as_the_originals_changes_nothing() -> None:
+    one, other = Conv(), conv_in_keras(keras.layers.Permute((3, 1, 2)))
+    for model, batch in ((one, IMAGES), (other, LAST)):
+        wb.initialize(model, batch, recipe="classic", seed=0)
+    assert wb.compare_models(one, other, IMAGES, LAST).same
+    assert np.allclose(outputs(one, IMAGES), outputs(other, LAST), atol=1e-5)
+
+
+def test_a_transposed_kernel_of_a_convolution_is_found() -> None:
+    one, other = Conv(), conv_in_keras(keras.layers.Permute((3, 1, 2)))
+    for model, batch in ((one, IMAGES), (other, LAST)):
+        wb.initialize(model, batch, recipe="classic", seed=0)
+    put(other, "conv", one.conv.weight.detach().numpy().transpose(3, 2, 1, 0))  # width before height
+    found = [tensor for tensor in wb.compare_models(one, other, IMAGES, LAST).tensors if tensor.verdict != "same"]
+    assert [(tensor.name, tensor.verdict) for tensor in found] == [("conv.weight", "alike")]
+    assert "may be transposed" in found[0].why
+
+
+def test_a_batch_of_four_axes_that_both_take_tells_nothing_of_channels() -> None:
+    one = Dense()
+    other = keras.Sequential([keras.Input((3, 8, 8)), keras.layers.Flatten(), keras.layers.Dense(7, name="only")])
+    for model in (one, other):
+        wb.initialize(model, IMAGES, recipe="classic", seed=0)
+    assert wb.compare_models(one, other, IMAGES).same

@@ -153,6 +153,20 @@ def test_functions_of_equinox_are_functions() -> None:
     assert isinstance(result.model[1], eqx.nn.MLP)
 
 
+def test_modules_in_a_tree_are_arrays_in_it() -> None:
+    keys = jax.random.split(KEY, 5)
+    ensemble = eqx.filter_vmap(lambda key: eqx.nn.MLP(8, 3, 16, 1, key=key))(keys)
+
+    def mean(models: Any, x: Any) -> Any:
+        return eqx.filter_vmap(lambda one: jax.vmap(one)(x))(models["members"]).mean(0)
+
+    result = wb.initialize((mean, {"members": ensemble}), normal(32, 8), seed=0)
+    weight = result.model[1]["members"].layers[0].weight
+    assert result.plan["members.layers.0.weight"].role == "hidden"
+    assert len(np.unique(np.asarray(weight).reshape(5, -1), axis=0)) == 5
+    assert result.health.healthy
+
+
 def test_a_layer_that_two_share_is_one() -> None:
     class Tied(eqx.Module):
         shared: Any

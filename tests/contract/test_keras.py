@@ -1,6 +1,7 @@
-"""The third body: Keras models, on torch and on JAX, are planned, filled, measured and checked as their twins in torch.
+"""The third body: Keras models, on torch and another backend, are planned, filled, measured and checked as their twins.
 
-Each backend runs in a process of its own (`keras_models.py`), and all of it is compared here.
+Each backend runs in a process of its own (`keras_models.py`), and all of it is compared here. The other one is JAX, or
+what KERAS_BACKEND names: `scripts/check --keras tensorflow`.
 """
 
 import functools
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reaso
 HERE = Path(__file__).parent
 TWINS = tuple(row for row in ABOUT if (row, "keras") not in ABSENT)
 OWN = ("recurrent", "kernels", "named")
-CHECKED = {"torch": (*TWINS, *OWN), "jax": ("mlp", "named")}
+CHOSEN = os.environ["KERAS_BACKEND"]
+OTHER = "jax" if CHOSEN == "torch" else CHOSEN
+CHECKED = {"torch": (*TWINS, *OWN), OTHER: ("mlp", "named")}
 
 
 def run(backend: str, *arguments: str) -> str:
@@ -84,7 +87,7 @@ def test_plans_and_bits_are_those_of_the_twin_in_torch(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*TWINS, *OWN])
 def test_plans_and_bits_are_equal_on_backends(name: str) -> None:
-    one, other = (outcomes(backend)[name] for backend in ("torch", "jax"))
+    one, other = (outcomes(backend)[name] for backend in ("torch", OTHER))
     assert one["plan"] == other["plan"]
     assert one["notes"] == other["notes"]
     assert one["bits"] == other["bits"]
@@ -104,9 +107,9 @@ def test_health_is_that_of_the_twin_in_torch(name: str) -> None:
     assert measured[0] == measured[1]
 
 
-@pytest.mark.parametrize("name", CHECKED["jax"])
+@pytest.mark.parametrize("name", CHECKED[OTHER])
 def test_health_is_equal_on_backends(name: str) -> None:
-    one, other = (outcomes(backend)[name] for backend in ("torch", "jax"))
+    one, other = (outcomes(backend)[name] for backend in ("torch", OTHER))
     assert one["codes"] == other["codes"]
     assert one["scalars"] == pytest.approx(other["scalars"], rel=1e-4, abs=1e-6)
 
@@ -186,11 +189,11 @@ def test_losses_of_the_models_own_and_targets_of_other_kinds_are_judged_as_in_to
 
 
 def test_labels_beside_the_inputs_make_the_loss() -> None:
-    assert run("torch", "-c", LABELLED) == "fine\n"
+    assert run(CHOSEN, "-c", LABELLED) == "fine\n"
 
 
 def test_layers_that_only_keras_has() -> None:
-    entries = {name: {e["name"]: e for e in outcomes("jax")[name]["plan"]} for name in OWN}
+    entries = {name: {e["name"]: e for e in outcomes(OTHER)[name]["plan"]} for name in OWN}
     recurrent = entries["recurrent"]
     assert recurrent["first.cell.weight"]["layout"][0] == "io"
     assert recurrent["first.cell.bias"]["scheme"] == "zeros()"  # what Keras writes there is nobody's purpose

@@ -58,6 +58,29 @@ class Containers(keras.Model):
         return self.out(self.parts["last"](x))
 
 
+class Variational(keras.Model):
+    """A code that is drawn, and a loss that the call adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.spread, self.out = layers.Dense(4), layers.Dense(4), layers.Dense(8)
+        self.seed = keras.random.SeedGenerator(1)
+
+    def call(self, x: Any) -> Any:
+        mean, spread = self.mean(x), self.spread(x)
+        self.add_loss(ops.mean(mean**2 + ops.exp(spread) - spread - 1))
+        drawn = keras.random.normal(ops.shape(mean), seed=self.seed)
+        return self.out(mean + ops.exp(0.5 * spread) * drawn)
+
+
+def attention() -> keras.Model:
+    """Its dropout has Keras compute shares by a layer, which is given the masks."""
+    ids = keras.Input((5,), dtype="int32")
+    x = layers.Embedding(9, 8, mask_zero=True)(ids)
+    x = x + layers.MultiHeadAttention(2, 4, dropout=0.1)(x, x, use_causal_mask=True)
+    return keras.Model(ids, layers.Dense(3)(x))
+
+
 class Values(layers.Layer):
     """What it does depends on values, so symbols cannot pass it."""
 
@@ -83,6 +106,12 @@ MODELS: dict[str, tuple[Callable[[], Any], Any, dict[str, int]]] = {
     "nested": (Nested, normal(32, 8), {"filled": 8}),
     "in use": (Nested, {"x": normal(32, 8), "training": False}, {"filled": 8}),
     "containers": (Containers, normal(32, 8), {"filled": 6}),
+    "variational": (Variational, normal(32, 8), {"filled": 6}),
+    "masked": (attention, np.arange(40).reshape(8, 5) % 9, {"filled": 11}),
+    "augmented": (
+        lambda: stack(layers.Rescaling(2.0), layers.RandomFlip(), layers.Conv2D(4, 3), layers.Flatten()),
+        normal(16, 6, 6, 3), {"filled": 4},
+    ),
     "a shape": (lambda: stack(layers.Dense(8)), (16, 8), {"filled": 4}),
     "told by itself": (lambda: stack(keras.Input((8,)), layers.Dense(8)), None, {"filled": 4}),
 }  # fmt: skip
@@ -91,7 +120,13 @@ MODELS: dict[str, tuple[Callable[[], Any], Any, dict[str, int]]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_layers_are_opened(name: str) -> None:
     make, batch, counts = MODELS[name]
-    result = wb.initialize(make(), batch, seed=0)
+    model = make()
+    wb.plan(model, batch, seed=0)  # builds it
+    held = [np.array(ops.convert_to_numpy(v)) for v in model.non_trainable_variables]
+    result = wb.initialize(model, batch, seed=0)
+    now = [ops.convert_to_numpy(v) for v in model.non_trainable_variables]
+    assert all(map(np.array_equal, held, now))  # statistics, and states of generators
+    assert not [note for note in result.plan.notes if "not known" in note]
     assert result.ledger.counts() == {"filled": 0, "kept": 0, "tied": 0} | counts
     assert result.health.healthy
     assert not {entry.role for entry in result.plan.entries} & {"unknown", "unused"}

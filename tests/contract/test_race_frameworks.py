@@ -80,6 +80,7 @@ def ended(build: Any, function: Any) -> Any:
 def test_probabilities_are_no_logits(build: Any, softmax: Any, twice: Any) -> None:
     plain, shares, other = (race({"made": None}, make, DATA).trials[0].losses
                             for make in (build, ended(build, softmax), ended(build, twice)))  # fmt: skip
+    assert len(plain) == 6
     assert plain == pytest.approx(shares, rel=1e-4)
     assert plain != pytest.approx(other, rel=1e-2)
 

@@ -11,10 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 from flax import nnx
-from torch import nn
-from torch.nn import functional as F
+from torch_or_none import F, nn, torch
 from written_once import normal, tokens
 
 

@@ -35,7 +35,8 @@ class _Known(NamedTuple):
         if isinstance(whole[0], tuple(_classes(self.kinds))):
             return True
         kinds: Any = (np.ndarray, *_classes({self.module: self.arrays}))
-        return pair and len(kinds) > 1 and callable(whole[0]) and bool(arrays_in(whole[1], kinds, parts_of))
+        held: Any = (*kinds, *_classes(self.kinds))  # or a module, which is a tree of them
+        return pair and len(kinds) > 1 and callable(whole[0]) and bool(arrays_in(whole[1], held, parts_of))
 
 
 def _classes(kinds: Mapping[str, tuple[str, ...]]) -> Iterator[type]:

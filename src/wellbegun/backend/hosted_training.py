@@ -75,12 +75,12 @@ class HostedTrainer:
         if course.loss is not None:
             found = course.loss(output, targets)
         elif "float" in str(targets.dtype):
-            found = self._squared(main.reshape(tuple(targets.shape)) - targets)
+            found = self._squared(self._shaped(main, tuple(targets.shape)) - targets)
         else:
             found = self._entropy(main, classes_of(tuple(main.shape))[1], targets)
         if math.prod(getattr(found, "shape", (0,))) != 1:
             raise no_scalar("race", found, "output and targets", "array")
-        return found.reshape(())
+        return self._shaped(found, ())
 
     def evaluate(self, model: Model, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
         run, chunks = self._runs(model), math.ceil(len(targets) / _CHUNK)
@@ -119,6 +119,10 @@ class HostedTrainer:
     def _array(self, values: Array) -> Any:
         """As the framework's own."""
         raise NotImplementedError  # pragma: no cover - every framework defines it
+
+    def _shaped(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """The same entries in another shape."""
+        return array.reshape(shape)
 
     def _host(self, array: Any) -> Array:
         return np.asarray(array)

@@ -4,6 +4,7 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.blocks import Stack
 from wellbegun.graph.edges import beside_basis, over_basis
+from wellbegun.graph.flattened import groups_of
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
@@ -40,6 +41,7 @@ __all__ = [
     "goes_on",
     "graph_from_dict",
     "graph_to_dict",
+    "groups_of",
     "idle",
     "is_multiplied",
     "layers_in_series",

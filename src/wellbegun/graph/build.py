@@ -36,7 +36,7 @@ from wellbegun.graph.facts import Array, Attention, Contraction, Elementwise, Fa
 from wellbegun.graph.function import EVERYTHING, ROOT, Call, Function, Number, Root
 from wellbegun.graph.guards import answered, finite_notes
 from wellbegun.graph.inference import doubt_notes
-from wellbegun.graph.meaning import bounds, fields_of, kind_of, over_units, unit_axis, usual_axis
+from wellbegun.graph.meaning import bounds, fields_of, kind_of, over_units, regrouped, unit_axis, usual_axis
 from wellbegun.graph.model import Kind, ModelGraph, Operation, Parameter, Slot, Use
 from wellbegun.graph.notes import opaque_notes
 from wellbegun.graph.picked import as_weights, one_each, routed
@@ -243,23 +243,18 @@ class Builder:
             known.append(Signal(value, value if found.root is None else found.root, own, *statistic))
             if limits is not EVERYTHING:
                 self._domains[value] = limits
-        index = len(self.operations)
+        index, placed = len(self.operations), [self._axes.get(getattr(known, "value", -1)) for known, _ in operands]
         operation = Operation(
             index, found.kind, name, self.scope, read, values, found.uses, found.root, found.function,
             axis=outputs[0][1] if outputs else None, overwrites=overwrites, cuts=cuts,
             **fields_of(fact, found.kind, operands, outputs),
-            **self._product(fact, operands, read),
+            **(over_units(fact, operands, placed) if len(read) == 2 else regrouped(fact, operands, outputs, placed)),
         )  # fmt: skip
         if all(array.numbers == "integer" for array, _ in outputs):
             self._integers.add(index)
         self._makers.update(dict.fromkeys(values, index))
         self.operations.append(operation)
         return Record(tuple(known), operation)
-
-    def _product(self, fact: Fact, operands: Sequence[Operand], read: tuple[int, ...]) -> dict[str, Any]:
-        if len(read) != 2:
-            return {}
-        return over_units(fact, operands, [self._axes.get(getattr(known, "value", -1)) for known, _ in operands])
 
     def _elementwise(self, fact: Elementwise, operands: list[Operand], signals: list[Signal]) -> _Found:
         """A function of one value, or a combination of several things."""

@@ -121,6 +121,28 @@ def over_units(fact: Fact, operands: Sequence[Operand], axes: Sequence[int | Non
     return {}
 
 
+def regrouped(
+    fact: Fact, operands: Sequence[Operand], outputs: Sequence[tuple[Array, int | None]], axes: Sequence[int | None]
+) -> dict[str, Any]:
+    """Of a reshape, the sizes of the axes that become one or that one becomes, where units are not the last of them."""
+    if not isinstance(fact, Move) or not fact.reshapes or not outputs:
+        return {}
+    (made, own), given, axis = outputs[0], operands[0].array, axes[0]
+    if own is None or axis is None:
+        return {}
+    return {"merges": _group(given.shape, axis, made.shape, own), "splits": _group(made.shape, own, given.shape, axis)}
+
+
+def _group(many: tuple[int, ...], unit: int, few: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """Sizes before, of and after one axis among those that an axis of `few` runs over; () if none comes after it."""
+    for first in range(unit + 1):
+        for last in range(unit + 2, len(many) + 1):
+            if math.prod(many[:first]) == math.prod(few[:axis]) and math.prod(many[first:last]) == few[axis]:
+                after = math.prod(many[unit + 1 : last])
+                return (math.prod(many[first:unit]), many[unit], after) if after > 1 else ()
+    return ()
+
+
 def _terms(fact: Contraction, operands: Sequence[Operand]) -> int:
     """Number of terms in each sum of products."""
     sizes = dict(zip(fact.labels[0], operands[fact.operand(0)].array.shape, strict=True))

@@ -142,6 +142,8 @@ class Operation:
     reduction: Reduction = ""
     entries: Entries = ""  # move, and copies that are pointwise
     cuts: tuple[tuple[int, int], ...] = ()  # parts of units: the first one of each output, and how many, if known
+    merges: tuple[int, ...] = ()  # move: sizes before, of and after units that become one axis, as in a flatten
+    splits: tuple[int, ...] = ()  # move: of those that one axis becomes; both () where units come last
     selects: Selection = ""
     over: Over = ""  # norm
     centred: bool = False  # norm: whether it takes the mean away

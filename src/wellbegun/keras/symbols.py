@@ -137,6 +137,21 @@ def _activation(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return called
 
 
+def _called(layer: Any) -> Callable[..., Any]:
+    """What a layer does, on symbols: Keras computes the mask of a softmax with values."""
+    if not isinstance(layer, keras.layers.Softmax):
+        return layer.call  # type: ignore[no-any-return]
+    axes = [layer.axis] if isinstance(layer.axis, int) else [*layer.axis]
+
+    def masked(inputs: Any, mask: Any = None) -> Any:
+        if mask is None or len(axes) > 1:
+            return layer.call(inputs, mask)
+        least = -3e4 if keras.backend.standardize_dtype(inputs.dtype) == "float16" else -1e9  # as in Keras
+        return keras.ops.softmax(keras.ops.where(keras.ops.cast(mask, "bool"), inputs, least), axis=axes[0])
+
+    return masked
+
+
 @contextmanager
 def _deferring() -> Iterator[None]:
     """Arrays of JAX leave arithmetic with symbols to these, instead of asking them for values that they have not."""
@@ -192,6 +207,7 @@ class Recorded:
         function = vars(layer).get("activation")
         if callable(function) and not isinstance(function, keras.Layer):
             vars(layer)["activation"] = _activation(function)
+        vars(layer)["add_loss"] = lambda *_: None  # which takes no symbols; what it is given leads to no output
         for name, value in list(vars(layer).items()):
             if not name.startswith(_STATE):
                 vars(layer)[name] = self._symbolic(layer, value)
@@ -221,7 +237,7 @@ class Recorded:
             elif not isinstance(layer, WHOLE) or of_cells(layer):
                 try:
                     with unrolled(layer, partial(self._rest, layer)) if of_cells(layer) else nullcontext():
-                        made = layer.call(*args, **kwargs)
+                        made = _called(layer)(*args, **kwargs)
                 except Exception:  # whatever a layer does with what has no value: it is taken whole
                     made = None
             if made is None or not all(isinstance(one, keras.KerasTensor) for one in keras.tree.flatten(made)):

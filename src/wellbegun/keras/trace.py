@@ -106,7 +106,7 @@ def _written(model: Any, call: Call) -> _Written:
     arrays = call.arrays(tensor)
     given = call.map(tensor, lambda array: symbolic.setdefault(id(array), _symbol(array)))
     recorded = Recorded(model)
-    with _failing(call), recorded.opened():
+    with _failing(call), recorded.opened(), keras.StatelessScope():  # some layers draw, and count, at once
         variables = list({id(slot.variable): slot.variable for slot in slots_of(model)}.values())
         result = _called(model, given)
         leaves = [recorded.inner(one) for one in keras.tree.flatten(result)]

@@ -86,6 +86,9 @@ class KerasTrainer(backend.HostedTrainer):
     def _array(self, values: Array) -> Any:
         return keras.ops.convert_to_tensor(values)
 
+    def _shaped(self, array: Any, shape: tuple[int, ...]) -> Any:
+        return keras.ops.reshape(array, shape)
+
     def _host(self, array: Any) -> Array:
         return host(array)
 
@@ -110,7 +113,7 @@ class _Course(keras.Model):  # type: ignore[misc]
     """A model with the loss of a race."""
 
     def __init__(self, model: Any, trainer: KerasTrainer, course: backend.Course) -> None:
-        super().__init__()
+        super().__init__(name="course")  # TensorFlow takes no name that begins with an underscore
         self.raced, self._judge = model, partial(trainer._loss, course)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

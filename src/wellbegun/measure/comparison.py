@@ -16,6 +16,8 @@ SAMPLE = 1 << 16  # values of each tensor that distributions are compared on
 CHANCE = 1e-3  # that anything at all is told apart where both models are drawn from the same laws
 
 _UNKNOWN = "the same values in an order of axes that is not known: give a batch, which tells it"
+_TURNED = "the same values with axes in another order: one of them may be transposed"
+_GROUPED = "the same values, but a flatten has units and places in another order: outputs differ"
 
 _PARTS = ("recurrent_input", "recurrent", "recurrent_projection", "recurrent_bias_input", "recurrent_bias")
 
@@ -29,6 +31,7 @@ class Stored(NamedTuple):
     layout: Layout | None  # the roles of its axes, where they are known
     home: str = ""  # framework
     part: str = ""  # its role in a recurrent layer
+    groups: Mapping[str, tuple[int, ...]] = {}  # letter of an axis -> sizes before, of and after the units along it
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def _tensor(name: str, first: Stored | None, second: Stored | None, level: float
     if not same and not why:
         why = _unlike(_canonical(first), _canonical(second), level)
         return ComparedTensor(name, "differs" if why else "alike", *numbers, why)
-    return ComparedTensor(name, "same" if same else "alike" if why == _UNKNOWN else "differs", *numbers, why)
+    equal = why in (_UNKNOWN, _TURNED, _GROUPED)
+    return ComparedTensor(name, "same" if same else "alike" if equal else "differs", *numbers, why)
 
 
 def _equal(first: Stored, second: Stored) -> tuple[bool, str]:
@@ -159,7 +163,12 @@ def _equal(first: Stored, second: Stored) -> tuple[bool, str]:
     if (known and own) or first.home == second.home:
         if known != own or (known is None and first.values.shape != second.values.shape):
             return False, f"shapes {first.values.shape} and {second.values.shape} are not of one layer"
-        return np.array_equal(_canonical(first), _canonical(second), equal_nan=True), ""
+        if np.array_equal(_canonical(first), _canonical(second), equal_nan=True):
+            return True, ""
+        one, two = (stored._replace(groups={}) for stored in (first, second))
+        if first.groups != second.groups and np.array_equal(_canonical(one), _canonical(two), equal_nan=True):
+            return False, _GROUPED
+        return False, _TURNED if _turned(first.values, second.values) else ""
     if first.values.size != second.values.size:
         return False, f"shapes {first.values.shape} and {second.values.shape} hold different numbers of values"
     if not _turned(first.values, second.values):
@@ -185,10 +194,18 @@ def _turned(first: Array, second: Array) -> bool:
 
 
 def _canonical(stored: Stored) -> Array:
-    """Values in the order of axes that all frameworks share, where it is known."""
+    """Values in the order of axes that all frameworks share, where it is known, and units last of what one axis has."""
     assert stored.values is not None
-    known = stored.layout is not None and _sizes(stored) is not None
-    return (stored.values.transpose(stored.layout.canonical) if known else stored.values).ravel()  # type: ignore[union-attr]
+    values, letters = stored.values, "o" if stored.values.ndim == 1 else ""
+    if stored.layout is not None and _sizes(stored) is not None:
+        order = stored.layout.canonical
+        values, letters = values.transpose(order), "".join(stored.layout.axes[axis] for axis in order)
+    for letter, group in stored.groups.items():
+        axis = letters.find(letter)
+        if letters.count(letter) == 1 and values.shape[axis] == math.prod(group):
+            around = values.shape[:axis], values.shape[axis + 1 :]
+            values = values.reshape(*around[0], *group, *around[1]).swapaxes(axis + 1, axis + 2).reshape(values.shape)
+    return values.ravel()
 
 
 def _numbers(stored: Stored | None) -> tuple[float, float] | None:
