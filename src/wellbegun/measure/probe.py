@@ -1,7 +1,7 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from wellbegun._arguments import told
@@ -10,8 +10,9 @@ from wellbegun.backend import Backend, Batch, Handle, Judged, Loss, Model, OwnLo
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
+from wellbegun.graph.notes import some_of
 from wellbegun.graph.walk import around, cut_off_by
-from wellbegun.health import LossStats, Origin, Statistics
+from wellbegun.health import LossStats, Origin, ParameterStats, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
 from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, operation_stats, stream_stats, weights
@@ -95,14 +96,22 @@ def statistics(
         gain,
         back.way.relative(gain),
         None if came_in is None else correlation(came_in),
-        input_stats(graph, forward.inputs),
+        input_stats(graph, forward.inputs, forward.cast),
         session.differentiable,
         buffer_stats(session.buffers),
         codebook_stats(graph, seen),
         None,
         trained,
     )
+    found = replace(found, notes=(*found.notes, *_elsewhere(found.parameters)))
     return found if found.finite else replace(found, origin=_origin(forward, session, back.taken or loss))
+
+
+def _elsewhere(parameters: Iterable[ParameterStats]) -> tuple[str, ...]:
+    """What functions with a way back of their own compute where nothing sees it."""
+    names = [p.name for p in parameters if p.trainable and not p.used and p.gradient]
+    told = f"Gradients arrive at {some_of(names)}, which no operation of the model was seen to read: what a function"
+    return (f"{told} with a backward pass of its own computes of that was not looked at.",) if names else ()
 
 
 @inferred("whether its values were trained", lambda *_: "")
