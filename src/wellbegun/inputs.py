@@ -20,6 +20,7 @@ from wellbegun.laws import Normal, Uniform
 REAL = ("float16", "bfloat16", "float32", "float64")
 MOST = 1 << 36  # numbers of one made-up input
 OTHERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
+_SPEC = re.compile(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class InputSpec:
     @staticmethod
     def parse(text: str) -> "InputSpec":
         """From text; ArgumentError if it is none."""
-        parts = re.fullmatch(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*", text)
+        parts = _SPEC.fullmatch(text)
         allowed = "a shape such as 32,1,8,8 or 4,16:float16 or 8,32:int64<1000, or a .npz, .csv or .pt file"
         if not parts:
             raise ArgumentError(message("input", "spec", allowed, text))
@@ -195,6 +196,10 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     made = list[str]()
 
     def converted(value: Any, name: str) -> Any:
+        if isinstance(value, str):
+            if holds_data(batch) and ("." in name or _SPEC.fullmatch(value) is None):
+                return value  # a name or a text among the data
+            value = InputSpec.parse(value)
         if isinstance(value, InputSpec):
             label = "batch" if name == "input0" and len(listed) == 1 else name
             made.append(f"{label}: {value}, made up")
@@ -205,7 +210,8 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     args = tuple(_argument(item, f"input{i}", arrays, converted) for i, item in enumerate(listed))
     rest: dict[str, object] = {}  # what is left out, which is said
     if notes and isinstance(batch, (tuple, list)):
-        rest = {str(place): value for place, value in enumerate(batch) if place >= max(len(listed), 1)}
+        spent = 1 if listed and listed is batch[0] else max(len(listed), 1)
+        rest = {str(place): value for place, value in enumerate(batch) if place >= spent}
     elif notes and isinstance(batch, Mapping):
         rest = {str(key): value for key, value in batch.items() if key not in named}
     kinds: Any = (arrays, np.ndarray)
@@ -304,6 +310,8 @@ def _understood(batch: object, taken: _Taken | None) -> Understood:
     first = batch[0] if batch else None
     if isinstance(first, Mapping) and len(batch) > 1 and set(first) <= set(taken.names):
         return first, (), (f"The batch has {len(batch)} items: the first one is taken as inputs, {_REST}",)
+    if isinstance(first, (tuple, list)) and len(batch) < taken.needed <= len(first) <= taken.places:
+        return {}, first, (f"The batch has {len(batch)} items: the first one is taken as {len(first)} inputs, {_REST}",)
     if len(batch) <= taken.places or not taken.places:
         return {}, batch, ()
     count = max(taken.needed, 1)
@@ -335,11 +343,9 @@ def _argument(value: Any, name: str, arrays: type, convert: Callable[[Any, str],
     """One argument; `convert` makes an array of the framework of one, or of what tells how to make one up."""
     if isinstance(value, (arrays, np.ndarray)):
         return convert(value, name)
-    if isinstance(value, str):
-        value = InputSpec.parse(value)
-    elif isinstance(value, (tuple, list)) and _is_shape(value):
+    if isinstance(value, (tuple, list)) and _is_shape(value):
         value = InputSpec(tuple(value))
-    if isinstance(value, InputSpec):
+    if isinstance(value, (str, InputSpec)):
         return convert(value, name)
     if isinstance(value, (tuple, list)):
         return _like(value, [_argument(item, f"{name}.{i}", arrays, convert) for i, item in enumerate(value)])

@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import stat
 import threading
 from collections import deque
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,9 +82,13 @@ class Keeps(nn.Module):
         self.a, self.mean, self.seen = nn.Linear(8, 8), torch.zeros(8), {"rows": torch.zeros(1)}
         self.noise, self.last, self.counts = torch.Generator().manual_seed(3), deque(maxlen=2), np.zeros(3)
         self.register_buffer("grows", torch.zeros(2))
+        self.draws, self.dice, self.old = np.random.default_rng(3), random.Random(3), np.random.RandomState(3)
+        self.run = SimpleNamespace(step=0, log=[([],)])
 
     def forward(self, x):
-        hidden = self.a(x)
+        hidden = self.a(x) + float(self.draws.normal()) + self.dice.random() + float(self.old.normal())
+        self.run.step += 1
+        self.run.log[0][0].append(hidden)
         self.mean.mul_(0.9).add_(hidden.detach().mean(0))
         self.seen["rows"] += len(x)
         self.last.append(hidden)
@@ -93,8 +99,12 @@ class Keeps(nn.Module):
 
 def test_plain_tensors_generators_and_moved_buffers_come_back():
     model = Keeps()
-    state = model.noise.get_state()
+    state, others = model.noise.get_state(), [model.draws.bit_generator.state, model.dice.getstate()]
+    third = model.old.get_state()[1].copy()
     wb.check(model, X)
+    assert [model.draws.bit_generator.state, model.dice.getstate()] == others
+    assert (model.old.get_state()[1] == third).all()
+    assert model.run == SimpleNamespace(step=0, log=[([],)])
     assert not model.mean.any()
     assert not model.seen["rows"].any()
     assert not model.last

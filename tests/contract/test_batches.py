@@ -59,6 +59,11 @@ class Plain:
         self.x, self.itself, self.name = X, self, "graph"
 
 
+class Three(Net):
+    def forward(self, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        return super().forward(a + b + c)
+
+
 Named = namedtuple("Named", "x y")
 
 TAKEN: dict[str, tuple[type[nn.Module], Any, str]] = {
@@ -72,6 +77,8 @@ TAKEN: dict[str, tuple[type[nn.Module], Any, str]] = {
     "frozen dataclass": (Whole, Record(X, {"edges": Y}), ""),
     "slots": (Whole, Slotted(X), ""),
     "object": (Whole, Plain(), ""),
+    "three inputs as one": (Three, [[X, X, X], Y], "taken as 3 inputs"),
+    "names beside tensors": (Whole, {"x": X, "id": ["12"] * 16, "path": "a.png"}, ""),
     "dict as one": (Whole, {"x": X, "y": Y}, ""),
     "arrays in an object": (Whole, Record(X.numpy()), ""),  # type: ignore[arg-type]
 }

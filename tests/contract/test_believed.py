@@ -163,6 +163,22 @@ def test_constants_of_the_model_are_no_input(first: torch.Tensor) -> None:
     assert "W902" in wb.check(Steps(first), 300 * x).codes
 
 
+@pytest.mark.parametrize("scale", [1.0, 1 / 255])
+def test_integers_that_a_weight_reads_as_numbers_are_an_input(scale: float) -> None:
+    class Pixels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.table, self.head = nn.Conv2d(3, 16, 3), nn.Embedding(300, 16), nn.Linear(16, 5)
+
+        def forward(self, x: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+            x = x.float() if scale == 1 else x.float() * scale
+            return self.head(torch.relu(self.read(x)).mean((2, 3)) + self.table(words))
+
+    batch = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8), torch.randint(200, 300, (8,))
+    found = wb.check(Pixels(), batch).findings
+    assert [one.place for one in found if one.code == "W902"] == ["the batch"] * (scale == 1)
+
+
 def test_a_weight_used_at_every_step_learns_from_all_of_them() -> None:
     class Cells(nn.Module):
         def __init__(self, scale: float = 1.0) -> None:

@@ -1,6 +1,7 @@
 """What looks faint or flat to a measure and is not: behind norms, in logits, in sums with itself; and what truly is."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -190,3 +191,42 @@ def test_the_loss_is_taken_of_an_output_that_has_a_history() -> None:
     health = wb.check(Points(), torch.randn(32, 16))
     assert health.healthy
     assert health.statistics.differentiable
+
+
+class Firing(torch.autograd.Function):
+    """Spikes, of which the way back knows a slope."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return (x > 1).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        (x,) = ctx.saved_tensors
+        return grads[0] / (1 + 10 * (x - 1).abs()) ** 2
+
+
+class Spiking(nn.Module):
+    """Two layers of units that fire when what they have summed up is above 1."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(16, 64), nn.Linear(64, 64), nn.Linear(64, 4)
+        for layer in (self.first, self.second):
+            nn.init.normal_(layer.weight, 0, scale * layer.in_features**-0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out, one, two = torch.zeros(len(x), 4), torch.zeros(len(x), 64), torch.zeros(len(x), 64)
+        for _ in range(4):
+            one = 0.9 * one + self.first(x)
+            two = 0.9 * two + self.second(Firing.apply(one))
+            out = out + self.head(Firing.apply(two))
+        return out
+
+
+def test_units_that_never_fire_are_found_and_those_that_start_later_are_none() -> None:
+    x = torch.randn(32, 16)
+    (found,) = (one for one in wb.check(Spiking(0.02), x).findings if one.severity == "unhealthy")
+    assert (found.code, found.place) == ("W101", "second (linear)")
+    assert "W101" not in wb.check(Spiking(2.0), x).codes

@@ -313,3 +313,27 @@ class Factors(nn.Module):
 def test_factors_of_zero_that_no_step_moves_are_found(function: Any, start: float, stuck: bool, shape: Any) -> None:
     torch.manual_seed(1)
     assert ("W801" in wb.check(Factors(function, start, shape), torch.randn(32, 16)).codes) == stuck
+
+
+class Steered(nn.Module):
+    """What a hint says enters by one connection of zeros, and leaves by another that reads nothing else."""
+
+    def __init__(self, *, trained: bool = True) -> None:
+        super().__init__()
+        self.stem, self.hint, self.inside, self.out = (nn.Linear(16, 16) for _ in range(4))
+        self.enter, self.leave = zero(nn.Linear(16, 16)), zero(nn.Linear(16, 16))
+        self.enter.requires_grad_(trained)
+
+    def forward(self, x: torch.Tensor, hint: torch.Tensor) -> torch.Tensor:
+        x, told = self.stem(x), self.enter(torch.relu(self.hint(hint)))
+        return self.out(x + torch.relu(self.inside(x + told)) + self.leave(told))
+
+
+def test_a_zero_that_reads_a_zero_wakes_behind_it_and_both_are_kept() -> None:
+    batch = torch.randn(32, 16), torch.randn(32, 16)
+    model = Steered()
+    assert wb.check(model, batch).healthy
+    assert wb.initialize(model, batch, seed=0).health.healthy
+    assert not model.enter.weight.any()
+    assert not model.leave.weight.any()
+    assert "leave.weight" in [f.parameter for f in wb.check(Steered(trained=False), batch).findings if f.code == "W301"]

@@ -250,3 +250,20 @@ def test_weights_that_are_computed_with_another_shape_are_no_error() -> None:
     torch.nn.utils.parametrize.register_parametrization(model[0], "weight", Widened(), unsafe=True)
     plan = wb.plan(model, drawn(32, 16), seed=0)
     assert not [note for note in plan.notes if "fault of wellbegun" in note]
+
+
+@pytest.mark.parametrize("around", [True, False])
+def test_a_norm_of_zeros_stays_only_where_something_leads_around_it(around: bool) -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.head = nn.Linear(16, 16), nn.BatchNorm1d(16), nn.Linear(16, 3)
+            nn.init.zeros_(self.norm.weight)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            inside = self.norm(self.first(x))
+            return self.head(x + inside if around else torch.relu(inside))
+
+    model = Normed()
+    assert wb.initialize(model, torch.randn(32, 16), seed=0).health.healthy
+    assert bool(model.norm.weight.any()) is not around

@@ -1,6 +1,7 @@
 """Parameters and buffers of unusual kinds: integers, sparse layouts, shared entries, sizes found in the first pass."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -170,3 +171,33 @@ def test_weights_inside_an_operation_that_nobody_knows_are_named() -> None:
     assert any("hidden_product" in note and "weight" in note for note in wb.check(model, X).notes)
     assert wb.initialize(model, X, seed=0).plan["weight"].action == "keep"
     assert torch.equal(model.weight, before)
+
+
+class Elsewhere(torch.autograd.Function):
+    """A product that NumPy computes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, weight)
+        return torch.from_numpy(x.detach().numpy() @ weight.detach().numpy().T)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x, weight = ctx.saved_tensors
+        return grads[0] @ weight, grads[0].T @ x
+
+
+def test_weights_of_a_function_that_computes_elsewhere_are_named() -> None:
+    class Hidden(nn.Module):
+        def __init__(self, *, seen: bool) -> None:
+            super().__init__()
+            self.i, self.weight, self.o = nn.Linear(8, 8), nn.Parameter(torch.randn(8, 8) / 3), nn.Linear(8, 2)
+            self.apply_to = torch.nn.functional.linear if seen else Elsewhere.apply
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.o(torch.relu(self.apply_to(self.i(x), self.weight)))
+
+    told = [[n for n in wb.check(Hidden(seen=seen), X).notes if "not looked at" in n] for seen in (True, False)]
+    assert not told[0]
+    assert len(told[1]) == 1
+    assert "at weight, which no operation" in told[1][0]

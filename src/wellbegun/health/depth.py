@@ -118,7 +118,17 @@ def signal(statistics: Statistics) -> list[Finding]:
             found.append(_first(scaled, low[0], "W101", low[0].least))
         if high[1] > SIGNAL_RANGE:
             found.append(_first(scaled, high[0], "W102", SIGNAL_RANGE))
+    found += [] if found else _stopped(statistics)
     return [*found, *_collapse(statistics), *_faint(statistics), *_sensitivity(statistics)]
+
+
+def _stopped(statistics: Statistics) -> list[Finding]:
+    """The first weight that no signal comes to, where no dead units are to blame, as behind thresholds of spikes."""
+    first = next((o for o in statistics.operations if o.stopped), None)
+    if first is None or any(o.dead == 1.0 for o in statistics.operations):
+        return []
+    detail = "nothing but zeros come in here, whatever the sample is"
+    return [finding("W101", first.place, 0.0, 1 / SIGNAL_RANGE, first.parameter, detail=detail, whole=True)]
 
 
 def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound: float) -> Finding:

@@ -47,6 +47,7 @@ class OperationStats:
     aside: bool = False  # whether it reaches the output through residual branches only, or from other places
     scoring: bool = False  # whether it reaches the output through logits of attentions only
     norms: int = 0  # normalizations over samples on the way to it that has the fewest
+    stopped: bool = False  # whether nothing but zeros come in, of signals that functions before it lose
 
 
 @dataclass(frozen=True)

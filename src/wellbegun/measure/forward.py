@@ -54,6 +54,7 @@ class ForwardStatistics:
         self.norms: dict[int, float] = {}  # normalization -> RMS of what it gave
         self.tables: dict[int, float] = {}  # lookup -> RMS of what it gave
         self.inputs: dict[int, InputStats] = {}  # value of the batch -> what it holds
+        self.cast: dict[int, InputStats] = {}  # integers of the batch that are made numbers, as pixels: what these hold
         self.codes: dict[int, tuple[int, int]] = {}  # lookup by what was computed: different codes, of how many places
         self._made: set[int] = set()
         self._picked: set[int] = set()  # integers that were computed from numbers
@@ -65,10 +66,7 @@ class ForwardStatistics:
     def __call__(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> tuple[Effect, ...]:
         """One operation of the forward pass."""
         output, kind = outputs[0], operation.kind
-        for value, handle in zip(operation.inputs, inputs, strict=False):
-            told = handle.kind != "integer" or not size_of(handle)
-            if told and value not in self._made and value not in self.inputs:
-                self.inputs[value] = came(handle)
+        self._came_in(operation, inputs, output)
         self._made.update(operation.outputs)
         if output.kind == "integer" and (self._picked & set(operation.inputs) or any(i.kind == "real" for i in inputs)):
             self._picked.update(operation.outputs)
@@ -92,6 +90,16 @@ class ForwardStatistics:
         if kind in _SAMPLED and len(output.shape) > 1 and size_of(output) and output.kind == "real":
             self.samples[operation.outputs[0]] = sample(output, unit_axis(operation.axis, output))
         return ()
+
+    def _came_in(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
+        """Of values that are new, and so of the batch."""
+        for value, handle in zip(operation.inputs, inputs, strict=False):
+            if value in self._made or value in self.inputs:
+                continue
+            if handle.kind != "integer" or not size_of(handle):
+                self.inputs[value] = came(handle)
+            elif operation.kind == "move" and output.kind == "real":
+                self.cast[value] = came(output)
 
     def _weighted(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
         length, entries = output.norm(), max(size_of(output), 1)

@@ -29,8 +29,10 @@ def came(handle: Handle) -> InputStats:
     return replace(whole, constant=constant, low=low, high=high)
 
 
-def input_stats(graph: ModelGraph, found: dict[int, InputStats]) -> tuple[InputStats, ...]:
-    """Each input that was read, with its name; constants of the model, as first states, are none."""
+def input_stats(graph: ModelGraph, found: dict[int, InputStats], cast: dict[int, InputStats]) -> tuple[InputStats, ...]:
+    """Each input that was read, with its name, and integers among them that a weight reads as numbers; constants of the
+    model, as first states, are none."""
+    found = {**found, **{value: stats for value, stats in cast.items() if _raw(graph, value)}}
     order = sorted(value for value in found if value not in graph.producers)
     names = {value: "the batch" if len(order) == 1 else f"input {i} of the batch" for i, value in enumerate(order)}
     raw = {value: _raw(graph, value) for value in order}

@@ -46,6 +46,7 @@ class Facts(NamedTuple):
     scoring: Collection[int]  # what reaches it through logits of attentions only
     restored: Mapping[int, float]  # value -> largest RMS behind the next normalizations
     joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
+    stopped: frozenset[int]  # weighted operations that nothing but zeros come into, and that nothing leads around
 
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
@@ -84,7 +85,30 @@ def _facts(graph: Analysis, seen: Seen) -> Facts:
         scoring(graph, seen.wanted or graph.outputs),
         _restored(graph, seen.forward),
         _joined(graph, seen),
+        _stopped(graph, seen),
     )
+
+
+def _stopped(graph: Analysis, seen: Seen) -> frozenset[int]:
+    """Where functions have made zeros of signals, as thresholds do that nothing reaches, in all places of a weight."""
+    found = set[int]()
+    places: dict[str, set[int]] = {}
+    for index in seen.forward.weighted:
+        for use in graph.operations[index].uses:
+            places.setdefault(use.parameter, set()).add(index)
+    for own in places.values():
+        before = (o for index in own for o in _signals_before(graph, index))
+        if any(seen.forward.weighted[index].rms_in for index in own) or not own.isdisjoint(seen.asleep):
+            continue
+        live = any(o.index in seen.forward.weighted and seen.forward.weighted[o.index].rms for o in before)
+        if live and not around(graph, own, seen.wanted or graph.outputs):
+            found |= own
+    return frozenset(found)
+
+
+def _signals_before(graph: Analysis, index: int) -> Iterator[Operation]:
+    inputs = graph.operations[index].inputs[:1]
+    return (o for value in inputs for o in weights_before(graph, value, functions=True))
 
 
 def _operation(
@@ -128,6 +152,7 @@ def _operation(
         aside=index in facts.aside,
         scoring=index in facts.scoring,
         norms=facts.norms[index],
+        stopped=index in facts.stopped,
         **(shares._asdict() if shares else {}),
     )
 

@@ -10,7 +10,7 @@ from wellbegun._typing import Array
 from wellbegun.backend import Handle, Session
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
 from wellbegun.graph.function import UNKNOWN
-from wellbegun.graph.walk import ancestors, around, cut_off_by, forward, of_the_batch
+from wellbegun.graph.walk import ancestors, around, backward, cut_off_by, forward, of_the_batch
 from wellbegun.health import ParameterStats
 from wellbegun.measure.forward import HALF_RANGE
 from wellbegun.measure.samples import Rows, different, digest, is_finite, outlying, size_of, twins
@@ -109,20 +109,27 @@ class ParameterStatistics:
         return tuple(stats)
 
     def by_design(self, graph: ModelGraph) -> set[str]:
-        """Weights of zero with a way around them that get a gradient, or will when what is zero behind them does."""
+        """Weights of zero with a way around them that get a gradient, or will when zeros behind or before them have
+        left zero."""
         uses = {name: {operation.index for operation, _ in graph.uses_of(name)} for name in self.zero}
         awake = {name for name in self.zero if self._awake(name)}
         designed, dead = set(), self._dead(graph)
         for name in self.zero - dead:
             if not uses[name] or not around(graph, uses[name], graph.outputs):
                 continue
-            outputs = [value for index in uses[name] for value in graph.operations[index].outputs]
-            if name not in awake and self._alike(graph, uses[name]):
-                continue
-            behind = {operation.index for operation in forward(graph, outputs, lambda _: True)}
-            if name in awake or any(behind & uses[other] for other in awake):
+            if name in awake or self._woken(graph, uses[name], set().union(*(uses[other] for other in awake))):
                 designed.add(name)
         return designed
+
+    def _woken(self, graph: ModelGraph, uses: Collection[int], awake: Collection[int]) -> bool:
+        """Whether weights of zero, used here, get a gradient once others of zero have left it: those behind, which send
+        one back, or those before, where one arrives already and nothing but zeros come in."""
+        own = [graph.operations[index] for index in uses]
+        before = backward(graph, [value for o in own for value in o.inputs], lambda _: True)
+        if any(self.arrived.get(index) for index in uses) and any(o.index in awake for o in before):
+            return True
+        behind = forward(graph, [value for o in own for value in o.outputs], lambda _: True)
+        return not self._alike(graph, uses) and any(operation.index in awake for operation in behind)
 
     def _alike(self, graph: ModelGraph, uses: Collection[int]) -> bool:
         """Whether all units of weights of zero go through functions into weights alone: these see one unit, and so will

@@ -1,15 +1,16 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from wellbegun._typing import Array, Progress, phase
 from wellbegun.backend import Backend, Batch, Effect, Handle, Loss, Model, OwnLoss, Place, Scale, Session
 from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation, Role, roles_of
 from wellbegun.graph.inference import doubt_notes, inferred
+from wellbegun.graph.notes import some_of
 from wellbegun.graph.walk import around, cut_off_by
-from wellbegun.health import LossStats, Origin, Statistics
+from wellbegun.health import LossStats, Origin, ParameterStats, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
 from wellbegun.measure.losses import MadeUp, agreeing, judged, made_up_of, misfit
@@ -116,13 +117,14 @@ def statistics(
         gain,
         back.way.relative(gain),
         None if came_in is None else correlation(came_in),
-        input_stats(graph, forward.inputs),
+        input_stats(graph, forward.inputs, forward.cast),
         session.differentiable,
         buffer_stats(session.buffers),
         codebook_stats(graph, seen),
         None,
         trained,
     )
+    found = replace(found, notes=(*found.notes, *_elsewhere(found.parameters)))
     if not found.finite:
         return replace(found, origin=_origin(forward, session, back.taken or loss))
     own = back.taken if lost.chance is None else None
@@ -136,6 +138,13 @@ def _against_silence(found: Statistics, lost: LossStats, silenced: float | None)
         told = f"With readouts that give zero it is {silenced:.3g}, by which it is judged: `chance` may tell better."
     note = f"Gradients are those of {lost.description}, {lost.value:.3g}. {told}"
     return replace(found, loss=replace(lost, chance=silenced, at_zero=silenced is not None), notes=(*found.notes, note))
+
+
+def _elsewhere(parameters: Iterable[ParameterStats]) -> tuple[str, ...]:
+    """What functions with a way back of their own compute where nothing sees it."""
+    names = [p.name for p in parameters if p.trainable and not p.used and p.gradient]
+    told = f"Gradients arrive at {some_of(names)}, which no operation of the model was seen to read: what a function"
+    return (f"{told} with a backward pass of its own computes of that was not looked at.",) if names else ()
 
 
 @inferred("whether its values were trained", lambda *_: "")

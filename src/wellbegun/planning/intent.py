@@ -32,6 +32,7 @@ _ROUNDED = 1e-7  # random values of that size are lost in the rounding of what t
 _BEYOND = 3.0  # times the bound of its layer: no bias that was drawn
 _ONE_SIDE = 0.8  # mean over RMS of what lies on one side of 0, as phases from 0 to 2 pi do
 _JOINED = frozenset({"move", "concat", "split"})  # a token is still itself behind them
+_NOTHING_LEFT = "nothing of the signal would be left behind it"
 _AUTHOR = "that nobody but its author chose"
 _MOST = 1e12  # what no constructor writes
 _LEAST = 8  # values from which chance does not make a pattern
@@ -261,6 +262,8 @@ class _Evidence:
             return "they are lost in rounding"
         if role.role == "bias" and held.what in ("constant", "off centre") and self._flat(role, held.mean):
             return "what follows does not respond there"
+        if role.role == "norm_scale" and held.what == "zero" and not role.silent and self._only(role):
+            return _NOTHING_LEFT
         if role.operation < 0 or role.layout is None or role.role in (*_ADDED, *_SCALES, "negative_slope"):
             return ""
         matrix = role.is_weight and min(role.layout.canonical_shape(role.parameter.shape)[-2:]) > 1
@@ -269,10 +272,13 @@ class _Evidence:
         operation = self.graph.operations[role.operation]
         if held.what != "zero" or operation.kind not in (*WEIGHTED, "lookup"):
             return ""
-        only = role.role != "readout" and not around(self.graph, {operation.index}, self.graph.outputs)
-        if only or self._silences(operation.outputs[0]):
-            return "nothing of the signal would be left behind it"
+        if (role.role != "readout" and self._only(role)) or self._silences(operation.outputs[0]):
+            return _NOTHING_LEFT
         return ""
+
+    def _only(self, role: Role) -> bool:
+        """Whether all of the signal goes through the operation of a parameter."""
+        return role.operation >= 0 and not around(self.graph, {role.operation}, self.graph.outputs)
 
     def _normed(self, role: Role) -> bool:
         """Whether a token is normalized before a weight meets it."""
@@ -281,8 +287,12 @@ class _Evidence:
 
     def _passes(self, operation: Operation) -> bool:
         """Whether a token of zeros is still that behind an operation, as behind positions that are zeros, too."""
-        silent = all(use.parameter in self.held and self.held[use.parameter].size == 0 for use in operation.uses)
-        return operation.kind in _JOINED or (operation.kind == "shift" and bool(operation.uses) and silent)
+        return operation.kind in _JOINED or (operation.kind == "shift" and self._zeros(operation))
+
+    def _zeros(self, operation: Operation) -> bool:
+        """Whether an operation uses parameters, and nothing but zeros."""
+        held = [self.held.get(use.parameter) for use in operation.uses]
+        return bool(held) and all(one is not None and one.size == 0 for one in held)
 
     def _varied(self, role: Role) -> bool:
         """Whether a parameter is a part of a weight of which another part differs from unit to unit."""
@@ -299,16 +309,20 @@ class _Evidence:
         return bool(abs(high - low) < FLAT)
 
     def _silences(self, value: int) -> bool:
-        """Whether another weight reads nothing but a value that is 0."""
-        found, waiting = set[int](), [value]
+        """Whether another weight reads nothing but a value that is 0; one of zeros may, where others read it too."""
+        found, waiting, shut, elsewhere = set[int](), [value], False, False
         while waiting:
             for reader in self.graph.consumers.get(waiting.pop(), ()):
                 if reader.kind in WEIGHTED:
-                    return True
-                if reader.index not in found and (_keeps_zero(reader) or self._sums_given(reader)):
+                    if not self._zeros(reader):
+                        return True
+                    shut = True
+                elif not (_keeps_zero(reader) or self._sums_given(reader)):
+                    elsewhere = True
+                elif reader.index not in found:
                     found.add(reader.index)
                     waiting.extend(reader.outputs)
-        return False
+        return shut and not elsewhere
 
     def _sums_given(self, operation: Operation) -> bool:
         """Whether an operation sums by what the batch gives, as the neighbours in a graph."""

@@ -3,9 +3,12 @@
 import inspect
 import random
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import is_dataclass
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,7 +32,8 @@ from wellbegun.torch.compat import (
 )
 from wellbegun.torch.trace.tensors import storage_of
 
-_CONTAINERS = frozenset({dict, list, set, OrderedDict, deque, np.ndarray})
+_CONTAINERS = frozenset({dict, list, set, OrderedDict, defaultdict, Counter, deque, np.ndarray})
+_MOST = 10_000  # containers of a model that are looked into
 
 
 _turn = threading.RLock()
@@ -55,9 +59,11 @@ def _uncompiled() -> AbstractContextManager[Any]:
 @contextmanager
 def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
-    held = [(found, found.copy()) for _, saved in attributes for found in saved.values() if type(found) in _CONTAINERS]
+    held = [
+        (found, found.copy()) for found in _containers(value for _, saved in attributes for value in saved.values())
+    ]
     everything = [value for table, _ in [*attributes, *held] for value in _values(table)]
-    generators = [(found, found.get_state()) for found in everything if isinstance(found, torch.Generator)]
+    draws = [put_back for value in everything if (put_back := _draws_again(value)) is not None]
     values = [_Kept(tensor) for tensor in _written_into(everything)]
     backups, cache = _Backups(model), dict(parametrize_cache)
     _thread.passes.append(backups)
@@ -73,8 +79,8 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
             backups.restore()
             for kept_value in values:
                 kept_value.restore()
-        for generator, state in generators:
-            generator.set_state(state)
+        for put_back in draws:
+            put_back()
 
 
 @contextmanager
@@ -117,6 +123,38 @@ class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]
                     self._made[device] = torch.Generator(device).manual_seed(0)
                 kwargs["generator"] = self._made[device]
         return func(*args, **kwargs)
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    """Containers among values and in each other; the attributes of plain records are one."""
+    found, waiting = dict[int, Any](), [*values]
+    while waiting and len(found) < _MOST:
+        value = waiting.pop()
+        if isinstance(value, SimpleNamespace) or (is_dataclass(value) and hasattr(value, "__dict__")):
+            value = vars(value)
+        if type(value) in _CONTAINERS and id(value) not in found:
+            found[id(value)] = value
+            waiting.extend(_values(value))
+        elif type(value) is tuple:
+            waiting.extend(value)
+    return [*found.values()]
+
+
+def _draws_again(value: Any) -> Callable[[], None] | None:
+    """What puts a generator of random numbers back to where it is now; None for anything else."""
+    if isinstance(value, torch.Generator):
+        return partial(_set, value, value.get_state())
+    if isinstance(value, np.random.RandomState):
+        return partial(value.set_state, value.get_state())
+    if isinstance(value, random.Random):
+        return partial(value.setstate, value.getstate())
+    if isinstance(value, np.random.Generator):
+        return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+    return None
+
+
+def _set(generator: torch.Generator, state: torch.Tensor) -> None:
+    generator.set_state(state)
 
 
 def _values(table: Any) -> Iterable[Any]:
