@@ -107,7 +107,7 @@ class Model(keras.Model):
 
 def test_reset_gives_every_variable_a_fresh_value() -> None:
     assert wb.keras.reset is reset
-    model, ids = Model(), np.arange(24).reshape(4, 6) % 20
+    model, ids = Model(), np.arange(24, dtype=np.int32).reshape(4, 6) % 20
     model.compile(optimizer="adam", loss="mse")
     model(ids)
     first = reset(model, seed=1).get_weights()

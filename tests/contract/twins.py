@@ -31,7 +31,8 @@ class Twin:
         def one(array: np.ndarray) -> Any:
             if framework == "torch":
                 return torch.from_numpy(array)
-            return jnp.asarray(array.transpose(0, 2, 3, 1) if self.images and array.ndim == 4 else array)
+            last = self.images and array.ndim == 4 and framework != "equinox"
+            return jnp.asarray(array.transpose(0, 2, 3, 1) if last else array)
 
         found = self.data()
         if isinstance(found, dict):
