@@ -447,7 +447,7 @@ def small() -> nn.Module:
 MEASURED = ["lsuv", "krahenbuhl", "weight_norm", wb.planning.gradinit(steps=2), wb.planning.metainit(steps=1)]
 
 
-@pytest.mark.parametrize("recipe", MEASURED, ids=str)
+@pytest.mark.parametrize("recipe", MEASURED, ids=lambda recipe: getattr(recipe, "name", recipe))
 def test_progress_is_told_of_the_measurement_and_may_end_it(recipe: Any) -> None:
     told, batch = list[tuple[int, int, str]](), torch.randn(12, 6)
     wb.initialize(small(), batch, recipe=recipe, seed=0, progress=lambda *step: told.append(step))
@@ -466,7 +466,7 @@ def test_progress_is_told_of_the_measurement_and_may_end_it(recipe: Any) -> None
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("recipe", MEASURED, ids=str)
+@pytest.mark.parametrize("recipe", MEASURED, ids=lambda recipe: getattr(recipe, "name", recipe))
 def test_a_loss_that_fails_is_told_as_the_loss(recipe: Any) -> None:
     model, calls = small(), iter(range(100))
     before = {name: value.clone() for name, value in model.state_dict().items()}
