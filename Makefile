@@ -24,7 +24,7 @@ docs: $(STAMP)
 
 setup: $(STAMP)
 
-# torch first: what comes after then finds it and does not fetch another build; uv takes a fifth of pip's time for the rest
+# torch first: what comes after then finds it and does not fetch another build; uv is several times as fast for the rest
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wellbegun needs Python 3.11 or newer; this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
