@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, is_dataclass
 from inspect import Parameter, signature
@@ -162,8 +163,11 @@ class Call:
 
     def targets(self, kind: type[T], called: Callable[..., object] | None) -> dict[str, T]:
         """The arrays that a function is given as what is called as targets are."""
-        places = _taken(called) if called is not None and self.args else None
-        named = {**dict(zip(places.names if places else (), self.args, strict=False)), **self.kwargs}
+        placed: Mapping[str, object] = {}
+        if called is not None and self.args:
+            with suppress(TypeError, ValueError):  # no Python function, or one that does not take them
+                placed = signature(called).bind_partial(*self.args).arguments
+        named = {**placed, **self.kwargs}
         return {name: value for name in TARGETS if isinstance(value := named.get(name), kind)}
 
     def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
@@ -197,8 +201,8 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
 
     def converted(value: Any, name: str) -> Any:
         if isinstance(value, str):
-            if holds_data(batch) and ("." in name or _SPEC.fullmatch(value) is None):
-                return value  # a name or a text among the data
+            if holds_data(batch):
+                return value  # a name or a text among the data; what is made up beside them is an `InputSpec`
             value = InputSpec.parse(value)
         if isinstance(value, InputSpec):
             label = "batch" if name == "input0" and len(listed) == 1 else name
@@ -229,9 +233,9 @@ def _holds(value: object, arrays: type) -> bool:
 
 def _optional(args: Sequence[object], arrays: type, taken: "_Taken | None") -> tuple[str, ...]:
     """What to say of the last item of a batch, where the model need not take it: it may be meant as targets."""
-    if taken is None or not 1 <= taken.needed < len(args) or len(args) > len(taken.names):
+    if taken is None or not 1 <= taken.needed < len(args) or len(args) > len(taken.placed):
         return ()
-    name, last = taken.names[len(args) - 1], args[-1]
+    name, last = taken.placed[len(args) - 1], args[-1]
     if name in TARGETS or not isinstance(last, arrays):
         return ()
     remedy = "If it is targets, give the inputs alone, and the loss: loss=lambda output: ...(output, targets)."
@@ -241,10 +245,12 @@ def _optional(args: Sequence[object], arrays: type, taken: "_Taken | None") -> t
 class _Taken(NamedTuple):
     """What a function takes."""
 
-    names: tuple[str, ...]  # by name or place
+    names: tuple[str, ...]  # that can be given by name
+    placed: tuple[str, ...]  # that can be given by place
     needed: int  # places without a default
     places: int | None  # None: any number
     any_name: bool
+    nested: bool  # the first is annotated as what is no single array
 
 
 def _taken(called: Callable[..., object]) -> _Taken | None:
@@ -256,7 +262,10 @@ def _taken(called: Callable[..., object]) -> _Taken | None:
     names = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
     kinds = {p.kind for p in parameters}
     places = None if Parameter.VAR_POSITIONAL in kinds else len(placed)
-    return _Taken(names, sum(p.default is p.empty for p in placed), places, Parameter.VAR_KEYWORD in kinds)
+    needed = sum(p.default is p.empty for p in placed)
+    annotation = next((str(p.annotation) for p in placed[:1] if p.annotation is not p.empty), "array")
+    nested = bool(_CONTAINER.search(annotation)) or not _ARRAY.search(annotation)
+    return _Taken(names, tuple(p.name for p in placed), needed, places, Parameter.VAR_KEYWORD in kinds, nested)
 
 
 TARGETS = ("y", "target", "targets", "label", "labels")  # what targets are called
@@ -310,17 +319,39 @@ def _understood(batch: object, taken: _Taken | None) -> Understood:
     first = batch[0] if batch else None
     if isinstance(first, Mapping) and len(batch) > 1 and set(first) <= set(taken.names):
         return first, (), (f"The batch has {len(batch)} items: the first one is taken as inputs, {_REST}",)
-    if isinstance(first, (tuple, list)) and len(batch) < taken.needed <= len(first) <= taken.places:
+    if isinstance(first, (tuple, list)) and _are_inputs(first, batch[1:], taken):
+        if len(batch) == 1:
+            return {}, first, (f"The batch has 1 item, which is taken as {len(first)} inputs.",)
         return {}, first, (f"The batch has {len(batch)} items: the first one is taken as {len(first)} inputs, {_REST}",)
     if len(batch) <= taken.places or not taken.places:
         return {}, batch, ()
     count = max(taken.needed, 1)
-    names = ", ".join(taken.names[:count])
+    names = ", ".join(taken.placed[:count])
     said = f"The batch has {len(batch)} items and the model takes {names}: inputs are the first {count}, {_REST}"
     return {}, batch[:count], (said,)
 
 
 _REST = "the rest is taken for targets, which only a loss needs."
+_CONTAINER = re.compile("tuple|list|dict|sequence|mapping|iterable", re.IGNORECASE)
+_ARRAY = re.compile("tensor|array", re.IGNORECASE)
+
+
+def _are_inputs(first: Sequence[Any], rest: Sequence[Any], taken: _Taken) -> bool:
+    """Whether the first item of a batch is all inputs, and the rest none.
+
+    A batch of as many items as the model takes is that, unless the rest are labels of the rows that arrays of the first
+    hold, and neither names nor annotations tell that the model takes both.
+    """
+    items = len(rest) + 1
+    if taken.places is None or items > taken.needed or not taken.needed <= len(first) <= taken.places:
+        return False
+    if items < taken.needed:
+        return True
+    if not rest or len(first) != items or taken.nested or set(taken.placed[:items]) & set(TARGETS):
+        return False
+    shapes = [tuple(getattr(array, "shape", ())) for array in (*first, *rest)]
+    aligned = all(shapes) and len({shape[0] for shape in shapes}) == 1
+    return aligned and all((len(shape) > 1) is (at < len(first)) for at, shape in enumerate(shapes))
 
 
 def _by_name(batch: Mapping[Any, object], taken: _Taken | None) -> Understood:

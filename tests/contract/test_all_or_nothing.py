@@ -17,6 +17,7 @@ import wellbegun as wb
 from wellbegun.errors import FileError, ModelError, WellbegunError
 from wellbegun.laws import Normal
 from wellbegun.storage import load_plan, plan_from_json, replacing, save_plan, write_text
+from wellbegun.torch.sandbox import preserved
 
 
 def net() -> nn.Sequential:
@@ -111,6 +112,75 @@ def test_plain_tensors_generators_and_moved_buffers_come_back():
     assert not model.counts.any()
     assert model.grows.shape == (2,)
     assert torch.equal(model.noise.get_state(), state)
+
+
+def test_models_of_many_modules_come_back_as_a_whole():
+    model = nn.Sequential(*[nn.BatchNorm1d(2) for _ in range(700)], nn.Linear(2, 2))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with preserved(model):
+        model(X[:, :2])
+        assert not any(torch.equal(each.running_mean, before[f"{i}.running_mean"]) for i, each in enumerate(model[:-1]))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class Tuples(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.state = nn.Linear(8, 8), (torch.zeros(8), ([torch.zeros(1)], torch.Generator().manual_seed(3)))
+        self.shared: tuple[object, ...] = ([],)
+        for _ in range(40):
+            self.shared = self.shared, self.shared  # 2^40 ways to the list
+
+    def forward(self, x):
+        mean, ((rows,), noise) = self.state
+        held = self.shared
+        while isinstance(held, tuple):
+            held = held[0]
+        held.append(len(x))
+        mean += 1
+        rows += len(x)
+        return self.a(x) + torch.randn(8, generator=noise)
+
+
+def test_what_tuples_hold_comes_back_and_is_looked_for_once():
+    model = Tuples()
+    mean, ((rows,), noise) = model.state
+    drawn, held = noise.get_state(), model.shared
+    while isinstance(held, tuple):
+        held = held[0]
+    model(X)
+    assert (mean.any(), rows.any(), len(held)) == (True, True, 1)  # the control
+    assert not torch.equal(noise.get_state(), drawn)
+    drawn = noise.get_state()
+    wb.check(model, X)
+    assert (mean == 1).all()
+    assert rows == len(X)
+    assert held == [len(X)]
+    assert torch.equal(noise.get_state(), drawn)
+
+
+def test_generators_without_a_state_are_left_alone_and_others_are_not():
+    class Draws(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(8, 4)
+            self.system, self.stateless = random.SystemRandom(), Stateless(3)
+            self.plain, self.old = Plain(3), np.random.RandomState(np.random.PCG64(3))
+
+        def forward(self, x):
+            drawn = self.system.random() + self.stateless.random() + self.plain.random() + self.old.normal()
+            return super().forward(x) + 1e-9 * drawn
+
+    class Stateless(random.Random):
+        def getstate(self):
+            raise NotImplementedError("drawn by hardware")
+
+    class Plain(random.Random):
+        """The control."""
+
+    model = Draws()
+    before = model.plain.getstate(), model.old.get_state(legacy=False)
+    wb.check(model, X)
+    assert (model.plain.getstate(), model.old.get_state(legacy=False)) == before
 
 
 def test_the_seed_alone_decides():

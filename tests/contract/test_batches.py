@@ -4,6 +4,7 @@ import copy
 from collections import UserDict, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.utils.data import DataLoader, TensorDataset
 
 import wellbegun as wb
+from wellbegun.inputs import Call, InputSpec
 
 X, Y = torch.randn(16, 8), torch.randint(0, 3, (16,))
 
@@ -64,6 +66,41 @@ class Three(Net):
         return super().forward(a + b + c)
 
 
+class Exactly(Net):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return super().forward(a + b)
+
+
+class Bare(Exactly):
+    def forward(self, a, b):  # type: ignore[no-untyped-def]
+        return super().forward(a, b)
+
+
+class Pair(Net):
+    def forward(self, pair: tuple[torch.Tensor, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return super().forward(pair[0] + pair[1]) + 0 * x.sum()
+
+
+class State(Net):
+    def forward(self, state, x):  # type: ignore[no-untyped-def]
+        return super().forward(state[0] + state[1] + x)
+
+
+class Taught(Net):
+    def forward(self, pair, y):  # type: ignore[no-untyped-def]
+        return nn.functional.cross_entropy(super().forward(pair[0] + pair[1]), y)
+
+
+class By(Net):
+    def forward(self, x: torch.Tensor, /, y: torch.Tensor | None = None) -> torch.Tensor:
+        return super().forward(x if y is None else x + y[:, None])
+
+
+class Many(Net):
+    def forward(self, *many: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        return super().forward(many[0])
+
+
 Named = namedtuple("Named", "x y")
 
 TAKEN: dict[str, tuple[type[nn.Module], Any, str]] = {
@@ -78,6 +115,9 @@ TAKEN: dict[str, tuple[type[nn.Module], Any, str]] = {
     "slots": (Whole, Slotted(X), ""),
     "object": (Whole, Plain(), ""),
     "three inputs as one": (Three, [[X, X, X], Y], "taken as 3 inputs"),
+    "two inputs as one": (Exactly, ((X, X), Y), "2 items: the first one is taken as 2 inputs"),
+    "two inputs as one, in a list": (Bare, [[X, X.numpy()], Y], "2 items: the first one is taken as 2 inputs"),
+    "two inputs alone": (Exactly, ((X, X),), "1 item, which is taken as 2 inputs"),
     "names beside tensors": (Whole, {"x": X, "id": ["12"] * 16, "path": "a.png"}, ""),
     "dict as one": (Whole, {"x": X, "y": Y}, ""),
     "arrays in an object": (Whole, Record(X.numpy()), ""),  # type: ignore[arg-type]
@@ -94,6 +134,42 @@ def test_a_batch_is_taken_as_its_model_takes_it_and_that_is_said(name: str) -> N
         assert not said or any(said in note for note in notes)
     if isinstance(before, Record):
         assert type(batch.x) is type(before.x)
+
+
+@pytest.mark.parametrize(("make", "batch"), [(Pair, ((X, X), Y)), (State, ((X, X), X)), (Taught, ((X, X), Y))])
+def test_a_model_that_takes_a_pair_and_something_else_is_given_both(make: type[nn.Module], batch: Any) -> None:
+    assert not any("taken as 2 inputs" in note for note in wb.plan(make(), batch).notes)
+
+
+@pytest.mark.parametrize("make", [By, Many])
+def test_an_input_that_is_given_by_place_is_not_called_what_follows_it(make: type[nn.Module]) -> None:
+    """Its name cannot be given, or any number of them come before the next one."""
+    assert Call((X,), {}).targets(torch.Tensor, make().forward) == {}
+    losses = wb.initialize(make(), (X,), seed=0).health, wb.initialize(Net(), (X,), seed=0).health
+    assert losses[0].statistics.loss == losses[1].statistics.loss
+    name = list(signature(make().forward).parameters)[1]  # the control: by its own name, or in its own place
+    assert [*Call((X,), {name: Y}).targets(torch.Tensor, make().forward)] == [name]
+    assert [*Call((X, Y), {}).targets(torch.Tensor, By().forward)] == ["y"]
+
+
+def test_options_by_place_have_the_name_of_their_place() -> None:
+    class Several(Net):
+        def forward(self, x: torch.Tensor, /, shift: Any = None, scale: Any = None) -> torch.Tensor:
+            return super().forward(x)
+
+    assert any("taken for 'shift'" in note for note in wb.plan(Several(), (X, X)).notes)
+
+
+@pytest.mark.parametrize("text", ["12", "4,16:float16"])
+def test_beside_data_a_text_is_a_text(text: str) -> None:
+    class Texts(Net):
+        def forward(self, x: torch.Tensor, id: str) -> torch.Tensor:
+            assert id == text
+            return super().forward(x)
+
+    assert not any("made up" in note for note in wb.check(Texts(), {"x": X, "id": text}).notes)
+    beside = wb.check(Exactly(), {"a": X, "b": InputSpec((16, 8))})  # the control
+    assert any("b: float32 (16, 8), standard normal, made up" in note for note in beside.notes)
 
 
 def test_an_object_without_tensors_is_no_batch() -> None:

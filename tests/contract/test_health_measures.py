@@ -16,6 +16,7 @@ from torch.nn import functional
 import wellbegun as wb
 from wellbegun.backend import CrossEntropy
 from wellbegun.health import OperationStats
+from wellbegun.measure import forward
 from wellbegun.measure.losses import made_up
 from wellbegun.measure.signals import aimless
 from wellbegun.theory.activations import FLAT_SLOPE
@@ -531,3 +532,16 @@ def test_sparse_gradients_count_as_the_dense_ones_they_stand_for() -> None:
         assert result.health.healthy
     assert found[0] == found[1]
     assert found[0][0][0] > 0
+
+
+def test_integers_that_are_made_numbers_again_and_again_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, came, layer = list[tuple[int, ...]](), forward.came, nn.Linear(8, 3)
+    monkeypatch.setattr(forward, "came", lambda handle: looked.append(handle.shape) or came(handle))
+    counts = []
+    for times in (1, 3):
+        model = Function(lambda x, times=times: sum(layer(x.float()) for _ in range(times)))
+        model.layer = layer
+        wb.check(model, torch.arange(32).reshape(4, 8))
+        counts.append(looked.count((4, 8)))
+        looked.clear()
+    assert counts[0] == counts[1] > 0

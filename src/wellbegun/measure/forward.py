@@ -94,7 +94,7 @@ class ForwardStatistics:
     def _came_in(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
         """Of values that are new, and so of the batch."""
         for value, handle in zip(operation.inputs, inputs, strict=False):
-            if value in self._made or value in self.inputs:
+            if value in self._made or value in self.inputs or value in self.cast:
                 continue
             if handle.kind != "integer" or not size_of(handle):
                 self.inputs[value] = came(handle)

@@ -33,8 +33,6 @@ from wellbegun.torch.compat import (
 from wellbegun.torch.trace.tensors import storage_of
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict, defaultdict, Counter, deque, np.ndarray})
-_MOST = 10_000  # containers of a model that are looked into
-
 
 _turn = threading.RLock()
 """Passes of several threads of ours come one after the other: a model may be that of two, generators are."""
@@ -59,10 +57,9 @@ def _uncompiled() -> AbstractContextManager[Any]:
 @contextmanager
 def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
-    held = [
-        (found, found.copy()) for found in _containers(value for _, saved in attributes for value in saved.values())
-    ]
-    everything = [value for table, _ in [*attributes, *held] for value in _values(table)]
+    found = _containers(value for _, saved in attributes for value in saved.values())
+    held = [(table, table.copy()) for table in found if not isinstance(table, tuple)]
+    everything = [value for table in [*(saved for _, saved in attributes), *found] for value in _values(table)]
     draws = [put_back for value in everything if (put_back := _draws_again(value)) is not None]
     values = [_Kept(tensor) for tensor in _written_into(everything)]
     backups, cache = _Backups(model), dict(parametrize_cache)
@@ -126,30 +123,32 @@ class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _containers(values: Iterable[Any]) -> list[Any]:
-    """Containers among values and in each other; the attributes of plain records are one."""
+    """Containers and tuples among values and in each other, each once; the attributes of plain records are one."""
     found, waiting = dict[int, Any](), [*values]
-    while waiting and len(found) < _MOST:
+    while waiting:
         value = waiting.pop()
         if isinstance(value, SimpleNamespace) or (is_dataclass(value) and hasattr(value, "__dict__")):
             value = vars(value)
-        if type(value) in _CONTAINERS and id(value) not in found:
+        if (type(value) in _CONTAINERS or type(value) is tuple) and id(value) not in found:
             found[id(value)] = value
             waiting.extend(_values(value))
-        elif type(value) is tuple:
-            waiting.extend(value)
     return [*found.values()]
 
 
 def _draws_again(value: Any) -> Callable[[], None] | None:
-    """What puts a generator of random numbers back to where it is now; None for anything else."""
-    if isinstance(value, torch.Generator):
-        return partial(_set, value, value.get_state())
-    if isinstance(value, np.random.RandomState):
-        return partial(value.set_state, value.get_state())
-    if isinstance(value, random.Random):
-        return partial(value.setstate, value.getstate())
-    if isinstance(value, np.random.Generator):
-        return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+    """What puts a generator of random numbers back to where it is now; None for anything else, and for those that have
+    no state (of the operating system's, of hardware)."""
+    try:
+        if isinstance(value, torch.Generator):
+            return partial(_set, value, value.get_state())
+        if isinstance(value, np.random.RandomState):
+            return partial(value.set_state, value.get_state(legacy=False))
+        if isinstance(value, random.Random):
+            return partial(value.setstate, value.getstate())
+        if isinstance(value, np.random.Generator):
+            return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+    except NotImplementedError:
+        pass
     return None
 
 
