@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from wellbegun.backend import find
+from wellbegun.errors import ArgumentError
 from wellbegun.graph import Analysis, groups_of, roles_of
 from wellbegun.measure.comparison import ModelComparison, Stored, compared
 
@@ -36,6 +37,7 @@ def compare_models(first: Any, second: Any, batch: Any = None, second_batch: Any
         deviation of each, and why. `wb.show` prints it.
     Raises:
         ArgumentTypeError: no model.
+        ArgumentError: `second_batch` without `batch`.
     Cost: one copy of each model's values in float64.
 
     >>> from torch import nn
@@ -46,6 +48,8 @@ def compare_models(first: Any, second: Any, batch: Any = None, second_batch: Any
     >>> compare_models(one, two).counts()
     {'same': 0, 'alike': 1, 'differs': 1, 'missing': 0}
     """
+    if batch is None and second_batch is not None:
+        raise ArgumentError("compare_models: second_batch needs batch too, that of the first model: give both, or none")
     own = batch if second_batch is None else second_batch
     return compared(*(_stored(*each, paired=second_batch is not None) for each in ((first, batch), (second, own))))
 

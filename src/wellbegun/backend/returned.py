@@ -120,9 +120,9 @@ class Results:
         """Whether what may be a loss stands first, compares the main output with the input, or reads what that does
         not."""
         one, own = self.found[place], self.found[self.main]
-        first = self.ordered and place < self.main and one.single
+        first = self.ordered and place < self.main and one.single and bool(self._before(one) & self._batch)
         compares = own.shape in self.given and self._direct(one) and not self._direct(own)
-        return first or compares or self._beyond(one, own)
+        return first or compares or (self._beyond(one, own) and (one.single or self._like_losses(place)))
 
     def _alone(self) -> tuple[tuple[int, ...], bool]:
         """Where the main output is all that learns: it may be losses of samples, or a number before it be its loss."""
@@ -142,23 +142,57 @@ class Results:
 
     def _losses_of(self, place: int, output: Returned) -> bool:
         """Whether what is at a place is computed of an output, or reads targets beside it, and has the shape of losses:
-        one for each row of classes or, of both, for some places or each entry."""
+        one for each row of classes; or, where it reads both, one for some places or for each entry."""
         one = self.found[place]
-        reads, beyond = output.value in self._before(one), self._beyond(one, output)
-        if one.shape == output.shape and reads and beyond and one.shape:
-            return self._direct(one, self.targets) and bool((self.values(place) >= 0).all())
-        return (one.each(output.shape) and (reads or beyond)) or (one.some(output.shape) and reads and beyond)
+        if one.each(output.shape):
+            return self._reads(one, output) or (self._beyond(one, output) and self._like_losses(place))
+        if one.shape == output.shape:
+            fits = bool(one.shape) and self._direct(one, self.targets) and self._positive(place)
+        else:
+            fits = one.some(output.shape) and self._like_losses(place)
+        return fits and self._reads(one, output) and self._beyond(one, output)
+
+    def _like_losses(self, place: int) -> bool:
+        """Whether what is at a place reads targets, or holds no number below zero, as losses do."""
+        return self._direct(self.found[place], self.targets) or self._positive(place)
+
+    def _positive(self, place: int) -> bool:
+        return bool((self.values(place) >= 0).all())
 
     def _before(self, one: Returned) -> set[int]:
         """The values that something is computed of."""
-        return set() if one.value is None else ancestors(self.graph, one.value)
+        if one.value is None:
+            return set()
+        if one.value not in self._known:
+            self._known[one.value] = ancestors(self.graph, one.value)
+        return self._known[one.value]
+
+    @cached_property
+    def _known(self) -> dict[int, set[int]]:
+        """What values are computed of, as far as it was asked: many may be returned."""
+        return {}
+
+    @cached_property
+    def _batch(self) -> set[int]:
+        return of_the_batch(self.graph)
+
+    @cached_property
+    def _weights(self) -> frozenset[int]:
+        """Operations with a weight."""
+        return frozenset(o.index for o in self.graph.operations if o.kind in (*WEIGHTED, "lookup"))
+
+    def _reads(self, one: Returned, other: Returned) -> bool:
+        """Whether it is computed of another."""
+        return other.value in self._before(one)
 
     def _direct(self, one: Returned, some: Collection[int] | None = None) -> bool:
         """Whether it reads something of the batch, or `some` values of it, that no weight has seen."""
-        weights = [operation.index for operation in self.graph.operations if operation.kind in (*WEIGHTED, "lookup")]
-        return one.value is not None and around(self.graph, weights, [one.value], some)
+        if one.value is None or (some is not None and not some):
+            return False
+        return around(self.graph, self._weights, [one.value], some)
 
     def _beyond(self, one: Returned, other: Returned) -> bool:
-        """Whether it reads something of the batch that another does not, as targets."""
-        known = one.value is not None and other.value is not None
-        return known and bool((self._before(one) - self._before(other)) & of_the_batch(self.graph))
+        """Whether it reads something of the batch that another does not, and no weight has seen, as targets."""
+        if one.value is None or other.value is None:
+            return False
+        return self._direct(one, (self._before(one) - self._before(other)) & self._batch)

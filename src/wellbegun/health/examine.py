@@ -26,7 +26,7 @@ from wellbegun.health.catalogue import (
 )
 from wellbegun.health.depth import gradient, signal
 from wellbegun.health.findings import Finding, Health, finding
-from wellbegun.health.loss import TARGETS, first_loss, unmoved
+from wellbegun.health.loss import AT_TARGETS, first_loss, unmoved
 from wellbegun.health.remedies import Remedy
 from wellbegun.health.statistics import OperationStats, ParameterStats, Statistics
 
@@ -42,7 +42,7 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
         if broken:  # ratios of nan say nothing
             findings += broken
         else:
-            if not any(found.code == "W902" and found.place != TARGETS for found in findings):
+            if not any(found.code == "W902" and found.place != AT_TARGETS for found in findings):
                 checks = (signal, gradient, first_loss, _activations, _codebooks, _attention, _range, _updates)
                 flat = unmoved(statistics)
                 findings += flat or [found for look in checks for found in look(statistics)]
@@ -124,9 +124,9 @@ def _batch(statistics: Statistics) -> list[Finding]:
     loss = statistics.loss
     if loss is not None and (size := loss.raw_targets):
         words = "# standardize the targets: subtract the mean of each column, and divide by its standard deviation"
-        found.append(finding("W902", TARGETS, size, RAW, detail=f"their RMS is {size:.3g}", remedy=words))
+        found.append(finding("W902", AT_TARGETS, size, RAW, detail=f"their RMS is {size:.3g}", remedy=words))
     if loss is not None and loss.misfit:
-        found.append(finding("W904", TARGETS, 1.0, 0.0, detail=loss.misfit))
+        found.append(finding("W904", AT_TARGETS, 1.0, 0.0, detail=loss.misfit))
     return found
 
 

@@ -9,7 +9,7 @@ from wellbegun.health.findings import Finding, finding
 from wellbegun.health.remedies import Remedy
 from wellbegun.health.statistics import OperationStats, Statistics
 
-TARGETS = "the batch's targets"
+AT_TARGETS = "the batch's targets"  # a place
 
 
 def first_loss(statistics: Statistics) -> list[Finding]:
@@ -24,7 +24,7 @@ def first_loss(statistics: Statistics) -> list[Finding]:
     if bound * loss.chance < (loss.targets_rms or 0.0) ** 2 < bound * loss.value:  # the error of an output of zero
         detail = f"targets of RMS {loss.targets_rms:.3g} have a standard deviation of {math.sqrt(loss.chance):.3g}"
         words = "# subtract their mean from the targets, or let the bias of the readout start at it"
-        return [finding("W501", TARGETS, loss.value / loss.chance, bound, detail=detail, remedy=words)]
+        return [finding("W501", AT_TARGETS, loss.value / loss.chance, bound, detail=detail, remedy=words)]
     last = [*readouts(statistics), *statistics.operations[-1:]]
     if last and last[0].fixed_scale:
         return []  # a temperature decides it, and no first value of a weight
@@ -58,10 +58,14 @@ def _loudest(statistics: Statistics, readout: OperationStats) -> OperationStats:
 
 
 def unmoved(statistics: Statistics) -> list[Finding]:
-    """A loss of the user's or the model's whose gradient is exactly zero everywhere: no step moves anything."""
+    """A loss of the user's or the model's whose gradient is exactly zero everywhere: no step moves anything. Where it
+    does send a gradient, which gets lost in the net, other checks say where."""
     loss = statistics.loss
     got = [p for p in statistics.parameters if p.trainable and p.gradient is not None]
     if loss is None or loss.made_up or statistics.trained or not got or any(p.gradient for p in got):
+        return []
+    sent = readouts(statistics) if statistics.injected else statistics.operations  # before those it is not the loss's
+    if any(operation.gradient for operation in sent):
         return []
     detail = f"{loss.description} is {loss.value:.3g}, and its gradient is exactly zero at all of {len(got)} parameters"
     words = "# look at what the loss is multiplied with, and at margins and clips that it is behind"

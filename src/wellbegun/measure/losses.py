@@ -196,12 +196,11 @@ def _against_entries(values: Array, shape: tuple[int, ...], *, odds: bool, count
     alike = [n for n in values.shape if n != 1] == [n for n in shape if n != 1]
     if not alike or values.dtype.kind not in "iufb":
         return None
-    left_out = values == CrossEntropy.LEFT_OUT
-    void = left_out | (values == _VOID) if values.dtype.kind in "iu" else np.zeros((), bool)
+    void = _uncounted(values, 2) if values.dtype.kind in "iu" else np.zeros((), bool)
     coins = np.where(void, np.nan, values).astype(np.float32) if void.any() else values
-    if not void.all() and _are_odds(coins, within=odds):
+    if not void.all() and _are_odds(coins, within=odds, whole=values.dtype.kind != "f"):
         return _binary(coins.astype(np.float32).reshape(shape), odds=odds)
-    if values.dtype.kind == "b" or (values.dtype.kind != "f" and (not counts or left_out.any())):
+    if values.dtype.kind == "b" or (values.dtype.kind != "f" and (not counts or CrossEntropy.LEFT_OUT in values)):
         return None
     described = "mean squared error against the batch's targets"
     chance, size = variance(values) or None, float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
@@ -209,11 +208,11 @@ def _against_entries(values: Array, shape: tuple[int, ...], *, odds: bool, count
     return MadeUp(SquaredError(targets.reshape(shape)), chance, described, 0.0, fits=True, targets_rms=size)
 
 
-def _are_odds(values: Array, *, within: bool) -> bool:
-    """Whether values are 0 and 1, or as far from either, as where they are smoothed; `within`: or anything between.
-    Those that are nan do not count."""
+def _are_odds(values: Array, *, within: bool, whole: bool) -> bool:
+    """Whether values are 0 and 1, or as far from either, as where they are smoothed; `within`: or anything between;
+    `whole`: or only one of both. Those that are nan do not count."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if low < 0 or high > 1 or (low == high and values.dtype.kind == "f" and not within):
+    if low < 0 or high > 1 or (low == high and not whole and not within):
         return False
     smoothed = math.isclose(low + high, 1, abs_tol=1e-6)
     return within or _only(values, *((low, high) if smoothed else (0, 1)))
@@ -252,7 +251,15 @@ def _class_axis(values: Array, shape: tuple[int, ...], *, last: bool) -> int | N
 def _counted(values: Array, classes: int) -> Array:
     """Labels in one row, those that do not count by one number."""
     labels = values.reshape(-1).astype(np.int64)
-    return np.where((labels == _VOID) & (classes <= _VOID), CrossEntropy.LEFT_OUT, labels)
+    return np.where(_uncounted(labels, classes), CrossEntropy.LEFT_OUT, labels)
+
+
+def _uncounted(labels: Array, classes: int) -> Array:
+    """Which labels are those of places that do not count. 255 is, where no class is called so and, of two classes, both
+    are beside it: masks of 0 and 255 hold nothing else."""
+    left_out, last = labels == CrossEntropy.LEFT_OUT, labels == _VOID
+    void = classes > 2 or (0 in labels and 1 in labels)
+    return left_out | last if void and classes <= _VOID else left_out
 
 
 def variance(targets: Array) -> float:

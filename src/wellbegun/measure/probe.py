@@ -141,10 +141,10 @@ def _against_silence(found: Statistics, lost: LossStats, silenced: float | None)
 
 
 def _elsewhere(parameters: Iterable[ParameterStats]) -> tuple[str, ...]:
-    """What functions with a way back of their own compute where nothing sees it."""
+    """Parameters that are used where nothing sees it, as by functions with a way back of their own."""
     names = [p.name for p in parameters if p.trainable and not p.used and p.gradient]
-    told = f"Gradients arrive at {some_of(names)}, which no operation of the model was seen to read: what a function"
-    return (f"{told} with a backward pass of its own computes of that was not looked at.",) if names else ()
+    told = f"Gradients arrive at {some_of(names)}, which no operation of the model was seen to read"
+    return (f"{told}: what is computed of that was not looked at.",) if names else ()
 
 
 @inferred("whether its values were trained", lambda *_: "")
