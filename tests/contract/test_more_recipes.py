@@ -171,6 +171,7 @@ CUTS = {  # queries, keys and values of one matrix, and the order in which it ho
     "turned": (lambda x: (turned(rows(x)[0]), turned(rows(x)[1]), rows(x)[2]), "qkv"),
     "normed": (lambda x: (*functional.layer_norm(rows(x)[:2], (4,)), rows(x)[2]), "qkv"),
     "head by head": (lambda x: x.unflatten(-1, (2, 12)).transpose(1, 2).chunk(3, -1), ""),
+    "put together": (lambda x: map(heads, torch.cat([x[..., 16:], x[..., :16]], -1).chunk(3, -1)), ""),
     "in turn": (lambda x: x.unflatten(-1, (2, 3, 4)).transpose(1, 2).unbind(3), ""),
 }
 

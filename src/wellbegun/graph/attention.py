@@ -98,7 +98,7 @@ def _order(graph: Analysis, operation: Operation, starts: Mapping[int, set[str]]
     width, rest = divmod(math.prod(size for size, axis in sizes if axis == "o"), len(parts))
     held: dict[int, Range | None] = dict.fromkeys(operation.outputs)
     places: dict[int, set[str]] = {}
-    waiting = list(operation.outputs)
+    waiting, joins = list(operation.outputs), list[Operation]()
     while waiting and width and not rest:
         value = waiting.pop()
         if value in starts:
@@ -107,9 +107,12 @@ def _order(graph: Analysis, operation: Operation, starts: Mapping[int, set[str]]
             places.setdefault(place, set()).update(starts[value] & parts)
         for reader in graph.consumers.get(value, ()):
             if reader.kind in TRANSPARENT or reader.kind == "pointwise":
+                joins += [reader] if reader.kind == "concat" else []
                 new = [output for output in reader.outputs if output not in held]
                 held.update((output, within(held[value], reader.cuts, reader.outputs.index(output))) for output in new)
                 waiting += new
+    if any(len({held[value] for value in join.inputs if value in held}) > 1 for join in joins):
+        return ()  # units were put together in an order of their own
     order = [places.get(place, set()) for place in range(len(parts))]
     return tuple(name for (name,) in order) if all(len(names) == 1 for names in order) and -1 not in places else ()
 

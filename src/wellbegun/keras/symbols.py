@@ -139,7 +139,7 @@ def _activation(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _called(layer: Any) -> Callable[..., Any]:
     """What a layer does, on symbols: Keras computes the mask of a softmax with values."""
-    if not isinstance(layer, keras.layers.Softmax):
+    if getattr(type(layer), "call", None) is not keras.layers.Softmax.call:
         return layer.call  # type: ignore[no-any-return]
     axes = [layer.axis] if isinstance(layer.axis, int) else [*layer.axis]
 
@@ -207,7 +207,7 @@ class Recorded:
         function = vars(layer).get("activation")
         if callable(function) and not isinstance(function, keras.Layer):
             vars(layer)["activation"] = _activation(function)
-        vars(layer)["add_loss"] = lambda *_: None  # which takes no symbols; what it is given leads to no output
+        vars(layer)["add_loss"] = lambda *_, **__: None  # which takes no symbols; what it is given leads to no output
         for name, value in list(vars(layer).items()):
             if not name.startswith(_STATE):
                 vars(layer)[name] = self._symbolic(layer, value)

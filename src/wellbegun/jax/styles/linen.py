@@ -53,7 +53,8 @@ def _taken(module: Any) -> Any:
     first = module
     while isinstance(first, linen.Sequential) and first.layers:
         first = first.layers[0]
-    return taking(first.__call__ if isinstance(first, linen.Module) else first, needed=first is not module)
+    called = first.__call__ if isinstance(first, linen.Module) and callable(first) else first
+    return taking(called, needed=first is not module)
 
 
 def made(module: Any, batch: object, *, state: bool = False) -> tuple[Any, Any]:
