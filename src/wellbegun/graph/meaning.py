@@ -124,7 +124,7 @@ def over_units(fact: Fact, operands: Sequence[Operand], axes: Sequence[int | Non
 def regrouped(
     fact: Fact, operands: Sequence[Operand], outputs: Sequence[tuple[Array, int | None]], axes: Sequence[int | None]
 ) -> dict[str, Any]:
-    """Of a reshape, sizes of the axes that are merged into one, or that one is split into, if units are not the last."""
+    """Of a reshape, sizes of the axes that are merged into one, or one is split into, if units are not the last."""
     if not isinstance(fact, Move) or not fact.reshapes or not outputs:
         return {}
     (made, own), given, axis = outputs[0], operands[0].array, axes[0]
