@@ -259,7 +259,8 @@ def _uncounted(labels: Array, classes: int) -> Array:
     are beside it: masks of 0 and 255 hold nothing else."""
     left_out, last = labels == CrossEntropy.LEFT_OUT, labels == _VOID
     void = classes > 2 or (0 in labels and 1 in labels)
-    return left_out | last if void and classes <= _VOID else left_out
+    found: Array = np.where(void and classes <= _VOID, left_out | last, left_out)
+    return found
 
 
 def variance(targets: Array) -> float:
