@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 .PHONY: demo test check bench docs setup clean
 
 demo: $(STAMP)
-	$(BIN)/python examples/demo.py $(DEMO_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python examples/demo.py $(DEMO_ARGS)
 
 test: $(STAMP)
 	scripts/browser

@@ -3,7 +3,7 @@
 Usage: python -W error documents.py [--apart] DOCUMENT ...     # prints one JSON list of outcomes
 
 Each document has a folder and a process of its own (--apart: each Python block has). Processes are forked from one that
-has imported torch, so a document costs what its code costs.
+has imported torch and planned a model, so a document costs what its code costs.
 
 - ```python runs; `print(...)  # value` claims that this line is printed.
 - ```console: each `$ command` runs, and the lines below it must be printed, in order; `...` stands for any lines. A
@@ -241,12 +241,12 @@ def run(documents: Sequence[Path], *, apart: bool = False) -> list[Outcome]:
 
 
 def main() -> None:
-    import torch  # noqa: F401 - what every document would import
+    import torch  # what every document would import
 
     import wellbegun.api
-    import wellbegun.cli
-    import wellbegun.torch  # noqa: F401
+    import wellbegun.cli  # noqa: F401
 
+    wellbegun.api.plan(torch.nn.Linear(2, 2), torch.zeros(2, 2))  # neither threads nor gradients, which no fork survives
     sys.modules.setdefault("documents", sys.modules["__main__"])
     apart, paths = "--apart" in sys.argv, [word for word in sys.argv[1:] if word != "--apart"]
     context = multiprocessing.get_context("fork")
