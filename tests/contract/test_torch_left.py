@@ -174,6 +174,19 @@ def test_a_trace_that_fails_leaves_nothing_even_while_its_error_is_held() -> Non
     assert "no such thing" in str(caught.value)
 
 
+def test_what_a_training_has_frozen_is_searched_too() -> None:
+    model = Model(everywhere)
+    gc.collect()
+    gc.freeze()
+    try:
+        wb.plan(model, X, seed=0)
+        assert gc.get_freeze_count() > 0
+        assert type(model(X)) is torch.Tensor
+    finally:
+        gc.unfreeze()
+    assert not fakes()
+
+
 def test_casts_that_autocast_keeps_are_those_of_the_new_values() -> None:
     model = Model(lambda _: torch.zeros(4))
     with torch.autocast("cpu", torch.bfloat16):

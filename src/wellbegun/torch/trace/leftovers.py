@@ -40,7 +40,20 @@ def none_left(model: torch.nn.Module) -> Iterator[FakeTensorMode]:
             if sys.getrefcount(mode) > references:
                 gc.collect(generation)
         if sys.getrefcount(mode) > references:
-            _search(mode, before)
+            with _all_objects():
+                _search(mode, before)
+
+
+@contextmanager
+def _all_objects() -> Iterator[None]:
+    """What a training has frozen (gc.freeze) refers to things too, but is not told."""
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    try:
+        yield
+    finally:
+        if frozen:
+            gc.freeze()
 
 
 def _forget(error: BaseException | None) -> None:
