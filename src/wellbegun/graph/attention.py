@@ -11,8 +11,7 @@ from wellbegun.graph.function import Call
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.units import Range, within
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, held_parts, weights_before
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
     frozenset({"query"}): "query",
@@ -96,23 +95,12 @@ def _order(graph: Analysis, operation: Operation, starts: Mapping[int, set[str]]
         return ()
     sizes = zip(graph.shape_of(use), use.layout.axes, strict=True)
     width, rest = divmod(math.prod(size for size, axis in sizes if axis == "o"), len(parts))
-    held: dict[int, Range | None] = dict.fromkeys(operation.outputs)
     places: dict[int, set[str]] = {}
-    waiting, joins = list(operation.outputs), list[Operation]()
-    while waiting and width and not rest:
-        value = waiting.pop()
-        if value in starts:
-            first, size = held[value] or (0, width * len(parts))
-            place = first // width if (first + size - 1) // width == first // width else -1
-            places.setdefault(place, set()).update(starts[value] & parts)
-        for reader in graph.consumers.get(value, ()):
-            if reader.kind in TRANSPARENT or reader.kind == "pointwise":
-                joins += [reader] if reader.kind == "concat" else []
-                new = [output for output in reader.outputs if output not in held]
-                held.update((output, within(held[value], reader.cuts, reader.outputs.index(output))) for output in new)
-                waiting += new
-    if any(len({held[value] for value in join.inputs if value in held}) > 1 for join in joins):
-        return ()  # units were put together in an order of their own
+    held = held_parts(graph, operation.outputs, lambda o: o.kind in TRANSPARENT or o.kind == "pointwise")
+    for value in held.keys() & starts if width and not rest else ():
+        first, size = held[value] or (0, width * len(parts))
+        place = first // width if (first + size - 1) // width == first // width else -1
+        places.setdefault(place, set()).update(starts[value] & parts)
     order = [places.get(place, set()) for place in range(len(parts))]
     return tuple(name for (name,) in order) if all(len(names) == 1 for names in order) and -1 not in places else ()
 

@@ -37,7 +37,7 @@ from wellbegun.graph.function import EVERYTHING, ROOT, Call, Function, Number, R
 from wellbegun.graph.guards import answered, finite_notes
 from wellbegun.graph.inference import doubt_notes
 from wellbegun.graph.meaning import bounds, fields_of, kind_of, over_units, regrouped, unit_axis, usual_axis
-from wellbegun.graph.model import Kind, ModelGraph, Operation, Parameter, Slot, Use
+from wellbegun.graph.model import WEIGHTED, Kind, ModelGraph, Operation, Parameter, Slot, Use
 from wellbegun.graph.notes import opaque_notes
 from wellbegun.graph.picked import as_weights, one_each, routed
 from wellbegun.graph.provenance import (
@@ -232,7 +232,7 @@ class Builder:
         """Write an operation down. `outputs` with the axis of their units."""
         read = tuple(signal.value for signal in signals)
         values = tuple(self._new(axis) for _, axis in outputs)
-        cuts = self._held.follow(fact, operands, self._axes, outputs, values)
+        cuts = self._held.follow(fact, operands, outputs, values, weighted=found.kind in (*WEIGHTED, "lookup"))
         known: list[Known] = []
         for position, value in enumerate(values):
             if found.function is None:

@@ -15,8 +15,8 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import UNKNOWN
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Mode, Operation, Use
-from wellbegun.graph.units import Range, within
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
+from wellbegun.graph.units import Range
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, held_parts, weights_before
 from wellbegun.layout import Layout
 
 _MIXING = WEIGHTED | {"attention", "matmul", "softmax"}
@@ -208,10 +208,12 @@ class _Found:
 
 def _way(graph: Analysis, value: int) -> _Way:
     ends, added, shifts = list[_End](), list[int](), list[Operation]()
-    waiting: list[tuple[int, Range | None, Operation | None]] = [(value, None, None)]
+    waiting: list[tuple[int, Operation | None]] = [(value, None)]
+    held = held_parts(graph, [value], lambda o: o.kind in TRANSPARENT - {"concat"} | {"pointwise", "gate"})
     seen = {value}
     while waiting:
-        start, units, function = waiting.pop()
+        start, function = waiting.pop()
+        units = held.get(start)
         for reader in graph.consumers.get(start, ()):
             if reader.kind == "pointwise" and not graph.is_linear(reader):
                 ends.append(_End(units, reader))
@@ -228,10 +230,8 @@ def _way(graph: Analysis, value: int) -> _Way:
             if reader.kind == "gate" and function is not None:
                 continue
             passed = reader if reader.kind == "pointwise" and not graph.is_linear(reader) else function
-            for place, output in enumerate(reader.outputs):
-                if output not in seen:
-                    seen.add(output)
-                    waiting.append((output, within(units, reader.cuts, place), passed))
+            waiting += [(output, passed) for output in reader.outputs if output not in seen]
+            seen.update(reader.outputs)
     return _Way(tuple(ends), tuple(added), tuple(shifts))
 
 

@@ -58,7 +58,8 @@ Arithmetic = Literal["", "sum", "difference", "product", "quotient"]  # "": any 
 Reduction = Literal["", "sum", "mean", "length", "extremum"]  # length: root of a sum of squares; "": any other
 Entries = Literal[  # what a move does to entries
     "",  # unknown, or no move
-    "same",  # keeps all, in another order, shape or memory
+    "same",  # keeps all, in another shape or memory, or with axes in another order
+    "reordered",  # keeps all, those along an axis in another order
     "repeated",  # keeps all, some several times
     "part",  # keeps a range along an axis
     "picked",  # keeps some, chosen in any other way

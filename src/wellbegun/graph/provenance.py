@@ -82,7 +82,7 @@ def derived_of(operands: list[Operand]) -> list[Derived]:
 
 
 # ---------------------------------------------------------------------- parameters and constants through operations
-_KEEPS = frozenset({"same", "repeated", "part", "picked"})  # of equal entries, equal ones
+_KEEPS = frozenset({"same", "reordered", "repeated", "part", "picked"})  # of equal entries, equal ones
 
 
 class Reader(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.units import Range
 
 TRANSPARENT = frozenset({"norm", "scale", "shift", "pool", "mean", "concat", "split", "move", "add"})
 Passes = Callable[[Operation], bool]
@@ -46,6 +47,20 @@ def _walked(
                 new = [value for value in further(operation) if value not in seen]
                 seen.update(new)
                 waiting.extend(new)
+
+
+def held_parts(graph: ModelGraph, values: Collection[int], passes: Passes) -> dict[int, Range | None]:
+    """Which of the units of some values each one holds that comes from them through what is passed: no others; None if
+    it may hold any, as what puts different parts together, and as a part of units whose order nobody knows."""
+    held: dict[int, Range | None] = dict.fromkeys(values)
+    passed = {operation.index for operation in forward(graph, values, passes) if passes(operation)}
+    for operation in (graph.operations[index] for index in sorted(passed)):
+        ranges = {held[value] for value in operation.inputs if value in held}
+        units = ranges.pop() if len(ranges) == 1 else None
+        for place, value in enumerate(operation.outputs):
+            first, size = operation.cuts[place] if operation.cuts else (0, 0)
+            held[value] = (first + (units[0] if units else 0), size) if size else units
+    return held
 
 
 def ancestors(graph: ModelGraph, value: int) -> set[int]:

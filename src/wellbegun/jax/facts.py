@@ -65,7 +65,9 @@ def fact_of(step: Step) -> facts.Fact:
     if name in ("slice", "rev", "pad"):
         each = tuple((axis,) for axis in range(len(shape)))
         start = tuple(equation.params.get("start_indices", ())) if equation.params.get("strides") is None else ()
-        return facts.Move("part" if name == "slice" else "same" if name == "rev" else "padded", axes=each, start=start)
+        return facts.Move(
+            "part" if name == "slice" else "reordered" if name == "rev" else "padded", axes=each, start=start
+        )
     if name == "split":
         return facts.Split(axis=int(equation.params["axis"]))
     return _FACTS.get(name, facts.Opaque())

@@ -71,7 +71,8 @@ _PRODUCTS = frozenset({"Matmul", "Einsum", "Dot", "Conv", "DepthwiseConv", "Conv
 _MOVES = frozenset({"Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", *_CASTS})
 _FACTS: Mapping[str, facts.Fact] = {
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims", "Ravel"), facts.Move("same", view=True, reshapes=True)),
-    **dict.fromkeys(("Flip", "Roll"), facts.Move("same")), **dict.fromkeys(("Repeat", "Tile"), facts.Move("repeated")),
+    **dict.fromkeys(("Flip", "Roll"), facts.Move("reordered")),
+    **dict.fromkeys(("Repeat", "Tile"), facts.Move("repeated")),
     **dict.fromkeys(("Slice", "Tril", "Triu"), facts.Move("part")), "SliceUpdate": facts.Move("written"),
     "TakeAlongAxis": facts.Move("picked"), "Masked": facts.Move("masked"), "Pad": facts.Move("padded"),
     **dict.fromkeys(("Sort", "TopK"), facts.Move("picked", selects="ranked")),
@@ -221,7 +222,7 @@ def _move(equation: Equation) -> facts.Fact | None:
         return facts.Move("same" if given.shape == output.shape else "repeated", axes=axes)
     if name in ("GetItem", "Slice", "Pad", "Flip", "Roll") and len(output.shape) == rank:
         return facts.Move(
-            {"Pad": "padded", "Flip": "same", "Roll": "same"}.get(name, "part"),  # type: ignore[arg-type]
+            {"Pad": "padded", "Flip": "reordered", "Roll": "reordered"}.get(name, "part"),  # type: ignore[arg-type]
             axes=tuple((axis,) for axis in range(rank)),
         )
     return facts.Move("part") if name == "GetItem" else None

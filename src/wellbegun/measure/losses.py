@@ -86,7 +86,7 @@ def _of_shares(found: MadeUp, session: Session) -> MadeUp:
 def ends_in_sigmoid(graph: ModelGraph, value: int) -> bool:
     """Whether a value is a sigmoid, in whatever way it is written, of a multiple of what it starts from."""
     made = graph.producers.get(value)
-    while made is not None and made.kind == "move" and made.entries == "same" and made.inputs:
+    while made is not None and made.kind == "move" and made.entries in ("same", "reordered") and made.inputs:
         made = graph.producers.get(made.inputs[0])
     if made is None or made.kind != "pointwise" or made.function is None:
         return False
