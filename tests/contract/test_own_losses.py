@@ -275,33 +275,6 @@ def test_what_is_not_finite_is_named_before_the_batch_where_a_loss_refuses_it() 
             wb.check(model.eval(), batch)
 
 
-class Heads(nn.Module):
-    """What a function makes of one net of all inputs, and of another of the first."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.net, self.other, self.scale, self.function = net(), net(1), nn.Parameter(torch.ones(())), function
-
-    def forward(self, x: torch.Tensor, more: torch.Tensor) -> Any:
-        return self.function(self, x, more)
-
-
-HEADS = {
-    "a critic": lambda m, x, more: {"policy": m.net(x), "value": m.other(x + more)},
-    "a critic, in order": lambda m, x, more: (m.net(x), m.other(x + more)),
-    "a pool": lambda m, x, more: {"pooled": (m.net(x)[:, None] * more[..., None]).mean(1), "places": m.net(x)},
-    "a temperature": lambda m, x, more: (m.scale.exp(), m.net(x + more)),
-}
-
-
-@pytest.mark.parametrize("name", HEADS)
-def test_other_heads_and_scales_are_no_losses(name: str) -> None:
-    torch.manual_seed(0)
-    health = wb.check(Heads(HEADS[name]), (X, torch.randn(32, 16, generator=torch.Generator().manual_seed(3))))
-    assert loss_of(health).made_up
-    assert "W802" not in health.codes
-
-
 def test_a_net_at_fault_is_not_told_as_its_loss() -> None:
     model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 3, bias=False))
     nn.init.constant_(model[0].bias, -100.0)

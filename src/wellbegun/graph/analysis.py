@@ -28,7 +28,7 @@ class Analysis(ModelGraph):
         """Of a graph: the same, if it is one already."""
         if isinstance(graph, Analysis):
             return graph
-        return Analysis(graph.operations, graph.parameters, graph.outputs, graph.notes)
+        return Analysis(graph.operations, graph.parameters, graph.outputs, graph.notes, graph.returned)
 
     def once(self, fact: "Callable[[Analysis], T]") -> T:
         """A fact about the graph, found when it is first asked for."""

@@ -170,9 +170,11 @@ class Builder:
 
     def graph(self, outputs: Iterable[Known]) -> ModelGraph:
         """What has been recorded, given what the model returned."""
-        values = tuple(known.value for known in outputs if isinstance(known, Signal))
+        given = list(outputs)
+        values = tuple(known.value for known in given if isinstance(known, Signal))
+        returned = frozenset[str]().union(*(known.names for known in given if isinstance(known, Derived)))
         notes = (*opaque_notes(self.operations, self._integers), *finite_notes(self._asked), *doubt_notes(self.doubts))
-        return ModelGraph(tuple(self.operations), self.parameters, values, notes)
+        return ModelGraph(tuple(self.operations), self.parameters, values, notes, returned)
 
     # ------------------------------------------------------------------ operations on the batch's values
     def _compute(

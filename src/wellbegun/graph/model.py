@@ -169,6 +169,7 @@ class ModelGraph:
     parameters: Mapping[str, Parameter]
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    returned: frozenset[str] = frozenset()  # parameters of which alone it returns something, as of a temperature
 
     @cached_property
     def producers(self) -> Mapping[int, Operation]:

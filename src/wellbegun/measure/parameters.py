@@ -96,7 +96,8 @@ class ParameterStatistics:
             own = name in self.trained  # not computed from others, and trained
             facts = {
                 "trainable": own,
-                "used": bool(uses) or not own,
+                "used": bool(uses) or not own or name in graph.returned,
+                "elsewhere": name in graph.returned or any(o.index in beside for o in uses),
                 "reaches": None
                 if leading is None
                 else blind or (any(o.index in leading for o in uses) and not any(o.index in beside for o in uses)),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class TorchSession:
         self._everywhere = False
         self._pass = ExitStack()
         self._result: object = None
+        self._signals: list[bool] = []  # whether each tensor in it is a value of the graph
         self._edges: dict[int, Any] = {}  # of the first output
         self.given: Mapping[str, str] = {}
         self._beside: list[tuple[int, Any]] = []  # of others: the last states of recurrent layers
@@ -93,8 +95,7 @@ class TorchSession:
     @cached_property
     def _results(self) -> backend.Results:
         """What the last pass returned."""
-        outputs, values, real = outputs_of(self._result), self.graph.outputs, self._real
-        known = dict(zip(map(id, outputs), values, strict=True)) if len(outputs) == len(values) else {}
+        real, known = self._real, self._values
         found = tuple(backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in real)
         given, labels = list(self.call.arrays(torch.Tensor)), set(map(id, self._labels.values()))
         targets = [value for value, one in enumerate(given, 1) if id(one) in labels]  # in the order of the recorder
@@ -106,6 +107,12 @@ class TorchSession:
         ordered, shapes = isinstance(self._result, (tuple, list)), [tuple(one.shape) for one in given]
         host = lambda place: TensorHandle(real[place]).array()  # noqa: E731
         return backend.Results(self.graph, found, logits, loss, certain, ordered, targets, shapes, host)
+
+    @property
+    def _values(self) -> dict[int, int]:
+        """The value of the graph that each returned tensor is, by its id."""
+        tensors = compress(outputs_of(self._result), self._signals)
+        return dict(zip(map(id, tensors), self.graph.outputs, strict=False))
 
     @property
     def _real(self) -> list[torch.Tensor]:
@@ -143,7 +150,7 @@ class TorchSession:
         def watch(operation: Operation, inputs: Tensors, outputs: Tensors) -> None:
             self._show(operation if alignment is None else alignment(operation), inputs, outputs, observer)
 
-        recorded, self._result = self._run(watch, progress)
+        recorded, self._result, self._signals = self._run(watch, progress)
         self._settle()
         self._graph = recorded if alignment is None else alignment.renumbered(recorded)
 
@@ -151,7 +158,7 @@ class TorchSession:
         self._given = self._graph = self._run(None, progress)[0]
         return self._graph
 
-    def _run(self, watch: Observer | None, progress: Progress | None) -> tuple[ModelGraph, object]:
+    def _run(self, watch: Observer | None, progress: Progress | None) -> tuple[ModelGraph, object, list[bool]]:
         self._forget()
         self._pass.close()
         self._pass.enter_context(preserved(self.model))
@@ -248,11 +255,7 @@ class TorchSession:
 
     @property
     def main(self) -> int | None:
-        tensors, main = outputs_of(self._result), self._main
-        if len(self.graph.outputs) != len(tensors):
-            return None
-        values = (value for value, tensor in zip(self.graph.outputs, tensors, strict=True) if tensor is main)
-        return next(values, None)
+        return self._values.get(id(self._main))
 
     @property
     def differentiable(self) -> bool:
