@@ -23,7 +23,6 @@ from wellbegun.backend.losses import (
     SquaredError,
     called,
     classes_of,
-    losses_in,
     main_of,
 )
 from wellbegun.backend.memory import View, holders
@@ -143,7 +142,6 @@ __all__ = [
     "holders",
     "host_randomness",
     "looked_at",
-    "losses_in",
     "made",
     "main_of",
     "named",

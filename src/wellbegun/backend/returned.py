@@ -1,16 +1,19 @@
 """What a model returns: which of it is the output, and which is a loss that it gives itself."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isclose, prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from wellbegun._typing import Array
+from wellbegun.backend.losses import called, losses_in, main_of
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.walk import ancestors, around, backward, of_the_batch
+
+T = TypeVar("T")
 
 
 class Returned(NamedTuple):
@@ -40,7 +43,8 @@ class Results:
     Attributes:
         graph: Of the pass.
         found: The arrays; one at least.
-        logits: Place of what the model calls its logits.
+        first: Place of what losses are taken of, as far as names and shapes tell.
+        called: Whether the model calls that its logits.
         named: Places of what has loss in its name.
         certain: Whether that is called just loss, or losses.
         ordered: Whether what is returned has places and no names, so that a loss may be the first.
@@ -51,7 +55,8 @@ class Results:
 
     graph: ModelGraph
     found: tuple[Returned, ...]
-    logits: int | None
+    first: int
+    called: bool
     named: tuple[int, ...]
     certain: bool
     ordered: bool
@@ -59,14 +64,31 @@ class Results:
     given: Collection[tuple[int, ...]]
     values: Callable[[int], Array]
 
+    @classmethod
+    def of(
+        cls,
+        graph: ModelGraph,
+        result: object,
+        real: Mapping[T, Returned],
+        arrays: Callable[[object], Iterable[T]],
+        targets: Collection[int],
+        given: Collection[tuple[int, ...]],
+        values: Callable[[int], Array],
+    ) -> "Results":
+        """Of what a model returned: its `real` arrays, known by identity, and what finds arrays in a part of it."""
+        places = {one: place for place, one in enumerate(real)}
+        certain, losses = losses_in(result)
+        named = dict.fromkeys(places[one] for part in losses for one in arrays(part) if one in places)
+        main = main_of(result, real, lambda one: real[one].learns)
+        assert main is not None, "a model returns something"
+        settled, ordered = main is called(result, "logits"), isinstance(result, (tuple, list))
+        return cls(graph, (*real.values(),), places[main], settled, (*named,), certain, ordered, targets, given, values)
+
     @cached_property
     def main(self) -> int:
-        """The place of what losses are taken of: the logits, or the first that learns, and no loss itself, if what it
-        is computed of is returned too."""
-        if self.logits is not None:
-            return self.logits
-        place = min(range(len(self.found)), key=lambda i: (not self.found[i].learns, not self.found[i].shape))
-        return next((i for i, one in enumerate(self.found) if self._made_of(place, one)), place)
+        """The place of what losses are taken of: the first, or what that is a loss of, if it is returned too."""
+        made_of = (i for i, one in enumerate(self.found) if not self.called and self._made_of(self.first, one))
+        return next(made_of, self.first)
 
     @property
     def own_loss(self) -> OwnLoss | None:

@@ -16,7 +16,7 @@ from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
-from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
+from wellbegun.torch.batch import Batch, call_of, outputs_of, real_outputs
 from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.leaves import Leaves
 from wellbegun.torch.losses import gradient_of, scalar
@@ -95,18 +95,12 @@ class TorchSession:
     @cached_property
     def _results(self) -> backend.Results:
         """What the last pass returned."""
-        real, known = self._real, self._values
-        found = tuple(backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in real)
-        given, labels = list(self.call.arrays(torch.Tensor)), set(map(id, self._labels.values()))
-        targets = [value for value, one in enumerate(given, 1) if id(one) in labels]  # in the order of the recorder
-        places = {id(one): place for place, one in reversed(list(enumerate(real)))}
-        logits = places.get(id(backend.called(self._result, "logits")))
-        certain, losses = backend.losses_in(self._result)
-        parts = (id(one) for named in losses for one in outputs_of(named))
-        loss = tuple(dict.fromkeys(places[one] for one in parts if one in places))
-        ordered, shapes = isinstance(self._result, (tuple, list)), [tuple(one.shape) for one in given]
-        host = lambda place: TensorHandle(real[place]).array()  # noqa: E731
-        return backend.Results(self.graph, found, logits, loss, certain, ordered, targets, shapes, host)
+        known, shapes = self._values, [tuple(one.shape) for one in self.call.arrays(torch.Tensor)]
+        found = {one: backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in self._real}
+        labels = set(map(id, self._labels.values()))
+        targets = [place for place, one in enumerate(self.call.arrays(torch.Tensor), 1) if id(one) in labels]
+        host = lambda place: TensorHandle(self._real[place]).array()  # noqa: E731
+        return backend.Results.of(self.graph, self._result, found, outputs_of, targets, shapes, host)
 
     @property
     def _values(self) -> dict[int, int]:
@@ -116,10 +110,7 @@ class TorchSession:
 
     @property
     def _real(self) -> list[torch.Tensor]:
-        """What losses may be taken of: floating-point and complex tensors, and logits that only an attribute gives."""
-        main, outputs = main_output(self._result), outputs_of(self._result)
-        real = [one for one in outputs if one.is_floating_point() or one.is_complex()]
-        return real if any(one is main for one in real) else [*real, main]
+        return real_outputs(self._result)
 
     def _forget(self) -> None:
         """Let go of the last pass."""
