@@ -29,6 +29,7 @@ from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import (
     FIRST,
     SHORT,
+    Asked,
     Equation,
     Operand,
     Program,
@@ -86,6 +87,7 @@ __all__ = [
     "SHORT",
     "WHOLE",
     "Alignment",
+    "Asked",
     "Attended",
     "Backend",
     "Batch",

@@ -221,7 +221,7 @@ class Results:
         if one.value is None:
             return set()
         if one.value not in self._known:
-            self._known[one.value] = ancestors(self.graph, one.value)
+            self._known[one.value] = ancestors(self.graph, [one.value])
         return self._known[one.value]
 
     @cached_property

@@ -86,6 +86,10 @@ class Analysis(ModelGraph):
         found = self.named(step)
         return found is not None and found[0] == "linear"
 
+    def rescales(self, step: Operation) -> bool:
+        """Whether a step moves, scales or shifts a value, and no more."""
+        return step.kind in ("move", "scale", "shift") or (step.kind == "pointwise" and self.is_linear(step))
+
     # ------------------------------------------------------------------ values
     def plain(self, value: int) -> int:
         """The value before any reshapes, copies and constant factors."""

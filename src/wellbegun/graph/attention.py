@@ -147,7 +147,7 @@ def scoring(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
         if needed.intersection(operation.outputs):
             carrying.add(operation.index)
             needed.update(set(operation.inputs) - stops.get(operation.index, set()))
-    ways = backward(graph, outputs, lambda _: True)
+    ways = backward(graph, outputs)
     return frozenset(operation.index for operation in ways) - carrying
 
 
@@ -177,7 +177,7 @@ def _masks(graph: ModelGraph, operation: Operation) -> bool:
 
 
 def _given(graph: ModelGraph, value: int) -> bool:
-    return not any(made.uses or made.kind == "matmul" for made in backward(graph, [value], lambda _: True))
+    return not any(made.uses or made.kind == "matmul" for made in backward(graph, [value]))
 
 
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:

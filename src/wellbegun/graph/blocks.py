@@ -91,7 +91,7 @@ def _encoder(
 ) -> tuple[int | None, int]:
     """(stream that a cross-attention reads, its last sum before): the latest one above its keys."""
     assert attention.key is not None
-    above = ancestors(graph, attention.key)
+    above = ancestors(graph, [attention.key])
     read = [
         other for other in branches if other.stream != branch.stream and graph.operations[other.add].outputs[0] in above
     ]

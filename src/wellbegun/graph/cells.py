@@ -16,7 +16,7 @@ from wellbegun.graph.function import UNKNOWN
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Mode, Operation, Use
 from wellbegun.graph.units import Range
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, held_parts, weights_before
+from wellbegun.graph.walk import TRANSPARENT, backward, descendants, forward, held_parts, weights_before
 from wellbegun.layout import Layout
 
 _MIXING = WEIGHTED | {"attention", "matmul", "softmax"}
@@ -143,7 +143,7 @@ def _cell(graph: Analysis, cell: Uses) -> dict[str, Member]:
     kinds = {end.product.index: kind for operation, way in ways for end in way.ends if end.product is not None
              and (kind := _gate(graph, operation, end, ways))}  # fmt: skip
     own = [operation for names in cell for operation, _ in graph.uses_of(names[0])]
-    old = _after(graph, [value for operation in own for value in operation.outputs])
+    old = descendants(graph, [value for operation in own for value in operation.outputs])
     inputs: dict[Names, list[Operation]] = {}
     for value in (value for _, way in ways for value in way.added if kinds or value not in old):
         for made in weights_before(graph, value):
@@ -246,19 +246,14 @@ def _gate(graph: Analysis, operation: Operation, end: _End, ways: Sequence[tuple
         return ""
     other = next((v for v in end.product.inputs if v not in end.function.outputs), end.product.inputs[0])
     state = graph.plain(operation.inputs[0])
-    new = _after(graph, [state, *operation.inputs])
+    new = descendants(graph, [state, *operation.inputs])
     held = graph.plain(other)
     earlier = [o for o, _ in ways if o.index < operation.index and not {*o.outputs} <= new]
-    old = _after(graph, [value for o in earlier for value in o.outputs])
+    old = descendants(graph, [value for o in earlier for value in o.outputs])
     summed = any(reader.kind == "add" for value in end.product.outputs for reader in graph.consumers.get(value, ()))
     if held in new or held == state or held not in old or not summed:
         return "gate"
     return "" if low > high else "open" if middle > _OPEN else "forget"
-
-
-def _after(graph: Analysis, given: Sequence[int]) -> set[int]:
-    """Values that depend on some."""
-    return {value for operation in forward(graph, given, lambda _: True) for value in operation.outputs}
 
 
 def _beside(graph: Analysis, operation: Operation) -> bool:

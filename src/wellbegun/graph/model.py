@@ -69,6 +69,7 @@ Entries = Literal[  # what a move does to entries
 ]
 Selection = Literal["", "ranked", "index", "drawn"]  # by size: entries in order; their places; at random by weight
 Over = Literal["", "units", "samples", "groups"]  # what a normalization runs over; "": unknown
+KEPT = frozenset({"same", "reordered", "repeated", "part", "picked"})  # entries that were there, and no others
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 SLOTS: frozenset[str] = frozenset(get_args(Slot))
 _TELLING = frozenset({"linear", "conv", "conv_transpose", "lookup", "recurrent", "norm", "attention", "softmax"})

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.backend import Equation, Program, Step, Value, elementwise, nodes_of, number_of, values_in
+from wellbegun.backend import Equation, Program, Step, Value, elementwise, nodes_of, values_in
 from wellbegun.graph import facts
 from wellbegun.graph.formulas import FORMULAS, Given, clamp
-from wellbegun.graph.function import Call, Function, Number, Scalar, call
+from wellbegun.graph.function import Call, Function, Number, call
 from wellbegun.graph.model import Mode, Over, Slot
 from wellbegun.keras.layers import host
 from wellbegun.keras.symbols import Whole
@@ -68,7 +68,7 @@ _COMBINES: Mapping[str, facts.Combined] = {
 _CASTS = frozenset({"Cast", "SaturateCast", "ConvertToTensor", "StopGradient", "Copy", "Array"})
 _ELEMENTWISE = frozenset({*_FUNCTIONS, *_ASKED, *_NAMED, *_CASTS})
 _PRODUCTS = frozenset({"Matmul", "Einsum", "Dot", "Conv", "DepthwiseConv", "ConvTranspose"})
-_MOVES = frozenset({"Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", *_CASTS})
+MOVES = frozenset({"Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", *_CASTS})
 _FACTS: Mapping[str, facts.Fact] = {
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims", "Ravel"), facts.Move("same", view=True, reshapes=True)),
     **dict.fromkeys(("Flip", "Roll"), facts.Move("reordered")),
@@ -317,21 +317,3 @@ def _take(equation: Equation) -> facts.Fact:
     if axis is None or not isinstance(index, Value) or not isinstance(table, Value):
         return facts.Move("picked")
     return facts.Gather((axis % len(table.shape),), rank=max(len(index.shape), 2), layer=True)
-
-
-class Reader:
-    """What is computed from parameters and constants alone; see `wellbegun.graph.provenance`."""
-
-    def __init__(self, step: Step) -> None:
-        self.equation = step.equations[0]
-        self.single = len(step.equations) == 1 == len(step.outputs) and step.fact is None
-
-    def function(self, position: int) -> Function | None:
-        """The operation itself."""
-        return computed(self.equation) if self.single else None
-
-    def number(self, position: int) -> Scalar | None:
-        """A literal that is moved or spread out."""
-        moved = self.single and self.equation.name in _MOVES and self.equation.inputs
-        plain = moved and not isinstance(self.equation.inputs[0], Value)
-        return number_of(self.equation.inputs[0]) if plain else None

@@ -25,6 +25,7 @@ from wellbegun.engine import fill
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import ModelGraph
 from wellbegun.graph.inference import inferred
+from wellbegun.graph.model import KEPT
 from wellbegun.health import LossStats
 from wellbegun.inputs import TARGETS
 from wellbegun.laws import Law, Normal, Uniform
@@ -86,7 +87,7 @@ def _of_shares(found: MadeUp, session: Session) -> MadeUp:
 def ends_in_sigmoid(graph: ModelGraph, value: int) -> bool:
     """Whether a value is a sigmoid, in whatever way it is written, of a multiple of what it starts from."""
     made = graph.producers.get(value)
-    while made is not None and made.kind == "move" and made.entries in ("same", "reordered") and made.inputs:
+    while made is not None and made.kind == "move" and made.entries in KEPT and made.inputs:
         made = graph.producers.get(made.inputs[0])
     if made is None or made.kind != "pointwise" or made.function is None:
         return False
