@@ -88,6 +88,28 @@ def test_what_is_fused_is_known_by_what_it_feeds(name: str, stored: str) -> None
     assert query.startswith("by_section(normal") == order.startswith("q")
 
 
+def joined(x: torch.Tensor) -> Any:
+    value, key, query = x.chunk(3, -1)
+    both = functional.layer_norm(torch.cat([query, key], -1), (16,))
+    return map(heads, (*both.chunk(2, -1), value))
+
+
+@pytest.mark.parametrize(
+    ("cut", "order"),
+    [(joined, ""), (lambda x: torch.stack([*rows(x).unbind(0)][::-1]).unbind(0), ""), (CUTS["values first"][0], "vkq")],
+)
+def test_parts_that_are_cut_at_once_and_joined_again_have_no_names(cut: Any, order: str) -> None:
+    scheme = wb.plan(Fused(cut, "oi"), (2, 6, 5), recipe="t5", seed=0)["weight"].scheme
+    assert scheme.count("normal(std") == bool(order)
+    assert scheme.endswith("normal(std=0.1767766952966369))") == bool(order)
+
+
+def test_a_layer_tells_the_order_of_its_own() -> None:
+    inputs = tuple(torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0)) for _ in range(3))
+    plan = wb.plan(nn.MultiheadAttention(8, 2, batch_first=True), inputs, recipe="t5", seed=0)
+    assert plan["in_proj_weight"].scheme.startswith("by_section(normal(std")
+
+
 JAX_CUTS = {
     "split": (lambda x: jnp.split(x, 3, -1), "qkv"),
     "slices": (lambda x: (x[..., 8:16], x[..., :8], x[..., 16:]), "kqv"),
