@@ -128,3 +128,18 @@ def test_a_bias_that_says_that_ones_are_rare_is_no_fault() -> None:
     nn.init.constant_(model.net[2].bias, math.log(0.01 / 0.99))
     assert not wb.check(model, X).codes
     assert "W501" in wb.check(model, (X, COINS)).codes
+
+
+# ---------------------------------------------------------------------- where classes are
+@pytest.mark.parametrize(
+    ("made", "shape", "what"),
+    [
+        (lambda: nn.Conv1d(3, 5, 1), (4, 3, 8), "5 classes"),
+        (lambda: nn.Conv1d(3, 1, 1), (4, 3, 8), "squared"),
+        (lambda: nn.Linear(3, 5), (4, 8, 3), "5 classes"),
+        (lambda: nn.Linear(3, 5), (4, 8, 6, 3), "5 classes"),
+        (lambda: nn.Conv2d(3, 5, 1), (4, 3, 8, 6), "5 classes"),
+    ],
+)
+def test_classes_are_the_units_of_the_readout(made: Any, shape: tuple[int, ...], what: str) -> None:
+    assert what in loss_of(wb.check(made(), torch.randn(shape, generator=G))).description

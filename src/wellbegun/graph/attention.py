@@ -91,10 +91,9 @@ def _fused(name: str) -> frozenset[str]:
 def _order(graph: Analysis, operation: Operation, starts: Mapping[int, set[str]]) -> tuple[str, ...]:
     parts = _fused(graph.once(parts_of)[operation.index])
     use = next((use for use in operation.uses if use.slot == "weight" and use.layout is not None), None)
-    if use is None or use.layout is None:
+    if use is None:
         return ()
-    sizes = zip(graph.shape_of(use), use.layout.axes, strict=True)
-    width, rest = divmod(math.prod(size for size, axis in sizes if axis == "o"), len(parts))
+    width, rest = divmod(graph.size_of(use, "o"), len(parts))
     places: dict[int, set[str]] = {}
     held = held_parts(graph, operation.outputs, lambda o: o.kind in TRANSPARENT or o.kind == "pointwise")
     for value in held.keys() & starts if width and not rest else ():

@@ -324,6 +324,8 @@ class Builder:
     def _units(self, fact: Fact, kind: Kind, output: Array, first: Operand | None) -> int | None:
         known, given = (None, None) if first is None else first
         axis = self._axes.get(known.value) if isinstance(known, Signal) else None
+        if isinstance(known, Signal) and (told := self._held.axis(fact, known.value, output)) is not None:
+            return told
         return unit_axis(fact, kind, output, given, axis, last=self._last)
 
     # ------------------------------------------------------------------ parameters in unusual places

@@ -17,7 +17,6 @@ from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Mode, Operation, Use
 from wellbegun.graph.units import Range
 from wellbegun.graph.walk import TRANSPARENT, backward, descendants, forward, held_parts, weights_before
-from wellbegun.layout import Layout
 
 _MIXING = WEIGHTED | {"attention", "matmul", "softmax"}
 _OPEN = 0.6  # what a gate gives for 0 from which on it counts as open
@@ -157,7 +156,7 @@ def _cell(graph: Analysis, cell: Uses) -> dict[str, Member]:
         mode = "rnn_relu" if any(_is_relu(graph, end.function) for end in ends) else "rnn_tanh"
     forget = frozenset(index for index, kind in kinds.items() if kind == "forget")
     sizes = {end.units[1] for end in ends if end.units}
-    width = min(sizes or {_size(graph, uses[0], "i") for uses in cell.values()})
+    width = min(sizes or {_inputs(graph, uses[0]) for uses in cell.values()})
     found = _Found(graph, mode, max(width, 1), forget)
     for role, weights in (("recurrent_input", inputs), ("recurrent", cell)):
         for names, uses in weights.items():
@@ -194,7 +193,8 @@ class _Found:
             name = use.parameter
             whole, own = self.graph.shape_of(use), self.graph.parameters[name].shape
             bias = role in ("recurrent_bias", "recurrent_bias_input")
-            count = max(_outputs(whole, None if bias else use.layout) // self.width, 1)
+            outputs = math.prod(whole) if bias or use.layout is None else use.layout.size(whole, "o")
+            count = max(outputs // self.width, 1)
             marked = {0 if end.units is None else end.units[0] // self.width for end in way.ends
                       if end.product is not None and end.product.index in self.forget
                       and (count == 1 if end.units is None else True)}  # fmt: skip
@@ -268,16 +268,9 @@ def _is_relu(graph: Analysis, step: Operation | None) -> bool:
 
 
 # ---------------------------------------------------------------------- sizes
-def _outputs(shape: tuple[int, ...], layout: Layout | None) -> int:
-    axes = "o" * len(shape) if layout is None else layout.axes
-    return math.prod(size for size, axis in zip(shape, axes, strict=True) if axis == "o")
-
-
-def _size(graph: Analysis, operation: Operation, letter: str) -> int:
+def _inputs(graph: Analysis, operation: Operation) -> int:
     use = next(use for use in operation.uses if use.slot == "weight" and use.layout is not None)
-    assert use.layout is not None
-    sizes = zip(graph.shape_of(use), use.layout.axes, strict=True)
-    return math.prod(size for size, axis in sizes if axis == letter)
+    return graph.size_of(use, "i")
 
 
 def _pieces(uses: Sequence[Use]) -> dict[str, int]:

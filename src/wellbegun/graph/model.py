@@ -210,6 +210,11 @@ class ModelGraph:
         """The shape that the layout of a use speaks of: that of the parameter, or of what is computed from it."""
         return self.parameters[use.parameter].shape if use.computed is None else use.computed.shape
 
+    def size_of(self, use: Use, letter: str) -> int:
+        """The size along the axes of a role, of what a use with a layout speaks of."""
+        assert use.layout is not None
+        return use.layout.size(self.shape_of(use), letter)
+
     def uses(self) -> Iterator[tuple[Operation, Use]]:
         """Every use of a parameter, in order of execution."""
         for operation in self.operations:

@@ -64,6 +64,14 @@ class Held:
         self._found.update(zip(values, found, strict=False))
         return cuts(units, found)
 
+    def axis(self, fact: Fact, value: int, output: Array) -> int | None:
+        """The axis along which a reshape leaves neighbours among units; None if it is none, or nobody knows."""
+        units = self._found.get(value)
+        if units is None or not isinstance(fact, Move) or not fact.reshapes:
+            return None
+        moved = _moved(fact, units, output)
+        return moved.steps.index(1) if moved is not None and 1 in moved.steps else None
+
 
 def _along(array: Array, axis: int | None) -> Units:
     """A value whose units are on one axis."""

@@ -13,7 +13,7 @@ from wellbegun.graph.walk import around, cut_off_by
 from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
-from wellbegun.measure.losses import MadeUp, agreeing, judged, made_up_of, misfit
+from wellbegun.measure.losses import MadeUp, agreeing, axis_of_classes, judged, made_up_of, misfit
 from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, operation_stats, stream_stats, weights
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
@@ -200,7 +200,7 @@ class _Back:
         session, beside = self.session, _beside(self.forward, self.session)
         lost, sent, limit = self._made_up(beside, chance) if loss is None else self._given(loss, chance, beside)
         if beside and self.taken is None:
-            lost = replace(lost, misfit=misfit(session.output, last=session.channels_last, beside=beside))
+            lost = replace(lost, misfit=misfit(session.output, usual=axis_of_classes(session), beside=beside))
         if self.silent:
             session.backward("loss", self.receive, again=True)
             return lost, None

@@ -1,6 +1,5 @@
 """Weights that a recipe fills and that their output can be measured of, as a pass meets them."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -39,7 +38,7 @@ class Layer(NamedTuple):
         layout, shape = self.entry.layout, self.entry.shape
         if layout is None or set("el") & {*layout.axes} or "o" not in layout.axes:
             return 0
-        return math.prod(size for size, letter in zip(shape, layout.axes, strict=True) if letter == "o")
+        return layout.size(shape, "o")
 
 
 class Layers:
