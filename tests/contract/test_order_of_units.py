@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 import torch
@@ -141,3 +142,33 @@ def test_what_is_fused_is_known_in_jax_too(name: str) -> None:
     assert plan["fused"].role == "query_key_value"
     assert plan["fused"].scheme.count("normal(std") == bool(order)
     assert plan["fused"].scheme.startswith("by_section(normal") == order.startswith("q")
+
+
+def entries(x: Any) -> Any:
+    rows = keras.ops.reshape(x, (-1, 6, 3, 8))
+    return rows[:, :, 1], rows[..., -3, :], rows[:, :, 2]
+
+
+KERAS_CUTS = {
+    "split": (lambda x: keras.ops.split(x, 3, -1), "qkv"),
+    "slices": (lambda x: (x[..., 8:16], x[:, :, :8], x[..., 16:]), "kqv"),
+    "entries": (entries, "kqv"),
+    "rows": (lambda x: keras.ops.unstack(keras.ops.reshape(x, (-1, 6, 3, 8)), axis=2), "qkv"),
+    "flipped": (lambda x: keras.ops.split(keras.ops.flip(x, -1), 3, -1), ""),
+    "rolled": (lambda x: keras.ops.split(keras.ops.roll(x, 8, -1), 3, -1), ""),
+    "by two": (lambda x: keras.ops.split(keras.ops.concatenate([x[..., ::2], x[..., 1::2]], -1), 3, -1), ""),
+}
+
+
+@pytest.mark.parametrize("name", KERAS_CUTS)
+def test_what_is_fused_is_known_in_keras_too(name: str) -> None:
+    cut, order = KERAS_CUTS[name]
+    ops, x = keras.ops, keras.Input((6, 5))
+    fused = cut(keras.layers.Dense(24, use_bias=False, name="fused")(keras.layers.Dense(8)(x)))
+    q, k, v = (ops.transpose(ops.reshape(part, (-1, 6, 2, 4)), (0, 2, 1, 3)) for part in fused)
+    mixed = ops.matmul(ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / 2), v)
+    out = keras.layers.Dense(8)(ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, 6, 8)))
+    plan = wb.plan(keras.Model(x, out), np.ones((2, 6, 5), "f4"), recipe="t5", intent="overwrite", seed=0)
+    (scheme,) = [entry.scheme for entry in plan.entries if entry.name.startswith("fused")]
+    assert scheme.count("normal(std") == bool(order)
+    assert scheme.startswith("by_section(normal") == order.startswith("q")

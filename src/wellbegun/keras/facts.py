@@ -83,7 +83,6 @@ _FACTS: Mapping[str, facts.Fact] = {
     **dict.fromkeys(("Prod", "Var", "Std", "Moments", "Logsumexp"), facts.Reduce()),
     "Sum": facts.Reduce("sum"), "Mean": facts.Reduce("mean"), "Norm": facts.Reduce("length"),
     **dict.fromkeys(("Concatenate", "Stack", "Append", "Hstack", "Vstack"), facts.Concat()),
-    **dict.fromkeys(("Split", "Unstack"), facts.Split()),
     **dict.fromkeys(("OneHot", "MultiHot"), facts.Opaque(selects="index")),
 }  # fmt: skip
 _LAYERS = keras.layers
@@ -220,12 +219,31 @@ def _move(equation: Equation) -> facts.Fact | None:
         pairs = ((axis - lead, size) for axis, size in enumerate(output.shape))
         axes = tuple((axis,) if axis >= 0 and given.shape[axis] == size else () for axis, size in pairs)
         return facts.Move("same" if given.shape == output.shape else "repeated", axes=axes)
+    if name in ("Split", "Unstack"):
+        return facts.Split(axis=equation.params["operation"].axis % rank)
+    if name == "GetItem" and (cut := _cut(equation.params["node"].args[1], given.shape)) is not None:
+        return cut
     if name in ("GetItem", "Slice", "Pad", "Flip", "Roll") and len(output.shape) == rank:
         return facts.Move(
             {"Pad": "padded", "Flip": "reordered", "Roll": "reordered"}.get(name, "part"),  # type: ignore[arg-type]
             axes=tuple((axis,) for axis in range(rank)),
         )
     return facts.Move("part") if name == "GetItem" else None
+
+
+def _cut(key: Any, shape: tuple[int, ...]) -> facts.Move | None:
+    """Entries and ranges by numbers; None for anything else."""
+    keys = [*key] if isinstance(key, tuple) else [key]
+    if (dots := [place for place, one in enumerate(keys) if one is Ellipsis]) and len(dots) == 1:
+        keys[dots[0] : dots[0] + 1] = [slice(None)] * (len(shape) - len(keys) + 1)
+    keys += [slice(None)] * (len(shape) - len(keys))
+    plain = all(type(one) is int or (isinstance(one, slice) and one.step in (None, 1)) for one in keys)
+    if not plain or len(keys) != len(shape):
+        return None
+    ranges = [one if isinstance(one, slice) else slice(one, None) for one in keys]
+    starts = tuple(one.indices(size)[0] for one, size in zip(ranges, shape, strict=True))
+    kept = tuple((axis,) for axis, one in enumerate(keys) if isinstance(one, slice))
+    return facts.Move("part", axes=kept, start=starts)
 
 
 # ---------------------------------------------------------------------- elementwise
