@@ -116,7 +116,7 @@ class Layout:
             allowed = f"{len(sizes)} letters for {len(sizes)} axes"
             remedy = f"Shape {sizes} has {len(sizes)} axes; name the role of each: {_CHOICES}."
             raise LayoutError(message(owner, "layout", allowed, self.axes, remedy))
-        units = self._size(sizes, "i" if self.transposed else "o")
+        units = self.size(sizes, "i" if self.transposed else "o")
         if self.groups > 1 and units % self.groups:
             raise LayoutError(message(owner, "groups", f"a divisor of the {units} channels", self.groups))
         self.section_sizes(sizes, owner=owner)
@@ -124,7 +124,7 @@ class Layout:
 
     def section_sizes(self, shape: tuple[int, ...], *, owner: str = "Layout") -> tuple[int, ...]:
         """Sizes of the blocks along the output axis: one entry if there are no sections."""
-        units = self._size(shape, "o")
+        units = self.size(shape, "o")
         if self.sections is None:
             return (units,)
         if isinstance(self.sections, int):
@@ -159,13 +159,18 @@ class Layout:
         if not set(self.axes) & {"i", "k"}:
             remedy = "A bias or scale has none: give zeros(), ones() or normal(std=...), or a layout with an 'i' axis."
             raise LayoutError(message(owner, "layout", "one with fans (an input axis)", self.axes, remedy))
-        inputs, window = self._size(shape, "i"), self._size(shape, "k")
+        inputs, window = self.size(shape, "i"), self.size(shape, "k")
         taps = window / self._stride_product()
         if self.transposed:
             return Fans(inputs / self.groups * taps, float(units * window))
         return Fans(float(inputs * window), units / self.groups * taps)
 
-    def _size(self, shape: tuple[int, ...], letter: str) -> int:
+    def size(self, shape: tuple[int, ...], letter: str) -> int:
+        """The product of a shape's sizes along the axes of a role.
+
+        >>> Layout("kkio").size((3, 3, 16, 32), "k")
+        9
+        """
         return math.prod(size for size, role in zip(shape, self.axes, strict=True) if role == letter)
 
     def _stride_product(self) -> int:

@@ -351,6 +351,6 @@ def test_smoothed_labels_of_several_at_once_are_binary_and_nothing_is_sorted(mon
     many = (torch.randn(32, 5, generator=torch.Generator().manual_seed(3)) > 1).float()
     monkeypatch.setattr(np, "unique", lambda *_, **__: pytest.fail("sorts"))
     for targets in (many, many * 0.9 + 0.05, many.bool()):
-        found = losses.made_up(Handle(model()(X)), last=False, beside={"y": targets.numpy()})
+        found = losses.made_up(Handle(model()(X)), axis=1, beside={"y": targets.numpy()})
         assert isinstance(found.loss, BinaryCrossEntropy)
-    assert "squared" in losses.made_up(Handle(model()(X)), last=False, beside={"y": (many * 0.8).numpy()}).description
+    assert "squared" in losses.made_up(Handle(model()(X)), axis=1, beside={"y": (many * 0.8).numpy()}).description

@@ -78,8 +78,9 @@ def of_linen(kind: Any) -> Any:
     return Linen(kind), Linen(kind).init(KEY, BATCH)
 
 
-def by_hand(order: str = "ifgo", *, joined: bool = False) -> Any:
-    """An LSTM of one scan, its gates in any order; `joined`: of one matrix for what comes in and the state."""
+def by_hand(order: str = "ifgo", *, joined: bool = False, picked: bool = False) -> Any:
+    """An LSTM of one scan, its gates in any order; `joined`: of one matrix for what comes in and the state;
+    `picked`: with units in an order of their own."""
     rng = np.random.default_rng(0)
     given = [INPUTS + WIDTH] if joined else [INPUTS, WIDTH]
     tree = {f"w{place}": rng.standard_normal((rows, 4 * WIDTH)).astype(np.float32) for place, rows in enumerate(given)}
@@ -91,6 +92,7 @@ def by_hand(order: str = "ifgo", *, joined: bool = False) -> Any:
             made = jnp.concatenate([hidden, row], -1) @ tree["w0"] + tree["b"]
         else:
             made = row @ tree["w0"] + hidden @ tree["w1"] + tree["b"]
+        made = made[:, np.roll(np.arange(4 * WIDTH), WIDTH)] if picked else made
         gate = {letter: made[:, n * WIDTH : (n + 1) * WIDTH] for n, letter in enumerate(order)}  # read in this order
         keep, fill, new, out = (gate[letter] for letter in "figo")
         cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(fill) * jnp.tanh(new)
@@ -140,6 +142,10 @@ STYLES: dict[str, tuple[Callable[[], Any], type[torch.nn.Module], int]] = {  # w
     "rows": (lambda: Torch(lambda g: g.unflatten(1, (4, -1)).unbind(1)), torch.nn.LSTM, 0),
     "entries": (lambda: Torch(lambda g: [g.view(-1, 4, WIDTH)[:, i] for i in (2, 0, 1, 3)]), torch.nn.LSTM, 2),
     "scattered": (lambda: Torch(lambda g: g.view(-1, WIDTH, 4).unbind(2)), torch.nn.LSTM, -1),
+    "flipped": (lambda: Torch(lambda g: g.flip(-1).chunk(4, -1)), torch.nn.LSTM, -1),
+    "rolled": (lambda: Torch(lambda g: g.roll(WIDTH, -1).chunk(4, -1)), torch.nn.LSTM, -1),
+    "picked": (lambda: Torch(lambda g: g[:, torch.arange(4 * WIDTH).roll(WIDTH)].chunk(4, -1)), torch.nn.LSTM, -1),
+    "scan, picked": (lambda: by_hand(picked=True), torch.nn.LSTM, -1),
 }  # fmt: skip
 
 

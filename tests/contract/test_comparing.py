@@ -10,7 +10,7 @@ from flax import nnx
 from torch import nn
 
 import wellbegun as wb
-from wellbegun.errors import ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 
 
 def net(width: int = 64) -> nn.Module:
@@ -45,6 +45,13 @@ def test_models_of_other_shapes_and_names() -> None:
     assert verdicts(nn.Sequential(net()), net())["0.0.weight"] == "missing"
     with pytest.raises(ArgumentTypeError, match="must be a"):
         wb.compare_models(net(), 3)
+
+
+def test_a_second_batch_needs_a_first() -> None:
+    one = net()
+    with pytest.raises(ArgumentError, match="^compare_models: second_batch needs batch too.*give both, or none$"):
+        wb.compare_models(one, one, second_batch=torch.zeros(2, 32))
+    assert wb.compare_models(one, one, torch.zeros(2, 32), second_batch=torch.zeros(2, 32)).same
 
 
 def test_laws_of_one_size_are_told_apart() -> None:

@@ -5,24 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from loss_models import COINS, LABELS, G, X, Y, loss_of, net
 from torch import nn
 from torch.nn import functional
 
 import wellbegun as wb
-
-G = torch.Generator().manual_seed(0)
-X, LABELS = torch.randn(32, 16, generator=G), torch.randint(0, 5, (32,), generator=G)
-Y = torch.randn(32, 1, generator=G)
-
-
-def net(units: int = 5) -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, units))
-
-
-def loss_of(health: wb.Health) -> Any:
-    assert health.statistics.loss is not None
-    return health.statistics.loss
 
 
 # ---------------------------------------------------------------------- squared errors
@@ -67,9 +54,6 @@ def test_a_bias_that_is_the_mean_of_raw_targets_leaves_their_deviation(
 
 
 # ---------------------------------------------------------------------- binary targets
-COINS = (torch.rand(32, 1, generator=G) < 0.5).float()
-
-
 class Odds(nn.Module):
     """A function of one logit."""
 
@@ -144,3 +128,18 @@ def test_a_bias_that_says_that_ones_are_rare_is_no_fault() -> None:
     nn.init.constant_(model.net[2].bias, math.log(0.01 / 0.99))
     assert not wb.check(model, X).codes
     assert "W501" in wb.check(model, (X, COINS)).codes
+
+
+# ---------------------------------------------------------------------- where classes are
+@pytest.mark.parametrize(
+    ("made", "shape", "what"),
+    [
+        (lambda: nn.Conv1d(3, 5, 1), (4, 3, 8), "5 classes"),
+        (lambda: nn.Conv1d(3, 1, 1), (4, 3, 8), "squared"),
+        (lambda: nn.Linear(3, 5), (4, 8, 3), "5 classes"),
+        (lambda: nn.Linear(3, 5), (4, 8, 6, 3), "5 classes"),
+        (lambda: nn.Conv2d(3, 5, 1), (4, 3, 8, 6), "5 classes"),
+    ],
+)
+def test_classes_are_the_units_of_the_readout(made: Any, shape: tuple[int, ...], what: str) -> None:
+    assert what in loss_of(wb.check(made(), torch.randn(shape, generator=G))).description

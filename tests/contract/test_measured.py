@@ -410,7 +410,7 @@ def bent() -> nn.Module:
 def gradient_quotient(model: nn.Module, x: torch.Tensor) -> float:
     """By double backward, over the weights: biases are 0 and stay."""
     weights, output = [p for p in model.parameters() if p.ndim > 1], model(x)
-    labels = torch.from_numpy(made_up(TensorHandle(output.detach()), last=False).loss.labels)  # type: ignore[union-attr]
+    labels = torch.from_numpy(made_up(TensorHandle(output.detach()), axis=1).loss.labels)  # type: ignore[union-attr]
     slopes = torch.autograd.grad(nn.functional.cross_entropy(output, labels), weights, create_graph=True)
     products = torch.autograd.grad(sum((g**2).sum() / 2 for g in slopes), weights)  # type: ignore[arg-type]
     terms = [((g - p) / (g + 1e-5 * (2 * (g >= 0) - 1)) - 1).abs() for g, p in zip(slopes, products, strict=True)]

@@ -305,7 +305,7 @@ def nets(draw: st.DrawFn) -> tuple[ModelGraph, int, int]:
 @given(nets())
 def test_what_two_values_do_not_share(net: tuple[ModelGraph, int, int]) -> None:
     found, first, second = net
-    above = [ancestors(found, first), ancestors(found, second)]
+    above = [ancestors(found, [first]), ancestors(found, [second])]
     made = {value: operation.index for value, operation in found.producers.items()}
     latest = max((made.get(value, -1) for value in above[0] & above[1]), default=None)
     expected = None

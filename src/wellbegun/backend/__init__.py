@@ -23,13 +23,13 @@ from wellbegun.backend.losses import (
     SquaredError,
     called,
     classes_of,
-    losses_in,
     main_of,
 )
 from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import (
     FIRST,
     SHORT,
+    Asked,
     Equation,
     Operand,
     Program,
@@ -87,6 +87,7 @@ __all__ = [
     "SHORT",
     "WHOLE",
     "Alignment",
+    "Asked",
     "Attended",
     "Backend",
     "Batch",
@@ -143,7 +144,6 @@ __all__ = [
     "holders",
     "host_randomness",
     "looked_at",
-    "losses_in",
     "made",
     "main_of",
     "named",

@@ -58,7 +58,7 @@ class Alignment:
             ran[at] = self._numbered(operation, at)
         operations = tuple(ran.get(at, operation) for at, operation in enumerate(self.graph.operations[: max(ran) + 1]))
         outputs = tuple(self._value(value) for value in recorded.outputs)
-        return ModelGraph(operations, recorded.parameters, outputs, recorded.notes)
+        return ModelGraph(operations, recorded.parameters, outputs, recorded.notes, recorded.returned)
 
 
 def _same(traced: Operation, operation: Operation, read: list[int | None]) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
-from wellbegun.backend.losses import MadeUpLoss, called, losses_in
+from wellbegun.backend.losses import MadeUpLoss
 from wellbegun.backend.program import Shown, Traced, Value, values_in
 from wellbegun.backend.returned import OwnLoss, Results, Returned
 from wellbegun.backend.session import Judged, Loss, Receive, Signal, Start, check_write
@@ -246,10 +246,10 @@ class FunctionalSession:
 
     @cached_property
     def _real(self) -> list[Value]:
-        real = [value for value in values_in(self.program.outputs) if value.array.numbers != "integer"]
+        real = dict.fromkeys(value for value in values_in(self.program.outputs) if value.array.numbers != "integer")
         if not real:
             raise TraceError("check: the model returns no floating-point array, so there is nothing to take a loss of.")
-        return real
+        return [*real]
 
     @property
     def own_loss(self) -> OwnLoss | None:
@@ -258,20 +258,16 @@ class FunctionalSession:
     @cached_property
     def _results(self) -> Results:
         """What the program returns; numbers are those of the first pass."""
-        real, values = self._real, self.traced.values
-        learns = (bool(self.reached(self.program.leading([value]))) for value in real)
-        told = zip(real, learns, strict=True)
-        found = tuple(Returned(value.shape, one, values.get(value.number)) for value, one in told)
+        values, signals = self.traced.values, self.program.signals
+        learns = (bool(self.reached(self.program.leading([value]))) for value in self._real)
+        told = zip(self._real, learns, strict=True)
+        found = {value: Returned(value.shape, one, values.get(value.number)) for value, one in told}
         result = self.traced.returned({value.number: value for value in values_in(self.program.outputs)})
-        places = {id(value): place for place, value in reversed(list(enumerate(real)))}
-        certain, losses = losses_in(result)
-        parts = (id(one) for named in losses for one in arrays_in(named, Value))
-        loss, logits = tuple(places[one] for one in parts if one in places), places.get(id(called(result, "logits")))
-        ordered = isinstance(result, (tuple, list))
-        given = [value.shape for value in self.program.inputs if value.number in self.program.signals]
+        arrays = lambda part: arrays_in(part, Value)  # noqa: E731
+        given = [value.shape for value in self.program.inputs if value.number in signals]
         targets = [values[one.number] for one in self.traced.targets.values() if one.number in values]
-        host = lambda place: np.asarray(self._host(self.known[real[place].number]))  # noqa: E731
-        return Results(self.graph, found, logits, loss, certain, ordered, targets, given, host)
+        host = lambda place: np.asarray(self._host(self.known[self._real[place].number]))  # noqa: E731
+        return Results.of(self.graph, result, found, arrays, targets, given, host)
 
     def _mean(self, array: Any) -> Any:
         """The mean of an array of the framework's."""

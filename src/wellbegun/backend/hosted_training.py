@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from wellbegun._arguments import message
 from wellbegun._typing import Array
 from wellbegun.backend.find import MODELS, belongs
-from wellbegun.backend.losses import classes_of
+from wellbegun.backend.losses import classes_of, main_of
 from wellbegun.backend.session import Output, Scalar, no_scalar
 from wellbegun.backend.training import (
     Batch,
@@ -127,9 +127,13 @@ class HostedTrainer:
     def _host(self, array: Any) -> Array:
         return np.asarray(array)
 
+    def _real(self, output: Any) -> Iterable[Any]:
+        """Arrays of real or complex numbers in what a model returned."""
+        raise NotImplementedError  # pragma: no cover - every framework defines it
+
     def _main(self, output: Any) -> Any:
         """What losses are taken of."""
-        raise NotImplementedError  # pragma: no cover - every framework defines it
+        return main_of(output, self._real(output))
 
     def _squared(self, error: Any) -> Any:
         """The mean of squares."""

@@ -1,6 +1,6 @@
 """Losses that are made up for an output: what they compare it with. Frameworks compute them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, TypeVar
 
@@ -95,7 +95,13 @@ def losses_in(result: object) -> tuple[bool, list[object]]:
     return own is not None, named
 
 
-def main_of(result: object, kind: type[T], real: Iterable[T]) -> T | None:
-    """What losses are taken of: the logits, if a model calls something so, or the first of its `real` outputs."""
+def main_of(result: object, real: Iterable[T], learns: Callable[[T], bool] = lambda _: True) -> T | None:
+    """What losses are taken of: of the `real` outputs the one that a model calls its logits, or the first that learns,
+    and no single number, if there are others.
+
+    >>> scale, scores = np.ones(()), np.ones((8, 3))
+    >>> main_of((scale, scores), [scale, scores]) is scores, main_of({"logits": scale}, [scores, scale]) is scale
+    (True, True)
+    """
     logits = called(result, "logits")
-    return logits if isinstance(logits, kind) else next(iter(real), None)
+    return min(real, key=lambda one: (one is not logits, not learns(one), not getattr(one, "shape", ())), default=None)

@@ -156,6 +156,29 @@ class Step:
         return self.equations[-1].index
 
 
+class Asked(NamedTuple):
+    """A step that works on parameters and constants alone: `computed` is how an equation makes what it gives, `moves`
+    are names of those that give a literal again."""
+
+    step: Step
+    computed: Callable[[Equation], Function]
+    moves: Collection[str]
+
+    @property
+    def _single(self) -> bool:
+        return len(self.step.equations) == 1 == len(self.step.outputs) and self.step.fact is None
+
+    def function(self, position: int) -> Function | None:  # noqa: ARG002 - as the protocol has it
+        """The operation itself."""
+        return self.computed(self.step.equations[0]) if self._single else None
+
+    def number(self, position: int) -> Scalar | None:  # noqa: ARG002 - as the protocol has it
+        """A literal that is moved or spread out."""
+        equation = self.step.equations[0]
+        moved = self._single and equation.name in self.moves and equation.inputs
+        return number_of(equation.inputs[0]) if moved and not isinstance(equation.inputs[0], Value) else None
+
+
 class Shown(NamedTuple):
     """An operation of the graph: the equation after which it is known, and what it reads and makes."""
 

@@ -1,16 +1,19 @@
 """What a model returns: which of it is the output, and which is a loss that it gives itself."""
 
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from math import isclose, prod
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.graph import WEIGHTED, ModelGraph
-from wellbegun.graph.walk import ancestors, around, of_the_batch
+from wellbegun.backend.losses import called, losses_in, main_of
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.walk import ancestors, around, backward, of_the_batch
+
+T = TypeVar("T")
 
 
 class Returned(NamedTuple):
@@ -18,21 +21,7 @@ class Returned(NamedTuple):
 
     shape: tuple[int, ...]
     learns: bool  # whether gradients go on from it
-    value: int | None  # of the graph; None if they cannot be matched
-
-    @property
-    def single(self) -> bool:
-        """Whether it is one number."""
-        return math.prod(self.shape) == 1 and len(self.shape) < 2
-
-    def each(self, of: tuple[int, ...]) -> bool:
-        """Whether it has one number for each row of classes of another."""
-        ways = (of[:-1], (*of[:-1], 1), (*of[:1], *of[2:]))
-        return bool(self.shape) and self.shape != of and self.shape in ways and len(of) > 1
-
-    def some(self, of: tuple[int, ...]) -> bool:
-        """Whether it has one number for some places in each sample of another, as where labels are shifted."""
-        return 0 < len(self.shape) < len(of) and self.shape[0] == of[0] and math.prod(self.shape) < math.prod(of)
+    value: int | None  # of the graph; None if it is computed of nothing in the batch
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,8 @@ class Results:
     Attributes:
         graph: Of the pass.
         found: The arrays; one at least.
-        logits: Place of what the model calls its logits.
+        first: Place of what losses are taken of, as far as names and shapes tell.
+        called: Whether the model calls that its logits.
         named: Places of what has loss in its name.
         certain: Whether that is called just loss, or losses.
         ordered: Whether what is returned has places and no names, so that a loss may be the first.
@@ -65,7 +55,8 @@ class Results:
 
     graph: ModelGraph
     found: tuple[Returned, ...]
-    logits: int | None
+    first: int
+    called: bool
     named: tuple[int, ...]
     certain: bool
     ordered: bool
@@ -73,25 +64,42 @@ class Results:
     given: Collection[tuple[int, ...]]
     values: Callable[[int], Array]
 
+    @classmethod
+    def of(
+        cls,
+        graph: ModelGraph,
+        result: object,
+        real: Mapping[T, Returned],
+        arrays: Callable[[object], Iterable[T]],
+        targets: Collection[int],
+        given: Collection[tuple[int, ...]],
+        values: Callable[[int], Array],
+    ) -> "Results":
+        """Of what a model returned: its `real` arrays, known by identity, and what finds arrays in a part of it."""
+        places = {one: place for place, one in enumerate(real)}
+        certain, losses = losses_in(result)
+        named = dict.fromkeys(places[one] for part in losses for one in arrays(part) if one in places)
+        main = main_of(result, real, lambda one: real[one].learns)
+        assert main is not None, "a model returns something"
+        settled, ordered = main is called(result, "logits"), isinstance(result, (tuple, list))
+        return cls(graph, (*real.values(),), places[main], settled, (*named,), certain, ordered, targets, given, values)
+
     @cached_property
     def main(self) -> int:
-        """The place of what losses are taken of: the logits, or the first that learns, and no loss itself, if what it
-        is computed of is returned too."""
-        if self.logits is not None:
-            return self.logits
-        place = min(range(len(self.found)), key=lambda i: (not self.found[i].learns, not self.found[i].shape))
-        return next((i for i, one in enumerate(self.found) if self._losses_of(place, one)), place)
+        """The place of what losses are taken of: the first, or what that is a loss of, if it is returned too."""
+        made_of = (i for i, one in enumerate(self.found) if not self.called and self._made_of(self.first, one))
+        return next(made_of, self.first)
 
     @property
     def own_loss(self) -> OwnLoss | None:
-        """A loss of the model's own, of which it is evident that it learns from it where it is called just so, stands
-        before the main output, reads what that does not, compares it with the input, or where nothing but numbers, or
-        losses of samples, is returned."""
+        """A loss of the model's own, of which it is evident that it learns from it where it is called just so, or is
+        computed of what the last weights give and stands first or reads what the main output does not, as targets or
+        the input, or where nothing but numbers, or losses of samples, is returned."""
         places, evident = self._places()
         numbers = [float(np.mean(self.values(i), dtype=np.float64)) for i in places]
         if not places:
             return None
-        if len(places) > 1 and math.isclose(numbers[0], sum(numbers[1:]), rel_tol=1e-4):
+        if len(places) > 1 and isclose(numbers[0], sum(numbers[1:]), rel_tol=1e-4):
             places, numbers = places[:1], numbers[:1]  # which is the sum of the others
         found = [self.found[i] for i in places]
         ends = frozenset(one.value for one in found if one.value is not None)
@@ -105,52 +113,101 @@ class Results:
         learning = [i for i, one in enumerate(self.found) if one.learns]
         others = [i for i in learning if i != main]
         named = tuple(i for i in self.named if i in learning)
-        if learning and all(self.found[i].single for i in {main, *learning}):
-            samples = max((shape[0] for shape in self.given if len(shape) > 1), default=1)
-            return (named or tuple(learning), True) if named or self.targets or samples > 1 else ((), False)
-        beside = tuple(i for i in named or self.named if i != main and self._loss_of(i, own))
+        if learning and all(map(self._single, {main, *learning})):
+            told = named or self._samples > 1 or any(self._before(self.found[i]) & {*self.targets} for i in learning)
+            return (named or tuple(learning), True) if told else ((), False)
+        beside = tuple(i for i in named or self.named if i != main and self._fits(i, own))
         if beside and own.learns and (self.certain or any(map(self._evident, beside))):
             return beside, True  # though they may teach nothing
         if not others:
             return self._alone()
-        place = next((i for i in others if self._loss_of(i, own)), None)
+        found = [i for i in others if self._loss_of(i, own)]
+        place = next(filter(self._evident, found), next(iter(found), None))
         return ((), False) if place is None else ((place,), self._evident(place))
 
     def _evident(self, place: int) -> bool:
-        """Whether what may be a loss stands first, compares the main output with the input, or reads what that does
-        not."""
-        one, own = self.found[place], self.found[self.main]
-        first = self.ordered and place < self.main and one.single and bool(self._before(one) & self._batch)
-        compares = own.shape in self.given and self._direct(one) and not self._direct(own)
-        return first or compares or (self._beyond(one, own) and (one.single or self._like_losses(place)))
+        """Whether what may be a loss is computed of what the last weights give, or reads targets, and is a number that
+        stands first, or reads what the main output does not."""
+        one, own, single = self.found[place], self.found[self.main], self._single(place)
+        if not self._follows(one, own):
+            return single and self._direct(one, self.targets)
+        first = self.ordered and place < self.main and single
+        return first or (self._beyond(one, own) and (single or self._like_losses(place)))
 
     def _alone(self) -> tuple[tuple[int, ...], bool]:
         """Where the main output is all that learns: it may be losses of samples, or a number before it be its loss."""
         main, own = self.main, self.found[self.main]
-        wide = len(own.shape) == 2 and self._direct(own, self.targets)
-        each = len(own.shape) == 1 or (wide and (own.shape[1] == 1 or (self.values(main) >= 0).all()))
-        if own.learns and (main in self.named or (self.targets and each)):
+        narrow = len(own.shape) == 1 or (len(own.shape) == 2 and (own.shape[1] == 1 or self._positive(main)))
+        if own.learns and (main in self.named or (narrow and self._direct(own, self.targets))):
             return (main,), True
-        lost = (i for i in range(main) if self.found[i].single and self._beyond(self.found[i], own))
+        lost = (i for i in range(main) if self._single(i) and self._beyond(self.found[i], own))
         place = next(lost, None)
         return ((), False) if place is None else ((place,), False)
+
+    # ------------------------------------------------------------------ shapes
+    @cached_property
+    def _samples(self) -> int:
+        return max((shape[0] for shape in self.given if len(shape) > 1), default=1)
+
+    def _single(self, place: int) -> bool:
+        """Whether it is one number, and not that of the only sample."""
+        shape = self.found[place].shape
+        return not shape or (shape == (1,) and self._samples > 1)
+
+    def _axis(self, one: Returned) -> int | None:
+        """The axis of its units, if that is known."""
+        made = None if one.value is None else self.graph.producers.get(one.value)
+        return None if made is None else made.axis
+
+    def _each(self, one: Returned, of: Returned) -> bool:
+        """Whether it has one number for each row of classes of another."""
+        rank, axis = len(of.shape), self._axis(of)
+        axes = (1, rank - 1) if axis is None else (axis,)
+        rows = [(*of.shape[:axis], *kept, *of.shape[axis + 1 :]) for axis in axes for kept in ((), (1,))]
+        return rank > 1 and one.shape != of.shape and one.shape in rows
+
+    def _some(self, one: Returned, of: Returned) -> bool:
+        """Whether it has one number for some places in each sample of another, as where labels are shifted."""
+        return 0 < len(one.shape) < len(of.shape) and one.shape[0] == of.shape[0] and prod(one.shape) < prod(of.shape)
+
+    def _pools(self, one: Returned, of: Returned) -> bool:
+        """Whether it has a number for each of the units of another."""
+        own, axis = self._axis(one), self._axis(of)
+        return own is not None and axis is not None and one.shape[own] == of.shape[axis]
+
+    def _fits(self, place: int, output: Returned) -> bool:
+        """Whether what is called a loss may be one of an output, or its losses."""
+        return self._single(place) or self._each(self.found[place], output) or self._losses_of(place, output)
+
+    # ------------------------------------------------------------------ what is computed of what
+    def _made_of(self, place: int, output: Returned) -> bool:
+        """Whether what is at a place is made of an output without a weight between, a number for each row of classes,
+        or its losses."""
+        one = self.found[place]
+        summed = self._each(one, output) and output.value is not None and self._direct(one, [output.value])
+        return summed or self._losses_of(place, output)
 
     def _loss_of(self, place: int, output: Returned) -> bool:
         """Whether what is at a place may be a loss of an output, or its losses."""
         one = self.found[place]
-        return one.single or one.each(output.shape) or self._losses_of(place, output)
+        if self._single(place) and (self._follows(one, output) or self._direct(one, self.targets)):
+            return True
+        computed = self._single(place) and output.value in self._before(one) and self._beyond(one, output)
+        return computed or self._losses_of(place, output)
 
     def _losses_of(self, place: int, output: Returned) -> bool:
-        """Whether what is at a place is computed of an output, or reads targets beside it, and has the shape of losses:
-        one for each row of classes; or, where it reads both, one for some places or for each entry."""
+        """Whether what is at a place is computed of what the last weights of an output give, reads what that does not,
+        and has the shape of losses: one for each row of classes, or, where it reads targets, one for each entry; or for
+        some places, where it reads targets or holds neither units nor numbers below zero."""
         one = self.found[place]
-        if one.each(output.shape):
-            return self._reads(one, output) or (self._beyond(one, output) and self._like_losses(place))
-        if one.shape == output.shape:
-            fits = bool(one.shape) and self._direct(one, self.targets) and self._positive(place)
+        targets = self._direct(one, self.targets)
+        if self._each(one, output):
+            fits = True
+        elif one.shape == output.shape:
+            fits = bool(one.shape) and targets and self._positive(place)
         else:
-            fits = one.some(output.shape) and self._like_losses(place)
-        return fits and self._reads(one, output) and self._beyond(one, output)
+            fits = self._some(one, output) and (targets or (self._positive(place) and not self._pools(one, output)))
+        return fits and self._follows(one, output) and self._beyond(one, output)
 
     def _like_losses(self, place: int) -> bool:
         """Whether what is at a place reads targets, or holds no number below zero, as losses do."""
@@ -164,7 +221,7 @@ class Results:
         if one.value is None:
             return set()
         if one.value not in self._known:
-            self._known[one.value] = ancestors(self.graph, one.value)
+            self._known[one.value] = ancestors(self.graph, [one.value])
         return self._known[one.value]
 
     @cached_property
@@ -181,18 +238,26 @@ class Results:
         """Operations with a weight."""
         return frozenset(o.index for o in self.graph.operations if o.kind in (*WEIGHTED, "lookup"))
 
-    def _reads(self, one: Returned, other: Returned) -> bool:
-        """Whether it is computed of another."""
-        return other.value in self._before(one)
-
     def _direct(self, one: Returned, some: Collection[int] | None = None) -> bool:
-        """Whether it reads something of the batch, or `some` values of it, that no weight has seen."""
+        """Whether it reads something of the batch, or `some` values, without a weight between."""
         if one.value is None or (some is not None and not some):
             return False
         return around(self.graph, self._weights, [one.value], some)
 
-    def _beyond(self, one: Returned, other: Returned) -> bool:
-        """Whether it reads something of the batch that another does not, and no weight has seen, as targets."""
-        if one.value is None or other.value is None:
+    def _follows(self, one: Returned, output: Returned) -> bool:
+        """Whether it is computed of what the last weights of an output give, without another weight between."""
+        if one.value is None or output.value is None:
             return False
-        return self._direct(one, (self._before(one) - self._before(other)) & self._batch)
+        made = backward(self.graph, [output.value], lambda operation: operation.index not in self._weights)
+        last = [operation for operation in made if operation.index in self._weights]
+        return all(self._direct(one, self._alike(operation)) for operation in last)
+
+    def _alike(self, operation: Operation) -> set[int]:
+        """What a weighted operation gives, and what others do with the same weights."""
+        found = (self.graph.uses_of(use.parameter) for use in operation.uses if use.slot == "weight")
+        return {value for uses in found for other, _ in uses for value in other.outputs} | {*operation.outputs}
+
+    def _beyond(self, one: Returned, other: Returned) -> bool:
+        """Whether it reads something of the batch that no weight has seen, as targets, and another does not so."""
+        some = self._before(one) & self._batch
+        return any(self._direct(one, [value]) and not self._direct(other, [value]) for value in some)

@@ -28,7 +28,7 @@ class Analysis(ModelGraph):
         """Of a graph: the same, if it is one already."""
         if isinstance(graph, Analysis):
             return graph
-        return Analysis(graph.operations, graph.parameters, graph.outputs, graph.notes)
+        return Analysis(graph.operations, graph.parameters, graph.outputs, graph.notes, graph.returned)
 
     def once(self, fact: "Callable[[Analysis], T]") -> T:
         """A fact about the graph, found when it is first asked for."""
@@ -85,6 +85,10 @@ class Analysis(ModelGraph):
             return False
         found = self.named(step)
         return found is not None and found[0] == "linear"
+
+    def rescales(self, step: Operation) -> bool:
+        """Whether a step moves, scales or shifts a value, and no more."""
+        return step.kind in ("move", "scale", "shift") or (step.kind == "pointwise" and self.is_linear(step))
 
     # ------------------------------------------------------------------ values
     def plain(self, value: int) -> int:

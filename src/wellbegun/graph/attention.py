@@ -11,8 +11,7 @@ from wellbegun.graph.function import Call
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.units import Range, within
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, held_parts, weights_before
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
     frozenset({"query"}): "query",
@@ -92,27 +91,15 @@ def _fused(name: str) -> frozenset[str]:
 def _order(graph: Analysis, operation: Operation, starts: Mapping[int, set[str]]) -> tuple[str, ...]:
     parts = _fused(graph.once(parts_of)[operation.index])
     use = next((use for use in operation.uses if use.slot == "weight" and use.layout is not None), None)
-    if use is None or use.layout is None:
+    if use is None:
         return ()
-    sizes = zip(graph.shape_of(use), use.layout.axes, strict=True)
-    width, rest = divmod(math.prod(size for size, axis in sizes if axis == "o"), len(parts))
-    held: dict[int, Range | None] = dict.fromkeys(operation.outputs)
+    width, rest = divmod(graph.size_of(use, "o"), len(parts))
     places: dict[int, set[str]] = {}
-    waiting, joins = list(operation.outputs), list[Operation]()
-    while waiting and width and not rest:
-        value = waiting.pop()
-        if value in starts:
-            first, size = held[value] or (0, width * len(parts))
-            place = first // width if (first + size - 1) // width == first // width else -1
-            places.setdefault(place, set()).update(starts[value] & parts)
-        for reader in graph.consumers.get(value, ()):
-            if reader.kind in TRANSPARENT or reader.kind == "pointwise":
-                joins += [reader] if reader.kind == "concat" else []
-                new = [output for output in reader.outputs if output not in held]
-                held.update((output, within(held[value], reader.cuts, reader.outputs.index(output))) for output in new)
-                waiting += new
-    if any(len({held[value] for value in join.inputs if value in held}) > 1 for join in joins):
-        return ()  # units were put together in an order of their own
+    held = held_parts(graph, operation.outputs, lambda o: o.kind in TRANSPARENT or o.kind == "pointwise")
+    for value in held.keys() & starts if width and not rest else ():
+        first, size = held[value] or (0, width * len(parts))
+        place = first // width if (first + size - 1) // width == first // width else -1
+        places.setdefault(place, set()).update(starts[value] & parts)
     order = [places.get(place, set()) for place in range(len(parts))]
     return tuple(name for (name,) in order) if all(len(names) == 1 for names in order) and -1 not in places else ()
 
@@ -159,7 +146,7 @@ def scoring(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
         if needed.intersection(operation.outputs):
             carrying.add(operation.index)
             needed.update(set(operation.inputs) - stops.get(operation.index, set()))
-    ways = backward(graph, outputs, lambda _: True)
+    ways = backward(graph, outputs)
     return frozenset(operation.index for operation in ways) - carrying
 
 
@@ -189,7 +176,7 @@ def _masks(graph: ModelGraph, operation: Operation) -> bool:
 
 
 def _given(graph: ModelGraph, value: int) -> bool:
-    return not any(made.uses or made.kind == "matmul" for made in backward(graph, [value], lambda _: True))
+    return not any(made.uses or made.kind == "matmul" for made in backward(graph, [value]))
 
 
 def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:

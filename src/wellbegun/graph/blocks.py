@@ -91,7 +91,7 @@ def _encoder(
 ) -> tuple[int | None, int]:
     """(stream that a cross-attention reads, its last sum before): the latest one above its keys."""
     assert attention.key is not None
-    above = ancestors(graph, attention.key)
+    above = ancestors(graph, [attention.key])
     read = [
         other for other in branches if other.stream != branch.stream and graph.operations[other.add].outputs[0] in above
     ]
@@ -125,8 +125,7 @@ def _width(graph: Analysis, branches: tuple[Branch, ...], stream: int) -> int:
         for index in branch.ends if branch.stream == stream else ():
             for use in graph.operations[index].uses:
                 if use.slot == "weight" and use.layout is not None:
-                    shape = graph.shape_of(use)
-                    return math.prod(size for size, axis in zip(shape, use.layout.axes, strict=True) if axis == "o")
+                    return graph.size_of(use, "o")
     return 0
 
 

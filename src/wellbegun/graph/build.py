@@ -37,7 +37,7 @@ from wellbegun.graph.function import EVERYTHING, ROOT, Call, Function, Number, R
 from wellbegun.graph.guards import answered, finite_notes
 from wellbegun.graph.inference import doubt_notes
 from wellbegun.graph.meaning import bounds, fields_of, kind_of, over_units, regrouped, unit_axis, usual_axis
-from wellbegun.graph.model import Kind, ModelGraph, Operation, Parameter, Slot, Use
+from wellbegun.graph.model import WEIGHTED, Kind, ModelGraph, Operation, Parameter, Slot, Use
 from wellbegun.graph.notes import opaque_notes
 from wellbegun.graph.picked import as_weights, one_each, routed
 from wellbegun.graph.provenance import (
@@ -170,9 +170,11 @@ class Builder:
 
     def graph(self, outputs: Iterable[Known]) -> ModelGraph:
         """What has been recorded, given what the model returned."""
-        values = tuple(known.value for known in outputs if isinstance(known, Signal))
+        given = list(outputs)
+        values = tuple(known.value for known in given if isinstance(known, Signal))
+        returned = frozenset[str]().union(*(known.names for known in given if isinstance(known, Derived)))
         notes = (*opaque_notes(self.operations, self._integers), *finite_notes(self._asked), *doubt_notes(self.doubts))
-        return ModelGraph(tuple(self.operations), self.parameters, values, notes)
+        return ModelGraph(tuple(self.operations), self.parameters, values, notes, returned)
 
     # ------------------------------------------------------------------ operations on the batch's values
     def _compute(
@@ -232,7 +234,7 @@ class Builder:
         """Write an operation down. `outputs` with the axis of their units."""
         read = tuple(signal.value for signal in signals)
         values = tuple(self._new(axis) for _, axis in outputs)
-        cuts = self._held.follow(fact, operands, self._axes, outputs, values)
+        cuts = self._held.follow(fact, operands, outputs, values, weighted=found.kind in (*WEIGHTED, "lookup"))
         known: list[Known] = []
         for position, value in enumerate(values):
             if found.function is None:
@@ -322,6 +324,8 @@ class Builder:
     def _units(self, fact: Fact, kind: Kind, output: Array, first: Operand | None) -> int | None:
         known, given = (None, None) if first is None else first
         axis = self._axes.get(known.value) if isinstance(known, Signal) else None
+        if isinstance(known, Signal) and (told := self._held.axis(fact, known.value, output)) is not None:
+            return told
         return unit_axis(fact, kind, output, given, axis, last=self._last)
 
     # ------------------------------------------------------------------ parameters in unusual places

@@ -15,9 +15,8 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import UNKNOWN
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, Mode, Operation, Use
-from wellbegun.graph.units import Range, within
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
-from wellbegun.layout import Layout
+from wellbegun.graph.units import Range
+from wellbegun.graph.walk import TRANSPARENT, backward, descendants, forward, held_parts, weights_before
 
 _MIXING = WEIGHTED | {"attention", "matmul", "softmax"}
 _OPEN = 0.6  # what a gate gives for 0 from which on it counts as open
@@ -143,7 +142,7 @@ def _cell(graph: Analysis, cell: Uses) -> dict[str, Member]:
     kinds = {end.product.index: kind for operation, way in ways for end in way.ends if end.product is not None
              and (kind := _gate(graph, operation, end, ways))}  # fmt: skip
     own = [operation for names in cell for operation, _ in graph.uses_of(names[0])]
-    old = _after(graph, [value for operation in own for value in operation.outputs])
+    old = descendants(graph, [value for operation in own for value in operation.outputs])
     inputs: dict[Names, list[Operation]] = {}
     for value in (value for _, way in ways for value in way.added if kinds or value not in old):
         for made in weights_before(graph, value):
@@ -157,7 +156,7 @@ def _cell(graph: Analysis, cell: Uses) -> dict[str, Member]:
         mode = "rnn_relu" if any(_is_relu(graph, end.function) for end in ends) else "rnn_tanh"
     forget = frozenset(index for index, kind in kinds.items() if kind == "forget")
     sizes = {end.units[1] for end in ends if end.units}
-    width = min(sizes or {_size(graph, uses[0], "i") for uses in cell.values()})
+    width = min(sizes or {_inputs(graph, uses[0]) for uses in cell.values()})
     found = _Found(graph, mode, max(width, 1), forget)
     for role, weights in (("recurrent_input", inputs), ("recurrent", cell)):
         for names, uses in weights.items():
@@ -194,7 +193,8 @@ class _Found:
             name = use.parameter
             whole, own = self.graph.shape_of(use), self.graph.parameters[name].shape
             bias = role in ("recurrent_bias", "recurrent_bias_input")
-            count = max(_outputs(whole, None if bias else use.layout) // self.width, 1)
+            outputs = math.prod(whole) if bias or use.layout is None else use.layout.size(whole, "o")
+            count = max(outputs // self.width, 1)
             marked = {0 if end.units is None else end.units[0] // self.width for end in way.ends
                       if end.product is not None and end.product.index in self.forget
                       and (count == 1 if end.units is None else True)}  # fmt: skip
@@ -208,10 +208,12 @@ class _Found:
 
 def _way(graph: Analysis, value: int) -> _Way:
     ends, added, shifts = list[_End](), list[int](), list[Operation]()
-    waiting: list[tuple[int, Range | None, Operation | None]] = [(value, None, None)]
+    waiting: list[tuple[int, Operation | None]] = [(value, None)]
+    held = held_parts(graph, [value], lambda o: o.kind in TRANSPARENT - {"concat"} | {"pointwise", "gate"})
     seen = {value}
     while waiting:
-        start, units, function = waiting.pop()
+        start, function = waiting.pop()
+        units = held.get(start)
         for reader in graph.consumers.get(start, ()):
             if reader.kind == "pointwise" and not graph.is_linear(reader):
                 ends.append(_End(units, reader))
@@ -228,10 +230,8 @@ def _way(graph: Analysis, value: int) -> _Way:
             if reader.kind == "gate" and function is not None:
                 continue
             passed = reader if reader.kind == "pointwise" and not graph.is_linear(reader) else function
-            for place, output in enumerate(reader.outputs):
-                if output not in seen:
-                    seen.add(output)
-                    waiting.append((output, within(units, reader.cuts, place), passed))
+            waiting += [(output, passed) for output in reader.outputs if output not in seen]
+            seen.update(reader.outputs)
     return _Way(tuple(ends), tuple(added), tuple(shifts))
 
 
@@ -246,19 +246,14 @@ def _gate(graph: Analysis, operation: Operation, end: _End, ways: Sequence[tuple
         return ""
     other = next((v for v in end.product.inputs if v not in end.function.outputs), end.product.inputs[0])
     state = graph.plain(operation.inputs[0])
-    new = _after(graph, [state, *operation.inputs])
+    new = descendants(graph, [state, *operation.inputs])
     held = graph.plain(other)
     earlier = [o for o, _ in ways if o.index < operation.index and not {*o.outputs} <= new]
-    old = _after(graph, [value for o in earlier for value in o.outputs])
+    old = descendants(graph, [value for o in earlier for value in o.outputs])
     summed = any(reader.kind == "add" for value in end.product.outputs for reader in graph.consumers.get(value, ()))
     if held in new or held == state or held not in old or not summed:
         return "gate"
     return "" if low > high else "open" if middle > _OPEN else "forget"
-
-
-def _after(graph: Analysis, given: Sequence[int]) -> set[int]:
-    """Values that depend on some."""
-    return {value for operation in forward(graph, given, lambda _: True) for value in operation.outputs}
 
 
 def _beside(graph: Analysis, operation: Operation) -> bool:
@@ -273,16 +268,9 @@ def _is_relu(graph: Analysis, step: Operation | None) -> bool:
 
 
 # ---------------------------------------------------------------------- sizes
-def _outputs(shape: tuple[int, ...], layout: Layout | None) -> int:
-    axes = "o" * len(shape) if layout is None else layout.axes
-    return math.prod(size for size, axis in zip(shape, axes, strict=True) if axis == "o")
-
-
-def _size(graph: Analysis, operation: Operation, letter: str) -> int:
+def _inputs(graph: Analysis, operation: Operation) -> int:
     use = next(use for use in operation.uses if use.slot == "weight" and use.layout is not None)
-    assert use.layout is not None
-    sizes = zip(graph.shape_of(use), use.layout.axes, strict=True)
-    return math.prod(size for size, axis in sizes if axis == letter)
+    return graph.size_of(use, "i")
 
 
 def _pieces(uses: Sequence[Use]) -> dict[str, int]:

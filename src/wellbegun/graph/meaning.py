@@ -24,7 +24,7 @@ from wellbegun.graph.facts import (
     Split,
 )  # fmt: skip
 from wellbegun.graph.function import EVERYTHING
-from wellbegun.graph.model import Kind
+from wellbegun.graph.model import KEPT, Kind
 from wellbegun.graph.numeric import Interval
 from wellbegun.graph.provenance import Operand
 
@@ -80,7 +80,7 @@ def bounds(fact: Fact, given: Sequence[Interval]) -> Interval:
         return 0.0 if low >= 0 else -math.inf, 0.0 if high <= 0 else math.inf
     if isinstance(fact, Pool) or (isinstance(fact, Move) and fact.entries == "padded"):
         return min(low, 0.0), max(high, 0.0)  # zeros beside the entries
-    kept = isinstance(fact, Move) and fact.entries in ("same", "repeated", "part", "picked")
+    kept = isinstance(fact, Move) and fact.entries in KEPT
     averaged = isinstance(fact, Reduce) and fact.reduction in ("mean", "extremum")
     return (low, high) if kept or averaged or isinstance(fact, Concat | Split) else EVERYTHING
 

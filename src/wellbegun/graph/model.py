@@ -58,7 +58,8 @@ Arithmetic = Literal["", "sum", "difference", "product", "quotient"]  # "": any 
 Reduction = Literal["", "sum", "mean", "length", "extremum"]  # length: root of a sum of squares; "": any other
 Entries = Literal[  # what a move does to entries
     "",  # unknown, or no move
-    "same",  # keeps all, in another order, shape or memory
+    "same",  # keeps all, in another shape or memory, or with axes in another order
+    "reordered",  # keeps all, those along an axis in another order
     "repeated",  # keeps all, some several times
     "part",  # keeps a range along an axis
     "picked",  # keeps some, chosen in any other way
@@ -68,6 +69,7 @@ Entries = Literal[  # what a move does to entries
 ]
 Selection = Literal["", "ranked", "index", "drawn"]  # by size: entries in order; their places; at random by weight
 Over = Literal["", "units", "samples", "groups"]  # what a normalization runs over; "": unknown
+KEPT = frozenset({"same", "reordered", "repeated", "part", "picked"})  # entries that were there, and no others
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 SLOTS: frozenset[str] = frozenset(get_args(Slot))
 _TELLING = frozenset({"linear", "conv", "conv_transpose", "lookup", "recurrent", "norm", "attention", "softmax"})
@@ -168,6 +170,7 @@ class ModelGraph:
     parameters: Mapping[str, Parameter]
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    returned: frozenset[str] = frozenset()  # parameters of which alone it returns something, as of a temperature
 
     @cached_property
     def producers(self) -> Mapping[int, Operation]:
@@ -206,6 +209,11 @@ class ModelGraph:
     def shape_of(self, use: Use) -> tuple[int, ...]:
         """The shape that the layout of a use speaks of: that of the parameter, or of what is computed from it."""
         return self.parameters[use.parameter].shape if use.computed is None else use.computed.shape
+
+    def size_of(self, use: Use, letter: str) -> int:
+        """The size along the axes of a role, of what a use with a layout speaks of."""
+        assert use.layout is not None
+        return use.layout.size(self.shape_of(use), letter)
 
     def uses(self) -> Iterator[tuple[Operation, Use]]:
         """Every use of a parameter, in order of execution."""

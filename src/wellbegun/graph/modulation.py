@@ -21,7 +21,7 @@ def modulates(graph: Analysis, layer: Operation) -> bool:
 
 
 def _as_factor(graph: Analysis, output: int, gate: Operation) -> bool:
-    factors = [value for value in gate.inputs if output in ancestors(graph, value)]
+    factors = [value for value in gate.inputs if output in ancestors(graph, [value])]
     if len(factors) != 1 or len(gate.inputs) < 2 or not _one_at_zero(maker(graph, factors[0])):
         return False
     return any(reader.kind != "mean" for reader in graph.consumers.get(gate.outputs[0], ()))  # no inner product

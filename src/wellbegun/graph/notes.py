@@ -1,6 +1,6 @@
 """What wellbegun does not know is said: operations between weights whose effect on a signal is not understood."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from wellbegun.graph.model import WEIGHTED, Operation
 
@@ -40,7 +40,6 @@ def opaque_notes(operations: Iterable[Operation], integers: Collection[int]) -> 
     )
 
 
-def some_of(places: list[str]) -> str:
+def some_of(names: Sequence[str], most: int = _SHOWN) -> str:
     """The first of them, and how many more there are."""
-    more = f" and {len(places) - _SHOWN} more places" if len(places) > _SHOWN else ""
-    return ", ".join(places[:_SHOWN]) + more
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

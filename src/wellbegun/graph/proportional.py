@@ -155,7 +155,7 @@ def makes_weight(graph: Analysis, layer: Operation) -> tuple[Operation, int] | N
 
 def goes_on(graph: Analysis, step: Operation) -> bool:
     """Whether what an operation gives meets a function or another product before it is put out."""
-    behind = forward(graph, step.outputs, lambda _: True)
+    behind = forward(graph, step.outputs)
     return any(o.over_units or (o.kind == "pointwise" and not graph.is_linear(o)) for o in behind)
 
 

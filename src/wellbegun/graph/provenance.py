@@ -11,6 +11,7 @@ from wellbegun.graph import axes
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.facts import Array, Elementwise, Fact, Gather, Move, Split
 from wellbegun.graph.function import ROOT, UNKNOWN, Function, Number, Pending, Root, Scalar, call
+from wellbegun.graph.model import KEPT
 
 
 class Signal(NamedTuple):
@@ -82,7 +83,6 @@ def derived_of(operands: list[Operand]) -> list[Derived]:
 
 
 # ---------------------------------------------------------------------- parameters and constants through operations
-_KEEPS = frozenset({"same", "repeated", "part", "picked"})  # of equal entries, equal ones
 
 
 class Reader(Protocol):
@@ -121,7 +121,7 @@ class Step(NamedTuple):
 def constant_from(made: Step, output: Array, position: int) -> Known:
     """What an operation on constants gives."""
     fact, first = made.fact, made.operands[0].known if made.operands else None
-    keeps = isinstance(fact, Split) or (isinstance(fact, Move) and fact.entries in _KEEPS)
+    keeps = isinstance(fact, Split) or (isinstance(fact, Move) and fact.entries in KEPT)
     if keeps and isinstance(first, Fixed):
         return Fixed(first.number, made.function(position))
     number = None if made.reader is None else made.reader.number(position)

@@ -8,7 +8,7 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.cells import cells_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.walk import TRANSPARENT, backward, forward, in_series, of_the_batch, weights_before
+from wellbegun.graph.walk import TRANSPARENT, backward, descendants, forward, in_series, of_the_batch, weights_before
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,11 @@ def branches_of(graph: Analysis) -> tuple[Branch, ...]:
 def _mixed(graph: Analysis, branch: int) -> Iterator[Operation]:
     """Weights whose outputs are averaged at the end of a branch, by shares that come from a weight alone, as those of
     soft experts do: an attention compares two values for its own."""
-
-    def moved(made: Operation) -> bool:
-        return made.kind in ("move", "scale", "shift") or (made.kind == "pointwise" and graph.is_linear(made))
-
     for product in backward(graph, [branch], lambda made: made.kind in TRANSPARENT):
         for value in product.inputs if product.kind == "matmul" else ():
-            shares = [made for made in backward(graph, [value], moved) if made.kind == "softmax"]
-            asked = (made.kind for one in shares for made in backward(graph, one.inputs, moved) if not moved(made))
+            shares = [made for made in backward(graph, [value], graph.rescales) if made.kind == "softmax"]
+            before = (made for one in shares for made in backward(graph, one.inputs, graph.rescales))
+            asked = (made.kind for made in before if not graph.rescales(made))
             if shares and {*asked} <= WEIGHTED:
                 yield from (end for other in product.inputs if other != value for end in weights_before(graph, other))
 
@@ -110,7 +107,7 @@ def _projected(graph: Analysis, first: int, second: int) -> tuple[int, int, set[
     if own is None:
         return None
     common, *sides = own
-    ways = {operation.index for operation in forward(graph, [common], lambda _: True)}
+    ways = {operation.index for operation in forward(graph, [common])}
     layers = [in_series(graph, side & ways) for side in sides]
     if min(layers) < 1 or layers[0] == layers[1]:
         return None
@@ -175,7 +172,7 @@ def aside(graph: Analysis, outputs: Collection[int]) -> frozenset[int]:
     """Operations that reach these outputs through residual branches only, as encoders of a decoder do, or from other
     places than those that are picked in the end, as patches beside a token that reads them."""
     inside = frozenset[int]().union(*(branch.interior for branch in branches_of(graph)))
-    varying = {value for o in forward(graph, of_the_batch(graph), lambda _: True) for value in o.outputs}
+    varying = descendants(graph, of_the_batch(graph))
     picks = {o.index for o in graph.operations if o.entries in ("part", "picked")}
 
     def joins(made: Operation) -> bool:

@@ -1,6 +1,5 @@
 """What each parameter does in its model, found from the graph and not from names."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -219,8 +218,7 @@ class _Facts:
                 operation.kind in WEIGHTED and operation.index not in self.leading and operation.index not in self.ends
             )
             if last and use.slot in _WEIGHTS and use.layout is not None:
-                shape = self.graph.shape_of(use)
-                yield use.parameter, math.prod(n for n, axis in zip(shape, use.layout.axes, strict=True) if axis == "o")
+                yield use.parameter, self.graph.size_of(use, "o")
 
 
 def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use], ...]) -> Role:

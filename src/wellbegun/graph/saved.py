@@ -29,6 +29,7 @@ def graph_to_dict(graph: ModelGraph) -> Saved:
         "operations": [_operation(operation, place) for operation in graph.operations],
         "outputs": list(graph.outputs),
         "notes": list(graph.notes),
+        "returned": sorted(graph.returned),
     }
 
 
@@ -46,7 +47,8 @@ def graph_from_dict(data: Mapping[str, Any]) -> ModelGraph:
         named = [_read_parameter(parameter, functions) for parameter in data["parameters"]]
         operations = tuple(_read(operation, functions) for operation in data["operations"])
         parameters = {parameter.name: parameter for parameter in named}
-        return ModelGraph(operations, parameters, tuple(data["outputs"]), tuple(data["notes"]))
+        outputs, notes, returned = tuple(data["outputs"]), tuple(data["notes"]), frozenset(data.get("returned", ()))
+        return ModelGraph(operations, parameters, outputs, notes, returned)
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ArgumentError(f"graph: something is missing or unknown in the file ({error}).") from error
 

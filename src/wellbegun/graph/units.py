@@ -1,14 +1,17 @@
 """Which units of what a weight gives a value holds, and along which axes, through reshapes, transposes and cuts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from math import prod
 from typing import NamedTuple
 
-from wellbegun.graph.facts import Array, Elementwise, Fact, Move, Norm, Softmax, Split
+from wellbegun.graph.facts import Array, Concat, Elementwise, Fact, Gather, Move, Norm, Pool, Scatter, Softmax, Split
 from wellbegun.graph.provenance import Operand, Signal
 
 Range = tuple[int, int]  # first unit, number of units
+_FOLLOWED = (
+    Concat | Elementwise | Gather | Move | Norm | Pool | Scatter | Softmax | Split
+)  # others have none of their own
 
 
 class Units(NamedTuple):
@@ -30,7 +33,7 @@ class Units(NamedTuple):
 
 
 class Held:
-    """The units of each value."""
+    """The units of what a weight gave and of what is made of it: None where nobody knows them."""
 
     def __init__(self) -> None:
         self._found: dict[int, Units | None] = {}
@@ -39,39 +42,63 @@ class Held:
         self,
         fact: Fact,
         operands: Sequence[Operand],
-        axes: Mapping[int, int | None],
         outputs: Sequence[tuple[Array, int | None]],
         values: Sequence[int],
+        *,
+        weighted: bool,
     ) -> tuple[Range, ...]:
         """Remember those of outputs, of which an axis is told as well; the parts of units that they hold, if it is a
-        cut. `axes`: of the values that are read, as far as they were told."""
-        read = next(((known.value, array) for known, array in operands if isinstance(known, Signal)), None)
-        found: list[Units | None] = []
-        units = None
-        if read is not None:
-            value, given = read
-            units = self._found[value] if value in self._found else along(given, axes.get(value))
-            found = through(fact, units, given, [array for array, _ in outputs])
-        new = [along(array, axis) for array, axis in outputs[len(found) :]]
-        self._found.update(zip(values, [*found, *new], strict=True))
+        cut. `weighted`: whether a weight makes them, whose units are on that axis."""
+        if weighted:
+            self._found.update(zip(values, (_along(*output) for output in outputs), strict=True))
+            return ()
+        read = [known.value for known, _ in operands if isinstance(known, Signal) and known.value in self._found]
+        if not read or not isinstance(fact, _FOLLOWED):
+            return ()
+        arrays = [array for array, _ in outputs]
+        given = [self._found[value] for value in read]
+        if isinstance(fact, Elementwise):
+            given = [None if units is None else _spread(units, arrays[0]) for units in given]
+        units = given[0] if len({*given}) == 1 else None
+        found = [None] * len(arrays) if units is None else through(fact, units, arrays)
+        self._found.update(zip(values, found, strict=False))
         return cuts(units, found)
 
+    def axis(self, fact: Fact, value: int, output: Array) -> int | None:
+        """The axis along which a reshape leaves neighbours among units; None if it is none, or nobody knows."""
+        units = self._found.get(value)
+        if units is None or not isinstance(fact, Move) or not fact.reshapes:
+            return None
+        moved = _moved(fact, units, output)
+        return moved.steps.index(1) if moved is not None and 1 in moved.steps else None
 
-def along(array: Array, axis: int | None) -> Units:
+
+def _along(array: Array, axis: int | None) -> Units:
     """A value whose units are on one axis."""
     return Units(array.shape, tuple(int(place == axis) for place in range(array.rank)))
 
 
-def through(fact: Fact, units: Units | None, given: Array, outputs: Sequence[Array]) -> list[Units | None]:
-    """What becomes of units in the first outputs of an operation, None where it cannot be told; others have units of
-    their own."""
+def through(fact: Fact, units: Units, outputs: Sequence[Array]) -> Sequence[Units | None]:
+    """What becomes of units in the outputs of an operation, None where it cannot be told."""
     if isinstance(fact, Split):
-        return [None] * len(outputs) if units is None else _split(fact, units, outputs)
-    if not isinstance(fact, Move) and not (
-        isinstance(fact, Elementwise | Norm | Softmax) and outputs[0].shape == given.shape
-    ):
-        return []
-    return [None if units is None else _moved(fact, units, outputs[0])]
+        return _split(fact, units, outputs)
+    if isinstance(fact, Gather):
+        keeps = fact.rank == 1 and not any(units.steps[axis] for axis in fact.axes)
+    else:
+        keeps = isinstance(fact, Elementwise | Norm | Softmax | Pool)
+    moved = _moved(fact, units, outputs[0]) if isinstance(fact, Move) else None
+    return [_spread(units, outputs[0]) if keeps else moved]
+
+
+def _spread(units: Units, output: Array) -> Units | None:
+    """Units where no axis is moved, but some may be longer, or new ones before them; None if theirs are."""
+    lead = output.rank - len(units.shape)
+    if lead < 0:
+        return None
+    sizes = [*zip(output.shape[lead:], units.shape, units.steps, strict=True)]
+    steps = (0,) * lead + tuple(step if size == own else 0 for size, own, step in sizes)
+    known = all(own in (size, 1) or not step for size, own, step in sizes)
+    return Units(output.shape, steps, units.first) if known else None
 
 
 def cuts(source: Units | None, parts: Sequence[Units | None]) -> tuple[Range, ...]:
@@ -81,14 +108,6 @@ def cuts(source: Units | None, parts: Sequence[Units | None]) -> tuple[Range, ..
     ranges = [part.range for part in parts if part is not None]
     found = tuple((one[0] - whole[0], one[1]) for one in ranges if one is not None and whole is not None)
     return found if len(found) == len(parts) and any(size != whole[1] for _, size in found if whole) else ()
-
-
-def within(units: Range | None, parts: tuple[Range, ...], place: int) -> Range | None:
-    """Units that an output of a cut holds, of those that its input holds (None: all)."""
-    if not parts:
-        return units
-    start, size = parts[place]
-    return (0 if units is None else units[0]) + start, size
 
 
 def _split(fact: Split, units: Units, outputs: Sequence[Array]) -> list[Units | None]:
@@ -105,16 +124,18 @@ def _split(fact: Split, units: Units, outputs: Sequence[Array]) -> list[Units | 
     return [Units(array.shape, steps, first) for array, first in zip(outputs, firsts, strict=False)]
 
 
-def _moved(fact: Fact, units: Units, output: Array) -> Units | None:
-    if isinstance(fact, Move) and fact.axes is not None and len(fact.axes) == output.rank:
-        if any(len(each) > 1 for each in fact.axes) or (fact.entries == "part" and not fact.start):
+def _moved(fact: Move, units: Units, output: Array) -> Units | None:
+    if fact.entries not in ("same", "repeated", "masked") and not (fact.entries in ("part", "picked") and fact.start):
+        return None
+    if fact.axes is not None and len(fact.axes) == output.rank:
+        if any(len(each) > 1 for each in fact.axes):
             return None
         start = sum(first * step for first, step in zip(fact.start, units.steps, strict=True)) if fact.start else 0
         steps = tuple(units.steps[each[0]] if each else 0 for each in fact.axes)
         return Units(output.shape, steps, units.first + start)
-    if output.shape == units.shape:
-        return units._replace(shape=output.shape)
-    found = _reshaped(units, output.shape) if isinstance(fact, Move) and fact.reshapes else None
+    if not fact.reshapes:
+        return _spread(units, output) if output.rank == len(units.shape) else None
+    found = _reshaped(units, output.shape)
     return None if found is None else Units(output.shape, found, units.first)
 
 

@@ -6,12 +6,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.units import Range
 
 TRANSPARENT = frozenset({"norm", "scale", "shift", "pool", "mean", "concat", "split", "move", "add"})
 Passes = Callable[[Operation], bool]
 
 
-def backward(graph: ModelGraph, values: Iterable[int], passes: Passes, *, nearest: bool = False) -> Iterator[Operation]:
+def _all(_: Operation) -> bool:
+    return True
+
+
+def backward(
+    graph: ModelGraph, values: Iterable[int], passes: Passes = _all, *, nearest: bool = False
+) -> Iterator[Operation]:
     """The operations that made values, and on through the inputs of those that `passes` says are passed.
 
     `nearest`: those with fewer operations between come first; otherwise each way is followed to its end.
@@ -19,7 +26,9 @@ def backward(graph: ModelGraph, values: Iterable[int], passes: Passes, *, neares
     return _walked(values, lambda value: _made(graph, value), lambda operation: operation.inputs, passes, nearest)
 
 
-def forward(graph: ModelGraph, values: Iterable[int], passes: Passes, *, nearest: bool = False) -> Iterator[Operation]:
+def forward(
+    graph: ModelGraph, values: Iterable[int], passes: Passes = _all, *, nearest: bool = False
+) -> Iterator[Operation]:
     """The operations that read values, and on through the outputs of those that are passed."""
     readers = graph.consumers
     return _walked(values, lambda value: readers.get(value, ()), lambda operation: operation.outputs, passes, nearest)
@@ -48,9 +57,28 @@ def _walked(
                 waiting.extend(new)
 
 
-def ancestors(graph: ModelGraph, value: int) -> set[int]:
-    """A value and every value it depends on."""
-    return {value}.union(*(operation.inputs for operation in backward(graph, [value], lambda _: True)))
+def held_parts(graph: ModelGraph, values: Collection[int], passes: Passes) -> dict[int, Range | None]:
+    """Which of the units of some values each one holds that comes from them through what is passed: no others; None if
+    it may hold any, as what puts different parts together, and as a part of units whose order nobody knows."""
+    held: dict[int, Range | None] = dict.fromkeys(values)
+    passed = {operation.index for operation in forward(graph, values, passes) if passes(operation)}
+    for operation in (graph.operations[index] for index in sorted(passed)):
+        ranges = {held[value] for value in operation.inputs if value in held}
+        units = ranges.pop() if len(ranges) == 1 else None
+        for place, value in enumerate(operation.outputs):
+            first, size = operation.cuts[place] if operation.cuts else (0, 0)
+            held[value] = (first + (units[0] if units else 0), size) if size else units
+    return held
+
+
+def ancestors(graph: ModelGraph, values: Collection[int]) -> set[int]:
+    """Values and every value they depend on."""
+    return {*values}.union(*(operation.inputs for operation in backward(graph, values)))
+
+
+def descendants(graph: ModelGraph, values: Collection[int]) -> set[int]:
+    """Values that depend on some."""
+    return {value for operation in forward(graph, values) for value in operation.outputs}
 
 
 def of_the_batch(graph: ModelGraph) -> set[int]:
@@ -103,14 +131,8 @@ def in_series(graph: ModelGraph, within: Collection[int] | None = None) -> int:
 @inferred("what leads to a weight", lambda graph, _: frozenset(range(len(graph.operations))))
 def leading_to(graph: ModelGraph, kinds: Collection[str]) -> frozenset[int]:
     """Operations from which a way leads to one of some kinds."""
-    found: set[int] = set()
-    needed: set[int] = set()  # values that such an operation depends on
-    for operation in reversed(graph.operations):
-        if needed.intersection(operation.outputs):
-            found.add(operation.index)
-        if operation.index in found or operation.kind in kinds:
-            needed.update(operation.inputs)
-    return frozenset(found)
+    read = [value for operation in graph.operations if operation.kind in kinds for value in operation.inputs]
+    return frozenset(operation.index for operation in backward(graph, read))
 
 
 def weights_before(graph: Analysis, value: int, *, functions: bool = False) -> Iterator[Operation]:

@@ -271,7 +271,7 @@ def _cut_off(statistics: Statistics) -> list[Finding]:
         detail = "the output has no history: all of it ran under no_grad or inference_mode, or was detached"
         return [finding("W801", f"parameter {none[0].name}", 0.0, 0.0, none[0].name, detail=detail, more=len(none) - 1)]
     cut = [p for p in none if p.used and p.reaches and p.weighs]
-    rest = [p for p in none if p not in cut]
+    rest = [p for p in none if p not in cut and not (p.elsewhere and statistics.by_made_up)]
     found = [finding("W801", f"parameter {p.name}", 0.0, 0.0, p.name) for p in cut[:1]]
     if cut[1:]:
         found = [finding("W801", f"parameter {cut[0].name}", 0.0, 0.0, cut[0].name, more=len(cut) - 1)]

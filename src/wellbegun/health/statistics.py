@@ -106,6 +106,7 @@ class ParameterStats:
     trainable: bool = True
     used: bool = True  # whether the forward pass reads it
     reaches: bool | None = None  # whether the graph leads from it to what the loss is taken of; None: cannot be told
+    elsewhere: bool = False  # whether something that is returned, and that the loss is not taken of, is made of it
     weighs: bool = False  # whether it is the weight of a product, convolution or recurrent layer
     twin: str = ""  # an earlier parameter that holds the same random numbers in other memory
     twin_beside: bool = False  # whether the two stay equal: same input, or same gradient

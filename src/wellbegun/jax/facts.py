@@ -8,10 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from wellbegun.backend import Equation, Step, Value, elementwise, nodes_of, number_of
+from wellbegun.backend import Equation, Step, Value, elementwise, nodes_of
 from wellbegun.graph import facts
-from wellbegun.graph.function import Call, Function, Scalar, call
-from wellbegun.jax.steps import MOVES
+from wellbegun.graph.function import Call, Function, call
 
 _FUNCTIONS: Mapping[str, str] = {  # elementwise primitives -> the operations of functions
     "sub": "subtract", "mul": "multiply", "div": "divide", "max": "maximum", "min": "minimum", "neg": "negative",
@@ -65,7 +64,9 @@ def fact_of(step: Step) -> facts.Fact:
     if name in ("slice", "rev", "pad"):
         each = tuple((axis,) for axis in range(len(shape)))
         start = tuple(equation.params.get("start_indices", ())) if equation.params.get("strides") is None else ()
-        return facts.Move("part" if name == "slice" else "same" if name == "rev" else "padded", axes=each, start=start)
+        return facts.Move(
+            "part" if name == "slice" else "reordered" if name == "rev" else "padded", axes=each, start=start
+        )
     if name == "split":
         return facts.Split(axis=int(equation.params["axis"]))
     return _FACTS.get(name, facts.Opaque())
@@ -128,20 +129,3 @@ def _gather(equation: Equation) -> facts.Fact:
     whole = all(size == (1 if axis in axes else table.shape[axis]) for axis, size in enumerate(sizes))
     rows = len(axes) == 1 and axes == tuple(numbers.collapsed_slice_dims) and whole
     return facts.Gather(axes, rank=len(index.shape) - 1) if rows else facts.Move("picked")
-
-
-class Reader:
-    """What is computed from parameters and constants alone."""
-
-    def __init__(self, step: Step) -> None:
-        self.equation = step.equations[0]
-        self.single = len(step.equations) == 1 == len(step.outputs)
-
-    def function(self, position: int) -> Function | None:
-        """The primitive itself."""
-        return computed(self.equation) if self.single else None
-
-    def number(self, position: int) -> Scalar | None:
-        """A literal that is moved or spread out."""
-        moved = self.single and self.equation.name in MOVES and not isinstance(self.equation.inputs[0], Value)
-        return number_of(self.equation.inputs[0]) if moved else None

@@ -10,15 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from wellbegun._arguments import told
-from wellbegun.backend import Program, Traced, Value, number_of, read, recorded, values_in
+from wellbegun.backend import Asked, Program, Traced, Value, number_of, read, recorded, values_in
 from wellbegun.errors import TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
 from wellbegun.jax.call import Pure, pure
 from wellbegun.jax.described import held_in
-from wellbegun.jax.facts import Reader, fact_of
+from wellbegun.jax.facts import computed, fact_of
 from wellbegun.jax.jaxpr import channels_last, program_of
-from wellbegun.jax.steps import Told, steps_of
+from wellbegun.jax.steps import MOVES, Told, steps_of
 from wellbegun.jax.styles import described
 
 
@@ -35,7 +35,7 @@ def traced(model: Any, batch: object) -> Traced:
     start = {value.number: array for value, array in zip(program.inputs, held, strict=True)}
     builder = Builder(whole.model.parameters, channels_last=channels_last(program))
     known, parameters, told_of = _known(builder, whole, program, start)
-    steps = ((step, fact_of(step), Reader(step)) for step in steps_of(program, told_of))
+    steps = ((step, fact_of(step), Asked(step, computed, MOVES)) for step in steps_of(program, told_of))
     shown = tuple(recorded(builder, steps, known))
     graph = builder.graph(known[value.number] for value in values_in(program.outputs))
     values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}

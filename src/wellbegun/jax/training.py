@@ -101,9 +101,8 @@ class JaxTrainer(backend.HostedTrainer):
     def _array(self, values: Array) -> Any:
         return jnp.asarray(values)
 
-    def _main(self, output: Any) -> Any:
-        real = (leaf for leaf in jax.tree.leaves(output) if jnp.issubdtype(leaf.dtype, jnp.inexact))
-        return backend.main_of(output, jax.Array, real)
+    def _real(self, output: Any) -> Iterable[Any]:
+        return (leaf for leaf in jax.tree.leaves(output) if jnp.issubdtype(leaf.dtype, jnp.inexact))
 
     def _squared(self, error: Any) -> Any:
         return jnp.mean(jnp.square(jnp.abs(error)))

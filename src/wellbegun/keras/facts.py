@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.backend import Equation, Program, Step, Value, elementwise, nodes_of, number_of, values_in
+from wellbegun.backend import Equation, Program, Step, Value, elementwise, nodes_of, values_in
 from wellbegun.graph import facts
 from wellbegun.graph.formulas import FORMULAS, Given, clamp
-from wellbegun.graph.function import Call, Function, Number, Scalar, call
+from wellbegun.graph.function import Call, Function, Number, call
 from wellbegun.graph.model import Mode, Over, Slot
 from wellbegun.keras.layers import host
 from wellbegun.keras.symbols import Whole
@@ -68,10 +68,11 @@ _COMBINES: Mapping[str, facts.Combined] = {
 _CASTS = frozenset({"Cast", "SaturateCast", "ConvertToTensor", "StopGradient", "Copy", "Array"})
 _ELEMENTWISE = frozenset({*_FUNCTIONS, *_ASKED, *_NAMED, *_CASTS})
 _PRODUCTS = frozenset({"Matmul", "Einsum", "Dot", "Conv", "DepthwiseConv", "ConvTranspose"})
-_MOVES = frozenset({"Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", *_CASTS})
+MOVES = frozenset({"Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", *_CASTS})
 _FACTS: Mapping[str, facts.Fact] = {
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims", "Ravel"), facts.Move("same", view=True, reshapes=True)),
-    **dict.fromkeys(("Flip", "Roll"), facts.Move("same")), **dict.fromkeys(("Repeat", "Tile"), facts.Move("repeated")),
+    **dict.fromkeys(("Flip", "Roll"), facts.Move("reordered")),
+    **dict.fromkeys(("Repeat", "Tile"), facts.Move("repeated")),
     **dict.fromkeys(("Slice", "Tril", "Triu"), facts.Move("part")), "SliceUpdate": facts.Move("written"),
     "TakeAlongAxis": facts.Move("picked"), "Masked": facts.Move("masked"), "Pad": facts.Move("padded"),
     **dict.fromkeys(("Sort", "TopK"), facts.Move("picked", selects="ranked")),
@@ -82,7 +83,6 @@ _FACTS: Mapping[str, facts.Fact] = {
     **dict.fromkeys(("Prod", "Var", "Std", "Moments", "Logsumexp"), facts.Reduce()),
     "Sum": facts.Reduce("sum"), "Mean": facts.Reduce("mean"), "Norm": facts.Reduce("length"),
     **dict.fromkeys(("Concatenate", "Stack", "Append", "Hstack", "Vstack"), facts.Concat()),
-    **dict.fromkeys(("Split", "Unstack"), facts.Split()),
     **dict.fromkeys(("OneHot", "MultiHot"), facts.Opaque(selects="index")),
 }  # fmt: skip
 _LAYERS = keras.layers
@@ -219,12 +219,31 @@ def _move(equation: Equation) -> facts.Fact | None:
         pairs = ((axis - lead, size) for axis, size in enumerate(output.shape))
         axes = tuple((axis,) if axis >= 0 and given.shape[axis] == size else () for axis, size in pairs)
         return facts.Move("same" if given.shape == output.shape else "repeated", axes=axes)
+    if name in ("Split", "Unstack"):
+        return facts.Split(axis=equation.params["operation"].axis % rank)
+    if name == "GetItem" and (cut := _cut(equation.params["node"].args[1], given.shape)) is not None:
+        return cut
     if name in ("GetItem", "Slice", "Pad", "Flip", "Roll") and len(output.shape) == rank:
         return facts.Move(
-            {"Pad": "padded", "Flip": "same", "Roll": "same"}.get(name, "part"),  # type: ignore[arg-type]
+            {"Pad": "padded", "Flip": "reordered", "Roll": "reordered"}.get(name, "part"),  # type: ignore[arg-type]
             axes=tuple((axis,) for axis in range(rank)),
         )
     return facts.Move("part") if name == "GetItem" else None
+
+
+def _cut(key: Any, shape: tuple[int, ...]) -> facts.Move | None:
+    """Entries and ranges by numbers; None for anything else."""
+    keys = [*key] if isinstance(key, tuple) else [key]
+    if (dots := [place for place, one in enumerate(keys) if one is Ellipsis]) and len(dots) == 1:
+        keys[dots[0] : dots[0] + 1] = [slice(None)] * (len(shape) - len(keys) + 1)
+    keys += [slice(None)] * (len(shape) - len(keys))
+    plain = all(type(one) is int or (isinstance(one, slice) and one.step in (None, 1)) for one in keys)
+    if not plain or len(keys) != len(shape):
+        return None
+    ranges = [one if isinstance(one, slice) else slice(one, None) for one in keys]
+    starts = tuple(one.indices(size)[0] for one, size in zip(ranges, shape, strict=True))
+    kept = tuple((axis,) for axis, one in enumerate(keys) if isinstance(one, slice))
+    return facts.Move("part", axes=kept, start=starts)
 
 
 # ---------------------------------------------------------------------- elementwise
@@ -316,21 +335,3 @@ def _take(equation: Equation) -> facts.Fact:
     if axis is None or not isinstance(index, Value) or not isinstance(table, Value):
         return facts.Move("picked")
     return facts.Gather((axis % len(table.shape),), rank=max(len(index.shape), 2), layer=True)
-
-
-class Reader:
-    """What is computed from parameters and constants alone; see `wellbegun.graph.provenance`."""
-
-    def __init__(self, step: Step) -> None:
-        self.equation = step.equations[0]
-        self.single = len(step.equations) == 1 == len(step.outputs) and step.fact is None
-
-    def function(self, position: int) -> Function | None:
-        """The operation itself."""
-        return computed(self.equation) if self.single else None
-
-    def number(self, position: int) -> Scalar | None:
-        """A literal that is moved or spread out."""
-        moved = self.single and self.equation.name in _MOVES and self.equation.inputs
-        plain = moved and not isinstance(self.equation.inputs[0], Value)
-        return number_of(self.equation.inputs[0]) if plain else None

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 
 from wellbegun._arguments import told
-from wellbegun.backend import Program, Traced, Value, number_of, read, recorded, values_in
+from wellbegun.backend import Asked, Program, Traced, Value, number_of, read, recorded, values_in
 from wellbegun.errors import ArgumentError, ModelError, TraceError
 from wellbegun.graph.build import Builder
 from wellbegun.graph.provenance import Fixed, Known, Signal
 from wellbegun.inputs import Call, InputSpec, arguments_of
-from wellbegun.keras.facts import Reader, fact_of, steps_of
+from wellbegun.keras.facts import MOVES, computed, fact_of, steps_of
 from wellbegun.keras.layers import host, layers_of, parameters_of, slots_of
 from wellbegun.keras.program import program_of
 from wellbegun.keras.symbols import Recorded, forgotten
@@ -50,7 +50,7 @@ def traced(model: Any, batch: object) -> Traced:
     own = {names[id(variable)]: value for variable, value in whole.state if id(variable) in names}
     known.update((value.number, builder.parameter(name, value.array)) for name, value in own.items())
     known.update((value.number, builder.batch(value.array)) for value in program.inputs[len(whole.state) :])
-    steps = ((step, fact_of(step), Reader(step)) for step in steps_of(program, layers_of(model)))
+    steps = ((step, fact_of(step), Asked(step, computed, MOVES)) for step in steps_of(program, layers_of(model)))
     shown = tuple(recorded(builder, steps, known))
     graph = builder.graph(known[value.number] for value in values_in(program.outputs))
     values = {number: found.value for number, found in known.items() if isinstance(found, Signal)}

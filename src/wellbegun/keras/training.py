@@ -92,10 +92,8 @@ class KerasTrainer(backend.HostedTrainer):
     def _host(self, array: Any) -> Array:
         return host(array)
 
-    def _main(self, output: Any) -> Any:
-        real = (one for one in keras.tree.flatten(output) if "float" in keras.backend.standardize_dtype(one.dtype))
-        logits = output.get("logits") if isinstance(output, Mapping) else None
-        return next(real, None) if logits is None else logits
+    def _real(self, output: Any) -> Iterable[Any]:
+        return (one for one in keras.tree.flatten(output) if "float" in keras.backend.standardize_dtype(one.dtype))
 
     def _squared(self, error: Any) -> Any:
         return keras.ops.mean(keras.ops.square(error))

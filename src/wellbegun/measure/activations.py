@@ -77,10 +77,7 @@ def _activations(graph: Analysis, root: int) -> Iterator[tuple[Operation, bool]]
 
 def _added(graph: Analysis, root: int, step: Operation) -> bool:
     """Whether a function of a value is added to the value itself, each of them moved or scaled at most."""
-
-    def plain(o: Operation) -> bool:
-        return o.kind in ("move", "scale", "shift") or (o.kind == "pointwise" and graph.is_linear(o))
-
+    plain = graph.rescales
     sums = {reader.index for reader in forward(graph, step.outputs, plain) if reader.kind == "add"}
     before = [root, *(value for made in backward(graph, [root], plain) if plain(made) for value in made.inputs)]
     return bool(sums) and any(reader.index in sums for reader in forward(graph, before, plain))

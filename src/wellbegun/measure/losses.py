@@ -25,6 +25,7 @@ from wellbegun.engine import fill
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import ModelGraph
 from wellbegun.graph.inference import inferred
+from wellbegun.graph.model import KEPT
 from wellbegun.health import LossStats
 from wellbegun.inputs import TARGETS
 from wellbegun.laws import Law, Normal, Uniform
@@ -64,8 +65,16 @@ class MadeUp(NamedTuple):
 def made_up_of(session: Session, beside: Mapping[str, Array] = MappingProxyType({})) -> MadeUp:
     """What is made up for the output of a session's last pass: of probabilities, where it ends in a softmax over the
     classes, or in a sigmoid, the cross-entropy of their logarithms."""
-    found = made_up(session.output, last=session.channels_last, beside=beside, odds=_odds(session))
+    found = made_up(session.output, axis=axis_of_classes(session), beside=beside, odds=_odds(session))
     return _of_shares(found, session)
+
+
+def axis_of_classes(session: Session) -> int:
+    """Where classes are: the axis of units, where there are places too."""
+    made = None if session.main is None else session.graph.producers.get(session.main)
+    known = made is not None and made.axis is not None and len(session.output.shape) > 2
+    usual = classes_of(session.output.shape, last=session.channels_last)[1]
+    return made.axis if made is not None and made.axis is not None and known else usual
 
 
 def _odds(session: Session) -> bool:
@@ -86,7 +95,7 @@ def _of_shares(found: MadeUp, session: Session) -> MadeUp:
 def ends_in_sigmoid(graph: ModelGraph, value: int) -> bool:
     """Whether a value is a sigmoid, in whatever way it is written, of a multiple of what it starts from."""
     made = graph.producers.get(value)
-    while made is not None and made.kind == "move" and made.entries == "same" and made.inputs:
+    while made is not None and made.kind == "move" and made.entries in KEPT and made.inputs:
         made = graph.producers.get(made.inputs[0])
     if made is None or made.kind != "pointwise" or made.function is None:
         return False
@@ -99,13 +108,13 @@ def ends_in_sigmoid(graph: ModelGraph, value: int) -> bool:
 
 
 def made_up(
-    output: Handle, *, last: bool, beside: Mapping[str, Array] = MappingProxyType({}), odds: bool = False
+    output: Handle, *, axis: int, beside: Mapping[str, Array] = MappingProxyType({}), odds: bool = False
 ) -> MadeUp:
     """Cross-entropy if the output has classes, binary if it holds `odds`, probabilities one by one, else a squared
     error: against labels or targets of `beside` that fit, or else random ones."""
-    classes, axis = classes_of(output.shape, last=last)
+    classes = output.shape[axis] if len(output.shape) > 1 else 1
     entries = size_of(output)
-    if fitting := next(_fitting(output.shape, beside, last=last, odds=odds), None):
+    if fitting := next(_fitting(output.shape, beside, usual=axis, odds=odds), None):
         return fitting
     if odds and entries:
         coins = np.floor(_target(Uniform(0, 2), output.shape)).clip(0, 1)
@@ -137,7 +146,7 @@ def _target(law: Law, shape: tuple[int, ...]) -> Array:
 
 # ---------------------------------------------------------------------- what the batch holds
 def _fitting(
-    shape: tuple[int, ...], beside: Mapping[str, Array], *, last: bool, odds: bool = False
+    shape: tuple[int, ...], beside: Mapping[str, Array], *, usual: int, odds: bool = False
 ) -> Iterator[MadeUp]:
     """Losses against labels or targets that fit an output of this shape: labels first, and of targets what is called
     so, then real numbers. Whole numbers that have another name may be those of samples."""
@@ -145,7 +154,7 @@ def _fitting(
     named = [(name, _numbers(beside[name])) for name in sorted(beside, key=rank.__getitem__)]
     sound = [(name, one) for name, one in named if one.size and np.isfinite(one).all()]
     for way in (_against_labels, _against_rows):
-        yield from filter(None, (way(one, shape, last=last, odds=odds) for _, one in sound))
+        yield from filter(None, (way(one, shape, usual=usual, odds=odds) for _, one in sound))
     for name, one in sound:
         counts = name in TARGETS or name.isdigit() or one.dtype.kind == "f"
         if made := _against_entries(one, shape, odds=odds, counts=counts):
@@ -157,9 +166,9 @@ def _numbers(values: Array) -> Array:
     return values.astype(np.float32) if values.dtype.kind == "V" else values
 
 
-def _against_labels(values: Array, shape: tuple[int, ...], *, last: bool, odds: bool) -> MadeUp | None:
+def _against_labels(values: Array, shape: tuple[int, ...], *, usual: int, odds: bool) -> MadeUp | None:
     """One label for each row of classes."""
-    axis = _class_axis(values, shape, last=last)
+    axis = _class_axis(values, shape, usual=usual)
     if axis is None:
         return None
     classes, labels = shape[axis], _counted(values, shape[axis])
@@ -174,13 +183,13 @@ def _against_labels(values: Array, shape: tuple[int, ...], *, last: bool, odds: 
     return _classified(labels, axis, classes, int(counted.sum()))
 
 
-def _against_rows(values: Array, shape: tuple[int, ...], *, last: bool, odds: bool) -> MadeUp | None:
+def _against_rows(values: Array, shape: tuple[int, ...], *, usual: int, odds: bool) -> MadeUp | None:
     """A row of probabilities, or of their logarithms, for each row of classes: a single one, smoothed or mixed labels,
     what a teacher gives."""
     if values.shape != shape or values.dtype.kind not in "iufb" or len(shape) < 2:
         return None
     whole = np.exp(values) if values.dtype.kind == "f" and values.max() <= 0 else values
-    for axis in _axes(shape, last=last) if whole.min() >= 0 else ():
+    for axis in _axes(shape, usual=usual) if whole.min() >= 0 else ():
         if shape[axis] < 2 or np.abs(whole.sum(axis, dtype=np.float64) - 1).max() > _WHOLE:
             continue
         if odds:
@@ -234,14 +243,14 @@ def _binary(targets: Array, *, odds: bool) -> MadeUp:
     return MadeUp(BinaryCrossEntropy(targets, odds), math.log(2), described, 0.0, fits=True)
 
 
-def _axes(shape: tuple[int, ...], *, last: bool) -> tuple[int, ...]:
+def _axes(shape: tuple[int, ...], *, usual: int) -> tuple[int, ...]:
     """Where classes may be: the usual place first."""
-    return tuple(dict.fromkeys((classes_of(shape, last=last)[1], 1, len(shape) - 1)))
+    return tuple(dict.fromkeys((usual, 1, len(shape) - 1)))
 
 
-def _class_axis(values: Array, shape: tuple[int, ...], *, last: bool) -> int | None:
+def _class_axis(values: Array, shape: tuple[int, ...], *, usual: int) -> int | None:
     """The axis of classes, where values are a label for each row of them; None if they are no labels."""
-    for axis in _axes(shape, last=last) if len(shape) > 1 and values.dtype.kind in "iub" else ():
+    for axis in _axes(shape, usual=usual) if len(shape) > 1 and values.dtype.kind in "iub" else ():
         rows = (*shape[:axis], *shape[axis + 1 :])
         if shape[axis] > 1 and values.shape in (rows, (*rows, 1), (*rows[:1], 1, *rows[1:])):
             return axis
@@ -273,10 +282,10 @@ def variance(targets: Array) -> float:
 def agreeing(session: Session, own: float) -> MadeUp | None:
     """The loss against labels or targets that the model takes, as they are or each the next one's, that a loss of its
     own is; None if it is another."""
-    output, last, odds = session.output, session.channels_last, _odds(session)
+    output, axis, odds = session.output, axis_of_classes(session), _odds(session)
     for values in {**session.taken, **session.beside}.values() if math.isfinite(own) else ():
         for one in (values, *_shifted(values)):
-            for made in _fitting(output.shape, {TARGETS[0]: one}, last=last, odds=odds):
+            for made in _fitting(output.shape, {TARGETS[0]: one}, usual=axis, odds=odds):
                 known = _of_shares(made, session)
                 if math.isclose(session.judge(known.loss).value, own, rel_tol=1e-4):
                     return known
@@ -292,7 +301,7 @@ def _shifted(values: Array) -> list[Array]:
     return [found]
 
 
-def misfit(output: Handle, *, last: bool, beside: Mapping[str, Array]) -> str:
+def misfit(output: Handle, *, usual: int, beside: Mapping[str, Array]) -> str:
     """What is wrong with the only targets of a batch, if no loss can be taken of them; "" if nothing is."""
     called = [name for name in beside if name in TARGETS] or list(beside)
     if len(called) != 1 or not beside[called[0]].size:
@@ -300,8 +309,8 @@ def misfit(output: Handle, *, last: bool, beside: Mapping[str, Array]) -> str:
     values = beside[called[0]]
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return f"{np.count_nonzero(~np.isfinite(values))} of {values.size} targets are nan or inf"
-    axis = _class_axis(values, output.shape, last=last)
-    if axis is None or any(_fitting(output.shape, {called[0]: values}, last=last)):
+    axis = _class_axis(values, output.shape, usual=usual)
+    if axis is None or any(_fitting(output.shape, {called[0]: values}, usual=usual)):
         return ""
     labels, classes = _counted(values, output.shape[axis]), output.shape[axis]
     labels = labels[labels != CrossEntropy.LEFT_OUT]

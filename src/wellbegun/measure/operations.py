@@ -79,7 +79,7 @@ def _facts(graph: Analysis, seen: Seen) -> Facts:
         leading_to(graph, {"norm"}),
         depths(graph),
         batch_norms(graph),
-        {operation.index for operation in forward(graph, of_the_batch(graph), lambda _: True)},
+        {operation.index for operation in forward(graph, of_the_batch(graph))},
         _silent(graph, seen),
         aside(graph, seen.wanted or graph.outputs),
         scoring(graph, seen.wanted or graph.outputs),
@@ -321,7 +321,7 @@ def _others(graph: Analysis, seen: Seen, known: Collection[int]) -> Iterator[Att
         if not loud or operation.kind != "softmax" or not operation.inputs:
             continue
         makers = list(weights_before(graph, operation.inputs[0]))
-        onwards = forward(graph, operation.outputs, lambda _: True)
+        onwards = forward(graph, operation.outputs)
         if makers and any(reader.index in seen.forward.weighted for reader in onwards):
             uses = (use.parameter for maker in makers for use in maker.uses if use.slot in ("weight", "derived"))
             own = tuple(dict.fromkeys(uses))

@@ -87,7 +87,7 @@ class ParameterStatistics:
     def stats(self, graph: ModelGraph, wanted: frozenset[int] | None) -> tuple[ParameterStats, ...]:
         """One for each parameter that stands for itself. `wanted`: the values a loss is taken of, if that can be
         told."""
-        leading = None if wanted is None else _leading(graph, wanted)
+        leading = None if wanted is None else {o.index for o in backward(graph, wanted)}
         beside = frozenset() if wanted is None else _beside(graph, wanted)
         stats, designed, blind = [], self.by_design(graph), _blind(graph, leading or ())
         stuck = self._stuck(graph)
@@ -96,7 +96,8 @@ class ParameterStatistics:
             own = name in self.trained  # not computed from others, and trained
             facts = {
                 "trainable": own,
-                "used": bool(uses) or not own,
+                "used": bool(uses) or not own or name in graph.returned,
+                "elsewhere": name in graph.returned or any(o.index in beside for o in uses),
                 "reaches": None
                 if leading is None
                 else blind or (any(o.index in leading for o in uses) and not any(o.index in beside for o in uses)),
@@ -125,10 +126,10 @@ class ParameterStatistics:
         """Whether weights of zero, used here, get a gradient once others of zero have left it: those behind, which send
         one back, or those before, where one arrives already and nothing but zeros come in."""
         own = [graph.operations[index] for index in uses]
-        before = backward(graph, [value for o in own for value in o.inputs], lambda _: True)
+        before = backward(graph, [value for o in own for value in o.inputs])
         if any(self.arrived.get(index) for index in uses) and any(o.index in awake for o in before):
             return True
-        behind = forward(graph, [value for o in own for value in o.outputs], lambda _: True)
+        behind = forward(graph, [value for o in own for value in o.outputs])
         return not self._alike(graph, uses) and any(operation.index in awake for operation in behind)
 
     def _alike(self, graph: ModelGraph, uses: Collection[int]) -> bool:
@@ -241,16 +242,6 @@ def _before(graph: ModelGraph, starts: Iterable[int], shut: Collection[int]) -> 
     return {operation.index for operation in forward(graph, starts, lambda operation: operation.index not in shut)}
 
 
-def _leading(graph: ModelGraph, wanted: Iterable[int]) -> frozenset[int]:
-    """Operations on which these values depend."""
-    needed, leading = set(wanted), set()
-    for operation in reversed(graph.operations):
-        if needed.intersection(operation.outputs):
-            leading.add(operation.index)
-            needed.update(operation.inputs)
-    return frozenset(leading)
-
-
 def _blind(graph: ModelGraph, leading: Collection[int]) -> bool:
     """Whether what these operations give depends on nothing of the batch: it was lost, as in other arrays."""
     made = {value for operation in graph.operations for value in operation.outputs}
@@ -260,8 +251,8 @@ def _blind(graph: ModelGraph, leading: Collection[int]) -> bool:
 
 def _beside(graph: ModelGraph, wanted: frozenset[int]) -> frozenset[int]:
     """Operations on which other outputs depend that these do not: another loss, such as that of a codebook."""
-    within = set().union(*(ancestors(graph, value) for value in wanted))
-    return _leading(graph, set(graph.outputs) - within)
+    others = set(graph.outputs) - ancestors(graph, wanted)
+    return frozenset(operation.index for operation in backward(graph, others))
 
 
 # ---------------------------------------------------------------------- equal tensors

@@ -1,7 +1,7 @@
 """One forward and at most two backward passes of a session -> Statistics. Nothing about the model changes."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from wellbegun._typing import Array, Progress, phase
@@ -10,10 +10,10 @@ from wellbegun.graph import WEIGHTED, Analysis, ModelGraph, Operation, Role, rol
 from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.graph.notes import some_of
 from wellbegun.graph.walk import around, cut_off_by
-from wellbegun.health import LossStats, Origin, ParameterStats, Statistics
+from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
-from wellbegun.measure.losses import MadeUp, agreeing, judged, made_up_of, misfit
+from wellbegun.measure.losses import MadeUp, agreeing, axis_of_classes, judged, made_up_of, misfit
 from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, operation_stats, stream_stats, weights
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
@@ -124,7 +124,7 @@ def statistics(
         None,
         trained,
     )
-    found = replace(found, notes=(*found.notes, *_elsewhere(found.parameters)))
+    found = replace(found, notes=(*found.notes, *_elsewhere(found)))
     if not found.finite:
         return replace(found, origin=_origin(forward, session, back.taken or loss))
     own = back.taken if lost.chance is None else None
@@ -140,11 +140,16 @@ def _against_silence(found: Statistics, lost: LossStats, silenced: float | None)
     return replace(found, loss=replace(lost, chance=silenced, at_zero=silenced is not None), notes=(*found.notes, note))
 
 
-def _elsewhere(parameters: Iterable[ParameterStats]) -> tuple[str, ...]:
-    """Parameters that are used where nothing sees it, as by functions with a way back of their own."""
-    names = [p.name for p in parameters if p.trainable and not p.used and p.gradient]
-    told = f"Gradients arrive at {some_of(names)}, which no operation of the model was seen to read"
-    return (f"{told}: what is computed of that was not looked at.",) if names else ()
+def _elsewhere(found: Statistics) -> tuple[str, ...]:
+    """Parameters that are used where nothing sees it, as by functions with a way back of their own, and those of other
+    outputs than a loss is made up for."""
+    trained = [p for p in found.parameters if p.trainable]
+    unseen = [p.name for p in trained if not p.used and p.gradient]
+    told = f"Gradients arrive at {some_of(unseen)}, which no operation of the model was seen to read"
+    notes = [f"{told}: what is computed of that was not looked at."] if unseen else []
+    others = [p.name for p in trained if p.elsewhere and p.gradient is None and found.by_made_up]
+    told = "of which other outputs are made: a loss that takes these, too, sends one"
+    return (*notes, f"No gradient is sent to {some_of(others)}, {told}.") if others else tuple(notes)
 
 
 @inferred("whether its values were trained", lambda *_: "")
@@ -195,7 +200,7 @@ class _Back:
         session, beside = self.session, _beside(self.forward, self.session)
         lost, sent, limit = self._made_up(beside, chance) if loss is None else self._given(loss, chance, beside)
         if beside and self.taken is None:
-            lost = replace(lost, misfit=misfit(session.output, last=session.channels_last, beside=beside))
+            lost = replace(lost, misfit=misfit(session.output, usual=axis_of_classes(session), beside=beside))
         if self.silent:
             session.backward("loss", self.receive, again=True)
             return lost, None

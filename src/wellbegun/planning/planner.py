@@ -7,6 +7,7 @@ from typing import Any, SupportsIndex
 from wellbegun._arguments import DTYPES, choice, message, nearest, seed_of, shown, truth, users
 from wellbegun.errors import ArgumentTypeError, LayoutError, RuleError, WellbegunError
 from wellbegun.graph import Analysis, ModelGraph, Parameter, Role, roles_of
+from wellbegun.graph.notes import some_of
 from wellbegun.laws import ZeroRows
 from wellbegun.layout import Layout
 from wellbegun.planning.doubts import doubts
@@ -99,8 +100,8 @@ def _intended(
         else:
             meant[name] = f"; held {what}: not kept"
     kept = [name for name, selection in selected.items() if selection.by == "intent"]
-    more = "intent='overwrite' fills them too"
-    return (f"Kept, because their values were put there on purpose ({more}): {_few(kept)}.",) if kept else (), meant
+    why = "because their values were put there on purpose (intent='overwrite' fills them too)"
+    return (f"Kept, {why}: {some_of(kept, 8)}.",) if kept else (), meant
 
 
 def _decided(
@@ -155,18 +156,14 @@ def _kept_notes(entries: Iterable[Entry], graph: ModelGraph, recipe: str) -> Ite
     chosen = [entry.name for entry in kept if entry.decided_by.startswith("recipe") and entry.name not in bare]
     if chosen:
         yield (
-            f"{recipe} keeps what it has no values for, as the model was constructed: {_few(chosen)}. If the model was "
-            "given memory afterwards, they hold whatever was there: load them, or give them a rule."
+            f"{recipe} keeps what it has no values for, as the model was constructed: {some_of(chosen, 8)}. If the "
+            "model was given memory afterwards, they hold whatever was there: load them, or give them a rule."
         )
     if bare:
         yield (
-            f"Kept, but without values: {_few(bare)}. Memory that they are given holds whatever was there: "
+            f"Kept, but without values: {some_of(bare, 8)}. Memory that they are given holds whatever was there: "
             "load them, or give them a rule."
         )
-
-
-def _few(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _listed(problems: list[str]) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from wellbegun._arguments import message, nearest
 from wellbegun.errors import RuleError
 from wellbegun.graph import ModelGraph, Parameter, Role
+from wellbegun.graph.notes import some_of
 from wellbegun.planning.rules import Overrides, Rule
 
 
@@ -163,4 +164,4 @@ def _few(names: list[str], most: int = 3) -> str:
     """The first names and the number of the others, with a verb."""
     if len(names) == 1:
         return f"{names[0]} is"
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more are" if len(names) > most else " are")
+    return f"{some_of(names, most)} are"

@@ -3,14 +3,14 @@
 import re
 from collections import Counter
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch.distributions import Distribution
 
 from wellbegun._arguments import guarded, message
-from wellbegun.backend import main_of
+from wellbegun.backend import called, main_of
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, TraceError
 from wellbegun.huggingface import inputs_of
 from wellbegun.inputs import Call, InputSpec, arguments_of, arrays_in, holds_data, parts_of
@@ -101,12 +101,16 @@ def _parameters(node: object) -> list[object]:
     return [*(vars(node).get(key) for key in node.arg_constraints), *made_of]
 
 
-def main_output(result: Any) -> torch.Tensor:
-    """The tensor a loss is taken of: the logits, or the first floating-point output, with a history if one has it, and
-    no loss itself if there is another."""
-    real = [tensor for tensor in outputs_of(result) if tensor.is_floating_point() or tensor.is_complex()]
-    real.sort(key=lambda tensor: (not tensor.requires_grad, not tensor.ndim))
-    found = main_of(result, torch.Tensor, real)
-    if found is None:
+def real_outputs(result: Any) -> list[torch.Tensor]:
+    """What losses may be taken of: floating-point and complex tensors, and logits that only an attribute gives."""
+    logits = called(result, "logits")
+    tensors = [*outputs_of(result), *([logits] if isinstance(logits, torch.Tensor) else [])]
+    real = [one for one in dict.fromkeys(tensors) if one.is_floating_point() or one.is_complex()]
+    if not real:
         raise TraceError("check: the model returns no floating-point tensor, so there is nothing to take a loss of.")
-    return found
+    return real
+
+
+def main_output(result: Any) -> torch.Tensor:
+    """The tensor a loss is taken of."""
+    return cast(torch.Tensor, main_of(result, real_outputs(result), lambda one: one.requires_grad))

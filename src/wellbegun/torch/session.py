@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
-from wellbegun.torch.batch import Batch, call_of, main_output, outputs_of
+from wellbegun.torch.batch import Batch, call_of, outputs_of, real_outputs
 from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.leaves import Leaves
 from wellbegun.torch.losses import gradient_of, scalar
@@ -65,6 +66,7 @@ class TorchSession:
         self._everywhere = False
         self._pass = ExitStack()
         self._result: object = None
+        self._signals: list[bool] = []  # whether each tensor in it is a value of the graph
         self._edges: dict[int, Any] = {}  # of the first output
         self.given: Mapping[str, str] = {}
         self._beside: list[tuple[int, Any]] = []  # of others: the last states of recurrent layers
@@ -93,26 +95,22 @@ class TorchSession:
     @cached_property
     def _results(self) -> backend.Results:
         """What the last pass returned."""
-        outputs, values, real = outputs_of(self._result), self.graph.outputs, self._real
-        known = dict(zip(map(id, outputs), values, strict=True)) if len(outputs) == len(values) else {}
-        found = tuple(backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in real)
-        given, labels = list(self.call.arrays(torch.Tensor)), set(map(id, self._labels.values()))
-        targets = [value for value, one in enumerate(given, 1) if id(one) in labels]  # in the order of the recorder
-        places = {id(one): place for place, one in reversed(list(enumerate(real)))}
-        logits = places.get(id(backend.called(self._result, "logits")))
-        certain, losses = backend.losses_in(self._result)
-        parts = (id(one) for named in losses for one in outputs_of(named))
-        loss = tuple(dict.fromkeys(places[one] for one in parts if one in places))
-        ordered, shapes = isinstance(self._result, (tuple, list)), [tuple(one.shape) for one in given]
-        host = lambda place: TensorHandle(real[place]).array()  # noqa: E731
-        return backend.Results(self.graph, found, logits, loss, certain, ordered, targets, shapes, host)
+        known, shapes = self._values, [tuple(one.shape) for one in self.call.arrays(torch.Tensor)]
+        found = {one: backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in self._real}
+        labels = set(map(id, self._labels.values()))
+        targets = [place for place, one in enumerate(self.call.arrays(torch.Tensor), 1) if id(one) in labels]
+        host = lambda place: TensorHandle(self._real[place]).array()  # noqa: E731
+        return backend.Results.of(self.graph, self._result, found, outputs_of, targets, shapes, host)
+
+    @property
+    def _values(self) -> dict[int, int]:
+        """The value of the graph that each returned tensor is, by its id."""
+        tensors = compress(outputs_of(self._result), self._signals)
+        return dict(zip(map(id, tensors), self.graph.outputs, strict=False))
 
     @property
     def _real(self) -> list[torch.Tensor]:
-        """What losses may be taken of: floating-point and complex tensors, and logits that only an attribute gives."""
-        main, outputs = main_output(self._result), outputs_of(self._result)
-        real = [one for one in outputs if one.is_floating_point() or one.is_complex()]
-        return real if any(one is main for one in real) else [*real, main]
+        return real_outputs(self._result)
 
     def _forget(self) -> None:
         """Let go of the last pass."""
@@ -143,7 +141,7 @@ class TorchSession:
         def watch(operation: Operation, inputs: Tensors, outputs: Tensors) -> None:
             self._show(operation if alignment is None else alignment(operation), inputs, outputs, observer)
 
-        recorded, self._result = self._run(watch, progress)
+        recorded, self._result, self._signals = self._run(watch, progress)
         self._settle()
         self._graph = recorded if alignment is None else alignment.renumbered(recorded)
 
@@ -151,7 +149,7 @@ class TorchSession:
         self._given = self._graph = self._run(None, progress)[0]
         return self._graph
 
-    def _run(self, watch: Observer | None, progress: Progress | None) -> tuple[ModelGraph, object]:
+    def _run(self, watch: Observer | None, progress: Progress | None) -> tuple[ModelGraph, object, list[bool]]:
         self._forget()
         self._pass.close()
         self._pass.enter_context(preserved(self.model))
@@ -248,11 +246,7 @@ class TorchSession:
 
     @property
     def main(self) -> int | None:
-        tensors, main = outputs_of(self._result), self._main
-        if len(self.graph.outputs) != len(tensors):
-            return None
-        values = (value for value, tensor in zip(self.graph.outputs, tensors, strict=True) if tensor is main)
-        return next(values, None)
+        return self._values.get(id(self._main))
 
     @property
     def differentiable(self) -> bool:

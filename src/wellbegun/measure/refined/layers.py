@@ -1,6 +1,5 @@
 """Weights that a recipe fills and that their output can be measured of, as a pass meets them."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,11 +9,11 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Handle, Session
 from wellbegun.graph import Operation, Use
+from wellbegun.graph.notes import some_of
 from wellbegun.measure.samples import size_of, unit_axis
 from wellbegun.planning import Entry, Plan
 
 LAYERS = frozenset({"linear", "conv", "conv_transpose"})
-FEW = 4  # names in a note
 
 
 class Layer(NamedTuple):
@@ -39,7 +38,7 @@ class Layer(NamedTuple):
         layout, shape = self.entry.layout, self.entry.shape
         if layout is None or set("el") & {*layout.axes} or "o" not in layout.axes:
             return 0
-        return math.prod(size for size, letter in zip(shape, layout.axes, strict=True) if letter == "o")
+        return layout.size(shape, "o")
 
 
 class Layers:
@@ -117,20 +116,14 @@ class Layers:
 
     def noted(self, plan: Plan) -> Plan:
         """The plan, which says what was left and why."""
-        notes = (
-            f"{plan.recipe}: left as it was filled, because {why}: {few(names)}." for why, names in self.left.items()
-        )
+        told = f"{plan.recipe}: left as it was filled, because"
+        notes = (f"{told} {why}: {some_of(names)}." for why, names in self.left.items())
         return replace(plan, notes=(*plan.notes, *notes))
 
 
 def ours(entry: Entry) -> bool:
     """Whether the recipe fills it, and no rule of the user's."""
     return entry.action == "fill" and entry.decided_by.startswith("recipe")
-
-
-def few(names: list[str]) -> str:
-    """Some names, and how many more."""
-    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def as_factors(found: Mapping[str, Array], sizes: Mapping[str, tuple[int, ...]]) -> dict[str, float | Array]:

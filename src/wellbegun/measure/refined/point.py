@@ -7,8 +7,9 @@ import numpy as np
 from wellbegun._typing import Array
 from wellbegun.backend import Handle, Loss, MadeUpLoss, Place, Session, Signal
 from wellbegun.graph import Operation
+from wellbegun.graph.notes import some_of
 from wellbegun.measure.losses import judged, made_up_of
-from wellbegun.measure.refined.layers import few, ours
+from wellbegun.measure.refined.layers import ours
 from wellbegun.planning import Plan
 
 Tensors = dict[str, Array]
@@ -36,7 +37,7 @@ class Landscape:
         left = [entry.name for entry in plan.entries if ours(entry) and entry.name in computed]
         left += [name for name, handle in kinds.items() if handle.kind != "real"]
         why = "left as it was filled, because it is computed from parameters, or complex"
-        self.said = (f"{why}: {few(left)}",) if left else ()
+        self.said = (f"{why}: {some_of(left)}",) if left else ()
         made = made_up_of(session, {} if random else session.beside)
         self.loss: Loss | MadeUpLoss = made.loss if loss is None else loss
         self.own = loss is not None

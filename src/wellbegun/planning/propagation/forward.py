@@ -163,7 +163,7 @@ class Forward:
         padding = operation.entries == "part" and all(r.entries in ("part", "written") for r in readers)
         if operation.entries == "written" or padding:  # layers pad their inputs with parts of them
             return Step(first._replace(twin=None, cross=None), judged=False)
-        if operation.entries != "same":
+        if operation.entries not in ("same", "reordered"):
             raise Unpredictable(f"{operation.name} changes values or leaves some out")
         before, after = self.shapes.get(operation.inputs[0]), self.shapes.get(operation.outputs[0])
         if before is not None and after is not None and before[:1] != after[:1]:

@@ -112,11 +112,11 @@ def within_two(std: float) -> Scheme:
 
 
 def by_part(role: Role, **schemes: Scheme) -> Scheme | None:
-    """A scheme for each of the matrices that are fused in one, in the order in which it holds them; None if nobody
-    knows that."""
-    layout, count = role.layout, parts(role)
-    told = tuple(_FUSED[role.role]) if layout is not None and layout.sections == count else ()
-    order = role.parts or told
+    """A scheme for each of the matrices that are fused in one, in the order in which it holds them, which what they
+    feed tells, or the layer; None if nobody knows that."""
+    layout, count, own = role.layout, parts(role), role.parameter.own
+    told = own is not None and own.layout is not None and own.layout.sections == count
+    order = role.parts or (tuple(_FUSED[role.role]) if told else ())
     if layout is None or layout.groups > 1 or len(order) != count or {*"el"} & {*layout.axes}:
         return None
     return by_section(*(schemes[name] for name in order)) if layout.axes.count("o") == 1 else None

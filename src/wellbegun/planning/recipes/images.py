@@ -103,7 +103,7 @@ def _dit(graph: Analysis, roles: Mapping[str, Role], decided: frozenset[str]) ->
     weights = {name: role for name, role in weights.items() if role.role in ("hidden", "readout", "embedding")}
     makers = {name for name, role in weights.items() if modulates(graph, graph.operations[role.operation])}
     given = {value for name in makers for value in graph.operations[weights[name].operation].inputs}
-    above = frozenset[int]().union(*(ancestors(graph, value) for value in given))
+    above = ancestors(graph, given)
     condition = Choice(normal(std=0.02), "makes what blocks are modulated with: std 0.02", _DIT)
     factor = Choice(zeros(), "makes shifts, scales and gates of branches: 0, so that blocks are identities", _DIT)
     found = dict[str, Choice]()

@@ -146,9 +146,7 @@ def sizes(role: Role, shape: tuple[int, ...]) -> tuple[float, float]:
     layout = role.layout or Layout("o" * len(shape))
     if role.role in _ROWS and shape:
         return 1.0, float(shape[-1])
-    size = {
-        letter: math.prod(n for n, axis in zip(shape, layout.axes, strict=True) if axis == letter) for letter in "oik"
-    }
+    size = {letter: layout.size(shape, letter) for letter in "oik"}
     parts = layout.sections if isinstance(layout.sections, int) else len(layout.sections or (1,))
     if layout.transposed and layout.groups > 1:
         return float(size["i"] // layout.groups * size["k"]), float(size["o"] * layout.groups)
@@ -194,8 +192,7 @@ def _channels(role: Role, size: tuple[float, float]) -> tuple[float, float]:
     layout, shape = role.layout, role.parameter.shape
     if layout is None or role.role in _ROWS:
         return size
-    window = math.prod(n for n, axis in zip(shape, layout.axes, strict=True) if axis == "k")
-    return size[0] / window * layout.groups, size[1]
+    return size[0] / layout.size(shape, "k") * layout.groups, size[1]
 
 
 def _behind_weights(graph: Analysis, role: Role) -> bool:

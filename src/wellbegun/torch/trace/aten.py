@@ -60,9 +60,10 @@ SPLITS = frozenset({"split", "split_with_sizes", "unsafe_split", "unsafe_split_w
 ENTRIES = {  # what moves do to entries
     name: what
     for what, listed in {
-        "same": "view _unsafe_view reshape t transpose permute unsqueeze squeeze clone contiguous _to_copy flip roll "
-        "_reshape_copy rot90 view_copy movedim swapaxes lift_fresh lift_fresh_copy squeeze_ unsqueeze_ transpose_ t_ "
-        "pixel_shuffle pixel_unshuffle channel_shuffle view_as_complex view_as_real detach alias",
+        "same": "view _unsafe_view reshape t transpose permute unsqueeze squeeze clone contiguous _to_copy detach "
+        "_reshape_copy view_copy movedim swapaxes lift_fresh lift_fresh_copy squeeze_ unsqueeze_ view_as_complex "
+        "view_as_real alias",
+        "reordered": "flip roll rot90 pixel_shuffle pixel_unshuffle channel_shuffle transpose_ t_",
         "repeated": "expand repeat expand_copy im2col unfold",
         "part": "slice",
         "picked": "index index_select gather masked_select _unsafe_index take sort topk as_strided_copy as_strided_ "

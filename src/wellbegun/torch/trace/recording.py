@@ -11,6 +11,7 @@ from wellbegun._typing import Passed, Progress, passing, phase
 from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.graph.axes import Derived
+from wellbegun.graph.provenance import Signal
 from wellbegun.inputs import Call
 from wellbegun.torch.batch import Batch, call_of, outputs_of
 from wellbegun.torch.compat import (
@@ -76,7 +77,7 @@ def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> 
         note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
     try:
         with preserved(model):
-            graph, _ = record(model, call, parameters, known, progress=phase(progress, "trace"))
+            graph, *_ = record(model, call, parameters, known, progress=phase(progress, "trace"))
     except TraceError as error:
         raise blamed(model, error) from error.__cause__
     return replace(graph, notes=(*graph.notes, note))
@@ -118,8 +119,9 @@ def record(
     attend: Attend | None = None,
     *,
     progress: Progress | None = None,
-) -> tuple[ModelGraph, Any]:
-    """Run the model once under observation: its graph and what it returned. The caller keeps it `preserved`."""
+) -> tuple[ModelGraph, Any, list[bool]]:
+    """Run the model once under observation: its graph, what it returned, and which tensors in that are values of the
+    graph. The caller keeps it `preserved`."""
     recorder, progress = Recorder(known, parameters, observer, attend), passing(progress)
     for tensor in call.arrays(torch.Tensor):
         recorder.signal(tensor)
@@ -127,8 +129,10 @@ def record(
         with unchecked_distributions(), uncached_casts(), scopes(model, recorder, progress), recorder, Layers(recorder):
             result = _called(model, call, recorder)
             recorder.paused = True
-        graph = recorder.graph(outputs_of(result))
-        return replace(graph, notes=(*call.notes, *graph.notes)) if call.notes else graph, result
+        outputs = outputs_of(result)
+        graph = recorder.graph(outputs)
+        signals = [isinstance(recorder.of(tensor), Signal) for tensor in outputs]
+        return replace(graph, notes=(*call.notes, *graph.notes)) if call.notes else graph, result, signals
     except Passed as passed:
         raise passed.error from None
     finally:
