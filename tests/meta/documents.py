@@ -244,9 +244,9 @@ def main() -> None:
     import torch  # what every document would import
 
     import wellbegun.api
-    import wellbegun.cli  # noqa: F401
+    import wellbegun.cli
 
-    wellbegun.api.plan(torch.nn.Linear(2, 2), torch.zeros(2, 2))  # neither threads nor gradients, which no fork survives
+    wellbegun.api.plan(torch.nn.Linear(2, 2), torch.zeros(2, 2))  # no threads, no gradients: forks lose both
     sys.modules.setdefault("documents", sys.modules["__main__"])
     apart, paths = "--apart" in sys.argv, [word for word in sys.argv[1:] if word != "--apart"]
     context = multiprocessing.get_context("fork")
