@@ -39,16 +39,15 @@ def test_model(kind: str) -> None:
     first = measure.values(made)
     purpose = measure.special(first, measure.values(registry.build(name, 1)[0]))
     before = measure.signals(made, batch)
-    there = measure.outside(made, before, before, first=True)
+    there = measure.judged_range(made, batch, measure.gates(first, first))
     model = registry.build(name)[0]
     result = wb.initialize(model, batch, seed=0)
     after = measure.values(model)
     assert {record.name for record in result.ledger.records} >= after.keys()
     assert all(one.isfinite().all() for one in after.values())
-    found = measure.outside(model, measure.signals(model, batch), before)
     facts = {
         "lost": [one for one in measure.judged(purpose) if not measure.kept(after[one], first[one])],
-        "range": measure.worse(found, there, measure.gated(purpose, first, after)),
+        "range": measure.judged_range(model, batch, measure.gates(first, after), before),
         "own alarm": [] if result.health.healthy else result.health.codes,
         "false alarm": [] if there or (seen := wb.check(made, batch)).healthy else seen.codes,
     }
