@@ -72,9 +72,11 @@ def signals(model: nn.Module, batch: Any) -> Signals:
     for hook in hooks:
         hook.remove()
     named = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    grads = torch.autograd.grad(loss_of(found), list(named.values()), allow_unused=True)
-    pairs = zip(named, grads, strict=True)
-    return Signals(layers, {name: None if one is None else one.double().norm().item() for name, one in pairs})
+    model.zero_grad()
+    loss_of(found).backward()  # reversible layers write gradients themselves
+    grads = {name: None if one.grad is None else one.grad.double().norm().item() for name, one in named.items()}
+    model.zero_grad()
+    return Signals(layers, grads)
 
 
 def outside(model: nn.Module, found: Signals, before: Signals, first: bool = False) -> dict[str, float]:
@@ -262,9 +264,11 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
         "fake": any(isinstance(one, FakeTensor) for one in tensors(call(model, batch))),
         "unhealthy": some(judged_range(model, batch, gates(first, after), before)),
         "unhealthy_constructed": some(judged_range(made, batch, gates(first, first))),
+        "unreached": [key for key, one in before.gradients.items() if not one],
     }
     health = wb.check(registry.build(name)[0], batch)
-    yield {"alarms_constructed": codes(health), "findings_constructed": texts(health)}
+    first_loss = loss_of(call(model, batch)).item()
+    yield {"alarms_constructed": codes(health), "findings_constructed": texts(health), "loss_auto": first_loss}
     fresh, _ = registry.build(name)
     began = time.perf_counter()
     wb.initialize(fresh, batch, seed=0)
@@ -291,8 +295,12 @@ def from_raw_memory(name: str, batch: Any) -> Iterator[dict[str, Any]]:
     if model is None:
         return
     try:
-        wb.initialize(model, batch, seed=0)
+        result = wb.initialize(model, batch, seed=0)
     except Exception as error:
         yield {"raw_error": f"{type(error).__name__}: {str(error)[:400]}"}
         return
-    yield {"raw_infinite": sorted(name for name, one in values(model).items() if not one.isfinite().all())[:5]}
+    infinite = {name for name, one in model.named_parameters() if not one.isfinite().all()}
+    frozen = {name for name, one in model.named_parameters() if not one.requires_grad}
+    told = any(note.startswith("Kept, but without values") and infinite & frozen for note in result.plan.notes)
+    named = infinite & frozen if told and "W401" in result.health.codes else set()
+    yield {"raw_infinite": sorted(infinite - named)[:5], "raw_named": sorted(named)[:5]}

@@ -26,6 +26,7 @@ class Leaves:
         self._waiting: Counter[str] = Counter()  # parts that have not come yet
         self._sums: dict[str, torch.Tensor] = {}
         self._done = set[str]()
+        self._bare = {name for name, tensor in trained.items() if tensor.grad is None}
 
     def hooked(self, start: Any) -> list[Any]:
         """A hook on each node behind `start` that computes a part; their handles."""
@@ -71,5 +72,7 @@ class Leaves:
         """What autograd itself has found, where somebody's hooks change it, and parts whose others never came."""
         for name, gradient in zip(self.trained, found, strict=True):
             left = self._sums.pop(name, gradient)
+            if left is None and name in self._bare - self._done:  # reversible layers run a backward pass of their own
+                left, self.trained[name].grad = self.trained[name].grad, None
             if name not in self._done and left is not None:
                 self._hand_on(name, left)
