@@ -30,7 +30,7 @@ def false_alarm(row: Row) -> bool:
 def _true(row: Row) -> bool:
     """Whether what is told of a start holds, of what ranges do not speak of."""
     if row["alarms_constructed"] == ["W501"]:
-        return bool(row["loss"][1] > row.get("loss_auto", row["loss"][1]))
+        return "loss_auto" in row and bool(row["loss"][1] > row["loss_auto"][0])
     places = [text.split(":")[0].removeprefix("W801 parameter ") for text in row["findings_constructed"]]
     return row["alarms_constructed"] == ["W801"] and any(place in row.get("unreached", ()) for place in places)
 

@@ -110,7 +110,9 @@ def test_ends_of_attention_are_not_enlarged_where_a_norm_restores_the_stream(pos
         assert ("measured" in entry.reason) != post
 
 
-@pytest.mark.parametrize(("before", "after", "unit"), [(1.0, 4.0, 1.0), (4.0, 1.0, 1.0), (1.0, 1.0, 4.0), (2.0, 1.0, 2.0)])
+@pytest.mark.parametrize(
+    ("before", "after", "unit"), [(1.0, 4.0, 1.0), (4.0, 1.0, 1.0), (1.0, 1.0, 4.0), (2.0, 1.0, 2.0)]
+)
 def test_a_scale_knows_the_constants_on_both_sides(before: float, after: float, unit: float) -> None:
     """A signal of unit length over 16 entries has RMS 1/4."""
 
