@@ -21,14 +21,14 @@ def learns(row: Row) -> bool:
 
 
 def false_alarm(row: Row) -> bool:
-    """An alarm about a constructed start that hooks call healthy and that learns its batch: no gradient is missing where
-    that is what is told, and after 40 steps the loss is below what `auto` starts with where a first loss is."""
+    """An alarm about a constructed start that hooks call healthy and that learns its batch, unless it can be seen."""
     told = bool(row.get("alarms_constructed")) and "loss" in row and learns(row) and not row["unhealthy_constructed"]
     return told and not _true(row)
 
 
 def _true(row: Row) -> bool:
-    """Whether what is told of a start holds, of what ranges do not speak of."""
+    """Whether what is told can be seen where ranges do not show it: a first loss so high that 40 steps do not reach the
+    one that `auto` starts with, and a weight that no gradient reaches."""
     if row["alarms_constructed"] == ["W501"]:
         return "loss_auto" in row and bool(row["loss"][1] > row["loss_auto"][0])
     places = [text.split(":")[0].removeprefix("W801 parameter ") for text in row["findings_constructed"]]

@@ -213,7 +213,7 @@ def near(x: torch.Tensor, r: float, batch: torch.Tensor | None = None, loop: boo
     return (apart if loop else apart & ~torch.eye(len(x), dtype=torch.bool)).nonzero().T.flip(0)
 
 
-def triplets(edges: torch.Tensor, num_nodes: int) -> tuple[torch.Tensor, ...]:  # noqa: ARG001
+def triplets(edges: torch.Tensor, num_nodes: int) -> tuple[torch.Tensor, ...]:
     """Pairs of edges k -> j -> i, as DimeNet finds them with a compiled package."""
     start, end = edges
     ji, kj = ((start[:, None] == end) & (end[:, None] != start)).nonzero().T
