@@ -27,10 +27,11 @@ def false_alarm(row: Row) -> bool:
 
 
 def _true(row: Row) -> bool:
-    """Whether what is told can be seen where ranges do not show it: a first loss so high that 40 steps do not reach the
-    one that `auto` starts with, and a weight that no gradient reaches."""
+    """Whether what is told can be seen where ranges do not show it: a first loss ten times that of zeros, or so high that
+    40 steps do not reach the one that `auto` starts with, and a weight that no gradient reaches."""
     if row["alarms_constructed"] == ["W501"]:
-        return "loss_auto" in row and bool(row["loss"][1] > row["loss_auto"][0])
+        far = row.get("loss_zero") is not None and row["loss"][0] > 10 * row["loss_zero"]
+        return far or ("loss_auto" in row and bool(row["loss"][1] > row["loss_auto"][0]))
     places = [text.split(":")[0].removeprefix("W801 parameter ") for text in row["findings_constructed"]]
     return row["alarms_constructed"] == ["W801"] and any(place in row.get("unreached", ()) for place in places)
 

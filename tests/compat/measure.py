@@ -55,6 +55,13 @@ def loss_of(found: Any) -> torch.Tensor:
     return torch.stack([part.float() for part in parts]).sum()
 
 
+def loss_of_zeros(found: Any) -> float | None:
+    """What the distance would be if the model gave zeros; None where the loss is the model's own."""
+    outputs = [torch.zeros_like(one).requires_grad_() for one in tensors(found) if one.requires_grad and one.ndim]
+    own = getattr(found, "loss", None)
+    return None if isinstance(own, torch.Tensor) or not outputs else loss_of(outputs).item()
+
+
 def signals(model: nn.Module, batch: Any) -> Signals:
     layers: dict[str, float] = {}
     hooks = []
@@ -172,10 +179,10 @@ def kept(one: torch.Tensor, was: torch.Tensor) -> bool:
 Values = dict[str, torch.Tensor]
 
 
-def gates(first: Values, now: Values) -> list[str]:
-    """What is shut on purpose, and still is: factors that are all one small number (LayerScale, norms of zeros), and
-    readouts drawn far smaller than the weights of the model."""
-    sizes = sorted(size(one) for one in first.values() if one.ndim > 1 and one.is_floating_point())
+def gates(first: Values, now: Values, last: str) -> list[str]:
+    """What is shut on purpose, and still is: factors that are all one small number (LayerScale, norms of zeros), and the
+    weight of the layer that runs last, where it is drawn far smaller than others."""
+    sizes = sorted(size(one) for one in first.values() if one.is_floating_point() and matrix(one))
     usual = sizes[len(sizes) // 2] if sizes else 0.0
 
     def shut(name: str, one: torch.Tensor) -> bool:
@@ -184,9 +191,15 @@ def gates(first: Values, now: Values) -> list[str]:
         if alike(one):
             factor = bool(one.any()) or (one.ndim == 1 and name.endswith("weight"))
             return factor and float(one.abs().max()) < SHUT and not name.endswith("bias")
-        return one.ndim > 1 and size(one) < SMALL * usual
+        return name.rpartition(".")[0] == last and matrix(one) and size(one) < SMALL * usual
 
     return [name for name, one in first.items() if shut(name, one)]
+
+
+def last_layer(model: nn.Module, found: Signals) -> str:
+    """The layer with a weight that runs last."""
+    layers = [name for name in found.layers if any(matrix(one) for one in model.get_submodule(name).parameters())]
+    return layers[-1] if layers else ""
 
 
 def alike(one: torch.Tensor) -> bool:
@@ -262,16 +275,17 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
         "findings": texts(result.health),
     }
     before = signals(made, batch)
+    last = last_layer(made, before)
     yield {
         "fake": any(isinstance(one, FakeTensor) for one in tensors(call(model, batch))),
-        "unhealthy": some(judged_range(model, batch, gates(first, after), before)),
-        "unhealthy_constructed": some(judged_range(made, batch, gates(first, first))),
+        "unhealthy": some(judged_range(model, batch, gates(first, after, last), before)),
+        "unhealthy_constructed": some(judged_range(made, batch, gates(first, first, last))),
         "unreached": [key for key, one in before.gradients.items() if not one],
     }
     health = wb.check(registry.build(name)[0], batch)
     yield {"alarms_constructed": codes(health), "findings_constructed": texts(health)}
     if codes(health):
-        yield {"loss_auto": training(model, batch, STEPS)[1:]}
+        yield {"loss_zero": loss_of_zeros(call(made, batch)), "loss_auto": training(model, batch, STEPS)[1:]}
     fresh, _ = registry.build(name)
     began = time.perf_counter()
     wb.initialize(fresh, batch, seed=0)
