@@ -27,8 +27,8 @@ def false_alarm(row: Row) -> bool:
 
 
 def _true(row: Row) -> bool:
-    """Whether what is told can be seen where ranges do not show it: a first loss ten times that of zeros, or so high that
-    40 steps do not reach the one that `auto` starts with, and a weight that no gradient reaches."""
+    """Whether what is told can be seen where ranges do not show it: a first loss ten times that of zeros, or that 40
+    steps do not bring below the first one of `auto`, and a weight that no gradient reaches."""
     if row["alarms_constructed"] == ["W501"]:
         far = row.get("loss_zero") is not None and row["loss"][0] > 10 * row["loss_zero"]
         return far or ("loss_auto" in row and bool(row["loss"][1] > row["loss_auto"][0]))

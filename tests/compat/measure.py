@@ -180,8 +180,8 @@ Values = dict[str, torch.Tensor]
 
 
 def gates(first: Values, now: Values, last: str) -> list[str]:
-    """What is shut on purpose, and still is: factors that are all one small number (LayerScale, norms of zeros), and the
-    weight of the layer that runs last, where it is drawn far smaller than others."""
+    """What is shut on purpose, and still is: factors that are all one small number (LayerScale, norms of zeros), and
+    the weight of the layer that runs last, where it is drawn far smaller than others."""
     sizes = sorted(size(one) for one in first.values() if one.is_floating_point() and matrix(one))
     usual = sizes[len(sizes) // 2] if sizes else 0.0
 
