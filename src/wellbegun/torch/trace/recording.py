@@ -88,7 +88,8 @@ def _lend_values(model: torch.nn.Module) -> None:
     nan, which a model may refuse."""
     with torch.no_grad():
         for tensor in model.parameters():
-            if tensor.is_floating_point() and exists(tensor) and not bool(torch.isfinite(tensor).all()):
+            held = exists(tensor) and tensor.layout == torch.strided and tensor.is_floating_point()
+            if held and tensor.itemsize > 1 and not bool(torch.isfinite(tensor).all()):
                 about_to_write([tensor])
                 tensor.normal_(0.0, 0.02)
 
