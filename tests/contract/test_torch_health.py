@@ -241,3 +241,13 @@ def test_gradients_that_a_layer_writes_itself_are_seen(cut, begun):
     assert ("W801" in codes) == cut
     grads = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
     assert list(grads) == (["first.weight"] if begun else [])
+
+
+def test_gradients_are_not_asked_for_without_such_a_layer(monkeypatch):
+    """Another thread may be writing them."""
+    asked = []
+    monkeypatch.setattr("wellbegun.torch.sandbox._Backups.save_attributes", lambda _: asked.append(True))
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+    model.unused = nn.Linear(4, 4)
+    assert wb.check(model, torch.randn(64, 8)).healthy
+    assert not asked
