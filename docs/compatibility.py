@@ -21,8 +21,19 @@ def learns(row: Row) -> bool:
 
 
 def false_alarm(row: Row) -> bool:
-    """An alarm about a constructed start that hooks call healthy and that learns its batch."""
-    return bool(row.get("alarms_constructed")) and "loss" in row and learns(row) and not row["unhealthy_constructed"]
+    """An alarm about a constructed start that hooks call healthy and that learns its batch, unless it can be seen."""
+    told = bool(row.get("alarms_constructed")) and "loss" in row and learns(row) and not row["unhealthy_constructed"]
+    return told and not _true(row)
+
+
+def _true(row: Row) -> bool:
+    """Whether what is told can be seen where ranges do not show it: a first loss ten times that of zeros, or that 40
+    steps do not bring below the first one of `auto`, and a weight that no gradient reaches."""
+    if row["alarms_constructed"] == ["W501"]:
+        far = row.get("loss_zero") is not None and row["loss"][0] > 10 * row["loss_zero"]
+        return far or ("loss_auto" in row and bool(row["loss"][1] > row["loss_auto"][0]))
+    places = [text.split(":")[0].removeprefix("W801 parameter ") for text in row["findings_constructed"]]
+    return row["alarms_constructed"] == ["W801"] and any(place in row.get("unreached", ()) for place in places)
 
 
 def ours(row: Row) -> bool:
@@ -52,7 +63,7 @@ def _criteria(rows: list[Row]) -> dict[str, str]:
             done, lambda row: not row["missing"] and not row["infinite"]
         ),
         "no fake tensor afterwards": _share(looked, lambda row: not row["fake"]),
-        "finite from memory full of nan (models that can be made without memory)": _share(
+        "finite from memory full of nan, or not trained and named (models that can be made without memory)": _share(
             raw, lambda row: "raw_error" not in row and not row.get("raw_infinite")
         ),
         "tensors with values put there on purpose: kept": _tensors(done, False, "lost"),

@@ -1,6 +1,5 @@
 """What is measured of one model: by forward hooks, gradients and copies of its values, with no code of the library."""
 
-import copy
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -13,6 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 RANGE = 1e-3, 1e3
 """Of the RMS behind every layer, and of a weight's gradient over the median of all weights."""
 STEPS = 40
+SHUT = 0.05  # of factors
+SMALL = 0.02  # RMS of a readout, over the usual one
 
 
 class Signals(NamedTuple):
@@ -54,6 +55,13 @@ def loss_of(found: Any) -> torch.Tensor:
     return torch.stack([part.float() for part in parts]).sum()
 
 
+def loss_of_zeros(found: Any) -> float | None:
+    """What the distance would be if the model gave zeros; None where the loss is the model's own."""
+    outputs = [torch.zeros_like(one).requires_grad_() for one in tensors(found) if one.requires_grad and one.ndim]
+    own = getattr(found, "loss", None)
+    return None if isinstance(own, torch.Tensor) or not outputs else loss_of(outputs).item()
+
+
 def signals(model: nn.Module, batch: Any) -> Signals:
     layers: dict[str, float] = {}
     hooks = []
@@ -71,9 +79,11 @@ def signals(model: nn.Module, batch: Any) -> Signals:
     for hook in hooks:
         hook.remove()
     named = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    grads = torch.autograd.grad(loss_of(found), list(named.values()), allow_unused=True)
-    pairs = zip(named, grads, strict=True)
-    return Signals(layers, {name: None if one is None else one.double().norm().item() for name, one in pairs})
+    model.zero_grad()
+    loss_of(found).backward()  # reversible layers write gradients themselves
+    grads = {name: None if one.grad is None else one.grad.double().norm().item() for name, one in named.items()}
+    model.zero_grad()
+    return Signals(layers, grads)
 
 
 def outside(model: nn.Module, found: Signals, before: Signals, first: bool = False) -> dict[str, float]:
@@ -87,25 +97,53 @@ def outside(model: nn.Module, found: Signals, before: Signals, first: bool = Fal
         was = before.layers.get(name)
         plain = not list(model.get_submodule(name).parameters(recurse=False))
         same = not first and was is not None and plain and abs(size - was) <= 1e-3 * abs(was)
-        if not same and not (size == 0 and was == 0) and not RANGE[0] <= size <= RANGE[1]:
+        bias = not size and getattr(model.get_submodule(name), "num_embeddings", 0) == 1  # a table of one row is one
+        if not same and not bias and not (size == 0 and was == 0) and not RANGE[0] <= size <= RANGE[1]:
             told[f"signal behind {name}"] = size
-    sizes = [one for name, one in found.gradients.items() if one and weights[name].ndim > 1]
+    sizes = [one for name, one in found.gradients.items() if one and matrix(weights[name])]
     middle = sorted(sizes)[len(sizes) // 2] if sizes else 1.0
     for name, size in found.gradients.items():
-        silent = not size and not before.gradients.get(name)
-        if weights[name].ndim > 1 and not silent and not RANGE[0] <= (size or 0.0) / middle <= RANGE[1]:
+        owner = name.rpartition(".")[0]
+        skipped = owner in before.layers and owner not in found.layers  # an expert that no token was sent to
+        silent = not size and (skipped or not before.gradients.get(name))
+        if matrix(weights[name]) and not silent and not RANGE[0] <= (size or 0.0) / middle <= RANGE[1]:
             told[f"gradient of {name}"] = (size or 0.0) / middle
     return told
 
 
-def worse(found: dict[str, float], before: dict[str, float], gated: bool) -> dict[str, float]:
-    """What stays of `found` where branches are small by design (`gated`): places that were not as far out before."""
+def matrix(one: torch.Tensor) -> bool:
+    """Whether it is a weight, and no vector, of whatever shape, as (16, 1, 1)."""
+    return sum(length > 1 for length in one.shape) > 1
 
-    def as_before(place: str, size: float) -> bool:
-        was = before.get(place)
-        return was is not None and (was < size * 10 if size < 1 else was > size / 10)
 
-    return {place: size for place, size in found.items() if not (gated and as_before(place, size))}
+def judged_range(model: nn.Module, batch: Any, gates: list[str], before: Signals | None = None) -> dict[str, float]:
+    """Places out of range that stay so when the gates that are shut on purpose are open: those are no fault of theirs.
+
+    `before`: what the constructed start showed; None if it is that start itself.
+    """
+    now = signals(model, batch)
+    found = outside(model, now, before or now, first=before is None)
+    if not found or not gates:
+        return found
+    kept = {name: one.detach().clone() for name, one in model.named_parameters() if name in gates}
+    with torch.no_grad():
+        for name, one in model.named_parameters():
+            if name in gates:
+                open_gate(one)
+    still = outside(model, signals(model, batch), before or now, first=before is None)
+    with torch.no_grad():
+        for name, one in model.named_parameters():
+            if name in gates:
+                one.copy_(kept[name])
+    return {place: size for place, size in found.items() if place in still}
+
+
+def open_gate(one: torch.Tensor) -> None:
+    """Factors become 1, and a matrix that is drawn small gets an RMS of 1 / sqrt(fan in)."""
+    if alike(one):
+        one.fill_(1.0)
+    else:
+        one.mul_((one[0].numel() ** -0.5 / one.square().mean().sqrt()).item())
 
 
 def values(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -123,7 +161,7 @@ def special(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> 
             if bool((one == 0).all()):
                 found |= {name: "zero weight"} if one.ndim > 1 and name.endswith("weight") else {}
             elif not bool((one == 1).all()):
-                found[name] = "constant" if bool((one == one.flatten()[0]).all()) else "pattern"
+                found[name] = "constant" if alike(one) else "pattern"
         elif one.numel() >= 4 and one.double().mean().abs() > 3 * one.double().std():
             found[name] = "far from zero"
     return found
@@ -141,10 +179,35 @@ def kept(one: torch.Tensor, was: torch.Tensor) -> bool:
 Values = dict[str, torch.Tensor]
 
 
-def gated(purpose: dict[str, str], first: Values, after: Values) -> bool:
-    """Whether small constants or zero weights that were put there, as LayerScale, are still there."""
-    names = [name for name, why in purpose.items() if why in ("constant", "zero weight") and first[name].max() < 0.05]
-    return any(kept(after[name], first[name]) for name in names)
+def gates(first: Values, now: Values, last: str) -> list[str]:
+    """What is shut on purpose, and still is: factors that are all one small number (LayerScale, norms of zeros), and
+    the weight of the layer that runs last, where it is drawn far smaller than others."""
+    sizes = sorted(size(one) for one in first.values() if one.is_floating_point() and matrix(one))
+    usual = sizes[len(sizes) // 2] if sizes else 0.0
+
+    def shut(name: str, one: torch.Tensor) -> bool:
+        if not one.is_floating_point() or not one.numel() or not torch.equal(one, now[name]):
+            return False
+        if alike(one):
+            factor = bool(one.any()) or (one.ndim == 1 and name.endswith("weight"))
+            return factor and float(one.abs().max()) < SHUT and not name.endswith("bias")
+        return name.rpartition(".")[0] == last and matrix(one) and size(one) < SMALL * usual
+
+    return [name for name, one in first.items() if shut(name, one)]
+
+
+def last_layer(model: nn.Module, found: Signals) -> str:
+    """The layer with a weight that runs last."""
+    layers = [name for name in found.layers if any(matrix(one) for one in model.get_submodule(name).parameters())]
+    return layers[-1] if layers else ""
+
+
+def alike(one: torch.Tensor) -> bool:
+    return bool((one == one.flatten()[0]).all())
+
+
+def size(one: torch.Tensor) -> float:
+    return one.double().square().mean().sqrt().item()
 
 
 def training(model: nn.Module, batch: Any, steps: int) -> tuple[float, float, float]:
@@ -174,7 +237,8 @@ def raw(name: str) -> nn.Module | None:
             model = registry.build(name)[0].to_empty(device="cpu")
     except Exception:
         return None  # the model computes with its own values while it is made
-    attributes = (one for module in model.modules() for one in vars(module).values())
+    attributes = [one for module in model.modules() for one in vars(module).values()]
+    attributes += [held for one in attributes if type(one) is dict for held in one.values()]
     if any(isinstance(one, torch.Tensor) and one.is_meta for one in attributes):
         return None  # it holds tensors that are neither parameters nor buffers
     buffers = dict(made.named_buffers())
@@ -194,7 +258,7 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
     first, second = values(made), values(registry.build(name, 1)[0])
     purpose = special(first, second)
     yield {"parameters": sum(one.numel() for one in first.values()), "special": purpose}
-    model = copy.deepcopy(made)
+    model = registry.build(name)[0]  # some cannot be copied
     try:
         result = wb.initialize(model, batch, seed=0)
     except Exception as error:
@@ -210,15 +274,18 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
         "alarms": codes(result.health),
         "findings": texts(result.health),
     }
-    before, now = signals(made, batch), signals(model, batch)
-    here, there = outside(model, now, before), outside(made, before, before, first=True)
+    before = signals(made, batch)
+    last = last_layer(made, before)
     yield {
         "fake": any(isinstance(one, FakeTensor) for one in tensors(call(model, batch))),
-        "unhealthy": some(worse(here, there, gated(purpose, first, after))),
-        "unhealthy_constructed": some(there),
+        "unhealthy": some(judged_range(model, batch, gates(first, after, last), before)),
+        "unhealthy_constructed": some(judged_range(made, batch, gates(first, first, last))),
+        "unreached": [key for key, one in before.gradients.items() if not one],
     }
-    health = wb.check(copy.deepcopy(made), batch)
+    health = wb.check(registry.build(name)[0], batch)
     yield {"alarms_constructed": codes(health), "findings_constructed": texts(health)}
+    if codes(health):
+        yield {"loss_zero": loss_of_zeros(call(made, batch)), "loss_auto": training(model, batch, STEPS)[1:]}
     fresh, _ = registry.build(name)
     began = time.perf_counter()
     wb.initialize(fresh, batch, seed=0)
@@ -245,8 +312,12 @@ def from_raw_memory(name: str, batch: Any) -> Iterator[dict[str, Any]]:
     if model is None:
         return
     try:
-        wb.initialize(model, batch, seed=0)
+        result = wb.initialize(model, batch, seed=0)
     except Exception as error:
         yield {"raw_error": f"{type(error).__name__}: {str(error)[:400]}"}
         return
-    yield {"raw_infinite": sorted(name for name, one in values(model).items() if not one.isfinite().all())[:5]}
+    infinite = {name for name, one in model.named_parameters() if not one.isfinite().all()}
+    frozen = {name for name, one in model.named_parameters() if not one.requires_grad}
+    told = any(note.startswith("Kept, but without values") and infinite & frozen for note in result.plan.notes)
+    named = infinite & frozen if told and "W401" in result.health.codes else set()
+    yield {"raw_infinite": sorted(infinite - named)[:5], "raw_named": sorted(named)[:5]}

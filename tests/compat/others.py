@@ -1,5 +1,6 @@
 """diffusers, PyTorch Geometric, e3nn, flows, sound, tables, series, and the small packages around attention."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -204,6 +205,27 @@ def graphs(name: str, batch: Any = (PEOPLE, EDGES), *sizes: Any, **options: Any)
     return load("torch_geometric.nn", name)(*sizes, **options), batch
 
 
+def near(x: torch.Tensor, r: float, batch: torch.Tensor | None = None, loop: bool = False, **_: Any) -> torch.Tensor:
+    """Edges between points that lie near each other, in plain torch: `radius_graph` needs a compiled package."""
+    apart = torch.cdist(x, x) <= r
+    if batch is not None:
+        apart &= batch[:, None] == batch
+    return (apart if loop else apart & ~torch.eye(len(x), dtype=torch.bool)).nonzero().T.flip(0)
+
+
+def triplets(edges: torch.Tensor, num_nodes: int) -> tuple[torch.Tensor, ...]:
+    """Pairs of edges k -> j -> i, as DimeNet finds them with a compiled package."""
+    start, end = edges
+    ji, kj = ((start[:, None] == end) & (end[:, None] != start)).nonzero().T
+    return end, start, end[ji], start[ji], start[kj], kj, ji
+
+
+def molecules(name: str, *sizes: Any, **options: Any) -> Made:
+    module = sys.modules[load("torch_geometric.nn", name).__module__]
+    module.radius_graph, module.triplets = near, triplets
+    return graphs(name, ATOMS, *sizes, **options)
+
+
 ATOMS = tokens(NODES, below=9), drawn(NODES, 3), torch.arange(NODES) // 12
 
 
@@ -238,9 +260,9 @@ add(
         "EdgeCNN": lambda: graphs("EdgeCNN", (PEOPLE, EDGES), *SIZES),
         "graph U-Net": lambda: graphs("GraphUNet", (PEOPLE, EDGES), 12, 16, 4, 2),
         "RGCN": lambda: (Heterogeneous(), (PEOPLE, EDGES, tokens(60, below=5) - 2)),
-        "SchNet": lambda: graphs("SchNet", ATOMS, 16, 16, 2, 10),
-        "DimeNet++": lambda: graphs("DimeNetPlusPlus", ATOMS, 16, 1, 2, 8, 8, 8, 3, 4),
-        "ViSNet": lambda: graphs("ViSNet", ATOMS, num_heads=2, num_layers=2, hidden_channels=16, num_rbf=8),
+        "SchNet": lambda: molecules("SchNet", 16, 16, 2, 10),
+        "DimeNet++": lambda: molecules("DimeNetPlusPlus", 16, 1, 2, 8, 8, 8, 3, 4),
+        "ViSNet": lambda: molecules("ViSNet", num_heads=2, num_layers=2, hidden_channels=16, num_rbf=8),
         "LightGCN": lambda: graphs("LightGCN", EDGES, NODES, 8, 2),
         "AttentiveFP": lambda: graphs(
             "AttentiveFP", (PEOPLE, EDGES, drawn(60, 5), torch.arange(NODES) // 12), 12, 16, 3, 5, 2, 2

@@ -326,11 +326,13 @@ add(
     "pykan",
     {
         "network": lambda: (
-            load("kan.MultKAN", "MultKAN")([4, 5, 3], grid=3, k=3, auto_save=False),
+            load("kan.MultKAN", "MultKAN")([4, 5, 3], grid=3, k=3, auto_save=False, seed=torch.initial_seed()),
             2 * uniform(64, 4) - 1,
         ),
         "without symbols": lambda: (
-            load("kan.MultKAN", "MultKAN")([4, 6, 6, 3], grid=3, k=3, auto_save=False, symbolic_enabled=False),
+            load("kan.MultKAN", "MultKAN")(
+                [4, 6, 6, 3], grid=3, k=3, auto_save=False, seed=torch.initial_seed(), symbolic_enabled=False
+            ),
             2 * uniform(64, 4) - 1,
         ),
     },

@@ -15,19 +15,7 @@ SAMPLE = (
     "perceiver", "speech_to_text", "mamba", "roberta-prelayernorm", "xlm-roberta-xl", "dac", "mobilevit", "dinov2",
     "electra", "gpt_oss", "roberta", "vit", "modernbert", "mobilenet_v2", "nomic_bert", "layoutlm",
 )  # fmt: skip
-KNOWN = {
-    "hiera": {"lost"},  # every bias is 0.02
-    "poolformer": {"range"},
-    "phimoe": {"range"},
-    "mamba": {"range"},
-    "mobilevit": {"range"},
-    "regnet": {"false alarm"},
-    "timesformer": {"false alarm"},
-    "mobilenet_v2": {"false alarm", "own alarm"},
-    "siglip, two towers": {"own alarm"},
-    "blip": {"own alarm"},
-    "doge": {"own alarm", "false alarm"},
-}
+KNOWN = {"phimoe": {"range"}}  # whose routers pass no gradient where one expert is far ahead
 """What need not hold yet, by model."""
 
 
@@ -39,16 +27,16 @@ def test_model(kind: str) -> None:
     first = measure.values(made)
     purpose = measure.special(first, measure.values(registry.build(name, 1)[0]))
     before = measure.signals(made, batch)
-    there = measure.outside(made, before, before, first=True)
+    last = measure.last_layer(made, before)
+    there = measure.judged_range(made, batch, measure.gates(first, first, last))
     model = registry.build(name)[0]
     result = wb.initialize(model, batch, seed=0)
     after = measure.values(model)
     assert {record.name for record in result.ledger.records} >= after.keys()
     assert all(one.isfinite().all() for one in after.values())
-    found = measure.outside(model, measure.signals(model, batch), before)
     facts = {
         "lost": [one for one in measure.judged(purpose) if not measure.kept(after[one], first[one])],
-        "range": measure.worse(found, there, measure.gated(purpose, first, after)),
+        "range": measure.judged_range(model, batch, measure.gates(first, after, last), before),
         "own alarm": [] if result.health.healthy else result.health.codes,
         "false alarm": [] if there or (seen := wb.check(made, batch)).healthy else seen.codes,
     }

@@ -108,3 +108,21 @@ def test_ends_of_attention_are_not_enlarged_where_a_norm_restores_the_stream(pos
         assert entry.role == "attention_out"
         assert ("not corrected" in entry.reason) == post
         assert ("measured" in entry.reason) != post
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unit"), [(1.0, 4.0, 1.0), (4.0, 1.0, 1.0), (1.0, 1.0, 4.0), (2.0, 1.0, 2.0)]
+)
+def test_a_scale_knows_the_constants_on_both_sides(before: float, after: float, unit: float) -> None:
+    """A signal of unit length over 16 entries has RMS 1/4."""
+
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.scale, self.last = nn.Linear(8, 16), nn.Parameter(torch.ones(1, 16)), nn.Linear(16, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(nn.functional.normalize(self.first(x), dim=-1) * before * self.scale * after)
+
+    entry = wb.plan(Normed(), torch.randn(32, 8), intent="overwrite", seed=0)["scale"]
+    assert (entry.role, entry.law) == ("norm_scale", wb.laws.Constant(unit))

@@ -130,6 +130,12 @@ def test_a_mask_in_a_buffer_is_none() -> None:
     assert not wb.check(Between(lambda x, m: (x + m).softmax(-1), mask), X).statistics.buffers
 
 
+@pytest.mark.parametrize(("bounds", "seen"), [([torch.inf], 0), ([torch.inf, torch.inf], 0), ([torch.inf, 1.0], 1)])
+def test_a_bound_in_a_buffer_is_none(bounds: list[float], seen: int) -> None:
+    health = wb.check(Between(lambda x, m: torch.minimum(x, m.max()), torch.tensor(bounds)), X)
+    assert len(health.statistics.buffers) == seen
+
+
 def test_a_negative_variance_is_told() -> None:
     model = nn.Sequential(nn.Linear(16, 16), nn.BatchNorm1d(16), nn.Linear(16, 4)).eval()
     model[1].running_var.fill_(-1)

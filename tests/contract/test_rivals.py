@@ -202,9 +202,17 @@ def test_6_time_constants_of_state_space_layers_are_kept() -> None:
     model = transformers.MambaForCausalLM(transformers.MambaConfig(hidden_size=32, num_hidden_layers=2, vocab_size=50))
     mixer = model.backbone.layers[0].mixer
     before = [mixer.A_log.clone(), mixer.D.clone(), mixer.dt_proj.weight.clone(), mixer.dt_proj.bias.clone()]
-    wb.initialize(model, {"input_ids": torch.arange(24).reshape(2, 12)}, seed=0)
+    with torch.no_grad():
+        for weight in (mixer.in_proj.weight, mixer.conv1d.weight, mixer.x_proj.weight):
+            weight.mul_(0.1)  # a layer that would be silent
+    batch = {"input_ids": torch.arange(24).reshape(2, 12)}
+    wb.initialize(model, batch, seed=0)
     after = [mixer.A_log, mixer.D, mixer.dt_proj.weight, mixer.dt_proj.bias]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    sizes = list[float]()
+    mixer.x_proj.register_forward_hook(lambda _, given, found: sizes.append(found.std().item()))
+    model(**batch)
+    assert 0.5 < sizes[0] < 2
 
 
 def test_7_tied_parametrized_complex_and_bare_parameters() -> None:

@@ -79,3 +79,31 @@ def test_where_values_are_not_finite_the_pass_takes_its_own_way() -> None:
     found = wb.initialize(model, batch, seed=0)
     assert not found.health.healthy
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+class Refusing(nn.Module):
+    """Reads values to choose its path, and takes no nan."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x)
+        if math.isnan(hidden.min().item()):
+            raise ValueError("nan among the activations")
+        return self.last(hidden.relu())
+
+
+def test_memory_without_numbers_is_traced_though_the_model_refuses_nan() -> None:
+    with torch.device("meta"):
+        model = Refusing()
+    model.to_empty(device="cpu")
+    with torch.no_grad():
+        for one in model.parameters():
+            one.fill_(math.nan)
+    x, state = torch.randn(32, 8), torch.get_rng_state()
+    wb.plan(model, x, seed=0)
+    assert all(one.isnan().all() for one in model.parameters())
+    assert torch.equal(state, torch.get_rng_state())
+    assert wb.initialize(model, x, seed=0).health.healthy

@@ -202,3 +202,52 @@ def test_bad_losses() -> None:
 
     with pytest.raises(TraceError, match="returns no floating-point tensor"):
         wb.check(NoTensor(), torch.ones(2, 3))
+
+
+class Nested(torch.autograd.Function):
+    """A layer whose backward pass is one of its own, which writes gradients itself, as in reversible networks."""
+
+    @staticmethod
+    def forward(context, x, layer, cut):
+        context.layer, context.cut = layer, cut
+        context.save_for_backward(x)
+        return layer(x).detach()
+
+    @staticmethod
+    def backward(context, gradient):
+        x = context.saved_tensors[0].detach().requires_grad_()
+        with torch.enable_grad():
+            made = context.layer(x)
+        found = torch.autograd.grad(made, x, gradient, retain_graph=True)[0]
+        if not context.cut:
+            torch.autograd.backward(made, gradient)
+        return found, None, None
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_gradients_that_a_layer_writes_itself_are_seen(cut, begun):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.inner, self.last = nn.Linear(8, 32), nn.Linear(32, 32), nn.Linear(32, 4)
+
+        def forward(self, x):
+            return self.last(Nested.apply(self.first(x), self.inner, cut).relu())
+
+    model = Net()
+    model.first.weight.grad = torch.ones(32, 8) if begun else None
+    codes = wb.check(model, torch.randn(64, 8)).codes
+    assert ("W801" in codes) == cut
+    grads = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+    assert list(grads) == (["first.weight"] if begun else [])
+
+
+def test_gradients_are_not_asked_for_without_such_a_layer(monkeypatch):
+    """Another thread may be writing them."""
+    asked = []
+    monkeypatch.setattr("wellbegun.torch.sandbox._Backups.save_attributes", lambda _: asked.append(True))
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+    model.unused = nn.Linear(4, 4)
+    assert wb.check(model, torch.randn(64, 8)).healthy
+    assert not asked

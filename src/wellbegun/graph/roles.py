@@ -248,8 +248,7 @@ def _role(facts: _Facts, parameter: Parameter, uses: tuple[tuple[Operation, Use]
         gates = _LSTM if operation.mode == "lstm" and layout.sections == len(_LSTM) else ()
         role = Role(parameter, name, layout, operation.place, mode=operation.mode, gates=gates)
         if name == "norm_scale" or (name == "multiplier" and _follows_norm(facts.graph, operation)):
-            behind = operation.kind == "scale" and operation.inputs
-            role = _norm_scale(role, use, normed_size(facts.graph, operation.inputs[0]) if behind else 1.0)
+            role = _norm_scale(role, use, _size_scaled(facts.graph, operation))
         elif name == "multiplier":
             unit = unit_of(facts.graph, operation, use)
             role = role if unit is None else replace(role, role="distance_scale", unit=unit)
@@ -317,6 +316,13 @@ def _in_sections(graph: ModelGraph, operation: Operation, name: str, parameter: 
     each = tuple((place * (outputs // parts), outputs // parts) for place in range(parts))
     cut = len(readers) == 1 and readers[0].kind == "split" and readers[0].cuts == each
     return replace(layout, sections=parts) if cut and outputs % parts == 0 else layout
+
+
+def _size_scaled(graph: Analysis, operation: Operation) -> float:
+    """RMS of a normalized signal that a scale multiplies, with the constants behind the scale where it is not 1."""
+    size = normed_size(graph, operation.inputs[0]) if operation.kind == "scale" and operation.inputs else 1.0
+    size *= 1.0 if size == 1 else constant_behind(graph, operation.outputs[0])
+    return 1.0 if math.isclose(size, 1, rel_tol=1e-3) else size
 
 
 def _norm_scale(role: Role, use: Use, size: float) -> Role:

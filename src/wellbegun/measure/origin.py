@@ -127,7 +127,8 @@ def buffer_stats(buffers: Mapping[str, Handle]) -> tuple[BufferStats, ...]:
         values = handle.entries(_SOME).astype(np.float64)
         known = values[np.isfinite(values)]
         huge = known[np.abs(known) > _HUGE]
-        bad = int(np.count_nonzero(np.isnan(values) | (values == np.inf)))
+        bound = bool((values == np.inf).all())  # of an interval that is open
+        bad = 0 if bound else int(np.count_nonzero(np.isnan(values) | (values == np.inf)))
         if bad or len(np.unique(huge)) > 1 or (huge > 0).any():  # one negative number is a mask
             low, high = (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)
             found.append(BufferStats(name, low, high, bad))

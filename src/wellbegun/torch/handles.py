@@ -95,8 +95,9 @@ def norm(tensor: torch.Tensor) -> float:
 
 
 def _real(tensor: torch.Tensor) -> torch.Tensor:
-    """Integers and truth values as real numbers."""
-    return tensor if tensor.is_floating_point() or tensor.is_complex() else tensor.double()
+    """Integers, truth values and numbers of one byte in a precision that can be computed with."""
+    wide = tensor.is_floating_point() and tensor.itemsize > 1
+    return tensor if wide or tensor.is_complex() else tensor.double()
 
 
 def _length(tensor: torch.Tensor) -> float:

@@ -26,12 +26,15 @@ class Leaves:
         self._waiting: Counter[str] = Counter()  # parts that have not come yet
         self._sums: dict[str, torch.Tensor] = {}
         self._done = set[str]()
+        self._apart = set[str]()  # what no way leads to, and holds no gradient yet
 
     def hooked(self, start: Any) -> list[Any]:
         """A hook on each node behind `start` that computes a part; their handles."""
         handles, seen, nodes = [], {start}, [start]
+        nested = False
         while nodes:
             node = nodes.pop()
+            nested |= isinstance(node, torch.autograd.function.BackwardCFunction)  # of the user's own
             parts: dict[int, str] = {}
             for place, (reached, _) in enumerate(getattr(node, "next_functions", ())):
                 name = self._names.get(id(getattr(reached, "variable", None)))
@@ -43,6 +46,9 @@ class Leaves:
             if parts:
                 self._waiting.update(parts.values())
                 handles.append(node.register_hook(self._taking(parts)))
+        if nested:  # else gradients are left alone: another thread may be at them
+            rest = set(self._names.values()) - self._waiting.keys()
+            self._apart = {name for name in rest if self.trained[name].grad is None}
         return handles
 
     def _taking(self, parts: Mapping[int, str]) -> Callable[..., tuple[Gradient, ...]]:
@@ -71,5 +77,7 @@ class Leaves:
         """What autograd itself has found, where somebody's hooks change it, and parts whose others never came."""
         for name, gradient in zip(self.trained, found, strict=True):
             left = self._sums.pop(name, gradient)
+            if left is None and name in self._apart:  # reversible layers run a backward pass of their own
+                left, self.trained[name].grad = self.trained[name].grad, None
             if name not in self._done and left is not None:
                 self._hand_on(name, left)

@@ -23,7 +23,7 @@ from wellbegun.torch.compat import (
 )
 from wellbegun.torch.names import canonical
 from wellbegun.torch.parameters import buffer_notes, parameters_of
-from wellbegun.torch.sandbox import preserved
+from wellbegun.torch.sandbox import about_to_write, preserved
 from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Attend, Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
@@ -77,10 +77,22 @@ def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> 
         note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
     try:
         with preserved(model):
+            _lend_values(model)
             graph, *_ = record(model, call, parameters, known, progress=phase(progress, "trace"))
     except TraceError as error:
         raise blamed(model, error) from error.__cause__
     return replace(graph, notes=(*graph.notes, note))
+
+
+def _lend_values(model: torch.nn.Module) -> None:
+    """Memory that holds no numbers gets some while the model is traced: a path that depends on values is not one of
+    nan, which a model may refuse."""
+    with torch.no_grad():
+        for tensor in model.parameters():
+            held = exists(tensor) and tensor.layout == torch.strided and tensor.is_floating_point()
+            if held and tensor.itemsize > 1 and not bool(torch.isfinite(tensor).all()):
+                about_to_write([tensor])
+                tensor.normal_(0.0, 0.02)
 
 
 def _fake(

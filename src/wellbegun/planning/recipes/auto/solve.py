@@ -76,8 +76,8 @@ def _weight(
     points: Points,
     sizes: Mapping[int, float],
 ) -> Choice:
-    if role.timed:
-        return Choice(KEEP, f"part of a state-space layer, whose time constants are its design ({role.place}): kept")
+    if role.role == "time_step":
+        return Choice(KEEP, f"time step of a state-space layer, which is a part of its design ({role.place}): kept")
     feeder = feeders.get(role.parameter.name)
     if feeder is not None and feeder.mirrored and role.parameter.name in feeder.layer.averaged:
         feeder = None  # the mean of a linear map says little: what the members of pairs have in common is read too
