@@ -249,7 +249,7 @@ ADMIN = recipe(
         positional=_by_width(_ADMIN),
     ),
     about="deep transformers with norms on the stream and a learned factor on it: w x + f(x), w by measured variances",
-    optimizer="Adam, RAdam",
+    optimizer="Adam",
     source=f"{_ADMIN}, and its code",
     needs=("attention_out", "residual_out"),
     cautions=(Caution("it stands on norms on the stream, and no branch here is followed by one", _not_post),),
