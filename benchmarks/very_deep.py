@@ -98,15 +98,15 @@ class Layer(nn.Module):
 class Rows(nn.Module):
     """A transformer that reads a digit as 8 rows: each of them the mean of 8 words.
 
-    Without norms nothing undoes the size of tables: they are constructed and read as in fairseq, which T-Fixup was made
-    in, of std 1/sqrt(d) and times sqrt(d).
+    Where the size of the stream counts, without norms or beside a learned factor, tables are constructed and read as in
+    fairseq, which T-Fixup and Admin were made in: of std 1/sqrt(d) and times sqrt(d).
     """
 
     def __init__(self, layers: int, alpha: float, *, norm: bool, learned: bool = False) -> None:
         super().__init__()
         self.words, self.places = nn.Embedding(17 * 8, WIDTH), nn.Parameter(torch.zeros(64, WIDTH))
-        self.scale = 1.0 if norm else math.sqrt(8 * WIDTH)
-        if not norm:
+        self.scale = math.sqrt(8 * WIDTH) if learned or not norm else 1.0
+        if self.scale != 1.0:
             nn.init.normal_(self.words.weight, std=WIDTH**-0.5)
         self.layers = nn.Sequential(*(Layer(alpha, norm=norm, learned=learned) for _ in range(layers)))
         self.readout = nn.Linear(WIDTH, 10)
