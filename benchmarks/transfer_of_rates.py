@@ -2,11 +2,12 @@
 
 Usage: python benchmarks/transfer_of_rates.py [--quick] [--json docs/figures/transfer.json]
 
-A pre-norm transformer over the characters of Python's own library is trained for a while at rates a factor of two
-apart. The best rate of a seed is where a parabola through the best three losses (in the logarithm of the rate) is
-lowest. A line through the logarithms of the best rates over those of the sizes tells by what factor the rate moves from
-the smallest size to the largest, with a 95 % interval over the seeds. Widths: mup; depths: completep; both beside the
-standard parametrization. About 15 minutes on one quiet core, seed by seed; what --json holds already is not run again.
+A pre-norm transformer over the characters of Python's own library is trained for a while at rates a root of two apart,
+which go up over the first tenth of the steps and then down to 0. The best rate of a seed is where a parabola through
+the held-out losses (in the logarithm of the rate) of the best rate and three on each side is lowest. A line through the
+logarithms of the best rates over those of the sizes tells by what factor the rate moves from the smallest size to the
+largest, with a 95 % interval over the seeds. Widths: mup; depths: completep; both beside the standard parametrization.
+About 30 minutes on one quiet core, seed by seed; what --json holds already is not run again.
 """
 
 import argparse
@@ -27,10 +28,10 @@ import wellbegun as wb
 from wellbegun.planning import Parametrization, completep, mup, standard
 from wellbegun.racing.statistics import interval
 
-LETTERS, LENGTH, BATCH, HEAD = string.printable, 32, 8, 16
-STEPS, SEEDS = 80, 3
-WIDTHS, DEPTHS, WIDTH, DEPTH = (16, 64, 256), (1, 4, 32), 32, 2
-RATES = tuple(2.0**-power for power in (11, 10, 9, 8, 7, 6, 5))
+LETTERS, LENGTH, BATCH, HELD, HEAD = string.printable, 32, 16, 256, 16
+STEPS, SEEDS = 120, 3
+WIDTHS, DEPTHS, WIDTH, DEPTH = (16, 64, 256), (1, 2, 4, 8, 32), 32, 2
+START, REACH = -12, 3  # the power of the root of 2 that the first rate is; rates on each side of the best
 
 
 class Block(nn.Module):
@@ -69,27 +70,37 @@ class Language(nn.Module):
 
 def corpus() -> torch.Tensor:
     """Source of modules of the standard library, as numbers of letters."""
-    text = "".join(inspect.getsource(module) for module in (argparse, inspect, json.decoder, string))
+    text = "".join(inspect.getsource(module) for module in (argparse, json.decoder, string, inspect))
     return torch.tensor([LETTERS.find(letter) for letter in text if letter in LETTERS])
 
 
+def held_out(model: nn.Module, text: torch.Tensor) -> float:
+    """Mean loss on the end of the text, which no step sees."""
+    rows = text[-HELD * (LENGTH + 1) :].reshape(HELD, -1)
+    with torch.no_grad():
+        found = functional.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten()).item()
+    return found if math.isfinite(found) else 2 * math.log(len(LETTERS))
+
+
 def trained(recipe: Parametrization, width: int, depth: int, rate: float, seed: int, text: torch.Tensor) -> float:
-    """Mean loss of the last eighth of the steps."""
+    """Held-out loss after the steps: rates go up over the first tenth of them, then down to 0."""
     model = Language(width, depth)
     plan = wb.plan(model, text[: 2 * LENGTH].reshape(2, -1), recipe=recipe, seed=seed)
     wb.apply(model, plan)
     optimizer = torch.optim.AdamW(plan.param_groups(model.named_parameters(), lr=rate), betas=(0.9, 0.95))
-    generator, losses = torch.Generator().manual_seed(seed), []
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / (STEPS / 10), (STEPS - step) / (STEPS - STEPS / 10))
+    )
+    generator = torch.Generator().manual_seed(seed)
     for _ in range(STEPS):
-        starts = torch.randint(len(text) - LENGTH - 1, (BATCH,), generator=generator)
+        starts = torch.randint(len(text) - (HELD + 1) * (LENGTH + 1), (BATCH,), generator=generator)
         rows = text[(starts[:, None] + torch.arange(LENGTH + 1))]
         loss = functional.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.detach())
-    found = torch.stack(losses[-STEPS // 8 :]).mean().item()
-    return found if math.isfinite(found) else 2 * math.log(len(LETTERS))
+        schedule.step()
+    return held_out(model, text)
 
 
 # ---------------------------------------------------------------------- what is run
@@ -107,54 +118,75 @@ def recipes() -> dict[tuple[str, str], Callable[[int], tuple[Parametrization, in
 
 def run(path: Path | None, seeds: int) -> list[dict[str, Any]]:
     """All trainings that are not done yet, written down after each."""
-    found: list[dict[str, Any]] = json.loads(path.read_text()) if path is not None and path.exists() else []
-    done = {(row["axis"], row["recipe"], row["size"], row["rate"], row["seed"]) for row in found}
+    found: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path is not None and path.exists() else []
     text = corpus()
     for seed in range(seeds):
         for (axis, name), made in recipes().items():
+            power = START
             for size in WIDTHS if axis == "width" else DEPTHS:
-                for rate in RATES:
-                    if (axis, name, size, rate, seed) in done:
-                        continue
-                    loss = round(trained(*made(size), rate, seed, text), 5)
-                    found.append({"axis": axis, "recipe": name, "size": size, "rate": rate, "seed": seed, "loss": loss})
+                losses = losses_of(found, axis, name, size, seed)
+                while (power := next_power(losses, power)) is not None:
+                    losses[power] = round(trained(*made(size), 2 ** (power / 2), seed, text), 5)
+                    row = {"axis": axis, "recipe": name, "size": size, "seed": seed}
+                    found.append({**row, "power": power, "loss": losses[power]})
                     if path is not None:
-                        path.write_text("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
-                print(
-                    f"seed {seed}, {axis} {size}, {name}: best rate {best(found, axis, name, size, seed):.2g}",
-                    flush=True,
-                )
+                        written(path, found)
+                power = min(losses, key=losses.__getitem__)
+                print(f"seed {seed}, {axis} {size}, {name}: best rate {best(losses):.2g}", flush=True)
     return found
 
 
+def written(path: Path, found: list[dict[str, Any]]) -> None:
+    """The trainings, one a line, and what they say."""
+    lines = {"steps": STEPS, "summary": summary(found), "rows": found}
+    texts = (f'"{key}": ' + (json.dumps(value) if key == "steps" else _listed(value)) for key, value in lines.items())
+    path.write_text("{\n" + ",\n".join(texts) + "\n}\n")
+
+
+def _listed(rows: list[dict[str, Any]]) -> str:
+    return "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]"
+
+
+def next_power(losses: dict[int, float], start: int) -> int | None:
+    """The rate, as a power of the root of 2, to be tried next: from `start` to where REACH on each side are worse."""
+    if not losses:
+        return start
+    at = min(losses, key=losses.__getitem__)
+    return next((at + step for away in range(1, REACH + 1) for step in (-away, away) if at + step not in losses), None)
+
+
 # ---------------------------------------------------------------------- what it says
-def best(found: list[dict[str, Any]], axis: str, name: str, size: int, seed: int) -> float:
-    """The rate at which a parabola through the three best losses in a row is lowest."""
+def losses_of(found: list[dict[str, Any]], axis: str, name: str, size: int, seed: int) -> dict[int, float]:
+    """Held-out losses by the powers of their rates."""
     same = (axis, name, size, seed)
-    rows = sorted((r["rate"], r["loss"]) for r in found if (r["axis"], r["recipe"], r["size"], r["seed"]) == same)
-    logs, losses = np.log([rate for rate, _ in rows]), np.array([loss for _, loss in rows])
-    at = min(max(int(losses.argmin()), 1), len(rows) - 2)
-    bend, slope, _ = np.polyfit(logs[at - 1 : at + 2], losses[at - 1 : at + 2], 2)
-    place = -slope / (2 * bend) if bend > 0 else logs[int(losses.argmin())]
-    return float(np.exp(min(max(place, logs[0]), logs[-1])))
+    return {r["power"]: r["loss"] for r in found if (r["axis"], r["recipe"], r["size"], r["seed"]) == same}
+
+
+def best(losses: dict[int, float]) -> float:
+    """The rate at which a parabola through the lowest loss and REACH on each side is lowest."""
+    at = min(losses, key=losses.__getitem__)
+    near = [power for power in range(at - REACH, at + REACH + 1) if power in losses]
+    bend, slope, _ = np.polyfit(near, [losses[power] for power in near], 2)
+    return float(2 ** (min(max(-slope / (2 * bend), near[0]), near[-1]) / 2))
 
 
 def summary(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """For each axis and parametrization: best rates, and by what factor they move from end to end."""
     lines = []
     for axis, name in dict.fromkeys((row["axis"], row["recipe"]) for row in found):
-        rows = [row for row in found if (row["axis"], row["recipe"]) == (axis, name)]
-        sizes = sorted({row["size"] for row in rows})
-        full = len(RATES) * len(sizes)
-        seeds = [s for s in sorted({row["seed"] for row in rows}) if sum(row["seed"] == s for row in rows) == full]
-        if not seeds:
+        sizes = WIDTHS if axis == "width" else DEPTHS
+        each = [[losses_of(found, axis, name, size, seed) for size in sizes] for seed in range(SEEDS)]
+        each = [of_seed for of_seed in each if all(next_power(one, START) is None for one in of_seed)]
+        if not each:
             continue
-        rates = np.log([[best(found, axis, name, size, seed) for size in sizes] for seed in seeds])
+        rates = np.log([[best(one) for one in of_seed] for of_seed in each])
         at = np.log(sizes)
         moves = [float(np.polyfit(at, of_seed, 1)[0] * (at[-1] - at[0])) for of_seed in rates]
         middle, low, high = interval(moves, 0.95)
+        ends = np.mean([[min(one.values()) for one in of_seed] for of_seed in each], axis=0)
         line = {"axis": axis, "recipe": name, "sizes": sizes, "rates": np.exp(rates.mean(axis=0)).tolist()}
-        lines.append({**line, "moves": [math.exp(x) for x in (middle, low, high)], "seeds": len(seeds)})
+        moved = [math.exp(x) for x in (middle, low, high)]
+        lines.append({**line, "moves": moved, "losses": ends.tolist(), "seeds": len(rates)})
     return lines
 
 

@@ -7,6 +7,7 @@ import argparse
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import entries
@@ -15,6 +16,7 @@ import places
 import compatibility
 from wellbegun.health import CATALOGUE
 from wellbegun.planning import recipe_facts
+from wellbegun.racing.statistics import interval
 from wellbegun.schemes import cards
 from wellbegun.schemes.catalogue import NAMES
 from wellbegun.theory import moments
@@ -250,6 +252,31 @@ def _ratio3(found: dict | None, key: str) -> str:
     return "vanishes" if found is None or not 1e-9 < found[key] < 1e9 else f"{found[key]:.3g}"
 
 
+def transfer_table(axis: str, unit: str) -> str:
+    """From `python benchmarks/transfer_of_rates.py --json docs/figures/transfer.json`."""
+    rows = [row for row in json.loads((FIGURES / "transfer.json").read_text())["summary"] if row["axis"] == axis]
+    first, *sizes = rows[0]["sizes"]
+    heads = (
+        f"best rate at {unit} {first} | {' | '.join(map(str, sizes))} | moves over {sizes[-1] // first} × the {axis}"
+    )
+    lines = [f"| parametrization | {heads} | held-out loss at both ends |", "|---" * (len(sizes) + 4) + "|"]
+    for row in rows:
+        (middle, low, high), losses = row["moves"], row["losses"]
+        cells = [*(f"{rate:.2g}" for rate in row["rates"]), f"× {middle:.2f} ({low:.2f} to {high:.2f})"]
+        lines.append(f"| {row['recipe']} | {' | '.join(cells)} | {losses[0]:.2f}, {losses[-1]:.2f} |")
+    return "\n".join(lines)
+
+
+def very_deep_table() -> str:
+    """From `python benchmarks/very_deep.py --json docs/figures/very_deep.json`."""
+    lines = ["| net | held out, by the recipe | as constructed |", "|---|---|---|"]
+    for name, found in json.loads((FIGURES / "very_deep.json").read_text()).items():
+        three = [interval(found[kind], 0.95) for kind in ("ours", "torch")]
+        cells = (f"{middle:.2f} ({max(low, 0):.2f} to {min(high, 1):.2f})" for middle, low, high in three)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def codes_table() -> str:
     lines = ["| code | title | why | source |", "|---|---|---|---|"]
     for code, check in CATALOGUE.items():
@@ -306,6 +333,11 @@ TABLES = {
         "criteria": compatibility.criteria_table,
         "packages": compatibility.packages_table,
         "faults": compatibility.faults_table,
+    },
+    "docs/howto/deep.md": {"very-deep": very_deep_table},
+    "docs/howto/width.md": {
+        "transfer-width": partial(transfer_table, "width", "width"),
+        "transfer-depth": partial(transfer_table, "depth", "blocks"),
     },
     "docs/howto/jax.md": {"jax-models": jax_models_table},
     "docs/howto/port.md": {"frameworks": frameworks_table},

@@ -1,7 +1,8 @@
-"""retnet@1 and nfnet@1 against the formulas of their code, at two sizes."""
+"""retnet@1, nfnet@1, conditioned@1 and admin@1 against the formulas of their code, at two sizes."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from recipe_checks import check, start
@@ -148,3 +149,60 @@ def test_conditioned(width: int, fused: bool) -> None:
     attention = {"query", "key", "value", "query_key_value"}
     changed = {entry.name for entry in plan.entries if entry.law != plain[entry.name].law}
     assert changed == {entry.name for entry in plan.entries if entry.role in attention} != set()
+
+
+# ---------------------------------------------------------------------- admin
+class Rescaled(nn.Module):
+    """norm(w x + f(x)), w a parameter: attention, then a perceptron, in the order that Python evaluates them in."""
+
+    def __init__(self, size: int, *, before: bool) -> None:
+        super().__init__()
+        self.before = before
+        self.query, self.key, self.value, self.out = (nn.Linear(16, 16) for _ in range(4))
+        self.up, self.down = nn.Linear(16, 32), nn.Linear(32, 16)
+        self.first, self.second = nn.LayerNorm(16), nn.LayerNorm(16)
+        self.w, self.v = nn.Parameter(torch.empty(size)), nn.Parameter(torch.empty(size))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.query(x) @ self.key(x).transpose(1, 2) / 4
+        mixed = self.out(scores.softmax(-1) @ self.value(x))
+        x = self.first(self.w * x + mixed if self.before else mixed + x * self.w)
+        return self.second(x * self.v + self.down(torch.relu(self.up(x))))
+
+
+@pytest.mark.parametrize(("size", "before"), [(16, True), (1, False)])
+def test_admin_sets_the_factor_of_a_stream_by_what_was_added_before(size: int, before: bool) -> None:
+    def build() -> nn.Sequential:
+        return nn.Sequential(nn.Embedding(9, 16), *(Rescaled(size, before=before) for _ in range(3)), nn.Linear(16, 4))
+
+    def sums(model: nn.Sequential) -> tuple[list[float], list[float]]:
+        """Each factor, and the root of the variances of both sides of its sum, on the batch."""
+        seen = []
+        ends = [end for block in list(model)[1:-1] for end in (block.out, block.first, block.down, block.second)]
+        hooks = [
+            end.register_forward_hook(lambda own, x, y: seen.append(y if isinstance(own, nn.Linear) else x[0]))
+            for end in ends
+        ]
+        with torch.no_grad():
+            model(tokens)
+        for hook in hooks:
+            hook.remove()
+        pairs = zip(seen[::2], seen[1::2], strict=True)
+        given = [float(added.var(correction=0) + (total - added).var(correction=0)) ** 0.5 for added, total in pairs]
+        return [w.mean().item() for block in list(model)[1:-1] for w in (block.w, block.v)], given
+
+    tokens, model = torch.arange(60).reshape(6, 10) % 9, build()
+    plan = wb.initialize(model, tokens, recipe="admin", seed=0).plan
+    factors, given = sums(model)
+    assert factors[0] == 1
+    assert np.allclose(factors[1:], given[:-1], rtol=1e-4)
+    assert [plan[f"2.{end}.weight"].role for end in ("out", "down")] == ["attention_out", "residual_out"]
+    wb.initialize(model, tokens, recipe="admin", seed=0, calibrate=False)
+    factors, given = sums(model)
+    assert set(factors) == {1.0}
+    assert not np.allclose(factors[1:], given[:-1], rtol=0.1)
+    own = wb.initialize(model, tokens, recipe="admin", rules=[("2.w", "constant(2.0)")], seed=0).plan
+    assert own["2.w"].law == wb.laws.Constant(2.0)
+    assert any("a rule decides about it: 2.w" in note for note in own.notes)
+    plain = wb.initialize(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (8, 4), recipe="admin").plan
+    assert any("nothing was measured" in note for note in plain.notes)

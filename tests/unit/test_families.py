@@ -254,6 +254,22 @@ def test_adapters_and_their_base_add_up_to_the_weight(make, scale: float) -> Non
     assert make(weight) == make(weight.tolist())
 
 
+def test_orthogonal_factors_add_nothing_and_both_learn() -> None:
+    def both(pair: str, other: str) -> tuple[np.ndarray, np.ndarray]:
+        kinds = adapters.lora_orthogonal(pair=pair), adapters.lora_orthogonal("b", pair=other)
+        a, b = (kind(shape, seed=0, dtype="float64") for kind, shape in zip(kinds, ((6, 40), (30, 6)), strict=True))
+        return a, b
+
+    a, b = both("q", "q")
+    assert np.abs(b @ a).max() < 1e-14
+    assert [int(np.linalg.matrix_rank(factor)) for factor in (a, b)] == [3, 3]
+    assert np.allclose([a.std(), b.std()], 0.1 / 2**0.5, rtol=0.2)
+    assert abs(np.corrcoef(np.abs(a[:, :30]).ravel(), np.abs(b.T).ravel())[0, 1]) < 0.3  # other words
+    assert np.abs(np.linalg.multi_dot(both("q", "k")[::-1])).max() > 1e-3  # of two draws they meet
+    with pytest.raises(ArgumentError, match="an even rank"):
+        adapters.lora_orthogonal()((5, 8), seed=0)
+
+
 def test_weights_of_a_framework_are_given_as_they_are() -> None:
     torch = pytest.importorskip("torch")
     weight = torch.nn.Parameter(torch.arange(6.0).reshape(3, 2))

@@ -257,6 +257,41 @@ def test_a_stream_times_a_constant_is_still_residual() -> None:
         assert roles["a"].branch is roles["b"].branch
 
 
+def test_constants_in_a_row_are_one() -> None:
+    """2 (1.5 x) + f(1.5 x): the second product is known as a function of x."""
+    found = graph(
+        ("linear", (0,), (1,), weight("stem")),
+        ("pointwise", (1,), (2,), (), 1, lambda x: 1.5 * x),
+        ("linear", (2,), (3,), weight("a")),
+        ("pointwise", (3,), (4,), (), 3, relu),
+        ("linear", (4,), (5,), weight("b")),
+        ("pointwise", (2,), (6,), (), 1, lambda x: 3.0 * x),
+        ("add", (6, 5), (7,)),
+        outputs=(7,),
+        parameters={"stem": (3, 3), "a": (3, 3), "b": (3, 3)},
+    )
+    assert (found.plain(6), found.plain(2)) == (1, 1)
+    assert roles_of(found)["b"].role == "residual_out"
+
+
+@pytest.mark.parametrize("normed", [True, False])
+def test_a_learned_factor_on_a_stream_leaves_it_one_where_a_norm_follows(normed: bool) -> None:
+    """w x + f(x), as Admin has it; without the norm it may be an output and a skip of another kind."""
+    for order in ((4, 3), (3, 4)):
+        found = graph(
+            ("linear", (0,), (1,), weight("a")),
+            ("pointwise", (1,), (2,), (), 1, relu),
+            ("linear", (2,), (3,), weight("b")),
+            ("scale", (0,), (4,), (Use("w", "scale"),)),
+            ("add", order, (5,)),
+            ("norm", (5,), (6,)) if normed else ("pointwise", (5,), (6,), (), 5, relu),
+            outputs=(6,),
+            parameters={"a": (3, 3), "b": (3, 3), "w": (3,)},
+        )
+        roles = roles_of(found)
+        assert (roles["b"].role == "residual_out", roles["a"].branch is not None) == (normed, normed), order
+
+
 def stream(*, after: tuple = ("pointwise", (5,), (6,), (), 5, relu), width: int = 4) -> Analysis:
     """relu(stem(x)), then relu(h + b(relu(a(h)))), then a readout."""
     return graph(

@@ -193,6 +193,7 @@ def test_repeated_identities_lose_no_input() -> None:
     w = structured.repeated_identity()((7, 3), **EXACT)
     assert (w.sum(axis=0).tolist(), w.sum(axis=1).tolist()) == ([3, 2, 2], [1] * 7)
     assert (structured.repeated_identity()((3, 7), **EXACT) == w.T).all()
+    assert np.allclose(structured.repeated_identity(gain=1e-6)((7, 3), **EXACT), 1e-6 * w, rtol=1e-12, atol=0)
     assert (
         structured.repeated_identity()((4, 2, 3, 3), layout="oikk", **EXACT).reshape(4, 18).sum(axis=0).tolist()
         == [1] * 18

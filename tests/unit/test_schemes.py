@@ -308,11 +308,11 @@ class Steps(Computed):
 
 
 @dataclass(frozen=True, repr=False)
-class StepsScheme(Scheme):
+class StepsScheme(Blockwise):
     """Of one tensor."""
 
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        return blockwise(self.spelling, shape, layout, Steps)
+    def _one(self, size: tuple[int, ...]) -> Law:
+        return Steps(size)
 
 
 @scheme(

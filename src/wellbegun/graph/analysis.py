@@ -97,18 +97,20 @@ class Analysis(ModelGraph):
         while value not in known:
             way.append(value)
             producer = self.producers.get(value)
-            if producer is None or len(producer.inputs) != 1 or not self._changes_nothing(producer):
+            before = None if producer is None or len(producer.inputs) != 1 else self._passed_on(producer)
+            if before is None:
                 known[value] = value
                 break
-            value = producer.inputs[0]
+            value = before
         found = known[value]
         known.update(dict.fromkeys(way, found))
         return found
 
-    def _changes_nothing(self, operation: Operation) -> bool:
-        if operation.kind == "pointwise":
-            return operation.root == operation.inputs[0] and self.is_linear(operation)
-        return operation.kind == "move"
+    def _passed_on(self, operation: Operation) -> int | None:
+        """The value that an operation passes on as it is, but for constant factors: several in a row have one root."""
+        if operation.kind == "pointwise" and operation.root is not None and self.is_linear(operation):
+            return operation.root
+        return operation.inputs[0] if operation.kind == "move" else None
 
     def source(self, operation: Operation) -> Operation | None:
         """What made the first input of an operation, before reshapes, casts and constant factors."""

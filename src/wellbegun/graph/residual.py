@@ -88,7 +88,27 @@ def _split(graph: Analysis, operation: Operation) -> tuple[int, int, set[int]] |
     first, second = sorted(operation.inputs, key=lambda value: graph.made(graph.plain(value)))
     if (interior := _between(graph, first, second)) is not None:
         return (first, second, interior) if _weighted(graph, interior) else None
-    return _projected(graph, first, second)
+    return _projected(graph, first, second) or _rescaled(graph, operation)
+
+
+def factor_on(graph: ModelGraph, stream: int) -> tuple[str, Operation] | None:
+    """A parameter that multiplies a value, and the operation that does it, behind moves."""
+    made = graph.producers.get(stream)
+    while made is not None and made.kind == "move" and len(made.inputs) == 1:
+        made = graph.producers.get(made.inputs[0])
+    if made is None or made.kind != "scale" or len(made.inputs) != 1 or len(made.uses) != 1:
+        return None
+    return made.uses[0].parameter, made
+
+
+def _rescaled(graph: Analysis, operation: Operation) -> tuple[int, int, set[int]] | None:
+    """A sum whose stream passes a learned factor, where a normalization behind it keeps it from growing (Admin)."""
+    for stream, branch in (operation.inputs, operation.inputs[::-1]):
+        factor = factor_on(graph, stream)
+        interior = None if factor is None else _between(graph, factor[1].inputs[0], branch)
+        if interior and _weighted(graph, interior) and _only_normed(graph, operation.outputs[0]):
+            return stream, branch, interior
+    return None
 
 
 def _scored(graph: Analysis, total: Operation) -> bool:

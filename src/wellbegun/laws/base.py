@@ -49,6 +49,9 @@ class Law:
     """Base of all laws."""
 
     _scale: ClassVar[str] = "gain"  # the field that a factor multiplies
+    _couples: ClassVar[bool] = False  # what the properties of these names say of all laws of a class
+    _independent: ClassVar[bool] = False
+    _dense: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         """What a law checks of its fields fails with an error of ours, whatever they are."""
@@ -58,17 +61,17 @@ class Law:
     @property
     def couples(self) -> bool:
         """Whether entries depend on each other such that a region costs as much as the whole."""
-        return False
+        return self._couples
 
     @property
     def independent(self) -> bool:
         """Whether every entry is drawn for itself, whatever the shape."""
-        return False
+        return self._independent
 
     @property
     def dense(self) -> bool:
         """Whether all entries of a row are alike; False where most are zero by design."""
-        return True
+        return self._dense
 
     @property
     def mirrored(self) -> tuple[bool, bool]:

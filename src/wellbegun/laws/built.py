@@ -38,6 +38,7 @@ class Built(Law):
     True
     """
 
+    _couples = True
     stream: str = ""
     _shared = True  # no law by itself
     in_parts: ClassVar[bool] = False  # whether real and imaginary parts are drawn each by its `component`
@@ -45,10 +46,6 @@ class Built(Law):
     def __post_init__(self) -> None:
         if not isinstance(self.stream, str):
             raise ArgumentTypeError(message(type(self).__name__, "stream", "the name of a stream", self.stream))
-
-    @property
-    def couples(self) -> bool:
-        return True
 
     def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
         """What is drawn for a tensor of this shape: a law, and the shape of the draw."""

@@ -87,7 +87,7 @@ class _Wrapper(Mixture):
 
     @property
     def dense(self) -> bool:
-        return self.law.dense
+        return self._dense and self.law.dense
 
     def check(self, dtype: str) -> None:
         self.law.check(dtype)
@@ -187,6 +187,7 @@ class Sparse(_Wrapper):
     0.25
     """
 
+    _dense = False
     nonzeros: int
     per: str = "output"
 
@@ -209,10 +210,6 @@ class Sparse(_Wrapper):
     def fits(self, shape: tuple[int, ...]) -> None:
         self.units(shape)
         self.law.fits(shape)
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
         whole = shape_needed(self, shape)

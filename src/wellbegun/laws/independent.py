@@ -18,9 +18,7 @@ SMALLEST_MASS = 1e-27  # times 2**-33, the smallest tail that float32 holds with
 class _Independent(Law):
     """A law that draws every entry for itself."""
 
-    @property
-    def independent(self) -> bool:
-        return True
+    _independent = True
 
     def _scaled(self, factor: float) -> Law:
         return replace(self, **{field.name: factor * getattr(self, field.name) for field in fields(self)})

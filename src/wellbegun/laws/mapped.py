@@ -151,6 +151,7 @@ class Mapped(_Function):
     True
     """
 
+    _independent = True
     law: Law
     function: str
     numbers: tuple[float, ...] = ()
@@ -159,10 +160,6 @@ class Mapped(_Function):
 
     def __post_init__(self) -> None:
         self._checked()
-
-    @property
-    def independent(self) -> bool:
-        return True
 
     def describe(self) -> str:
         return self._text(self.law.describe())

@@ -98,6 +98,7 @@ class Eye(Mixture):
     0.25
     """
 
+    _dense = False
     gain: float = 1.0
 
     def __post_init__(self) -> None:
@@ -106,10 +107,6 @@ class Eye(Mixture):
     def fits(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2:
             raise ArgumentError(message("Eye", "shape", "a matrix (for convolutions use Dirac)", shape))
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
         return _ones_among_zeros(self, self.gain, shape, min(shape) if shape else 0)
@@ -156,6 +153,7 @@ class Dirac(_Kernel):
     0.027778
     """
 
+    _dense = False
     later: bool = False
 
     def __post_init__(self) -> None:
@@ -164,10 +162,6 @@ class Dirac(_Kernel):
 
     def centre(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple((size - 1 + self.later) // 2 for size in shape[2:])
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def mix(self, shape: tuple[int, ...] | None) -> list[Part]:
         ones = self.groups * min(shape[0] // self.groups, shape[1]) if shape else 0
@@ -187,9 +181,7 @@ class DeltaOrthogonal(_Kernel):
     1.0
     """
 
-    @property
-    def couples(self) -> bool:
-        return True
+    _couples = True
 
     def fits(self, shape: tuple[int, ...]) -> None:
         super().fits(shape)

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from wellbegun._arguments import choice, integer, message, real
+from wellbegun._arguments import choice, integer, message, real, text_of
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, LayoutError
-from wellbegun.laws import Given, Law, Normal, Uniform
+from wellbegun.laws import Built, Given, Law, Normal, Uniform
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
 from wellbegun.schemes.donor import Donor
+from wellbegun.schemes.fixed import FixedScheme
+from wellbegun.schemes.orthonormal import haar
 
 PARTS = ("a", "b", "base")
 _WEIGHT = [[2.0, 0.0, 1.0], [0.0, 1.0, 0.5], [1.0, 1.0, 3.0], [0.5, -1.0, 0.0]]  # of examples
@@ -65,6 +67,70 @@ def lora_a(*, distribution: str = "uniform") -> LoraScheme:
     choice("lora_a", "distribution", distribution, ("uniform", "he_uniform", "gaussian"))
     text = spell("lora_a", {"distribution": distribution}, {"distribution": "uniform"})
     return LoraScheme(text, distribution)
+
+
+# ---------------------------------------------------------------------- both factors at once
+@dataclass(frozen=True)
+class Disjoint(Built):
+    """One of two factors whose ranks do not meet; see `lora_orthogonal`."""
+
+    part: str = "a"
+    gain: float = 0.1
+
+    def fits(self, shape: tuple[int, ...]) -> None:
+        rank = self._sizes(shape)[0] if len(shape) == 2 else 0
+        if not rank or rank % 2:
+            allowed = f"{'(rank, in)' if self.part == 'a' else '(out, rank)'} with an even rank"
+            raise ArgumentError(message("lora_orthogonal", "shape", allowed, shape))
+
+    def _sizes(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """The rank, and the size of the other side."""
+        return shape if self.part == "a" else shape[::-1]  # type: ignore[return-value]  # two axes
+
+    def source(self, shape: tuple[int, ...]) -> tuple[Law, tuple[int, ...]]:
+        """The basis that both share, then a row for each unit of either."""
+        rank, units = self._sizes(shape)
+        return Normal(0.0, 1.0), (rank + units, 2, rank // 2)
+
+    def whole(self, drawn: Array, shape: tuple[int, ...]) -> Array:
+        rank, own = self._sizes(shape)[0], PARTS.index(self.part)
+        found: Array = self.gain * drawn[rank:, own] @ haar(drawn[:rank].reshape(rank, rank))[own::2]
+        return found if own else found.T
+
+
+@scheme(
+    formula="Orthogonal LoRA: A = (Z1 Q1)^T / 10, B = Z2 Q2 / 10; Q1 and Q2 are every other row of a Haar matrix.",
+    shapes="A (rank, in), B (out, rank), of an even rank.",
+    strengths="the adapter adds nothing at first, B A = 0, though neither factor is 0: both learn from the first step.",
+    weaknesses="each factor has half of its rank at first; both have to name one pair.",
+    use="LoRA layers of trained weights: two rules, one for each factor.",
+    source="datta0, 'Rethinking LoRA initialisation'; peft, `init_lora_weights='orthogonal'`.",
+    tensors="adapter_in adapter_out",
+    shape=(8, 500),
+    invariants={
+        "rank of A = rank / 2": lambda a: int(np.linalg.matrix_rank(a)) == 4,
+        "Var A = 1 / 200": lambda a: bool(abs((a**2).mean() * 200 - 1) < 6 * (2 / 2000) ** 0.5),
+    },
+)
+def lora_orthogonal(part: str = "a", *, pair: str = "", scale: float = 0.1) -> FixedScheme:
+    """Args:
+        part: "a" or "b".
+        pair: Any text that both factors name, such as "layers.0.q": they are of one draw, where the seed is one, as in
+            a plan.
+        scale: > 0, of the entries times sqrt(2).
+    Raises: ArgumentError here: arguments; at the draw: an odd rank. LayoutError at the draw: no matrix.
+
+    >>> a, b = (lora_orthogonal(part, pair="q")(shape, seed=0, dtype="float64")
+    ...         for part, shape in (("a", (4, 6)), ("b", (5, 4))))
+    >>> bool(np.allclose(b @ a, 0)), bool(a.any() and b.any())
+    (True, True)
+    """
+    owner = "lora_orthogonal"
+    choice(owner, "part", part, PARTS[:2])
+    number = real(owner, "scale", scale, minimum=0, exclusive=True)
+    options = {"part": part, "pair": text_of(owner, "pair", pair), "scale": number}
+    text = spell(owner, options, {"part": "a", "pair": "", "scale": 0.1})
+    return FixedScheme(text, Disjoint(pair, part, number), "io")
 
 
 # ---------------------------------------------------------------------- from the weight

@@ -1,6 +1,6 @@
 """A scheme turns layout + shape into a law. Frozen, printable, comparable, picklable."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
@@ -12,6 +12,11 @@ from wellbegun.laws import Law, Sections
 from wellbegun.layout import Layout, resolve
 
 Shape = Iterable[SupportsIndex] | SupportsIndex
+_AXES = {
+    "io": "that of a matrix ('oi' or 'io')",
+    "iko": "that of a convolution over one axis: 'oik', or 'iok' in pykan",
+    "ikko": "that of a convolution over two axes",
+}
 
 
 @dataclass(frozen=True)
@@ -74,23 +79,29 @@ class Scheme:
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         raise NotImplementedError  # pragma: no cover - every scheme defines it
 
+    def _check_axes(self, layout: Layout, letters: str) -> None:
+        """Raise LayoutError unless the axes are these, given in the order of the alphabet."""
+        if sorted(layout.axes) != list(letters):
+            raise LayoutError(message(self.spelling, "layout", _AXES[letters], layout.axes))
 
-def blockwise(owner: str, shape: tuple[int, ...], layout: Layout, make: Callable[[tuple[int, ...]], Law]) -> Law:
-    """A law for each section and each group of a matrix or kernel, from its canonical shape (out, in, *window).
 
-    Raises:
-        LayoutError: no output or input axis, several of one, experts, or a grouped transposed convolution.
-    """
-    size, axes = layout.canonical_shape(shape), layout.axes
-    inputs = axes.count("i") + axes.count("l")
-    if axes.count("o") != 1 or inputs != 1 or "e" in axes or (layout.transposed and layout.groups > 1):
-        allowed = "one output axis and one input axis, without experts and no grouped transposed convolution"
-        raise LayoutError(message(owner, "layout", allowed, layout))
-    if "l" in axes:  # the rows of a table come first
-        return make(size)
-    sizes = [rows // layout.groups for rows in layout.section_sizes(shape) for _ in range(layout.groups)]
-    laws = [make((rows, *size[1:])) for rows in sizes]
-    return laws[0] if len(laws) == 1 else Sections(tuple(zip(sizes, laws, strict=True)))
+class Blockwise(Scheme):
+    """A law for each section and each group of a matrix or kernel, from its canonical shape (out, in, *window)."""
+
+    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        size, axes = layout.canonical_shape(shape), layout.axes
+        inputs = axes.count("i") + axes.count("l")
+        if axes.count("o") != 1 or inputs != 1 or "e" in axes or (layout.transposed and layout.groups > 1):
+            allowed = "one output axis and one input axis, without experts and no grouped transposed convolution"
+            raise LayoutError(message(self.spelling, "layout", allowed, layout))
+        if "l" in axes:  # the rows of a table come first
+            return self._one(size)
+        sizes = [rows // layout.groups for rows in layout.section_sizes(shape) for _ in range(layout.groups)]
+        laws = [self._one((rows, *size[1:])) for rows in sizes]
+        return laws[0] if len(laws) == 1 else Sections(tuple(zip(sizes, laws, strict=True)))
+
+    def _one(self, size: tuple[int, ...]) -> Law:
+        raise NotImplementedError  # pragma: no cover - every scheme of this kind defines it
 
 
 def spell(name: str, options: Mapping[str, object], defaults: Mapping[str, object]) -> str:

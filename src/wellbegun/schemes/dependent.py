@@ -1,34 +1,20 @@
 """Schemes that give one law, whatever the tensor: those of a parameter that follows from another, or given values."""
 
-from dataclasses import dataclass
-
 from wellbegun.laws import Law, RowSums
-from wellbegun.layout import Layout
-from wellbegun.schemes.base import Scheme
+from wellbegun.schemes.fixed import FixedScheme
 
 
-@dataclass(frozen=True, repr=False)
-class FixedLaw(Scheme):
-    """A law for one tensor. Tables and plans show it as the law describes itself."""
-
-    only: Law
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        self.only.fits(layout.canonical_shape(shape))
-        return self.only
-
-
-def fixed_law(law: Law) -> FixedLaw:
+def fixed_law(law: Law) -> FixedScheme:
     """The scheme that gives this law to a tensor that it fits.
 
     >>> from wellbegun.laws import Given
     >>> fixed_law(Given.of([1.0, 2.0]))((2,), seed=0, layout="o").tolist()
     [1.0, 2.0]
     """
-    return FixedLaw(law.describe(), law)
+    return FixedScheme(law.describe(), law)
 
 
-def row_sums(law: Law, stream: str, shape: tuple[int, ...], *, factor: float) -> FixedLaw:
+def row_sums(law: Law, stream: str, shape: tuple[int, ...], *, factor: float) -> FixedScheme:
     """The bias that cancels what a constant in every input adds: factor * sum_j W_ij, W of the other parameter.
 
     Args:

@@ -15,11 +15,15 @@ from wellbegun.schemes.card import publish, scheme, varies
 
 @dataclass(frozen=True, repr=False)
 class FixedScheme(Scheme):
-    """The same law for every shape."""
+    """The same law for every tensor that it fits."""
 
     fixed: Law
+    axes: str = ""  # that the tensor has to have, in the order of the alphabet: "io" is a matrix, "" any
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
+        if self.axes:
+            self._check_axes(layout, self.axes)
+        self.fixed.fits(layout.canonical_shape(shape))
         return self.fixed
 
 

@@ -14,6 +14,7 @@ from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
 from wellbegun.schemes.donor import Donor
+from wellbegun.schemes.fixed import FixedScheme
 
 _SOURCE = "Zheng, Li, Saratchandran, Lucey 2025, arXiv:2505.19985, and its code"
 _MOVES = ((0, 0), (-1, 0), (0, 1), (0, -1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))  # the order of its heads
@@ -123,19 +124,6 @@ def _shift(grid: tuple[int, ...], move: tuple[int, int]) -> Array:
     return np.kron(down, along)
 
 
-@dataclass(frozen=True, repr=False)
-class ImpulseAttentionScheme(Scheme):
-    """One of a pair."""
-
-    factor: ImpulseAttention
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        if sorted(layout.axes) != ["i", "o"]:
-            raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
-        self.factor.fits(layout.canonical_shape(shape))
-        return self.factor
-
-
 @scheme(
     formula=(
         "Impulse attention: W_Q and W_K are the halves of the SVD of P^+ (1000 S + 1.8 Z (1 - S)) P^+^T in each head, "
@@ -154,7 +142,7 @@ class ImpulseAttentionScheme(Scheme):
 )
 def impulse_attention(
     of: str = "query", *, positions: Any, grid: Any, pair: str = "", heads: int = 1, gain: float = 7.0
-) -> ImpulseAttentionScheme:
+) -> FixedScheme:
     """Args:
         of: "query" or "key".
         positions: The table of positions that is added to the patches, (patches, d), without that of a class token; in
@@ -184,7 +172,7 @@ def impulse_attention(
     options = {"of": of, "positions": table, "grid": sides, "pair": known, "heads": count, "gain": number}
     text = spell(owner, options, {"of": "query", "pair": "", "heads": 1, "gain": 7.0})
     factor = ImpulseAttention(known, side=of, positions=Given.of(table.array), grid=sides, heads=count, gain=number)
-    return ImpulseAttentionScheme(text, factor)
+    return FixedScheme(text, factor, "io")
 
 
 publish(globals())

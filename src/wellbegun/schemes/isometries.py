@@ -208,8 +208,7 @@ class EyeScheme(Scheme):
     std: float
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        if sorted(layout.axes) != ["i", "o"]:
-            raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
+        self._check_axes(layout, "io")
         law: Law = NoisyEye(gain=self.gain, std=self.std) if self.std else Eye(self.gain)
         sizes = layout.section_sizes(shape)
         return Sections(tuple((size, law) for size in sizes)) if len(sizes) > 1 else law

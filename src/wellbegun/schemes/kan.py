@@ -13,6 +13,7 @@ from wellbegun.laws.base import set_field, shape_needed
 from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
+from wellbegun.schemes.fixed import FixedScheme
 from wellbegun.schemes.iid import FanScaled
 from wellbegun.schemes.scaling import VarianceScaling
 
@@ -149,22 +150,6 @@ def _fit(coefficients: int, degree: int) -> Array:
     return found
 
 
-@dataclass(frozen=True, repr=False)
-class SplineScheme(Scheme):
-    """Coefficients for each pair of an output and an input."""
-
-    noise: float
-    degree: int
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        if sorted(layout.axes) != ["i", "k", "o"]:
-            allowed = "an output, an input and one window axis for the coefficients: 'oik', or 'iok' in pykan"
-            raise LayoutError(message(self.spelling, "layout", allowed, layout.axes))
-        law = SplineNoise(noise=self.noise, degree=self.degree)
-        law.fits(layout.canonical_shape(shape))
-        return law
-
-
 @scheme(
     formula="KAN splines: the least coefficients whose splines are U(+-noise / (2G)) on the G + 1 points of the grid.",
     shapes="(out, in, coefficients), in any order: G + degree coefficients.",
@@ -180,7 +165,7 @@ class SplineScheme(Scheme):
         "Var spline = noise^2 / (12 G^2) on the grid": lambda w: varies(w @ _values(8, 3).T, 0.01 / 12),
     },
 )
-def kan_spline(*, noise: float = 0.5, degree: int = 3) -> SplineScheme:
+def kan_spline(*, noise: float = 0.5, degree: int = 3) -> FixedScheme:
     """Args:
         noise: > 0.
         degree: Of the splines, >= 1.
@@ -193,7 +178,7 @@ def kan_spline(*, noise: float = 0.5, degree: int = 3) -> SplineScheme:
     number = real("kan_spline", "noise", noise, minimum=0, exclusive=True)
     count = integer("kan_spline", "degree", degree, minimum=1)
     text = spell("kan_spline", {"noise": number, "degree": count}, {"noise": 0.5, "degree": 3})
-    return SplineScheme(text, number, count)
+    return FixedScheme(text, SplineNoise(noise=number, degree=count), "iko")
 
 
 # ---------------------------------------------------------------------- normal starts by the number of terms
@@ -345,12 +330,9 @@ def kan_glorot(
 class Nearest(Computed):
     """1 between neighbours, where both layers are spread evenly over (0, 1); see `kan_mask`."""
 
+    _dense = False
     size: tuple[int, ...]
     gain: float = 1.0
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def rows(self, start: int, stop: int) -> Array:
         outputs, inputs = self.size
@@ -368,8 +350,7 @@ class NearestScheme(Scheme):
     """One matrix."""
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        if sorted(layout.axes) != ["i", "o"]:
-            raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
+        self._check_axes(layout, "io")
         return Nearest(layout.canonical_shape(shape))
 
 

@@ -12,24 +12,21 @@ from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built, Law, Moments, Normal
 from wellbegun.laws.base import set_field, shape_needed
 from wellbegun.layout import Layout
-from wellbegun.schemes.base import Scheme, blockwise, spell
+from wellbegun.schemes.base import Blockwise, spell
 from wellbegun.schemes.card import near, publish, scheme
 from wellbegun.schemes.isometries import OrthogonalScheme
 
 
 @dataclass(frozen=True, repr=False)
-class ScaledOrthogonal(Scheme):
+class ScaledOrthogonal(Blockwise):
     """An orthogonal matrix for each section and group, times sqrt(out / in) where it widens."""
 
     gain: float
 
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        def one(size: tuple[int, ...]) -> Law:
-            columns = max(math.prod(size[1:]), 1)
-            plain = OrthogonalScheme("", self.gain * math.sqrt(max(size[0] / columns, 1.0)), "haar")
-            return plain._law(size, Layout("oi" + "k" * (len(size) - 2)))
-
-        return blockwise(self.spelling, shape, layout, one)
+    def _one(self, size: tuple[int, ...]) -> Law:
+        columns = max(math.prod(size[1:]), 1)
+        plain = OrthogonalScheme("", self.gain * math.sqrt(max(size[0] / columns, 1.0)), "haar")
+        return plain._law(size, Layout("oi" + "k" * (len(size) - 2)))
 
 
 @scheme(
@@ -101,19 +98,16 @@ class SpectralNormal(Built):
 
 
 @dataclass(frozen=True, repr=False)
-class SpectralScheme(Scheme):
+class SpectralScheme(Blockwise):
     """A norm for each section and group: fixed, or sqrt(n_out / n_in) times a factor."""
 
     norm: float
     relative: bool
 
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        def one(size: tuple[int, ...]) -> Law:
-            law = SpectralNormal(norm=self.norm)
-            law.fits(size)
-            return replace(law, norm=self.norm * math.sqrt(size[0] / math.prod(size[1:]))) if self.relative else law
-
-        return blockwise(self.spelling, shape, layout, one)
+    def _one(self, size: tuple[int, ...]) -> Law:
+        law = SpectralNormal(norm=self.norm)
+        law.fits(size)
+        return replace(law, norm=self.norm * math.sqrt(size[0] / math.prod(size[1:]))) if self.relative else law
 
 
 @scheme(
@@ -199,7 +193,7 @@ def haar(normals: Array) -> Array:
 
 
 @dataclass(frozen=True, repr=False)
-class BlockConvolutionScheme(Scheme):
+class BlockConvolutionScheme(Blockwise):
     """A kernel for each section and group."""
 
     gain: float
@@ -207,13 +201,12 @@ class BlockConvolutionScheme(Scheme):
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         if "k" not in layout.axes:
             raise LayoutError(message(self.spelling, "layout", "that of a convolution, such as 'oikk'", layout))
+        return super()._law(shape, layout)
 
-        def one(size: tuple[int, ...]) -> Law:
-            law = BlockConvolution(gain=self.gain)
-            law.fits(size)
-            return law
-
-        return blockwise(self.spelling, shape, layout, one)
+    def _one(self, size: tuple[int, ...]) -> Law:
+        law = BlockConvolution(gain=self.gain)
+        law.fits(size)
+        return law
 
 
 def _spectrum(w: Array) -> Array:

@@ -7,12 +7,12 @@ import numpy as np
 
 from wellbegun._arguments import choice, integer, message, text_of
 from wellbegun._typing import Array
-from wellbegun.errors import ArgumentError, LayoutError
+from wellbegun.errors import ArgumentError
 from wellbegun.laws import Built, Law, Moments, Uniform
 from wellbegun.laws.base import shape_needed
-from wellbegun.layout import Layout
-from wellbegun.schemes.base import Scheme, spell
+from wellbegun.schemes.base import spell
 from wellbegun.schemes.card import near, publish, scheme
+from wellbegun.schemes.fixed import FixedScheme
 
 ANGLES = {"cayley": (0.0, math.pi / 2), "henaff": (-math.pi, math.pi)}
 
@@ -21,14 +21,11 @@ ANGLES = {"cayley": (0.0, math.pi / 2), "henaff": (-math.pi, math.pi)}
 class Planes(Built):
     """A block for each pair of coordinates; see `rotation_blocks` and `skew_blocks`."""
 
+    _dense = False
     angles: str = "cayley"
     skew: bool = False
     negative: int = 0
     gain: float = 1.0
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def fits(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2 or shape[0] != shape[1] or shape[0] < self.negative:
@@ -77,19 +74,6 @@ class Planes(Built):
         return -reach, reach
 
 
-@dataclass(frozen=True, repr=False)
-class PlanesScheme(Scheme):
-    """One matrix."""
-
-    planes: Planes
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        if sorted(layout.axes) != ["i", "o"]:
-            raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
-        self.planes.fits(layout.canonical_shape(shape))
-        return self.planes
-
-
 @scheme(
     formula=(
         "Rotations in planes: [[cos a, sin a], [-sin a, cos a]] for each pair of coordinates, a ~ U(0, pi / 2), or "
@@ -110,7 +94,7 @@ class PlanesScheme(Scheme):
         ),
     },
 )
-def rotation_blocks(*, angles: str = "cayley", negative: int = 0, pair: str = "") -> PlanesScheme:
+def rotation_blocks(*, angles: str = "cayley", negative: int = 0, pair: str = "") -> FixedScheme:
     """Args:
         angles: "cayley": U(0, pi / 2). "henaff": U(-pi, pi).
         negative: Columns whose sign is changed, >= 0: entries -1 of the diagonal matrix D.
@@ -125,7 +109,7 @@ def rotation_blocks(*, angles: str = "cayley", negative: int = 0, pair: str = ""
     count = integer("rotation_blocks", "negative", negative, minimum=0)
     options = {"angles": angles, "negative": count, "pair": text_of("rotation_blocks", "pair", pair)}
     text = spell("rotation_blocks", options, {"angles": "cayley", "negative": 0, "pair": ""})
-    return PlanesScheme(text, Planes(pair, angles, False, count))
+    return FixedScheme(text, Planes(pair, angles, False, count), "io")
 
 
 scornn = rotation_blocks
@@ -151,7 +135,7 @@ scornn = rotation_blocks
         "pairs only": lambda a: bool((np.count_nonzero(a, axis=1) == 1).all()),
     },
 )
-def skew_blocks(*, angles: str = "cayley", pair: str = "") -> PlanesScheme:
+def skew_blocks(*, angles: str = "cayley", pair: str = "") -> FixedScheme:
     """Args:
         angles: "cayley": for W = (I + A)^-1 (I - A). "henaff": for W = e^A.
         pair: Any text that the rotations name too, so that both are of one draw.
@@ -163,7 +147,9 @@ def skew_blocks(*, angles: str = "cayley", pair: str = "") -> PlanesScheme:
     """
     choice("skew_blocks", "angles", angles, tuple(ANGLES))
     options = {"angles": angles, "pair": text_of("skew_blocks", "pair", pair)}
-    return PlanesScheme(spell("skew_blocks", options, {"angles": "cayley", "pair": ""}), Planes(pair, angles, True))
+    return FixedScheme(
+        spell("skew_blocks", options, {"angles": "cayley", "pair": ""}), Planes(pair, angles, True), "io"
+    )
 
 
 publish(globals())

@@ -50,8 +50,7 @@ class FourierScheme(Scheme):
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         size = layout.canonical_shape(shape)
-        if sorted(layout.axes) != ["i", "k", "o"]:
-            raise LayoutError(message(self.spelling, "layout", "that of a convolution over one axis", layout.axes))
+        self._check_axes(layout, "iko")
         if size[1] != 1 or size[0] < 2 or size[2] < 2:
             allowed = "(bands, 1, window): from one channel to 2 bands or more, over 2 places or more"
             raise LayoutError(message(self.spelling, "shape", allowed, shape))

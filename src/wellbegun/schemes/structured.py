@@ -10,8 +10,7 @@ from wellbegun._arguments import choice, instance, integer, message, real
 from wellbegun._typing import Array
 from wellbegun.errors import LayoutError
 from wellbegun.laws import Computed, Law
-from wellbegun.layout import Layout
-from wellbegun.schemes.base import Scheme, blockwise, spell
+from wellbegun.schemes.base import Blockwise, spell
 from wellbegun.schemes.card import near, publish, scheme
 
 
@@ -52,14 +51,11 @@ class Sinusoidal(Computed):
 
 
 @dataclass(frozen=True, repr=False)
-class SinusoidalScheme(Scheme):
+class SinusoidalScheme(Blockwise):
     """A law for each section and group."""
 
     gain: float
     variant: str
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        return blockwise(self.spelling, shape, layout, self._one)
 
     def _one(self, size: tuple[int, ...]) -> Law:
         plain = Sinusoidal(size, 1.0, self.variant)
@@ -151,14 +147,11 @@ class Signs(Computed):
 class Shifted(Computed):
     """Ones at (i, (i - offset) mod n), the others 0: the identity, turned, or moved without what comes back."""
 
+    _dense = False
     size: tuple[int, ...]
     gain: float = 1.0
     offset: int = 0
     cyclic: bool = True
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def rows(self, start: int, stop: int) -> Array:
         columns = math.prod(self.size[1:])
@@ -172,12 +165,9 @@ class Shifted(Computed):
 class Repeated(Computed):
     """Ones where i = j modulo the shorter side: identities one after the other along the longer one."""
 
+    _dense = False
     size: tuple[int, ...]
     gain: float = 1.0
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def rows(self, start: int, stop: int) -> Array:
         columns = math.prod(self.size[1:])
@@ -191,12 +181,9 @@ class PartialIdentity(Computed):
     """The identity where outputs are no more than inputs, else the identity spread by Hadamard's matrix; at the centre
     tap of a kernel."""
 
+    _dense = False
     size: tuple[int, ...]
     gain: float = 1.0
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def rows(self, start: int, stop: int) -> Array:
         outputs, inputs, *window = self.size
@@ -220,14 +207,14 @@ def _power_of_two(size: int) -> int:
 
 
 @dataclass(frozen=True, repr=False)
-class FormulaScheme(Scheme):
+class FormulaScheme(Blockwise):
     """A computed law for each section and group."""
 
     kind: type[Computed]
     numbers: tuple[float, ...]
 
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        return blockwise(self.spelling, shape, layout, lambda size: self.kind(size, *self.numbers))  # type: ignore[call-arg]
+    def _one(self, size: tuple[int, ...]) -> Law:
+        return self.kind(size, *self.numbers)  # type: ignore[call-arg]
 
 
 def _formula(name: str, kind: type[Computed], gain: float, **options: int) -> FormulaScheme:

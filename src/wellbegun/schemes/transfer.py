@@ -15,6 +15,7 @@ from wellbegun.layout import Layout
 from wellbegun.schemes.base import Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme
 from wellbegun.schemes.donor import Donor
+from wellbegun.schemes.fixed import FixedScheme
 
 _WEIGHT = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [9.0, 10.0, 11.0, 12.0], [13.0, 14.0, 15.0, 16.0]]
 _TABLE = [[2.0, 0.0], [0.0, 1.0], [-2.0, 3.0], [4.0, 4.0]]
@@ -184,19 +185,6 @@ class LongerTable(Built):
         return LongerTable(self.stream, self.old._scaled(factor), self.scale)
 
 
-@dataclass(frozen=True, repr=False)
-class TableScheme(Scheme):
-    """A table that has grown."""
-
-    table: Donor
-    scale: float
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        law = LongerTable("", Given.of(self.table.array), self.scale)
-        law.fits(layout.canonical_shape(shape))
-        return law
-
-
 @scheme(
     formula="Resized table: old rows stay, new ones ~ N(mean, scale^2 covariance) of the old rows.",
     shapes="tables (rows, width) of the given table's width; fewer rows keep the first ones.",
@@ -219,7 +207,7 @@ class TableScheme(Scheme):
         ),
     },
 )
-def resized_table(table: Sequence[Any] | Any, *, scale: float = 1.0) -> TableScheme:
+def resized_table(table: Sequence[Any] | Any, *, scale: float = 1.0) -> FixedScheme:
     """Args:
         table: The old table, (rows, width), at least one row.
         scale: Of the deviations from the mean, >= 0; 0 gives all new rows the mean.
@@ -233,7 +221,7 @@ def resized_table(table: Sequence[Any] | Any, *, scale: float = 1.0) -> TableSch
         raise ArgumentError(message("resized_table", "table", "(rows, width), both above 0", donor.shape))
     number = real("resized_table", "scale", scale, minimum=0)
     text = spell("resized_table", {"table": donor, "scale": number}, {"scale": 1.0})
-    return TableScheme(text, donor, number)
+    return FixedScheme(text, LongerTable("", Given.of(donor.array), number))
 
 
 publish(globals())

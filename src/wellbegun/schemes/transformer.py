@@ -7,12 +7,12 @@ import numpy as np
 
 from wellbegun._arguments import choice, integer, message, real, text_of
 from wellbegun._typing import Array
-from wellbegun.errors import ArgumentError, LayoutError
+from wellbegun.errors import ArgumentError
 from wellbegun.laws import Built, Law, Moments, Normal
 from wellbegun.laws.base import shape_needed
-from wellbegun.layout import Layout
-from wellbegun.schemes.base import Scheme, spell
+from wellbegun.schemes.base import spell
 from wellbegun.schemes.card import near, publish, scheme, varies
+from wellbegun.schemes.fixed import FixedScheme
 from wellbegun.schemes.scaling import VarianceScaling
 
 
@@ -159,19 +159,6 @@ class Mimetic(Built):
         return factors.reshape(shape)
 
 
-@dataclass(frozen=True, repr=False)
-class MimeticScheme(Scheme):
-    """One factor of a pair."""
-
-    factor: Mimetic
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        if sorted(layout.axes) != ["i", "o"]:
-            raise LayoutError(message(self.spelling, "layout", "that of a matrix ('oi' or 'io')", layout.axes))
-        self.factor.fits(layout.canonical_shape(shape))
-        return self.factor
-
-
 @scheme(
     formula=(
         "Mimetic: W_Q and W_K are the halves of the SVD of 0.7 Z / sqrt(d) + 0.7 I in each head, W_V and W_O those of "
@@ -194,7 +181,7 @@ class MimeticScheme(Scheme):
 )
 def mimetic(
     of: str = "query", *, pair: str = "", heads: int = 1, alpha: float | None = None, beta: float | None = None
-) -> MimeticScheme:
+) -> FixedScheme:
     """Args:
         of: "query", "key", "value" or "out".
         pair: Any text that both of a pair name, such as "layers.0.qk": they are factors of one draw, where
@@ -218,7 +205,7 @@ def mimetic(
         raise ArgumentError(message(owner, "heads", f"1 for {of}", heads))
     options = {"of": of, "pair": text_of(owner, "pair", pair), "heads": count, "alpha": noise, "beta": same}
     text = spell(owner, options, {"pair": "", "heads": 1, "alpha": size, "beta": size})
-    return MimeticScheme(text, Mimetic(pair, of, count, noise, same if of in SIDES[:2] else -same))
+    return FixedScheme(text, Mimetic(pair, of, count, noise, same if of in SIDES[:2] else -same), "io")
 
 
 publish(globals())

@@ -11,7 +11,7 @@ from wellbegun.errors import ArgumentError, LayoutError
 from wellbegun.laws import Built, Computed, Constant, Law, Moments, Uniform
 from wellbegun.laws.base import shape_needed
 from wellbegun.layout import Layout
-from wellbegun.schemes.base import Scheme, blockwise, spell
+from wellbegun.schemes.base import Blockwise, Scheme, spell
 from wellbegun.schemes.card import near, publish, scheme, varies
 from wellbegun.schemes.fixed import FixedScheme
 
@@ -27,14 +27,11 @@ def _tent(size: int) -> Array:
 class Interpolation(Computed):
     """Linear interpolation in every axis of the window, from each channel to itself, or between all."""
 
+    _dense = False
     size: tuple[int, ...]
     gain: float = 1.0
     groups: int = 1
     mixing: bool = False
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def rows(self, start: int, stop: int) -> Array:
         outputs, inputs, *window = self.size
@@ -140,17 +137,14 @@ def layer_scale(*, layers: int) -> FixedScheme:
 
 
 @dataclass(frozen=True, repr=False)
-class PatchScheme(Scheme):
+class PatchScheme(Blockwise):
     """Xavier's variance for a kernel taken as the matrix (out, in * window)."""
 
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        def one(size: tuple[int, ...]) -> Law:
-            if not (total := size[0] + math.prod(size[1:])):
-                raise LayoutError(message(self.spelling, "shape", "that of a tensor with entries", size))
-            bound = math.sqrt(6 / total)
-            return Uniform(-bound, bound)
-
-        return blockwise(self.spelling, shape, layout, one)
+    def _one(self, size: tuple[int, ...]) -> Law:
+        if not (total := size[0] + math.prod(size[1:])):
+            raise LayoutError(message(self.spelling, "shape", "that of a tensor with entries", size))
+        bound = math.sqrt(6 / total)
+        return Uniform(-bound, bound)
 
 
 @scheme(
@@ -231,19 +225,6 @@ def _are_gabor(w: Array) -> bool:
     return bool((np.min(rest, axis=0) < 1e-9 * np.linalg.norm(flat, axis=0)).all())
 
 
-@dataclass(frozen=True, repr=False)
-class GaborScheme(Scheme):
-    """For a convolution over two axes."""
-
-    def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        size = layout.canonical_shape(shape)
-        if sorted(layout.axes) != ["i", "k", "k", "o"]:
-            raise LayoutError(message(self.spelling, "layout", "that of a convolution over two axes", layout.axes))
-        law = Gabor()
-        law.fits(size)
-        return law
-
-
 @scheme(
     formula=(
         "Gabor: e^(-(x^2 + y^2) / (2 s^2)) cos(f (x cos t + y sin t) + p) / (2 pi s^2), f = (pi / 2) 2^(-n / 2), "
@@ -265,14 +246,14 @@ class GaborScheme(Scheme):
         "|W| <= 1 / (8 pi)": lambda w: bool(abs(w).max() <= 1 / (8 * math.pi)),
     },
 )
-def gabor() -> GaborScheme:
+def gabor() -> FixedScheme:
     """Raises: LayoutError at the draw: no convolution over two axes.
 
     >>> w = gabor()((16, 1, 15, 15), seed=0, layout="oikk", dtype="float64")
     >>> _are_gabor(w), bool(abs(w).max() <= 0.04)
     (True, True)
     """
-    return GaborScheme("gabor()")
+    return FixedScheme("gabor()", Gabor(), "ikko")
 
 
 publish(globals())

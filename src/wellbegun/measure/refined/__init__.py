@@ -12,9 +12,11 @@ from wellbegun.measure.refined.balance import balanced
 from wellbegun.measure.refined.learned import first_step, quotient
 from wellbegun.measure.refined.normalized import zero_mean
 from wellbegun.measure.refined.sequential import unit_variance
+from wellbegun.measure.refined.shares import branch_shares
 from wellbegun.planning import Method, Plan, Refine
 from wellbegun.planning.recipes import Refinement
 from wellbegun.planning.recipes.measured import Balanced, FirstStep, Quotient, UnitVariance, ZeroMean
+from wellbegun.planning.recipes.residual import Shares
 
 _FUNCTIONS: Mapping[type[Refinement], Callable[[Any, Session, Plan, Loss | None, Progress | None], Plan]] = {
     UnitVariance: unit_variance,
@@ -22,6 +24,7 @@ _FUNCTIONS: Mapping[type[Refinement], Callable[[Any, Session, Plan, Loss | None,
     FirstStep: first_step,
     Quotient: quotient,
     ZeroMean: zero_mean,
+    Shares: branch_shares,
 }
 
 

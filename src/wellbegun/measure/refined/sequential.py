@@ -69,7 +69,7 @@ class _Pass:
     ) -> Iterator[Effect]:
         name = layer.entry.name
         for _ in range(self.settings.tries):
-            variance, second = _variance(output, layer.axis, bounds)
+            variance, second = variance_of(output, layer.axis, bounds)
             if not math.isfinite(variance) or variance <= _NOTHING * second:
                 known[places] = 1.0
                 return self.layers.leave(name, _STILL if second < math.inf else "its output is not finite")
@@ -78,7 +78,7 @@ class _Pass:
             factor = float(f"{variance**-0.5:.8g}")
             known[places] *= factor
             yield from _scaled(layer, output, factor, bounds)
-        if abs(_variance(output, layer.axis, bounds)[0] - 1) > self.settings.tolerance:
+        if abs(variance_of(output, layer.axis, bounds)[0] - 1) > self.settings.tolerance:
             self.layers.leave(name, f"variance 1 was not reached in {self.settings.tries} tries")
         return None
 
@@ -96,7 +96,7 @@ def _scaled(layer: Layer, output: Handle, factor: float, bounds: tuple[int, int]
         yield Scale(each, values=(output,), bias=layer.bias, axis=layer.axis)
 
 
-def _variance(output: Handle, axis: int, bounds: tuple[int, int]) -> tuple[float, float]:
+def variance_of(output: Handle, axis: int, bounds: tuple[int, int]) -> tuple[float, float]:
     """Variance over all entries of some units, and their second moment."""
     part = output.part(*[slice(None)] * axis, slice(*bounds))
     entries = max(size_of(part), 1)

@@ -1,4 +1,4 @@
-"""Deep residual nets: fixup@1, skipinit@1, nfnet@1, rezero@1, deepnorm@1, sub_ln@1, tfixup@1, ds_init@1.
+"""Deep residual nets: fixup@1, skipinit@1, nfnet@1, rezero@1, deepnorm@1, sub_ln@1, admin@1, tfixup@1, ds_init@1.
 
 Branches, their layers and the blocks of encoder and decoder are counted in the graph. deepnorm@1 chooses the weights;
 the factor alpha on the stream is part of the model.
@@ -6,14 +6,17 @@ the factor alpha on the stream is part of the model.
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from wellbegun.graph import Role, Stack, net_of
+from wellbegun.graph import Analysis, Role, Stack, net_of
+from wellbegun.graph.residual import Branch, branches_of, factor_on
 from wellbegun.planning.method import Choice
-from wellbegun.planning.recipes.base import Caution, Chooser, Recipe, recipe
+from wellbegun.planning.recipes.base import Caution, Chooser, Recipe, Refinement, recipe
 from wellbegun.planning.recipes.common import always, by_part, sizes, table, table_width, xavier
 from wellbegun.planning.recipes.frameworks import TORCH_CHOICES
 from wellbegun.planning.recipes.vision import he_fan_out
-from wellbegun.schemes import he_normal, lecun_normal, normal, ones, xavier_normal, xavier_uniform, zeros
+from wellbegun.schemes import constant, he_normal, lecun_normal, normal, ones, xavier_normal, xavier_uniform, zeros
 
 # ---------------------------------------------------------------------- fixup
 _FIXUP = "Zhang et al. 2019, arXiv:1901.09321"
@@ -99,7 +102,7 @@ REZERO = recipe(
     needs=("residual_out", "residual_scale"),
 )
 
-# ---------------------------------------------------------------------- deepnorm, sub_ln, tfixup
+# ---------------------------------------------------------------------- deepnorm, sub_ln
 _DEEPNORM = "Wang et al. 2022, arXiv:2203.00555"
 _SUB_LN = "Wang et al. 2022, arXiv:2210.06423"
 _TFIXUP = "Huang et al. 2020, Improving transformer optimization through better initialization"
@@ -203,6 +206,59 @@ SUB_LN = _post_norm(
 )  # fmt: skip
 
 
+# ---------------------------------------------------------------------- admin
+_ADMIN = "Liu et al. 2020, arXiv:2004.08249"
+
+
+class Rescaled(NamedTuple):
+    """A sum w x + f(x) on a stream whose factor w is a parameter."""
+
+    branch: Branch
+    stream: int  # the value w x
+    name: str  # of the parameter
+    operation: int  # that multiplies
+
+
+@dataclass(frozen=True)
+class Shares(Refinement):
+    """Factors of the stream are set by the variances of the branches before them."""
+
+
+def rescaled(graph: Analysis) -> tuple[Rescaled, ...]:
+    """Every sum whose stream has a learned factor, in order of execution."""
+    found = []
+    for branch in branches_of(graph):
+        stream = next(value for value in graph.operations[branch.add].inputs if value != branch.value)
+        if (factor := factor_on(graph, stream)) is not None:
+            found.append(Rescaled(branch, stream, factor[0], factor[1].index))
+    return tuple(found)
+
+
+def _ones_on_streams(graph: Analysis, _: Mapping[str, Role], __: frozenset[str]) -> Mapping[str, Choice]:
+    """What is multiplied when the batch is measured."""
+    one = Choice(constant(1.0), "factor of the stream: 1 before the branches are measured", _ADMIN)
+    return {each.name: one for each in rescaled(graph)}
+
+
+ADMIN = recipe(
+    "admin",
+    1,
+    table(
+        hidden=lambda role: Choice(xavier(role), "Xavier uniform", _ADMIN),
+        embedding=_by_width(_ADMIN),
+        positional=_by_width(_ADMIN),
+    ),
+    about="deep transformers with norms on the stream and a learned factor on it: w x + f(x), w by measured variances",
+    optimizer="Adam",
+    source=f"{_ADMIN}, and its code",
+    needs=("attention_out", "residual_out"),
+    cautions=(Caution("it stands on norms on the stream, and no branch here is followed by one", _not_post),),
+    solve=_ones_on_streams,
+    refinement=Shares(),
+)
+
+
+# ---------------------------------------------------------------------- tfixup
 def _tfixup_table(role: Role) -> Choice:
     """N(0, 1/d), times (9N)^(-1/4) with the blocks of the decoder, or of the only stack."""
     width, blocks = table_width(role), role.net.blocks
