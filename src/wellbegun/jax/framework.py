@@ -146,5 +146,13 @@ class _Array(Sink):
     def draw(self, law: Law, job: Job, axes: tuple[int, ...]) -> bool:
         host = np.empty(self._old.shape, storage_of(job.dtype))
         write(law, host.transpose(axes), job)
-        self.made = jax.device_put(host.view(self._old.dtype), getattr(self._old, "sharding", None))
+        self.made = _placed(host.view(self._old.dtype), self._old)
         return True
+
+
+def _placed(values: Any, old: Any) -> jax.Array:
+    """On the devices of the old array, and bound to them only if that was: what is free goes where a batch is."""
+    if getattr(old, "committed", True):
+        return jax.device_put(values, getattr(old, "sharding", None))
+    with jax.default_device(*old.devices()):
+        return jax.device_put(values)
