@@ -149,7 +149,8 @@ def _layer(equation: Equation, scope: str) -> Step:
         variable = getattr(owner, name, None)
         return [variables[id(variable)]] if id(variable) in variables else []
 
-    signals, inputs, cell = [*values_in(given)], equation.inputs, getattr(layer, "cell", None)
+    signals, inputs = [*values_in(given)], equation.inputs
+    cell: Any = getattr(layer, "cell", None)
     over = next((over for kind, over in _NORMS.items() if isinstance(layer, kind)), None)
     known: facts.Fact = facts.Opaque()
     if equation.params["operation"].part is not None:
