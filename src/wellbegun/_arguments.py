@@ -56,8 +56,13 @@ def shown(text: str) -> str:
 
 
 def told(error: BaseException) -> str:
-    """The first line of somebody else's error as a sentence, or the error's name."""
-    first = shown((str(error).strip() or type(error).__name__).splitlines()[0])
+    """The first line of somebody else's error as a sentence, or the error's name.
+
+    >>> told(KeyError("x"))  # whose text is the key alone
+    "KeyError: 'x'."
+    """
+    text = f"KeyError: {error}" if isinstance(error, KeyError) else str(error)
+    first = shown((text.strip() or type(error).__name__).splitlines()[0])
     return first if first.endswith((".", "!", "?")) else f"{first}."
 
 

@@ -21,6 +21,7 @@ from wellbegun.laws import Normal, Uniform
 REAL = ("float16", "bfloat16", "float32", "float64")
 MOST = 1 << 36  # numbers of one made-up input
 OTHERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
+REMEDY = "Check that the batch is what the model takes (shape, dtype, order of arguments)"  # where a pass failed
 _SPEC = re.compile(r"\s*(\d+(?:\s*,\s*\d+)*)\s*(?::\s*(\w+)\s*(?:<\s*(\d+))?)?\s*")
 
 
@@ -170,12 +171,20 @@ class Call:
         named = {**placed, **self.kwargs}
         return {name: value for name in TARGETS if isinstance(value := named.get(name), kind)}
 
+    def failure(self, kind: type[Any], why: str, where: str = "") -> str:
+        """What to say of a pass that failed with these arguments."""
+        shapes = ", ".join(str(tuple(array.shape)) for array in self.arrays(kind))
+        given = f"on inputs of shape {shapes}" if shapes else "without an array among its inputs"
+        rest = " ".join((why, *self.notes, REMEDY if shapes else "Give arrays: numbers in lists are none"))
+        return f"trace: the forward pass failed{where} {given}: {rest}; the model was not changed."
+
     def map(self, kind: type[T], function: Callable[[T], object]) -> "Call":
         """The same call with a function of every array."""
         args, kwargs, beside = mapped((self.args, self.kwargs, dict(self.beside)), kind, function)
         return Call(args, kwargs, self.notes, self.made, beside)
 
 
+_LOADERS = frozenset({"dataset", "element_spec", "num_batches"})  # what those of torch, TensorFlow and Keras have
 Convert = Callable[[Any, str | None], Any]  # an array and the dtype it is to have; None: its own
 
 
@@ -192,7 +201,7 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     Raises:
         ArgumentTypeError: something that is no batch.
     """
-    if isinstance(batch, Iterator) or (isinstance(batch, Iterable) and hasattr(batch, "dataset")):
+    if isinstance(batch, Iterator) or not _LOADERS.isdisjoint(dir(batch)):
         remedy = "Give one of its batches: next(iter(loader))."
         raise ArgumentTypeError(message("batch", "value", "one batch", type(batch).__name__, remedy))
     taken = None if called is None else _taken(called)

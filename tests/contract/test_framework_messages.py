@@ -11,7 +11,7 @@ import torch
 from flax import linen
 
 import wellbegun as wb
-from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, TraceError
 
 TREE = {"a": jnp.ones((6, 8)), "b": jnp.ones((8, 3))}
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
@@ -24,6 +24,60 @@ def predict(tree: Any, x: Any) -> Any:
 def test_a_check_within_jit_is_told() -> None:
     with pytest.raises(ArgumentError, match=r"holds no values to measure\. Call this outside of jax\.jit"):
         jax.jit(lambda tree: wb.check((predict, tree), X).healthy)(TREE)
+
+
+def test_a_batch_within_jit_is_told() -> None:
+    with pytest.raises(ArgumentError, match=r"the batch holds no values to measure\. Call this outside of jax\.jit"):
+        jax.jit(lambda x: wb.check((predict, TREE), x).healthy)(X)
+
+
+def test_a_path_that_depends_on_values_is_told_the_remedy() -> None:
+    with pytest.raises(TraceError, match=r"boolean conversion.* is written with jnp\.where or jax\.lax\.cond"):
+        wb.plan((lambda tree, x: predict(tree, x) if x.sum() > 0 else x @ tree["a"], TREE), X)
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+    """Batches of Keras's own kind."""
+
+    def __getitem__(self, _: int) -> Any:
+        return X, np.zeros(4)
+
+
+class Elements:
+    """What tf.data.Dataset has."""
+
+    element_spec = None
+
+    def __iter__(self) -> Any:
+        return iter([X])
+
+
+class Subclassed(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """Its input has a name of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = keras.layers.Dense(3)
+        self.layer.build((None, 6))
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        return self.layer(x["a"])
+
+
+MODELS = {"torch": torch.nn.Linear(6, 3), "jax": (predict, TREE), "keras": Subclassed()}
+LOADERS = (Batches(), Elements())
+SAID: list[tuple[str, Any, str]] = [
+    *((name, batch, r"must be one batch; got .*next\(iter\(loader\)\)") for name in MODELS for batch in LOADERS),
+    *((name, X.tolist(), "without an array among its inputs: .*Give arrays") for name in MODELS),
+    ("keras", {"inputs": X, "training": True}, "Of the batch, the model takes training; left out: inputs"),
+    ("keras", {"x": {"b": X}}, r"on inputs of shape \(4, 6\): KeyError: 'a'\. Check"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "batch", "match"), SAID)
+def test_what_is_no_batch_of_a_model_is_told(model: str, batch: Any, match: str) -> None:
+    with pytest.raises((ArgumentTypeError, TraceError), match=match):
+        wb.plan(MODELS[model], batch)
 
 
 def test_a_module_without_variables_is_told_the_remedy() -> None:

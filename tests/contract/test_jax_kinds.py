@@ -56,6 +56,15 @@ class EqxNet(eqx.Module):
         return self.last(self.drop(jax.nn.relu(x), key=key)), state
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_new_arrays_are_bound_to_devices_as_the_old_ones_were(bound: bool) -> None:
+    place = jax.devices()[0] if bound else None  # what is bound to one device does not meet a batch on several
+    tree = {name: jax.device_put(np.zeros(shape, np.float32), place) for name, shape in (("a", (8, 4)), ("b", (4, 3)))}
+    function = lambda tree, x: jax.nn.relu(x @ tree["a"]) @ tree["b"]  # noqa: E731
+    _, made = wb.initialize((function, tree), normal(16, 8), seed=0, intent="overwrite").model
+    assert [made[name].committed for name in tree] == [array.committed for array in tree.values()] == [bound] * 2
+
+
 # ---------------------------------------------------------------------- without values
 @pytest.mark.parametrize(("style", "name"), CASES)
 def test_models_without_memory_are_planned_and_filled_alike(style: str, name: str) -> None:

@@ -52,6 +52,13 @@ class OfLayers(layers.Layer):
         return hidden, [hidden, memory]
 
 
+class Doubled(layers.RNN):
+    """A layer of its own around a cell."""
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        return super().call(sequences * 2, initial_state, mask=mask, training=training)
+
+
 def stack(layer: Any, shape: tuple[int, ...] = (6, 5)) -> Any:
     keras.utils.set_random_seed(0)
     return keras.Sequential([keras.Input(shape), layer, layers.Dense(3)])
@@ -65,6 +72,7 @@ CELLS: dict[str, Callable[..., Any]] = {
     "minimal": lambda **k: layers.RNN(Minimal(), **k),
     "of layers": lambda **k: layers.RNN(OfLayers(), **k),
     "stacked": lambda **k: layers.RNN([layers.GRUCell(7), layers.LSTMCell(6)], **k),
+    "doubled": lambda **k: Doubled(layers.GRUCell(7), **k),
     "both ways": lambda **k: layers.Bidirectional(layers.RNN(layers.SimpleRNNCell(7), **k)),
 }
 ROLES = {"recurrent_input", "recurrent", "recurrent_bias_input", "recurrent_bias", "readout", "bias"}
@@ -91,6 +99,22 @@ def test_the_forget_gate_of_a_cell_is_opened_wherever_it_is(cell: str, gate: int
     sections = ops.convert_to_numpy(bias.value).reshape(4, 7)
     assert (sections[gate] > 0).all()
     assert not np.delete(sections, gate, 0).any()
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_convolutions_over_time_are_cells_with_a_window(rank: int) -> None:
+    layer = getattr(layers, f"ConvLSTM{rank}D")(5, 3, padding="same", dropout=0.2, name="cell")
+    model = keras.Sequential([keras.Input((3, *[4] * rank, 2)), layer, layers.Flatten(), layers.Dense(3)])
+    plan = wb.initialize(model, (2, 3, *[4] * rank, 2), seed=0, recipe="classic").plan
+    found = {entry.role: entry for entry in plan.entries}
+    axes = "k" * rank + "io"
+    assert found["recurrent"].layout.axes == found["recurrent_input"].layout.axes == axes
+    assert "blocks=4" in str(found["recurrent"].law)
+    fans = found["recurrent_input"].layout.fans(found["recurrent_input"].shape)
+    assert (fans.fan_in, fans.fan_out) == (2 * 3**rank, 5 * 3**rank)  # of one gate
+    forget = ops.convert_to_numpy(layer.cell.bias.value).reshape(4, 5)
+    assert (forget[1] == 1).all()
+    assert not np.delete(forget, 1, 0).any()
 
 
 WAYS: list[tuple[str, dict[str, Any]]] = [

@@ -14,6 +14,7 @@ if importlib.util.find_spec("keras") is None:
 import keras
 from keras import layers
 
+from wellbegun.errors import UnknownNameError
 from wellbegun.keras import initializers, reset
 
 RANDOM = ("VarianceScaling", "GlorotUniform", "GlorotNormal", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform",
@@ -87,8 +88,8 @@ def test_seeds() -> None:
     assert not np.array_equal(host(unseeded((4, 4))), host(initializers.GlorotNormal()((4, 4))))
     generated = initializers.GlorotNormal(seed=keras.random.SeedGenerator(1))
     assert not np.array_equal(host(generated((4, 4))), host(generated((4, 4))))
-    with pytest.raises(ValueError, match="typo"):
-        initializers.get("typo")
+    with pytest.raises(UnknownNameError, match="got 'he_norml'. Did you mean 'he_normal'"):
+        initializers.get("he_norml")
 
 
 # ---------------------------------------------------------------------- fresh values

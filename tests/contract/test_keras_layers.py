@@ -159,6 +159,18 @@ def test_faults_are_found_and_corrected_values_are_the_models_own() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize(("units", "end"), [(1, "sigmoid"), (4, "sigmoid"), (4, "softmax")])
+def test_losses_of_probabilities_reach_the_weights(units: int, end: str) -> None:
+    ends = [layers.Dense(16, "relu", name="first"), layers.Dense(units, end)]  # TensorFlow notes the logits on it
+    model = keras.Sequential([keras.Input((8,)), *ends])
+    labels = np.random.default_rng(0).integers(0, 2, (32, units)).astype(np.float32)
+    targets = labels if end == "sigmoid" else labels[:, 0].astype(np.int64)
+    health = wb.initialize(model, (normal(32, 8), targets), seed=0).health
+    assert "probabilities" in health.statistics.loss.description
+    assert health.healthy, health.codes
+    assert next(one.gradient for one in health.statistics.operations if one.parameter == "first.weight")
+
+
 def test_a_wrong_batch_is_told_in_keras_words_and_nothing_is_changed() -> None:
     model = stack(keras.Input((8,)), layers.Dense(8))
     before, nodes = model.get_weights(), [len(layer._inbound_nodes) for layer in model.layers]

@@ -59,7 +59,10 @@ class JaxBackend(HostedBackend):
             remedy = "Give it with its variables, as (module, module.init(key, batch))." if lacking(model) else (
                 "Call this outside of jax.jit and eval_shape, on real arrays.")  # fmt: skip
             raise ArgumentError(f"{owner}: the model is abstract and holds no values to measure. {remedy}")
-        yield JaxSession(traced(model, batch))
+        found = traced(model, batch)
+        if not all(map(held_in, found.start.values())):
+            raise ArgumentError(f"{owner}: the batch holds no values to measure. Call this outside of jax.jit.")
+        yield JaxSession(found)
 
     def targets(self, model: Model) -> Mapping[str, Target]:
         if lacking(model):
@@ -141,10 +144,19 @@ class _Array(Sink):
     """Arrays are never written into: there will be another one, on the devices where the old one is."""
 
     def __init__(self, old: Any) -> None:
-        self._old, self.made = old, None
+        self._old: Any = old
+        self.made: Any = None
 
     def draw(self, law: Law, job: Job, axes: tuple[int, ...]) -> bool:
         host = np.empty(self._old.shape, storage_of(job.dtype))
         write(law, host.transpose(axes), job)
-        self.made = jax.device_put(host.view(self._old.dtype), getattr(self._old, "sharding", None))
+        self.made = _placed(host.view(self._old.dtype), self._old)
         return True
+
+
+def _placed(values: Any, old: Any) -> Any:
+    """On the devices of the old array, and bound to them only if that was: what is free goes where a batch is."""
+    if getattr(old, "committed", True):
+        return jax.device_put(values, getattr(old, "sharding", None))
+    with jax.default_device(*old.devices()):
+        return jax.device_put(values)

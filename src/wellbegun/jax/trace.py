@@ -54,11 +54,9 @@ def _jaxpr(whole: Pure) -> tuple[Any, Any]:
     try:
         return jax.make_jaxpr(whole.function, return_shape=True)(whole.state, whole.arrays)
     except Exception as error:  # whatever a model raises: it is told with its place, and the cause is kept
-        shapes = ", ".join(str(array.shape) for array in whole.arrays)
-        raise TraceError(
-            f"trace: the forward pass failed on inputs of shape {shapes}: {told(error)} Check that the batch is what "
-            "the model takes (shape, dtype, order of arguments); the model was not changed."
-        ) from error
+        traced = isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
+        by = " What depends on values is written with jnp.where or jax.lax.cond, as for jax.jit." if traced else ""
+        raise TraceError(whole.call.failure(jax.Array, f"{told(error)}{by}")) from error
 
 
 def _known(

@@ -16,6 +16,7 @@ from wellbegun.graph.function import Call, Function, Number, call
 from wellbegun.graph.model import Mode, Over, Slot
 from wellbegun.keras.layers import host
 from wellbegun.keras.symbols import Whole
+from wellbegun.keras.unrolled import KNOWN
 
 _FUNCTIONS: Mapping[str, str] = {  # elementwise operations -> the operations of functions
     **{"".join(part.capitalize() for part in name.split("_")): name for name in (
@@ -90,7 +91,10 @@ _NORMS: Mapping[type[Any], Over] = {
     _LAYERS.BatchNormalization: "samples", _LAYERS.LayerNormalization: "units", _LAYERS.RMSNormalization: "units",
     _LAYERS.GroupNormalization: "groups",
 }  # fmt: skip
-_RECURRENT: Mapping[type[Any], tuple[Mode, int]] = {_LAYERS.LSTM: ("lstm", 4), _LAYERS.GRU: ("gru", 3)}
+_RECURRENT: Mapping[type[Any], tuple[Mode, int]] = {
+    _LAYERS.GRU: ("gru", 3),
+    **dict.fromkeys((_LAYERS.LSTM, _LAYERS.ConvLSTM1D, _LAYERS.ConvLSTM2D, _LAYERS.ConvLSTM3D), ("lstm", 4)),
+}
 _SLOTS: Mapping[str, Slot] = {
     "kernel": "recurrent_input",
     "recurrent_kernel": "recurrent_hidden",
@@ -145,7 +149,8 @@ def _layer(equation: Equation, scope: str) -> Step:
         variable = getattr(owner, name, None)
         return [variables[id(variable)]] if id(variable) in variables else []
 
-    signals, inputs, cell = [*values_in(given)], equation.inputs, getattr(layer, "cell", None)
+    signals, inputs = [*values_in(given)], equation.inputs
+    cell: Any = getattr(layer, "cell", None)
     over = next((over for kind, over in _NORMS.items() if isinstance(layer, kind)), None)
     known: facts.Fact = facts.Opaque()
     if equation.params["operation"].part is not None:
@@ -159,13 +164,14 @@ def _layer(equation: Equation, scope: str) -> Step:
     elif isinstance(layer, (_LAYERS.Dropout, _LAYERS.GaussianDropout, _LAYERS.GaussianNoise, _LAYERS.AlphaDropout)):
         inputs = (signals[0],)
         known = facts.Move("masked", axes=tuple((axis,) for axis in range(len(signals[0].shape))))
-    elif isinstance(layer, (*_RECURRENT, _LAYERS.SimpleRNN)):
+    elif isinstance(layer, KNOWN):
         none: tuple[Mode, int] = ("", 1)
         mode, gates = next((found for kind, found in _RECURRENT.items() if isinstance(layer, kind)), none)
         cells = [(slot, own(name, cell)) for name, slot in _SLOTS.items()]
         inputs = (*signals, *(value for _, values in cells for value in values))
         slots = [slot for slot, values in cells for _ in values]
-        letters: dict[Slot, str] = {"recurrent_input": "io", "recurrent_hidden": "io"}
+        window = "k" * (len(cell.kernel.shape) - 2)
+        letters: dict[Slot, str] = {"recurrent_input": window + "io", "recurrent_hidden": window + "io"}
         if any(slot == "recurrent_bias_input" and value.array.rank > 1 for slot, found in cells for value in found):
             letters["recurrent_bias_input"] = "eo"  # one for each of the two products
         known = facts.Recurrent(mode or _mode(cell), gates, (*[None] * len(signals), *slots), letters)

@@ -28,6 +28,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from wellbegun._arguments import known
 from wellbegun._typing import Array
 from wellbegun.engine import fill
 from wellbegun.layout import Layout
@@ -192,14 +193,18 @@ def get(identifier: Any) -> Any:
     """An initializer from its name, its text as a scheme, or whatever `keras.initializers.get` takes.
 
     Raises:
-        ValueError, as Keras does: nothing is called so.
+        UnknownNameError: nothing is called so. ValueError, as Keras does: it is none.
     """
     if not isinstance(identifier, str):
         return keras.initializers.get(identifier)
     if identifier in _NAMES:
         return _NAMES[identifier]()
-    named = identifier.partition("(")[0] in SCHEMES
-    return FromScheme(parse_scheme(identifier)) if named else keras.initializers.get(identifier)
+    if (name := identifier.partition("(")[0]) in SCHEMES:
+        return FromScheme(parse_scheme(identifier))
+    try:
+        return keras.initializers.get(identifier)  # one that was registered
+    except ValueError:
+        return known("initializers.get", "identifier", name, {*_NAMES, *SCHEMES})
 
 
 def _of_scheme(factory: Callable[..., Scheme], *args: Any, seed: Any = None, layout: Any = None, **options: Any) -> Any:

@@ -86,6 +86,7 @@ def _by_vjp(run: Callable[[Tensors], Any], given: list[Any], sent: Any) -> tuple
 def _by_tape(run: Callable[[Tensors], Any], given: list[Any], sent: Any) -> tuple[Any, Tensors]:
     import tensorflow as tf
 
+    given = [tf.identity(each) for each in given]  # without the logits that Keras notes on probabilities
     with tf.GradientTape() as tape:
         tape.watch(given)
         value = run(given)

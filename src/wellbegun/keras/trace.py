@@ -122,19 +122,16 @@ def _failing(call: Call) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever a model raises: it is told with its place, and the cause is kept
-        shapes = ", ".join(str(tuple(array.shape)) for array in call.arrays(type(keras.ops.zeros(()))))
-        raise TraceError(
-            f"trace: the forward pass failed on inputs of shape {shapes}: {_cause(error)} Check that the batch is what "
-            "the model takes (shape, dtype, order of arguments); the model was not changed."
-        ) from error
+        raise TraceError(call.failure(type(keras.ops.zeros(())), _cause(error))) from error
 
 
 def _cause(error: Exception) -> str:
     """What Keras says of an error, without the frame that it puts around it."""
-    parts = re.sub(r"\x1b\[\d+m", "", str(error)).split("\n\n")
+    key = isinstance(error, KeyError)  # which shows its text as Python writes it
+    parts = re.sub(r"\x1b\[\d+m", "", str(error.args[0] if key and error.args else error)).split("\n\n")
     framed = ("Exception encountered when", "Arguments received", "Could not automatically infer")
     found = [part.strip() for part in parts if part.strip() and not part.startswith(framed)]
-    return told(RuntimeError(found[0])) if found and len(parts) > 1 else told(error)
+    return told(RuntimeError("KeyError: " * key + found[0])) if found and len(parts) > 1 else told(error)
 
 
 def _symbol(array: Any) -> Any:

@@ -11,12 +11,15 @@ from wellbegun.backend import FIRST, SHORT
 from wellbegun.keras.layers import layers_of
 
 _LAYERS = keras.layers
+KNOWN: tuple[type[Any], ...] = (  # as a whole
+    _LAYERS.LSTM, _LAYERS.GRU, _LAYERS.SimpleRNN, _LAYERS.ConvLSTM1D, _LAYERS.ConvLSTM2D, _LAYERS.ConvLSTM3D,
+)  # fmt: skip
 Rest = Callable[[Callable[..., Any], tuple[Any, ...], Any], Any]  # a function, arguments, what it gives: one operation
 
 
 def of_cells(layer: Any) -> bool:
     """Whether it runs over a cell, and is none of the layers that are known as a whole."""
-    return getattr(type(layer), "call", None) is _LAYERS.RNN.call
+    return isinstance(layer, _LAYERS.RNN) and not isinstance(layer, KNOWN)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from wellbegun.errors import ArgumentTypeError, TraceError
 from wellbegun.graph import ModelGraph, Parameter
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.provenance import Signal
-from wellbegun.inputs import Call
+from wellbegun.inputs import REMEDY, Call
 from wellbegun.torch.batch import Batch, call_of, outputs_of
 from wellbegun.torch.compat import (
     FAKE_LOGGER,
@@ -30,7 +30,6 @@ from wellbegun.torch.trace.layers import Layers, scopes
 from wellbegun.torch.trace.leftovers import none_left
 from wellbegun.torch.trace.tensors import exists
 
-_REMEDY = "Check that the batch is what the model takes (shape, dtype, order of arguments)"
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
 
@@ -165,11 +164,7 @@ def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
     where = f" at the operation {recorder.failed_at!r}" if recorder.failed_at else ""
     operations = recorder.builder.operations
     after = f", after {operations[-1].place}" if operations else ""
-    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in call.arrays(torch.Tensor))
-    return (
-        f"trace: the forward pass failed in {scope}{where}{after}, on inputs of shape {shapes}: {told(error)} "
-        f"{_REMEDY}; the model was not changed."
-    )
+    return call.failure(torch.Tensor, told(error), f" in {scope}{where}{after},")
 
 
 def blamed(model: torch.nn.Module, error: TraceError) -> TraceError:
@@ -182,7 +177,7 @@ def blamed(model: torch.nn.Module, error: TraceError) -> TraceError:
     names = [name for name, each, sound in wide if not bool(sound(each).all())]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     told = f"{', '.join(names[:3])}{more} hold{'s' if len(names) == 1 else ''} nan or inf: look there first."
-    return TraceError(text.replace(_REMEDY, f"The model's {told} {_REMEDY}")) if names else error
+    return TraceError(text.replace(REMEDY, f"The model's {told} {REMEDY}")) if names else error
 
 
 def _is_number(tensor: torch.Tensor) -> torch.Tensor:
