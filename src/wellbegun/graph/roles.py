@@ -1,5 +1,6 @@
 """What each parameter does in its model, found from the graph and not from names."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
