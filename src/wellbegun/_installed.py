@@ -1,5 +1,6 @@
 """What other installed packages add: entry points, looked up when asked for, so that nothing has to be registered."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from wellbegun._arguments import told
@@ -29,6 +30,11 @@ def loaded(entry: "EntryPoint") -> Any:
     except (Exception, SystemExit) as error:  # whatever somebody else's package raises, and if it ends the process
         what = f"{entry.group.partition('.')[2]}: {entry.name!r}, installed as {entry.value!r}"
         raise ArgumentError(f"{what}, cannot be loaded: {type(error).__name__}: {told(error)}") from error
+
+
+def triton_aborts() -> bool:
+    """Whether loading Triton would end the process: TensorFlow came first, and each has an LLVM of its own."""
+    return "tensorflow" in sys.modules and "triton" not in sys.modules
 
 
 def first_line(thing: object) -> str:

@@ -1,5 +1,6 @@
 """The shortcuts for fake tensors give what torch's own rules give: shapes, strides, types, devices, shared memory."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -123,3 +124,18 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for size in range(1, 40):
             assert fake.run(torch.ops.aten.relu.default, (torch.empty(size, 2),), {}).shape == (size, 2)
             assert len(fake._made) <= 10
+
+
+AFTER_TENSORFLOW = """
+import importlib.machinery, importlib.util, sys
+spec = importlib.machinery.ModuleSpec("tensorflow", None)
+sys.modules["tensorflow"] = importlib.util.module_from_spec(spec)  # the real one brings an LLVM that Triton's aborts at
+import torch
+import wellbegun as wb
+print(wb.plan(torch.nn.Linear(2, 2), (4, 2))["weight"].role, "triton" in sys.modules)
+"""
+
+
+def test_triton_is_not_loaded_after_tensorflow() -> None:
+    done = subprocess.run([sys.executable, "-c", AFTER_TENSORFLOW], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["readout", "False"], done.stderr[-2000:]

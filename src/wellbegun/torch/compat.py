@@ -15,6 +15,7 @@ import torch
 from torch.distributions import Distribution
 from torch.nn.utils import parametrizations, parametrize
 
+from wellbegun._installed import triton_aborts
 from wellbegun.errors import MissingDependencyError
 
 REMEDY = "Install a version of torch that the changelog of wellbegun says it was run with."
@@ -57,8 +58,9 @@ __all__ = [
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep",
     "beneath_functions", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "drawing", "fake_mode", "fake_twin", "forget_twins",
-    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_computed", "is_transformed", "memory_of", "metadata_of",
-    "module_tables", "no_dispatch", "parametrize_cache", "schema_of", "set_version", "shard_of", "spectral",
+    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_computed", "is_transformed", "made_fake_mode",
+    "memory_of", "metadata_of", "module_tables", "no_dispatch", "parametrize_cache", "schema_of", "set_version",
+    "shard_of", "spectral",
     "uncached_casts", "unchecked_distributions", "version_of",
 ]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
@@ -192,6 +194,18 @@ def compiled(module: torch.nn.Module) -> bool:
 def compiler_loaded() -> bool:
     """Whether the compiler is loaded: loading it takes a second, and without it nothing is compiled."""
     return "torch._dynamo.eval_frame" in sys.modules
+
+
+def made_fake_mode() -> FakeTensorMode:
+    """For tensors without values. The first loads the compiler, and that Triton, hidden where it would abort."""
+    hidden = triton_aborts() and not compiler_loaded()
+    if hidden:
+        sys.modules["triton"] = None  # type: ignore[assignment]  # as Python has it: there is none
+    try:
+        return FakeTensorMode(allow_non_fake_inputs=True)
+    finally:
+        if hidden:
+            del sys.modules["triton"]
 
 
 def spectral(step: Any, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from wellbegun._installed import triton_aborts
 from wellbegun._typing import Array
 from wellbegun.engine import Job, gpu, write
 from wellbegun.engine.parameters import Parameters, parameters_of
@@ -44,11 +45,12 @@ class DeviceMemory:
 
 
 def reachable(values: torch.Tensor) -> bool:
-    """Whether kernels can be launched where the tensor is: an Nvidia GPU that Triton supports, and Triton installed."""
+    """Whether kernels can be launched where the tensor is: an Nvidia GPU that Triton supports, and Triton there."""
     return (
         values.device.type == "cuda"
         and torch.version.hip is None
         and importlib.util.find_spec("triton") is not None
+        and not triton_aborts()
         and torch.cuda.get_device_capability(values.device) >= (8, 0)
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from wellbegun.torch.compat import FakeTensor, FakeTensorMode, forget_twins
+from wellbegun.torch.compat import FakeTensor, FakeTensorMode, forget_twins, made_fake_mode
 
 _CACHE = type(functools.lru_cache(len))
 _NO_PARTS = (type, ModuleType, FunctionType, MethodType, FrameType, torch.nn.Module, torch.Tensor)
@@ -27,7 +27,7 @@ _Names = list[tuple[Any, dict[str, Any]]]  # classes and modules, and what was i
 @contextmanager
 def none_left(model: torch.nn.Module) -> Iterator[FakeTensorMode]:
     """A mode, which the caller holds once; afterwards no fake tensor of it is reachable, even if the trace fails."""
-    before, mode, plain = _names(model), FakeTensorMode(allow_non_fake_inputs=True), object()
+    before, mode, plain = _names(model), made_fake_mode(), object()
     references = sys.getrefcount(plain) + 1  # the caller's
     try:
         yield mode
