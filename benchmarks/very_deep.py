@@ -119,7 +119,7 @@ class Rows(nn.Module):
 
 DEEP = 48
 CASES = {
-    "10,000 plain layers": Case(lambda: plain(10_000), "auto", "adam", (3e-5, 1e-5), steps=60),
+    "10,000 plain layers": Case(lambda: plain(10_000), "auto", "adam", (1e-5,), steps=60),
     "1,000 plain layers": Case(lambda: plain(1_000), "auto", "adam", (3e-4, 1e-4), steps=60),
     "Fixup, 200 blocks": Case(lambda: residual(FixupBlock, 200), "fixup", "sgd", (0.1, 0.03, 0.01)),
     "ReZero, 200 blocks": Case(lambda: residual(ReZeroBlock, 200), "rezero", "adam", (1e-2, 3e-3, 1e-3)),

@@ -331,3 +331,25 @@ def test_a_parameter_whose_gradient_is_stopped_is_frozen_and_a_signal_is_cut() -
     assert not found.codes
     assert [parameter.name for parameter in found.statistics.parameters if not parameter.trainable] == ["a"]
     assert "W801" in wb.check((cut, tree), normal(32, 16)).codes
+
+
+@pytest.mark.parametrize("targets", ["none", "labels", "numbers", "coins"])
+def test_outputs_that_are_spread_over_a_mesh_are_judged(targets: str) -> None:
+    """Of explicit axes, which say in its type where an array is: labels and targets are whole."""
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Explicit,))
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "d"))
+    x, labels = normal(32, 16), np.arange(32) % 4
+    y = {"labels": labels, "numbers": normal(32, 4), "coins": np.eye(4)[labels] + np.eye(4)[labels - 1]}.get(targets)
+
+    def build(w: Any, x: Any) -> Any:
+        return x @ w["a"]["weight"]
+
+    w = {"a": {"weight": normal(16, 4)}}
+    whole = wb.check((build, w), x if y is None else (x, y), seed=0).statistics.loss
+    with jax.set_mesh(mesh):
+        parts = jax.tree.map(lambda array: jax.device_put(array, spread), w)
+        assert jax.typeof(build(parts, x)).sharding.spec[1] == "d"
+        found = wb.check((build, parts), x if y is None else (x, y), seed=0).statistics.loss
+    assert found is not None
+    assert whole is not None
+    assert found.value == pytest.approx(whole.value, rel=1e-5)

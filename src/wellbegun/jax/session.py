@@ -28,7 +28,8 @@ class JaxSession(backend.FunctionalSession):
         return found.reshape(())
 
     def _made_up(self, loss: backend.MadeUpLoss, output: Any) -> tuple[Any, Any]:
-        value, gradient = jax.jit(jax.value_and_grad(_made_up(loss)))(output)
+        found = _made_up(loss)
+        value, gradient = jax.jit(jax.value_and_grad(lambda output: found(_whole(output))))(output)
         return value, gradient
 
     def _gradients(self, run: Any, held: Any, added: Any, sent: Any, key: Any) -> tuple[Any, Any]:
@@ -39,6 +40,12 @@ class JaxSession(backend.FunctionalSession):
 
 def _gradients(run: Any, held: Any, zeros: Any, known: Any, sent: Any) -> Any:
     return jax.vjp(lambda parameters, added: run(parameters, added, known), held, zeros)[1](sent)
+
+
+def _whole(array: jax.Array) -> jax.Array:
+    """On a mesh whose axes are explicit, all of an array on every device, as labels and targets are."""
+    explicit = jax.sharding.AxisType.Explicit in jax.typeof(array).sharding.mesh.axis_types
+    return jax.sharding.reshard(array, jax.sharding.PartitionSpec()) if explicit else array
 
 
 def _made_up(loss: backend.MadeUpLoss) -> Callable[[jax.Array], jax.Array]:
