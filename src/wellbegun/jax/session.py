@@ -42,10 +42,11 @@ def _gradients(run: Any, held: Any, zeros: Any, known: Any, sent: Any) -> Any:
     return jax.vjp(lambda parameters, added: run(parameters, added, known), held, zeros)[1](sent)
 
 
-def _whole(array: jax.Array) -> jax.Array:
+def _whole(array: Any) -> Any:
     """On a mesh whose axes are explicit, all of an array on every device, as labels and targets are."""
-    explicit = jax.sharding.AxisType.Explicit in jax.typeof(array).sharding.mesh.axis_types
-    return jax.sharding.reshard(array, jax.sharding.PartitionSpec()) if explicit else array
+    sharding: Any = jax.sharding
+    explicit = sharding.AxisType.Explicit in jax.typeof(array).sharding.mesh.axis_types
+    return sharding.reshard(array, sharding.PartitionSpec()) if explicit else array
 
 
 def _made_up(loss: backend.MadeUpLoss) -> Callable[[jax.Array], jax.Array]:
