@@ -33,6 +33,9 @@ class Pool:
         from joblib.parallel import get_active_backend
 
         configured = get_active_backend()[1]
+        # joblib starts a worker again that has stopped for want of work; its warning, where warnings are errors, would
+        # end the thread that does so, and the race would wait for ever
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         self.n_jobs = jobs if jobs is not None else -1 if configured is None else configured
         self.backend = backend
         with self._configured():
