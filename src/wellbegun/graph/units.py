@@ -65,12 +65,13 @@ class Held:
         return cuts(units, found)
 
     def axis(self, fact: Fact, value: int, output: Array) -> int | None:
-        """The axis along which a reshape leaves neighbours among units; None if it is none, or nobody knows."""
+        """The axis on which a reshape leaves all units; None if they are on several, or nobody knows."""
         units = self._found.get(value)
         if units is None or not isinstance(fact, Move) or not fact.reshapes:
             return None
         moved = _moved(fact, units, output)
-        return moved.steps.index(1) if moved is not None and 1 in moved.steps else None
+        places = [] if moved is None else [place for place, step in enumerate(moved.steps) if step]
+        return places[0] if len(places) == 1 else None
 
 
 def _along(array: Array, axis: int | None) -> Units:
