@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence, Sized
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, is_dataclass
@@ -201,7 +201,7 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     Raises:
         ArgumentTypeError: something that is no batch.
     """
-    if isinstance(batch, Iterator) or not _LOADERS.isdisjoint(dir(batch)):
+    if isinstance(batch, Iterator) or (isinstance(batch, Iterable | Sized) and not _LOADERS.isdisjoint(dir(batch))):
         remedy = "Give one of its batches: next(iter(loader))."
         raise ArgumentTypeError(message("batch", "value", "one batch", type(batch).__name__, remedy))
     taken = None if called is None else _taken(called)

@@ -47,6 +47,15 @@ class Record:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class Sourced:
+    """Says where it is from, as loaders do, and is no loader."""
+
+    x: Any
+    dataset: str = "digits"
+    num_batches: int = 3
+
+
 @dataclass(slots=True)
 class Slotted:
     x: torch.Tensor
@@ -111,6 +120,7 @@ TAKEN: dict[str, tuple[type[nn.Module], Any, str]] = {
     "dict beside labels": (Net, [{"x": X}, Y], "2 items"),
     "user dict": (Net, Store(x=X), ""),
     "named tuple": (Whole, Named(X, Y), ""),
+    "dataclass that names its data set": (Whole, Sourced(X), ""),
     "frozen dataclass": (Whole, Record(X, {"edges": Y}), ""),
     "slots": (Whole, Slotted(X), ""),
     "object": (Whole, Plain(), ""),

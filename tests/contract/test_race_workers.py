@@ -1,11 +1,13 @@
 """Workers that die, Ctrl-C, and a Dask cluster: nothing is lost, and the results are those of an undisturbed race."""
 
 import functools
+import inspect
 import os
 import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import joblib
 import pytest
 from distributed import Client
+from joblib.externals.loky import process_executor
 from torch import nn
 
 import wellbegun as wb
@@ -76,6 +79,16 @@ def test_a_trial_that_kills_its_worker_every_time_fails_and_the_others_do_not(tm
     assert "its worker died 3 times, at last while nothing else ran" in failed[0].error
     wanted = {key: curve for key, curve in losses(undisturbed()).items() if key[0] != "b" and key[2:] == (RATES[0], 0)}
     assert {t.key: t.losses for t in found.trials if t.status == "done"} == wanted
+
+
+def test_a_worker_that_stops_for_want_of_work_ends_no_race_where_warnings_are_errors() -> None:
+    """joblib warns of it in the thread that starts another one, which an error would end: the race waited for ever."""
+    text = "A worker stopped while some jobs were given to the "
+    assert text in inspect.getsource(process_executor), "joblib's words, which are filtered"
+    with pytest.raises(UserWarning):
+        warnings.warn(text, UserWarning, stacklevel=1)  # the control: all warnings are errors here
+    calm(["default"], rates=RATES[:1], seeds=1, steps=1, jobs=1)
+    warnings.warn(text, UserWarning, stacklevel=1)
 
 
 SCRIPT = """

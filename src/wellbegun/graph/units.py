@@ -9,9 +9,8 @@ from wellbegun.graph.facts import Array, Concat, Elementwise, Fact, Gather, Move
 from wellbegun.graph.provenance import Operand, Signal
 
 Range = tuple[int, int]  # first unit, number of units
-_FOLLOWED = (
-    Concat | Elementwise | Gather | Move | Norm | Pool | Scatter | Softmax | Split
-)  # others have none of their own
+# through which units may be known; others have none
+_FOLLOWED = Concat | Elementwise | Gather | Move | Norm | Pool | Scatter | Softmax | Split
 
 
 class Units(NamedTuple):
