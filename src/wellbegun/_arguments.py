@@ -61,9 +61,20 @@ def told(error: BaseException) -> str:
     >>> told(KeyError("x"))  # whose text is the key alone
     "KeyError: 'x'."
     """
-    text = f"KeyError: {error}" if isinstance(error, KeyError) else str(error)
-    first = shown((text.strip() or type(error).__name__).splitlines()[0])
+    name = type(error).__name__
+    text = f"{name}: {error}" if isinstance(error, KeyError) else str(error)
+    first = shown((text.strip() or name).splitlines()[0])
     return first if first.endswith((".", "!", "?")) else f"{first}."
+
+
+def typed(error: BaseException) -> str:
+    """The same with the error's name, once.
+
+    >>> typed(KeyError("x")), typed(ValueError("no")), typed(ValueError())
+    ("KeyError: 'x'.", 'ValueError: no.', 'ValueError.')
+    """
+    name, text = type(error).__name__, told(error)
+    return text if text.startswith(name) else f"{name}: {text}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -155,7 +166,7 @@ def users(owner: str, what: str) -> Iterator[None]:
     except WellbegunError:
         raise
     except Exception as error:  # of any kind: told with its cause
-        raise ArgumentError(f"{owner}: {what} raised {type(error).__name__}: {told(error)}") from error
+        raise ArgumentError(f"{owner}: {what} raised {typed(error)}") from error
 
 
 def positive(owner: str, given: object, arguments: Iterable[str]) -> None:

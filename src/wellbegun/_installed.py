@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from wellbegun._arguments import told
+from wellbegun._arguments import typed
 from wellbegun.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def loaded(entry: "EntryPoint") -> Any:
         return entry.load()
     except (Exception, SystemExit) as error:  # whatever somebody else's package raises, and if it ends the process
         what = f"{entry.group.partition('.')[2]}: {entry.name!r}, installed as {entry.value!r}"
-        raise ArgumentError(f"{what}, cannot be loaded: {type(error).__name__}: {told(error)}") from error
+        raise ArgumentError(f"{what}, cannot be loaded: {typed(error)}") from error
 
 
 def triton_aborts() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wellbegun._arguments import cut, nearest, seed_of, told
+from wellbegun._arguments import cut, nearest, seed_of, told, typed
 from wellbegun._tables import read_table
 from wellbegun.backend import FILES, KNOWN, MODELS, belongs, find, named
 from wellbegun.errors import ArgumentError, ModelError, WellbegunError
@@ -49,9 +49,7 @@ def _from_file(path: Path, what: str) -> ModuleType:
     except Exception as error:  # whatever the user's file raises is theirs: pass it on with its place
         absent = isinstance(error, ModuleNotFoundError) and KNOWN.get(error.name or "")
         remedy = f" {absent.remedy}" if absent else ""
-        raise ModelError(
-            f"{what}: running {cut(str(path))} failed: {type(error).__name__}: {told(error)}{remedy}"
-        ) from error
+        raise ModelError(f"{what}: running {cut(str(path))} failed: {typed(error)}{remedy}") from error
     finally:
         sys.path.pop(0)
     return module

@@ -59,6 +59,8 @@ def test_tensorboard_and_a_run_take_the_same_scalars(tmp_path) -> None:
 def test_what_takes_no_scalars_is_told() -> None:
     with pytest.raises(ArgumentTypeError, match="SummaryWriter"):
         log_scalars(wb.check(small(), BATCH), 3)
+    with pytest.raises(ArgumentTypeError, match=r"health must be a Health; got 'Plan'\. .* as \.health"):
+        log_scalars(wb.plan(small(), BATCH), print)  # type: ignore[arg-type]
 
 
 class Tracking:

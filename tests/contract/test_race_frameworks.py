@@ -155,6 +155,25 @@ def test_bring_your_own_loss_metric_and_optimizer() -> None:
     assert own.trials[0].losses[-1] < own.trials[0].losses[0] < 2
 
 
+WHOLE, BODY = torch.nn.Linear(64, 10), torch.nn.Linear(64, 8)
+ONCE: dict[str, Any] = {
+    "torch": lambda: WHOLE,
+    "torch, a part": lambda: torch.nn.Sequential(BODY, torch.nn.ReLU(), torch.nn.Linear(8, 10)),
+    "nnx": functools.cache(lambda: nnx.Linear(64, 10, rngs=nnx.Rngs(0))),
+    "keras": functools.cache(lambda: keras.Sequential([keras.Input((64,)), keras.layers.Dense(10)])),
+}
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_a_model_that_is_not_made_anew_would_be_trained_again(name: str) -> None:
+    """Later trials started where earlier ones had ended, and the first candidate lost."""
+    before = WHOLE.weight.detach().clone(), BODY.weight.detach().clone()
+    with pytest.raises(ArgumentError, match="build must be a function that makes all anew; got 'parts twice'"):
+        wb.race(["default", "auto"], ONCE[name], "digits", rates=[1e-2], seeds=2, steps=2, jobs=1)
+    assert torch.equal(before[0], WHOLE.weight)
+    assert torch.equal(before[1], BODY.weight)
+
+
 def test_what_cannot_run_is_told_before_anything_runs() -> None:
     with pytest.raises(ArgumentError, match="must depend on the model's parameters"):
         race({"made": None}, of_function, DATA, loss=lambda _, y: jnp.mean(jnp.square(jnp.asarray(y, float))))

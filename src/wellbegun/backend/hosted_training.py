@@ -58,6 +58,9 @@ class HostedTrainer:
             raise ArgumentTypeError(message("race", "build", allowed, type(model).__name__))
         return model
 
+    def parts(self, model: Model) -> Iterable[object]:
+        return () if isinstance(model, tuple) else (model,)  # arrays of a tree never change
+
     def order(self, samples: int, size: int, seed: int) -> Iterator[Array]:
         generator = np.random.default_rng(seed)
         return batches((generator.permutation(samples) for _ in count()), min(size, samples))

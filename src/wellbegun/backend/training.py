@@ -157,6 +157,9 @@ class Trainer(Protocol):
             ArgumentTypeError: what was made is no model.
         """
 
+    def parts(self, model: Model) -> Iterable[object]:
+        """What its first values or a training change in place."""
+
     def order(self, samples: int, size: int, seed: int) -> Iterator[Array]:
         """Places of the samples of each batch, without end: one order of all samples after the other."""
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from wellbegun import __version__
-from wellbegun._arguments import told
+from wellbegun._arguments import typed
 
 __all__ = ["app", "main"]
 
@@ -55,5 +55,5 @@ def _status(words: list[str]) -> Any:
     except Exception as error:  # ours, or of a library: never a trace that nobody asked for
         if debugging:
             raise
-        complain(f"Error: {type(error).__name__}: {told(error)} wellbegun --debug ... shows where.")
+        complain(f"Error: {typed(error)} wellbegun --debug ... shows where.")
         return 3

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from wellbegun._arguments import told
+from wellbegun._arguments import typed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ def doubt(keeper: Any, what: str, error: Exception) -> None:
     """Remember that something could not be told."""
     doubts = getattr(keeper, "doubts", None)
     if isinstance(doubts, dict):
-        doubts.setdefault(what, f"{type(error).__name__}: {told(error)}")
+        doubts.setdefault(what, f"{typed(error)}")
 
 
 def doubt_notes(doubts: dict[str, str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
-from wellbegun._arguments import known, message, told
+from wellbegun._arguments import known, message, typed
 from wellbegun.errors import ArgumentTypeError, UnhealthyError
 from wellbegun.health import Health, known_codes
 
@@ -40,6 +40,10 @@ def log_scalars(health: Health, to: Any, *, step: int = 0, prefix: str = "init/"
     >>> written["init/findings"] == len(health.findings)
     True
     """
+    found: Any = health
+    if not isinstance(found, Health):
+        remedy = "wellbegun.check returns one; wellbegun.initialize has it as .health."
+        raise ArgumentTypeError(message("log_scalars", "health", "a Health", type(found).__name__, remedy))
     known_writer("log_scalars", to)
     scalars = {f"{prefix}{name}": value for name, value in health.scalars().items()}
     if hasattr(to, "add_scalar"):
@@ -107,7 +111,7 @@ def harmless(owner: str, what: str = "the check failed, and the training goes on
     except (UnhealthyError, Warning):  # warnings are errors where the user made them so
         raise
     except Exception as error:  # of any kind: the training is worth more than the check
-        text = f"{owner}: {what}. {type(error).__name__}: {told(error)}"
+        text = f"{owner}: {what}. {typed(error)}"
         warnings.warn(text, stacklevel=4)
 
 

@@ -52,6 +52,9 @@ class KerasTrainer(backend.HostedTrainer):
     def spare(self, model: backend.Model) -> None:
         """None: models of the user's own cannot be copied, and are built again."""
 
+    def parts(self, model: backend.Model) -> Iterable[object]:
+        return getattr(model, "variables", ())
+
     def attempt(
         self, model: backend.Model, course: backend.Course, places: Array, optimizers: Iterable[backend.Optimizer]
     ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wellbegun import __version__
-from wellbegun._arguments import choice, function, guarded, integer, message, real, seed_of, told
+from wellbegun._arguments import choice, function, guarded, integer, message, real, seed_of, typed
 from wellbegun.backend import Backend, belongs, named, samples_at
 from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.racing.data import Data, chance_of, data_of
@@ -206,6 +206,9 @@ def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[Kit, str,
             model = trainer.build(kit.build, seed)
             if (name := belongs(model) or backend.name) != backend.name:
                 return _tried(named(name), replace(kit, framework=name), data, seed)
+            if not {*map(id, trainer.parts(model))}.isdisjoint(map(id, trainer.parts(trainer.build(kit.build, seed)))):
+                remedy = "Each training changes its model: make all of it inside the function."
+                raise ArgumentError(message("race", "build", "a function that makes all anew", "parts twice", remedy))
             model = backend.prepare(model, trainer.batch(samples_at(data.inputs, index)))
             trainer.attempt(model, course, index, kit.optimizers.values())
             if data.test_inputs is not None and data.test_targets is not None:
@@ -215,7 +218,7 @@ def _tried(backend: Backend, kit: Kit, data: Data, seed: int) -> tuple[Kit, str,
         except Exception as error:  # the user's model, loss, optimizer or metric: told with what to look at
             raise ArgumentError(
                 f"race: a first try of model, loss, optimizers and metric on one batch failed: "
-                f"{type(error).__name__}: {told(error)} Inputs: {_shapes(data.inputs)}; targets: "
+                f"{typed(error)} Inputs: {_shapes(data.inputs)}; targets: "
                 f"{_shapes(data.targets)}{_classes(data.targets)}."
             ) from error
     every = backend.describe(model).values()

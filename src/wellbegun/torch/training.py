@@ -45,6 +45,10 @@ class TorchTrainer:
             return copy.deepcopy(model)
         return None
 
+    def parts(self, model: backend.Model) -> Iterable[object]:
+        module: Any = model
+        return *module.parameters(), *module.buffers()
+
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
         """One thread for torch: a sum over threads would depend on how many there are."""
