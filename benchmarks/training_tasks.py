@@ -10,7 +10,7 @@ import training_data as data
 import training_networks as networks
 
 RATES = 3e-4, 9e-4, 2.7e-3, 8.1e-3, 2.43e-2, 7.29e-2
-LOW, MIDDLE, HIGH = RATES[:5], RATES[1:5], RATES[2:]
+LOW, MIDDLE, HIGH = RATES, RATES[1:], RATES[2:]
 LONG = 1000  # steps of networks whose steps are cheap
 
 
@@ -86,7 +86,7 @@ HELD_OUT: dict[str, Task] = {
     "U-Net, diffusion": Task(networks.UNet, data.noisy, square, MIDDLE, 16),
     "autoencoder": Task(lambda: networks.mlp(64, 64, 32, 8, 32, 64, 64), data.patches, square, steps=LONG),
     "VAE": Task(networks.VAE, data.scans, bound, steps=LONG),
-    "SIREN": Task(networks.Sines, data.photograph, square, LOW, 256, LONG),
+    "SIREN": Task(networks.Sines, data.photograph, square, (1e-4, *LOW), 256, LONG),
     "graph convolution": Task(networks.GCN, data.graphs, classes, HIGH, 16, LONG),
     "embedding bag": Task(networks.Bag, data.words, classes, HIGH, 32, LONG, False),
     "Llama": Task(lambda: networks.Configured("llama"), data.characters, classes, MIDDLE, 8),

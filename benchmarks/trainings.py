@@ -1,13 +1,15 @@
 """Whole trainings: constructed, classic and auto, at each start's best rate and at the constructed start's.
 
 Usage: python benchmarks/trainings.py [--only NAMES] [--part development|held-out] [--json docs/figures/trainings.json]
+       [--resume]
 
-AdamW, a short warm-up and a cosine to zero; three seeds (of values and of the order of data); every start at every rate
-sees the same batches. All copies of a network that differ in seed, rate and start are trained as one, side by side.
-Two measures: the mean training loss over all steps, and the loss on data held out at the end, each at the rate that is
-best for it. An interval is 95 % of a difference: seeds are paired, and what is left of the spread is pooled over the
-starts. The growth of a start is how many times larger its weights are than constructed ones, as a geometric mean over
-their entries; whether it says what to multiply a rate with is compared too.
+AdamW, a short warm-up and a cosine to zero; every start at every rate sees the same batches. All copies of a network
+that differ in seed, rate and start are trained as one, side by side. Two measures: the mean training loss over all
+steps, and the loss on data held out at the end, each at the rate that is best for it. Rates are chosen with three
+seeds (of values and of the order of data); what is compared comes from eight others at those rates, since the least
+of several noisy losses is too low. An interval is 95 % of a difference: seeds are paired, and what is left of the
+spread is pooled over the starts. The growth of a start is how many times larger its weights are than constructed
+ones, as a geometric mean over their entries; whether it says what to multiply a rate with is compared too.
 """
 
 import argparse
@@ -32,7 +34,10 @@ from training_tasks import Task
 
 STARTS = ("constructed", "classic", "auto")
 POWERS = {"old": 0.0, "half": 0.5, "scaled": 1.0}  # of the growth, to multiply the constructed start's rate with
-SEEDS, WARM, DECAY, BETAS, EPSILON = 3, 0.05, 0.01, (0.9, 0.999), 1e-8
+CHOOSING, COMPARING = range(3), range(3, 11)  # seeds
+WARM, DECAY, BETAS, EPSILON = 0.05, 0.01, (0.9, 0.999), 1e-8
+Kind = tuple[str, float, int]  # start, rate, seed
+Losses = dict[str, dict[str, list[list[float]]]]  # start -> rate -> (mean of training, held out) for each seed
 
 
 # ---------------------------------------------------------------------- copies of a network, trained as one
@@ -108,20 +113,17 @@ def growth(models: Sequence[nn.Module], others: Sequence[nn.Module]) -> float:
     return float(np.exp(np.average(logs, weights=sizes)))
 
 
-def trained(task: Task, starts: Sequence[str], steps: int) -> tuple[dict[str, Any], dict[str, float]]:
-    """Both measures of all copies: start -> rate -> (mean of training, held out) for each seed; and growths."""
+def trained(task: Task, kinds: Sequence[Kind], steps: int) -> tuple[Losses, dict[tuple[str, int], nn.Module]]:
+    """Both measures of copies, and the networks that they began as."""
     (inputs, target), held = task.data()
-    order = [np.random.default_rng(seed).integers(0, len(target), (steps, task.rows)) for seed in range(SEEDS)]
-    kinds = [(start, rate, seed) for start in starts for seed in range(SEEDS) for rate in task.rates]
-    first = {seed: tuple(x[order[seed][0]] for x in inputs) for seed in range(SEEDS)}
+    order = {seed: np.random.default_rng(seed).integers(0, len(target), (steps, task.rows)) for _, _, seed in kinds}
+    first = {seed: tuple(x[found[0]] for x in inputs) for seed, found in order.items()}
     models = {(start, seed): started(task, start, seed, first[seed]) for start, _, seed in kinds}
     copies = Copies(task, [models[start, seed] for start, _, seed in kinds])
-    begun = {start: [models[start, seed] for seed in range(SEEDS)] for start in starts}
-    grown = {start: growth(begun[start], begun[starts[0]]) for start in starts}
-    rates, seeds = torch.tensor([rate for _, rate, _ in kinds]), torch.tensor([seed for _, _, seed in kinds])
+    rates = torch.tensor([rate for _, rate, _ in kinds])
     history = []
     for step in range(steps):
-        rows = torch.tensor(np.stack([found[step] for found in order]))[seeds]
+        rows = torch.tensor(np.stack([order[seed][step] for _, _, seed in kinds]))
         losses = copies.losses(tuple(x[rows] for x in inputs), target[rows])
         losses.sum().backward()
         copies.update(rates * scheduled(step, steps))
@@ -130,11 +132,28 @@ def trained(task: Task, starts: Sequence[str], steps: int) -> tuple[dict[str, An
     found, losses = torch.stack(history), _held_out(copies, held)
     worst = 2 * float(found[0].nanmean().abs()) + 1
     mean, end = (torch.nan_to_num(x, worst, worst, worst).clamp(max=worst) for x in (found, losses))
-    result: dict[str, Any] = {start: {f"{rate:g}": [] for rate in task.rates} for start in starts}
+    result: Losses = {}
     for i, (start, rate, _) in enumerate(kinds):
         both = float(mean[:, i].double().mean()), float(end[i])
-        result[start][f"{rate:g}"].append([float(f"{loss:.5g}") for loss in both])
-    return result, grown
+        result.setdefault(start, {}).setdefault(f"{rate:g}", []).append([float(f"{loss:.5g}") for loss in both])
+    return result, models
+
+
+def measured(name: str, task: Task, steps: int, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the table; what an earlier one has already is not trained again."""
+    begin, part = time.perf_counter(), "development" if name in training_tasks.DEVELOPMENT else "held out"
+    losses: Losses = row.get("losses", {start: {} for start in STARTS})
+    rates = [rate for rate in task.rates if f"{rate:g}" not in losses[STARTS[0]]]
+    grown = row.get("growth", {})
+    if rates:
+        found, models = trained(task, list(product(STARTS, rates, CHOOSING)), steps)
+        losses = {start: losses[start] | found[start] for start in STARTS}
+        begun = {start: [models[start, seed] for seed in CHOOSING] for start in STARTS}
+        grown = {start: growth(begun[start], begun[STARTS[0]]) for start in STARTS}
+    row = {"network": name, "part": part, "steps": steps, "growth": grown, "losses": losses}
+    asked = {(s, float(rates_of(row, at, measure)[s])) for s in STARTS for at in ("own", "old") for measure in (0, 1)}
+    row["compared_losses"], _ = trained(task, [(*each, seed) for each in sorted(asked) for seed in COMPARING], steps)
+    return row | {"seconds": round(time.perf_counter() - begin, 1)}
 
 
 @torch.no_grad()
@@ -170,14 +189,13 @@ def rates_of(row: dict[str, Any], at: str, measure: int) -> dict[str, str]:
 
 def compared(row: dict[str, Any], start: str, at: str, measure: int) -> dict[str, float | str]:
     """A start minus the constructed one, and 95 % of that: at its own best rate ("own"), at the constructed start's
-    ("old"), or at that times a power of the start's growth ("half", "scaled")."""
-    found, rates = row["losses"], rates_of(row, at, measure)
-    values = np.array([[seed[measure] for seed in found[each][rates[each]]] for each in found])
+    ("old"), or, with the seeds that rates were chosen with, at that times a power of its growth ("half", "scaled")."""
+    found, rates = row["compared_losses" if at in ("own", "old") else "losses"], rates_of(row, at, measure)
+    values = np.array([[seed[measure] for seed in found[each][rates[each]]] for each in STARTS])
     left = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
     free = (values.shape[0] - 1) * (values.shape[1] - 1)
     spread = math.sqrt((left**2).sum() / free * 2 / values.shape[1])
-    names = list(found)
-    difference = float(values[names.index(start)].mean() - values[names.index("constructed")].mean())
+    difference = float(values[STARTS.index(start)].mean() - values[STARTS.index("constructed")].mean())
     interval = float(stats.t.ppf(0.975, free)) * spread
     verdict = "tie" if abs(difference) <= interval else "win" if difference < 0 else "loss"
     return {"difference": difference, "interval": interval, "verdict": verdict}
@@ -199,9 +217,8 @@ def shown(rows: Sequence[dict[str, Any]]) -> Table:
     """A line for each training."""
     table = Table("network", *STARTS, "rates", "own: mean", "held out", "old: mean", "held out", "s", box=None)
     for row in rows:
-        found = row["losses"]
-        rates = {start: best_rate(found[start]) for start in found}
-        ends = [f"{np.mean([s[1] for s in found[start][rates[start]]]):.4g}" for start in found]
+        rates = {start: best_rate(row["losses"][start]) for start in STARTS}
+        ends = [f"{np.mean([s[1] for s in row['compared_losses'][start][rates[start]]]):.4g}" for start in STARTS]
         cells = []
         for at in ("own", "old"):
             for measure in (0, 1):
@@ -231,31 +248,22 @@ def main() -> None:
     parser.add_argument("--part", choices=("development", "held-out"))
     parser.add_argument("--steps", type=int, help="instead of each task's own")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--resume", action="store_true", help="keep the networks that the file has already")
+    parser.add_argument("--resume", action="store_true", help="keep what the file has already")
     options = parser.parse_args()
     parts = {"development": training_tasks.DEVELOPMENT, "held-out": training_tasks.HELD_OUT}
     tasks = parts.get(options.part, training_tasks.TASKS)
     chosen = {n: t for n, t in tasks.items() if not options.only or any(part in n for part in options.only)}
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    rows: list[dict[str, Any]] = []
+    known: dict[str, dict[str, Any]] = {}
     if options.resume and options.json and options.json.exists():
-        rows = json.loads(options.json.read_text())["rows"]
+        known = {row["network"]: row for row in json.loads(options.json.read_text())["rows"]}
     for name, task in chosen.items():
-        if any(row["network"] == name for row in rows):
-            continue
-        begin = time.perf_counter()
-        steps = options.steps or task.steps
-        losses, grown = trained(task, STARTS, steps)
-        seconds = round(time.perf_counter() - begin, 1)
-        part = "development" if name in training_tasks.DEVELOPMENT else "held out"
-        row = {"network": name, "part": part, "steps": steps, "seconds": seconds, "growth": grown, "losses": losses}
-        rows.append(row)
-        Console(stderr=True).print(f"{name}: {seconds} s")
+        known[name] = measured(name, task, options.steps or task.steps, known.get(name, {}))
+        Console(stderr=True).print(f"{name}: {known[name]['seconds']} s")
         if options.json:
-            options.json.write_text(saved(rows))
-    if options.json:
-        options.json.write_text(saved(rows))
+            options.json.write_text(saved([known[each] for each in training_tasks.TASKS if each in known]))
+    rows = [known[each] for each in training_tasks.TASKS if each in known]
     Console(width=200).print(shown(rows), counts(rows))
 
 

@@ -223,7 +223,7 @@ def trainings_table() -> str:
     for part, counts in found["counts"].items():
         for row in found["rows"]:
             if row["part"] == part:
-                ends = [_ended(row["losses"][start][rate]) for start, rate in row["rates"].items()]
+                ends = [_ended(row["compared_losses"][start][rate]) for start, rate in row["rates"].items()]
                 cells = [*ends, " ".join(row["rates"].values())]
                 cells += [_verdict(each) for at in ("own", "old") for each in row["compared"][at]]
                 lines.append(f"| {row['network']} | {' | '.join(cells)} |")

@@ -38,8 +38,11 @@ class TensorHandle:
         return TensorHandle(self.tensor - other.tensor)
 
     def largest(self) -> float:
-        flat = _real(self.tensor).flatten()
-        return float(torch.linalg.vector_norm(flat, ord=math.inf)) if self.tensor.numel() else 0.0
+        if not self.tensor.numel():
+            return 0.0
+        wide = _real(self.tensor.detach())
+        ends = torch.aminmax(wide.abs() if wide.is_complex() else wide)  # many times as fast as the norm of order inf
+        return float(torch.maximum(ends.min.abs(), ends.max.abs()))
 
     def finite(self) -> bool:
         return bool(torch.isfinite(self.tensor).all())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import is_dataclass
 from functools import partial
-from types import SimpleNamespace
+from types import FunctionType, MethodType, NoneType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ from wellbegun.torch.compat import (
 from wellbegun.torch.trace.tensors import storage_of
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict, defaultdict, Counter, deque, np.ndarray})
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, NoneType, type, FunctionType, MethodType, Parameter})
+_NEITHER = _CONTAINERS | _PLAIN | {tuple}  # no generator, and no tensor that a pass may write into
 
 _turn = threading.RLock()
 """Passes of several threads of ours come one after the other: a model may be that of two, generators are."""
@@ -59,7 +61,8 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
     found = _containers(value for _, saved in attributes for value in saved.values())
     held = [(table, table.copy()) for table in found if not isinstance(table, tuple)]
-    everything = [value for table in [*(saved for _, saved in attributes), *found] for value in _values(table)]
+    tables = [*(saved for _, saved in attributes), *found]
+    everything = [value for table in tables for value in _values(table) if type(value) not in _NEITHER]
     draws = [put_back for value in everything if (put_back := _draws_again(value)) is not None]
     values = [_Kept(tensor) for tensor in _written_into(everything)]
     backups, cache = _Backups(model), dict(parametrize_cache)
@@ -127,6 +130,8 @@ def _containers(values: Iterable[Any]) -> list[Any]:
     found, waiting = dict[int, Any](), [*values]
     while waiting:
         value = waiting.pop()
+        if type(value) in _PLAIN:
+            continue
         if isinstance(value, SimpleNamespace) or (is_dataclass(value) and hasattr(value, "__dict__")):
             value = vars(value)
         if (type(value) in _CONTAINERS or type(value) is tuple) and id(value) not in found:
@@ -312,6 +317,8 @@ def _here(tensor: Any) -> Any:
 
 def _put_back(table: Any, kept: Any) -> None:
     """Only what differs is touched: another thread may be reading."""
+    if not (len(table) or len(kept)) and not isinstance(table, np.ndarray):
+        return  # most tables of hooks are empty
     if isinstance(table, np.ndarray):
         if table.tobytes() != kept.tobytes():
             table[...] = kept
