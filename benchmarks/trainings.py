@@ -242,6 +242,10 @@ def saved(rows: Sequence[dict[str, Any]]) -> str:
     return json.dumps({"counts": counts(rows), "rows": told}) + "\n"
 
 
+def _rows(known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [known[name] for name in training_tasks.TASKS if "compared_losses" in known.get(name, {})]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="parts of the names of networks")
@@ -262,8 +266,8 @@ def main() -> None:
         known[name] = measured(name, task, options.steps or task.steps, known.get(name, {}))
         Console(stderr=True).print(f"{name}: {known[name]['seconds']} s")
         if options.json:
-            options.json.write_text(saved([known[each] for each in training_tasks.TASKS if each in known]))
-    rows = [known[each] for each in training_tasks.TASKS if each in known]
+            options.json.write_text(saved(_rows(known)))
+    rows = _rows(known)
     Console(width=200).print(shown(rows), counts(rows))
 
 

@@ -94,17 +94,17 @@ def _made(text: str, light: bool, seed: int | None) -> object:
         return named("torch").from_config(Path(text.removeprefix(_HF)), light=light)
     factory = load_object(text, "model")
     if not callable(factory) and not belongs(factory):
-        raise ModelError(f"model: {text!r} is a {type(factory).__name__}, not a function that returns a model.")
+        raise ModelError(f"model: {text!r} is of type {type(factory).__name__}, and no function that returns a model.")
     if seed is not None:
         _restart(seed)  # its file may have loaded a framework
     try:
         model = factory if belongs(factory) else factory()
     except WellbegunError:
         raise
-    except Exception as error:  # the user's factory: pass its error on with its place
+    except (Exception, SystemExit) as error:  # the user's factory: pass its error on with its place
         raise ModelError(f"model: calling {text!r} failed: {type(error).__name__}: {error}") from error
     if belongs(model) is None:
-        raise ModelError(f"model: {text!r} returned a {type(model).__name__}, not {MODELS}.")
+        raise ModelError(f"model: {text!r} returned something of type {type(model).__name__}, not {MODELS}.")
     return model
 
 

@@ -52,6 +52,9 @@ def number():
 def broken():
     raise ValueError("no weights today")
 
+def leaving():
+    raise SystemExit(3)
+
 def hinge(x):
     import numpy as np
     return np.maximum(x, 0)
@@ -386,8 +389,9 @@ WRONG = [
     (("plan", "nowhere.py:f"), "there is no file 'nowhere.py'"),
     (("plan", "bad.py:f"), "running 'bad.py' failed: SyntaxError"),
     (("plan", "net.py:mpl"), "'net.py' has no 'mpl'. Did you mean 'mlp'?"),
-    (("plan", "net.py:number"), "returned a int, not a torch.nn.Module"),
+    (("plan", "net.py:number"), "returned something of type int, not a torch.nn.Module"),
     (("plan", "net.py:broken"), "calling 'net.py:broken' failed: ValueError: no weights today"),
+    (("plan", "net.py:leaving"), "calling 'net.py:leaving' failed: SystemExit: 3"),
     (("plan", "no_such_package:f"), "cannot import 'no_such_package'"),
     (("plan", "net.py:mlp", "-i", "8x64"), "input: spec must be a shape such as 32,1,8,8"),
     (("plan", "net.py:mlp", "-i", "8,65"), "the forward pass failed in module '0'"),

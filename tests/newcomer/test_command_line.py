@@ -150,7 +150,7 @@ def test_no_torch_here(apart: Callable[[str], tuple[int, str]]) -> None:
         ("check first.py", "expected path.py:factory"),
         ("check fist.py:mlp", "there is no file 'fist.py'"),
         ("check first.py:mpl", "Did you mean 'mlp'?"),
-        ("check first.py:nn", "is a module, not a function"),
+        ("check first.py:nn", "is of type module, and no function"),
         ("check first.py:mlp -i 8x64", "a shape such as 32,1,8,8"),
         ("plan first.py:mlp --recipe ato", "Did you mean 'auto'?"),
         ("race first.py:mlp --data none.csv", "'none.csv' cannot be read as .csv: No such file"),

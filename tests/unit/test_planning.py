@@ -126,17 +126,20 @@ def test_plans_survive_the_disk(tmp_path) -> None:
     ("text", "error", "match"),
     [
         ("{", ModelError, "is not JSON"),
-        ("[]", ArgumentError, "a JSON object"),
+        ("[]", ArgumentError, "a JSON object; got 'list'"),
         ('{"format": 9}', ArgumentError, "format must be 1; got 9"),
         ('{"format": 1, "stream_version": 2}', ArgumentError, "stream_version must be 1; got 2"),
         ('{"format": 1, "stream_version": 1, "entries": [{}], "recipe": "", "seed": 0}', ArgumentError, "incomplete"),
     ],
 )
 def test_bad_plan_files(text: str, error: type[Exception], match: str) -> None:
-    with pytest.raises(error, match=match):
-        plan_from_json(text)
+    with pytest.raises(error, match=match) as raised:
+        plan_from_json(text, "a.json")
+    assert "a.json" in str(raised.value)
     with pytest.raises(ModelError, match="cannot read"):
         load_plan("/nowhere/plan.json")
+    with pytest.raises(ArgumentTypeError, match="path must be the path of a file; got None"):
+        load_plan(None)  # type: ignore[arg-type]
 
 
 def test_ledger_says_what_happened_exactly_once() -> None:

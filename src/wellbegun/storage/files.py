@@ -140,5 +140,5 @@ def json_object(what: str, text: str, origin: str) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
         raise ModelError(f"{what}: {origin!r} is not JSON that can be read ({told(error)})") from error
     if not isinstance(data, dict):
-        raise ArgumentError(message(what, "file", "a JSON object", type(data).__name__))
+        raise ArgumentError(message(what, cut(origin), "a file that holds a JSON object", type(data).__name__))
     return data

@@ -4,7 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from wellbegun._arguments import instance
+from wellbegun._arguments import cut, instance, message
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.planning import Plan
 from wellbegun.storage.files import json_object, read_text, write_text
 
@@ -23,11 +24,18 @@ def load_plan(path: str | os.PathLike[str]) -> Plan:
     """Read a plan.
 
     Raises:
-        ModelError: no such file, or no JSON. ArgumentError: JSON that is no plan of this format.
+        ArgumentTypeError: no path. ModelError: no such file, or no JSON. ArgumentError: JSON that is no plan of this
+        format.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentTypeError(message("load_plan", "path", "the path of a file", path))
     return plan_from_json(read_text("plan", path), str(path))
 
 
 def plan_from_json(text: str, origin: str = "text") -> Plan:
     """A plan from JSON text."""
-    return Plan.from_dict(json_object("plan", text, origin))
+    data = json_object("plan", text, origin)
+    try:
+        return Plan.from_dict(data)
+    except ArgumentError as error:
+        raise ArgumentError(f"{cut(origin)} is no plan that can be read here: {error}") from error
