@@ -59,10 +59,8 @@ class Fitted:
         yield from grid.lines(self.marked)
         yield "", ""
         if grid.left_out:
-            yield (
-                "dim",
-                f"Left out at this width (a wider terminal or --wide has them): {', '.join(grid.left_out).rstrip('.')}.",
-            )
+            names = ", ".join(grid.left_out).rstrip(".")
+            yield "dim", f"Left out at this width (a wider terminal or --wide has them): {names}."
 
     def _cells(self, place: int, row: Row) -> Row:
         cells = tuple(map(shown, row))
