@@ -22,7 +22,7 @@ _GPT2 = "Radford et al. 2019; measured for this recipe"
 _MEASURED = "measured for this recipe"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 _SCORE = 0.01  # RMS of products of two rows; noisy ratings, held out: 0.30, at 0.3 0.81, with unit rows 4.5
-_INPUT_GAIN = {"gru": 1.4}  # else 1
+_INPUT_GAIN, _RECURRENT_GAIN = {"lstm": 1.5, "gru": 1.4}, {"lstm": 0.7}  # else 1
 
 
 def readout_rms(role: Role) -> float:
@@ -41,6 +41,9 @@ def _embedding(role: Role) -> Choice:
         width = role.layout.canonical_shape(role.parameter.shape)[-1] if role.layout else role.parameter.shape[-1]
         size, around = readout_rms(role) if role.layout else 0.5, role.readout_scale
         reason = f"table that is also the readout: std {size:.2g}/sqrt({width}) keeps the first loss near chance"
+        if around and abs(around) * width**0.5 * role.unit <= 1 + 1e-6:
+            reason = f"table that is also the readout: with {around:.4g} around it unit entries give logits of RMS 1"
+            return Choice(normal(std=float(f"{role.unit:.8g}")), reason, _MEASURED)
         if around and abs(around - 1) > 1e-6:
             std = float(f"{min(size * width**-0.5 / around, role.unit):.8g}")
             return Choice(normal(std=std), f"{reason}, times {1 / around:.4g} for the constants around it", _GPT2)
@@ -80,6 +83,14 @@ def _recurrent_input(role: Role) -> Choice:
     )
 
 
+def _recurrent(role: Role) -> Choice:
+    gain = _RECURRENT_GAIN.get(role.mode, 1.0)
+    if gain == 1:
+        return recurrent(role)
+    reason = f"recurrent weights of a {role.mode} layer, each gate of its own, gain {gain}"
+    return Choice(orthogonal(gain=gain), reason, _MEASURED)
+
+
 def _recurrent_bias(role: Role) -> Choice:
     more = "; learns faster than a forget bias of 1, which is for memories over hundreds of steps"
     return Choice(zeros(), f"biases of a recurrent layer start at 0{more if role.mode == 'lstm' else ''}", _MEASURED)
@@ -99,7 +110,7 @@ CHOICES: Mapping[str, Chooser] = MappingProxyType(
         "centre": centre,
         "distance_scale": distance_scale,
         "recurrent_input": _recurrent_input,
-        "recurrent": recurrent,
+        "recurrent": _recurrent,
         "recurrent_projection": lambda _: Choice(orthogonal(), "linear projection of a recurrent state", _SAXE),
         "recurrent_bias_input": _recurrent_bias,
         "recurrent_bias": zero,
