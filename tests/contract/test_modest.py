@@ -492,3 +492,30 @@ def test_branches_know_how_large_the_table_is_that_their_stream_starts_from(tied
         model(words)
         assert model.shares == pytest.approx([3**-0.5] * 3, rel=0.05 if measured else 0.5)
     assert all(0.5 < plan[f"blocks.{number}.3.weight"].factor < 2 for number in range(3))
+
+
+class Enlarged(nn.Module):
+    """Blocks whose products and sums enlarge what each weight gives."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.ModuleList(nn.Linear(width, width) for _ in range(3)) for _ in range(4))
+        self.head, self.seen = nn.Linear(width, 4), list[float]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = []
+        for a, b, c in self.blocks:
+            x = c(6 * a(x) * b(x))
+            self.seen.append(size(x))
+        return self.head(x)
+
+
+def test_what_products_enlarge_is_shrunk_as_far_as_the_limit() -> None:
+    torch.manual_seed(0)
+    model, x = Enlarged(), batch(64, 24)
+    result = wb.initialize(model, x, seed=0)
+    model(x)
+    assert max(model.seen) < 10
+    assert result.health.healthy
+    assert result.plan["blocks.0.2.weight"].factor == 0.25
+    assert "multiplied by 0.25 only" in result.plan["blocks.0.2.weight"].reason

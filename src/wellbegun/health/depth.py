@@ -157,6 +157,10 @@ def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound
 
 
 def _collapse(statistics: Statistics) -> list[Finding]:
+    if statistics.blank:
+        (place, table), more = statistics.blank[0], len(statistics.blank) - 1
+        detail = "all rows of this table are the same, and nothing else tells samples apart"
+        return [finding("W103", place, 0.0, COLLAPSE, table, detail=detail, more=more)]
     hidden = [o for o in hidden_operations(statistics) if o.correlation is not None]
     streams = [stream for stream in statistics.streams if stream.correlation is not None and stream.rms]
     told: list[OperationStats | StreamStats] = [*(o for o in hidden if o.branch is None), *streams]
@@ -166,7 +170,8 @@ def _collapse(statistics: Statistics) -> list[Finding]:
     came = statistics.input_correlation
     apart = [1 - (o.correlation or 0.0) for o in told]
     before = 1 - came if came is not None else apart[0]
-    if before < 1e-3 or apart[-1] >= COLLAPSE * before:
+    read = [1 - o.correlation for o in readouts(statistics) if o.correlation is not None]  # past what lies beside them
+    if before < 1e-3 or max(apart[-1], *read, 0.0) >= COLLAPSE * before:
         return []
     steps = [now / max(last, 1e-12) for now, last in zip(apart, [before, *apart], strict=False)]
     worst = told[min(range(len(steps)), key=steps.__getitem__)]
