@@ -24,6 +24,7 @@ from wellbegun.health.findings import Finding, finding
 from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
 
 _LEAST = 1e-30  # stands for zero in logarithms
+_APART = 1e-3  # in cosine: what is nearer is alike
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,9 @@ def _collapse(statistics: Statistics) -> list[Finding]:
     came = statistics.input_correlation
     apart = [1 - (o.correlation or 0.0) for o in told]
     before = 1 - came if came is not None else apart[0]
-    read = [1 - o.correlation for o in readouts(statistics) if o.correlation is not None]  # past what lies beside them
-    if before < 1e-3 or max(apart[-1], *read, 0.0) >= COLLAPSE * before:
+    behind = [o for o in readouts(statistics) if o.index > told[-1].index and o.correlation is not None]
+    read = max((1 - (o.correlation or 0.0) for o in behind), default=0.0)  # past what runs last and lies beside
+    if before < _APART or apart[-1] >= COLLAPSE * before or read >= _APART * before:
         return []
     steps = [now / max(last, 1e-12) for now, last in zip(apart, [before, *apart], strict=False)]
     worst = told[min(range(len(steps)), key=steps.__getitem__)]
