@@ -174,7 +174,7 @@ CATALOGUE: dict[str, Check] = {
         "attention without entropy",
         "each query looks at about one key before anything is learned, and the others get no gradient",
         "wb.initialize(model, batch, only=[{names}])",
-        "Zhai et al. 2023, arXiv:2303.06296",
+        "Zhai et al. 2023, arXiv:2303.06296; measured: benchmarks/softmaxes.py",
     ),
     "W701": Check(
         "dead units",
