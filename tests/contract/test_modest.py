@@ -519,3 +519,31 @@ def test_what_products_enlarge_is_shrunk_as_far_as_the_limit() -> None:
     assert result.health.healthy
     assert result.plan["blocks.0.2.weight"].factor == 0.25
     assert "multiplied by 0.25 only" in result.plan["blocks.0.2.weight"].reason
+
+
+class Stepped(nn.Module):
+    """A readout that is used in every step of time; `how` its outputs become one."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.inside, self.out, self.how = nn.Linear(16, 32), nn.Linear(32, 5), how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = [self.out(torch.relu(self.inside(step))) for step in x.unbind(1)]
+        if self.how == "leaky":
+            total = held = torch.zeros(len(x), 5)
+            for step in steps:
+                held = 0.5 * held + step
+                total = total + held
+            return total
+        joined = torch.stack(steps, 1)
+        return joined if self.how == "apart" else joined.mean(1) if self.how == "mean" else joined.sum(1)
+
+
+@pytest.mark.parametrize(("how", "times"), [("apart", 1), ("mean", 1), ("sum", 6), ("leaky", 2 * 6 - 2 + 2**-5)])
+def test_a_readout_whose_outputs_add_up_over_steps_starts_smaller(how: str, times: float) -> None:
+    model, x = Stepped(how), batch(32, 1, 16).expand(-1, 6, -1)
+    plan = wb.initialize(model, x, seed=0).plan
+    usual = wb.plan(Stepped("apart"), x, seed=0)["out.weight"].target
+    assert plan["out.weight"].target == pytest.approx(usual / times, rel=1e-3)
+    assert size(model(x)) == pytest.approx(usual, rel=0.05)
