@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import wellbegun as wb
 
@@ -230,3 +231,69 @@ def test_units_that_never_fire_are_found_and_those_that_start_later_are_none() -
     (found,) = (one for one in wb.check(Spiking(0.02), x).findings if one.severity == "unhealthy")
     assert (found.code, found.place) == ("W101", "second (linear)")
     assert "W101" not in wb.check(Spiking(2.0), x).codes
+
+
+class Refined(nn.Module):
+    """Places that three layers refine, each from those before, which no gradient goes back through; logits first."""
+
+    def __init__(self, *, all_zero: bool = False) -> None:
+        super().__init__()
+        self.stem, self.start, self.seen = nn.Linear(16, 16), nn.Parameter(torch.randn(4)), nn.Linear(4, 16)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16)) for _ in range(3))
+        self.move = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
+        self.out = nn.Linear(16, 5)
+        for layer in self.move[0 if all_zero else 2 :: 2]:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        h, place = self.stem(x), self.start.sigmoid().expand(len(x), -1)
+        for block in self.blocks:
+            h = functional.layer_norm(h + block(h) + self.seen(place), (16,))
+            moved = (self.move(h) + place.logit()).sigmoid()
+            place = moved.detach()
+        return {"logits": self.out(h), "places": moved}
+
+
+def test_a_zero_last_layer_of_places_that_are_refined_is_healthy_and_two_are_not() -> None:
+    x = torch.randn(64, 16)
+    assert wb.check(Refined(), x).healthy
+    assert {f.parameter for f in wb.check(Refined(all_zero=True), x).findings if f.code == "W301"} >= {"move.0.weight"}
+
+
+def test_another_output_is_no_way_around_a_layer_of_zeros() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.own, self.inner, self.out, self.other = (nn.Linear(16, 16) for _ in range(5))
+            nn.init.zeros_(self.inner.weight)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            h = torch.tanh(self.stem(x))
+            return self.out(h), self.other(torch.tanh(self.inner(torch.tanh(self.own(h)))))
+
+    for loss in (None, lambda found: sum(one.square().mean() for one in found)):
+        assert "W301" in wb.check(Two(), torch.randn(64, 16), loss=loss).codes
+
+
+class Shared(nn.Module):
+    """A softmax of scores: shares of experts, or all that the next layer sees."""
+
+    def __init__(self, times: float, *, weighs: bool) -> None:
+        super().__init__()
+        self.scores, self.experts, self.out = nn.Linear(32, 8), nn.Linear(32, 8 * 16), nn.Linear(16, 5)
+        self.inside, self.weighs = nn.Linear(8, 16), weighs
+        with torch.no_grad():
+            self.scores.weight.mul_(times)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shares = self.scores(x).softmax(-1)
+        given = self.experts(x).unflatten(-1, (8, 16))
+        return self.out(torch.relu((shares[..., None] * given).sum(1) if self.weighs else self.inside(shares)))
+
+
+@pytest.mark.parametrize(("times", "weighs", "found"), [(20, True, False), (900, True, True), (20, False, True)])
+def test_shares_that_weigh_signals_may_be_sharper_than_those_that_carry_them(
+    times: float, weighs: bool, found: bool
+) -> None:
+    assert ("W602" in wb.check(Shared(times, weighs=weighs), torch.randn(64, 32)).codes) == found

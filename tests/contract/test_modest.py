@@ -492,3 +492,58 @@ def test_branches_know_how_large_the_table_is_that_their_stream_starts_from(tied
         model(words)
         assert model.shares == pytest.approx([3**-0.5] * 3, rel=0.05 if measured else 0.5)
     assert all(0.5 < plan[f"blocks.{number}.3.weight"].factor < 2 for number in range(3))
+
+
+class Enlarged(nn.Module):
+    """Blocks whose products and sums enlarge what each weight gives."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.ModuleList(nn.Linear(width, width) for _ in range(3)) for _ in range(4))
+        self.head, self.seen = nn.Linear(width, 4), list[float]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = []
+        for a, b, c in self.blocks:
+            x = c(6 * a(x) * b(x))
+            self.seen.append(size(x))
+        return self.head(x)
+
+
+def test_what_products_enlarge_is_shrunk_as_far_as_the_limit() -> None:
+    torch.manual_seed(0)
+    model, x = Enlarged(), batch(64, 24)
+    result = wb.initialize(model, x, seed=0)
+    model(x)
+    assert max(model.seen) < 10
+    assert result.health.healthy
+    assert result.plan["blocks.0.2.weight"].factor == 0.25
+    assert "multiplied by 0.25 only" in result.plan["blocks.0.2.weight"].reason
+
+
+class Stepped(nn.Module):
+    """A readout that is used in every step of time; `how` its outputs become one."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.inside, self.out, self.how = nn.Linear(16, 32), nn.Linear(32, 5), how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = [self.out(torch.relu(self.inside(step))) for step in x.unbind(1)]
+        if self.how == "leaky":
+            total = held = torch.zeros(len(x), 5)
+            for step in steps:
+                held = 0.5 * held + step
+                total = total + held
+            return total
+        joined = torch.stack(steps, 1)
+        return joined if self.how == "apart" else joined.mean(1) if self.how == "mean" else joined.sum(1)
+
+
+@pytest.mark.parametrize(("how", "times"), [("apart", 1), ("mean", 1), ("sum", 6), ("leaky", 2 * 6 - 2 + 2**-5)])
+def test_a_readout_whose_outputs_add_up_over_steps_starts_smaller(how: str, times: float) -> None:
+    model, x = Stepped(how), batch(32, 1, 16).expand(-1, 6, -1)
+    plan = wb.initialize(model, x, seed=0).plan
+    usual = wb.plan(Stepped("apart"), x, seed=0)["out.weight"].target
+    assert plan["out.weight"].target == pytest.approx(usual / times, rel=1e-3)
+    assert size(model(x)) == pytest.approx(usual, rel=0.05)

@@ -155,9 +155,9 @@ def test_each_new_finding_at_its_bound(
 
 
 def test_collapse_counts_what_the_input_has() -> None:
-    def collapsed(last: float, came: float | None) -> Statistics:
+    def collapsed(last: float, came: float | None, read: float = 1.0) -> Statistics:
         operations = tuple(
-            replace(o, correlation=c) for o, c in zip(GOOD.operations, (0.3, 0.9, last, 0.0), strict=True)
+            replace(o, correlation=c) for o, c in zip(GOOD.operations, (0.3, 0.9, last, read), strict=True)
         )
         return replace(GOOD, operations=operations, input_correlation=came)
 
@@ -165,6 +165,7 @@ def test_collapse_counts_what_the_input_has() -> None:
     assert examine(collapsed(1 - 1.1e-5, 0.0)).codes == ()
     assert examine(collapsed(1 - 0.9e-5, 0.9)).codes == ()  # the samples are alike themselves
     assert examine(collapsed(1.0, 0.9999)).codes == ()
+    assert examine(collapsed(1.0, 0.0, 0.9)).codes == ()  # what came last lies beside what is read out
 
 
 def test_no_gradient() -> None:

@@ -9,7 +9,7 @@ from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.modulation import modulates
-from wellbegun.graph.proportional import Bag, bag_of, goes_on, idle, is_multiplied, makes_weight, way
+from wellbegun.graph.proportional import Bag, added_up, bag_of, goes_on, idle, is_multiplied, makes_weight, way
 from wellbegun.graph.reparametrized import Part, Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
 from wellbegun.graph.roles import Net, Role, net_of, roles_of
@@ -32,6 +32,7 @@ __all__ = [
     "Role",
     "Stack",
     "Use",
+    "added_up",
     "attentions_of",
     "bag_of",
     "beside_basis",

@@ -1,6 +1,6 @@
 """The way from weights to where their size is judged: everything on it is proportional to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -116,6 +116,34 @@ def constant_around(graph: Analysis, name: str) -> float:
             break
         made = graph.producers.get(value)
     return found
+
+
+@inferred("how often what a weight gives is added up", lambda *_: 1.0)
+def added_up(graph: Analysis, name: str) -> float:
+    """How many times what a weight gives one entry of an output holds, where it is used again and again and added, as
+    over steps of time; 1 for a mean of them, and where nothing is added."""
+    own = {made.index for made, use in graph.uses_of(name) if made.kind in WEIGHTED and use.slot == "weight"}
+    held: dict[int, float] = {}
+    for step in graph.operations if len(own) > 1 else ():
+        before = [held.get(value, 0.0) for value in step.inputs]
+        times = 1.0 if step.index in own else _times(graph, step, before, held)
+        held.update(dict.fromkeys(step.outputs, times) if times else {})
+    return max((held.get(value, 0.0) for value in graph.outputs), default=0.0) or 1.0
+
+
+def _times(graph: Analysis, step: Operation, before: list[float], held: Mapping[int, float]) -> float:
+    """The same of what one step gives, by what its inputs hold."""
+    if not any(before):
+        return 0.0
+    joined = graph.producers.get(step.inputs[0])
+    if step.kind == "add" and step.arithmetic == "sum":
+        return sum(before)
+    if step.kind == "pointwise":
+        return before[0] * abs(_slope(graph, step)) if graph.is_linear(step) else 0.0
+    if step.reduction in ("sum", "mean") and joined is not None and joined.kind == "concat":
+        total = sum(held.get(value, 0.0) for value in joined.inputs)
+        return total / (step.width if step.reduction == "mean" else 1) if step.width == len(joined.inputs) else 1.0
+    return max(before) if step.kind in TRANSPARENT else 0.0
 
 
 class Bag(NamedTuple):

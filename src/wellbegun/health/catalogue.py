@@ -21,6 +21,7 @@ TRAINED_RATIO = 15.0  # the same of a trained model that is judged by labels it 
 LOUDER = 3.0  # growth in one layer, in units of that in the readout, from which on the layer is named instead
 LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys
 ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)
+CHOOSING = 0.01  # the same of shares of experts and the like, which train with less: measured down to this
 CODES = 0.1  # share of rows of a codebook, or of places if there are fewer, below which it is told
 DEAD = 0.5  # share of units that may be dead, of those that standard normal input leaves alive
 ALL_DEAD = 0.95  # share of dead units above which no chance counts
@@ -173,7 +174,7 @@ CATALOGUE: dict[str, Check] = {
         "attention without entropy",
         "each query looks at about one key before anything is learned, and the others get no gradient",
         "wb.initialize(model, batch, only=[{names}])",
-        "Zhai et al. 2023, arXiv:2303.06296",
+        "Zhai et al. 2023, arXiv:2303.06296; measured: benchmarks/softmaxes.py",
     ),
     "W701": Check(
         "dead units",

@@ -24,6 +24,7 @@ from wellbegun.health.findings import Finding, finding
 from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
 
 _LEAST = 1e-30  # stands for zero in logarithms
+_APART = 1e-3  # in cosine: what is nearer is alike
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,10 @@ def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound
 
 
 def _collapse(statistics: Statistics) -> list[Finding]:
+    if statistics.blank:
+        (place, table), more = statistics.blank[0], len(statistics.blank) - 1
+        detail = "all rows of this table are the same, and nothing else tells samples apart"
+        return [finding("W103", place, 0.0, COLLAPSE, table, detail=detail, more=more)]
     hidden = [o for o in hidden_operations(statistics) if o.correlation is not None]
     streams = [stream for stream in statistics.streams if stream.correlation is not None and stream.rms]
     told: list[OperationStats | StreamStats] = [*(o for o in hidden if o.branch is None), *streams]
@@ -166,7 +171,9 @@ def _collapse(statistics: Statistics) -> list[Finding]:
     came = statistics.input_correlation
     apart = [1 - (o.correlation or 0.0) for o in told]
     before = 1 - came if came is not None else apart[0]
-    if before < 1e-3 or apart[-1] >= COLLAPSE * before:
+    behind = [o for o in readouts(statistics) if o.index > told[-1].index and o.correlation is not None]
+    read = max((1 - (o.correlation or 0.0) for o in behind), default=0.0)  # past what runs last and lies beside
+    if before < _APART or apart[-1] >= COLLAPSE * before or read >= _APART * before:
         return []
     steps = [now / max(last, 1e-12) for now, last in zip(apart, [before, *apart], strict=False)]
     worst = told[min(range(len(steps)), key=steps.__getitem__)]

@@ -199,6 +199,7 @@ class Statistics:
     codebooks: tuple[CodebookStats, ...] = ()
     origin: Origin | None = None  # where values stop being finite
     trained: str = ""  # what shows that the values were trained; "" if nothing does
+    blank: tuple[tuple[str, str], ...] = ()  # lookups and tables whose rows are all the same, if nothing else tells
 
     @property
     def by_made_up(self) -> bool:

@@ -153,28 +153,27 @@ class _Run:
         return replace(plan, notes=(*plan.notes, note))
 
 
-def _left(plan: Plan, refused: Mapping[str, tuple[float, str]]) -> Plan:
-    """The plan, which says of weights that would need a factor beyond the limit that they are left as they are."""
+def _left(plan: Plan, refused: Mapping[str, tuple[float, float, str]]) -> Plan:
+    """The plan, which says of weights that would need a factor beyond the limit what was done instead."""
     if not refused:
         return plan
-    asked = [f"{name} (x {factor:.3g})" for name, (factor, _) in refused.items()]
+    asked = [f"{name} (x {factor:.3g})" for name, (factor, _, _) in refused.items()]
     some = ", ".join(asked[:FEW]) + (f" and {len(asked) - FEW} more" if len(asked) > FEW else "")
-    first, (_, what) = next(iter(refused.items()))
+    first, (*_, what) = next(iter(refused.items()))
     note = (
-        f"Not corrected, because a factor beyond {LIMIT:g} or below 1/{LIMIT:g} is a sign of something else: {some}. "
-        f"{first}: {what}. What stands first is the cause, or the input before it."
+        f"Not corrected, or not all the way, because a factor beyond {LIMIT:g} or below 1/{LIMIT:g} is a sign of "
+        f"something else: {some}. {first}: {what}. What stands first is the cause, or the input before it."
     )
     entries = (
-        replace(
-            entry,
-            reason=f"{entry.reason}; {refused[entry.name][1]}: x {refused[entry.name][0]:.4g} would be too much, so "
-            "that it is left at the rule's value",
-        )
-        if entry.name in refused
-        else entry
+        replace(entry, reason=_instead(entry.reason, *refused[entry.name])) if entry.name in refused else entry
         for entry in plan.entries
     )
     return replace(plan, entries=tuple(entries), notes=(*plan.notes, note))
+
+
+def _instead(reason: str, asked: float, applied: float, what: str) -> str:
+    done = "left at the rule's value" if applied == 1 else f"multiplied by {applied:.3g} only"
+    return f"{reason}; {what}: x {asked:.4g} would be too much, so that it is {done}"
 
 
 def _centred(plan: Plan, means: Mapping[str, tuple[float, ...]]) -> Plan:

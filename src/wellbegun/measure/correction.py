@@ -17,6 +17,7 @@ from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Observer, Scale, Session, Shift
 from wellbegun.graph import WEIGHTED, Analysis, Branch, Operation, is_multiplied, roles_of, way
 from wellbegun.graph.inference import doubt, inferred
+from wellbegun.graph.walk import backward
 from wellbegun.laws import Constant, Copied, Dependent, RowSums
 from wellbegun.measure.logits import Delay, Pair, Step, pairs_of
 from wellbegun.measure.samples import rms, size_of, unit_axis
@@ -27,7 +28,8 @@ SAMPLES = 8  # least entries a measured mean is taken of
 SHARE = 0.02  # least share of a readout's output that must differ between samples for its mean to be cancelled
 GROW = 3.0  # most that a readout is enlarged because what its samples have in common was cancelled, or logits are
 LOGITS = 2.0  # logits of an attention are left alone if their std is off 1 by less than this factor
-LIMIT = 4.0  # factors beyond it in all, or below its inverse, are a sign of something else: told, and not applied
+LIMIT = 4.0  # factors beyond it in all, or below its inverse, are a sign of something else: told, and not applied whole
+RAW = 16.0  # factor by which what comes before all weights may be too large to be made up for at all
 
 
 @dataclass
@@ -50,7 +52,8 @@ class Correction:
         self.doubts: dict[str, str] = {}  # what could not be told, and why
         self.factors: dict[str, float] = {}
         self.because: dict[str, str] = {}  # weight -> why it was corrected once more
-        self.refused: dict[str, tuple[float, str]] = {}  # weight -> the factor that was not applied, and what for
+        self.refused: dict[str, tuple[float, float, str]] = {}  # weight -> factor asked for, applied, and what for
+        self.raw = False  # whether the batch is of another size: then nothing behind makes up for it
         self.centred: dict[str, tuple[str, Array]] = {}  # weight -> its bias, and the mean it cancels
         self.entries = {entry.name: entry for entry in plan.entries}
         self.followers: dict[str, list[str]] = {}  # weight -> biases whose law follows from its own
@@ -152,13 +155,19 @@ class Correction:
         delay.steps.clear()
 
     def _bounded(self, names: Sequence[str], factor: float, what: Callable[[], str]) -> float:
-        """A factor of weights; 1, and said, where with what they have already it would be beyond the limit."""
-        beyond = {name: factor * self.factors.get(name, 1.0) for name in names}
-        if all(1 / LIMIT <= total <= LIMIT for total in beyond.values()):
+        """A factor of weights. What is too large beyond the limit is shrunk as far as that, lest products and sums
+        behind enlarge it again and again; what is too small, as averages are, is left. Both are said."""
+        known = {name: self.factors.get(name, 1.0) for name in names}
+        if all(1 / LIMIT <= factor * before <= LIMIT for before in known.values()):
             return factor
+        nearest = 1.0 if factor > 1 or self.raw else min(1 / (LIMIT * min(known.values())), 1.0)
         told = what()
-        self.refused.update({name: (total, told) for name, total in beyond.items()})
-        return 1.0
+        self.refused.update({name: (factor * before, nearest * before, told) for name, before in known.items()})
+        return nearest
+
+    def _of_the_batch(self, operation: Operation) -> bool:
+        """Whether nothing but functions of the batch comes in."""
+        return not any(made.kind in WEIGHTED for made in backward(self.graph, operation.inputs))
 
     def _multiply(self, names: Sequence[str], factor: float) -> tuple[str, ...]:
         """Remember a factor of weights; what is to be multiplied now: they, and the biases that follow from them."""
@@ -185,7 +194,9 @@ class Correction:
                 yield from self._centre(name, operation, output, axis)
                 reached = entry.target / LIMIT if entry.target <= LIMIT * size else 0.0  # no more than can be applied
                 size = max(rms(output), min(size, entry.target) / GROW, reached)
-            factor = self._bounded([name], _factor(entry.target, size), partial(_sized, size, entry.target, inputs))
+            asked = _factor(entry.target, size)
+            self.raw = self.raw or (asked < 1 / RAW and self._of_the_batch(operation))
+            factor = self._bounded([name], asked, partial(_sized, size, entry.target, inputs))
             parameters = self._multiply([name], factor)
         factor = self.factors[name]
         if name in self.centred and self.in_place:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from wellbegun._typing import Array
 from wellbegun.backend import Effect, Handle, Session
 from wellbegun.graph import WEIGHTED, Operation
@@ -17,6 +15,7 @@ from wellbegun.measure.samples import is_finite, rough_rms, sample, size_of, uni
 
 _SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonlinearities start from
 _PLACES = 1 << 16  # of a codebook that are looked at
+_COMPARED = 1 << 20  # most integers of a batch whose samples are compared
 HALF_RANGE = 65504.0  # largest float16
 
 
@@ -56,6 +55,8 @@ class ForwardStatistics:
         self.inputs: dict[int, InputStats] = {}  # value of the batch -> what it holds
         self.cast: dict[int, InputStats] = {}  # integers of the batch that are made numbers, as pixels: what these hold
         self.codes: dict[int, tuple[int, int]] = {}  # lookup by what was computed: different codes, of how many places
+        self.looked_up: dict[int, int] = {}  # lookup -> different rows, but for those that pad
+        self.alike: set[int] = set()  # integers of the batch that are the same in all samples
         self._made: set[int] = set()
         self._picked: set[int] = set()  # integers that were computed from numbers
         self.first_input: Array | None = None  # a sample of what comes into the first weighted operation
@@ -82,9 +83,8 @@ class ForwardStatistics:
             self.norms[operation.index] = rough_rms(output)
         elif kind == "lookup":
             self.tables[operation.index] = rough_rms(output)
-            if inputs and self._picked & set(operation.inputs):
-                places = inputs[0].entries(_PLACES)
-                self.codes[operation.index] = len(np.unique(places)), places.size
+            if inputs:
+                self._looked_up(operation, inputs[0].entries(_PLACES))
         elif kind == "add" and len(inputs) == 2 and all(x.kind == "real" for x in inputs):
             self.sums[operation.index] = Sum(tuple(rough_rms(x) for x in inputs), rough_rms(output), output.shape)
         if kind in _SAMPLED and len(output.shape) > 1 and size_of(output) and output.kind == "real":
@@ -98,8 +98,17 @@ class ForwardStatistics:
                 continue
             if handle.kind != "integer" or not size_of(handle):
                 self.inputs[value] = came(handle)
-            elif operation.kind == "move" and output.kind == "real":
+                continue
+            if handle.shape and handle.shape[0] > 1 and size_of(handle) <= _COMPARED and _alike(handle):
+                self.alike.add(value)
+            if operation.kind == "move" and output.kind == "real":
                 self.cast[value] = came(output)
+
+    def _looked_up(self, operation: Operation, places: Array) -> None:
+        rows = {*places.tolist()}
+        self.looked_up[operation.index] = len(rows.difference(*(use.zero_rows for use in operation.uses)))
+        if self._picked & set(operation.inputs):
+            self.codes[operation.index] = len(rows), places.size
 
     def _weighted(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
         length, entries = output.norm(), max(size_of(output), 1)
@@ -110,3 +119,9 @@ class ForwardStatistics:
         if self.first_input is None and inputs and inputs[0].kind == "real" and len(inputs[0].shape) > 1:
             window = operation.kind in ("conv", "conv_transpose")  # units stand in the same place on both sides
             self.first_input = sample(inputs[0], unit_axis(operation.axis if window else None, inputs[0]))
+
+
+def _alike(handle: Handle) -> bool:
+    """Whether all samples are the same."""
+    first, rest = handle.part(slice(1)).array(), handle.part(slice(1, None)).array()
+    return bool((rest == first).all())

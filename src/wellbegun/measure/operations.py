@@ -12,8 +12,8 @@ from wellbegun.graph.attention import attentions_of, scoring
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.residual import aside
 from wellbegun.graph.walk import around, batch_norms, depths, forward, leading_to, of_the_batch, weights_before
-from wellbegun.health import AttentionStats, CodebookStats, OperationStats, StreamStats
-from wellbegun.health.catalogue import ENTROPY, LOGIT_STD
+from wellbegun.health import AttentionStats, OperationStats, StreamStats
+from wellbegun.health.catalogue import CHOOSING, ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.samples import correlation
@@ -217,19 +217,6 @@ def _restored(graph: ModelGraph, seen: ForwardStatistics) -> dict[int, float]:
     return found
 
 
-@inferred("how many codes are used", lambda *_: ())
-def codebook_stats(graph: Analysis, seen: Seen) -> tuple[CodebookStats, ...]:
-    """One for each table whose rows are compared with a signal before one is picked for each place."""
-    found = []
-    for index, (used, places) in seen.forward.codes.items():
-        operation = graph.operations[index]
-        for use in operation.uses:
-            if use.slot == "table" and any(other.index < index for other, _ in graph.uses_of(use.parameter)):
-                codes = graph.parameters[use.parameter].shape[0]
-                found.append(CodebookStats(operation.place, use.parameter, used, codes, places))
-    return tuple(found)
-
-
 # ---------------------------------------------------------------------- residual sums
 @inferred("how residual streams grow", lambda *_: ())
 def stream_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tuple[StreamStats, ...]:
@@ -314,10 +301,13 @@ def _attentions(graph: Analysis, seen: Seen) -> Iterator[AttentionStats]:
 
 
 def _others(graph: Analysis, seen: Seen, known: Collection[int]) -> Iterator[AttentionStats]:
-    """Softmaxes of features, between weights, that are nearly one-hot."""
+    """Softmaxes of features, between weights, that are nearly one-hot. Where their shares weigh what other ways carry,
+    as those of experts do, they have to be far nearer."""
+    outputs = seen.wanted or graph.outputs
     for index in sorted(seen.forward.scores.keys() - known):
         scores, operation = seen.forward.scores[index], graph.operations[index]
-        loud = scores.std > LOGIT_STD and scores.entropy < ENTROPY and scores.keys > 3
+        least = CHOOSING if around(graph, {index}, outputs) else ENTROPY
+        loud = scores.std > LOGIT_STD and scores.entropy < least and scores.keys > 3
         if not loud or operation.kind != "softmax" or not operation.inputs:
             continue
         makers = list(weights_before(graph, operation.inputs[0]))

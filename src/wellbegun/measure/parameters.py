@@ -10,7 +10,7 @@ from wellbegun._typing import Array
 from wellbegun.backend import Handle, Session
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Role
 from wellbegun.graph.function import UNKNOWN
-from wellbegun.graph.walk import ancestors, around, backward, cut_off_by, forward, of_the_batch
+from wellbegun.graph.walk import ancestors, around, backward, cut_off_by, descendants, forward, of_the_batch
 from wellbegun.health import ParameterStats
 from wellbegun.measure.forward import HALF_RANGE
 from wellbegun.measure.samples import Rows, different, digest, is_finite, outlying, size_of, twins
@@ -111,14 +111,17 @@ class ParameterStatistics:
 
     def by_design(self, graph: ModelGraph) -> set[str]:
         """Weights of zero with a way around them that get a gradient, or will when zeros behind or before them have
-        left zero."""
+        left zero, or another loss is taken."""
         uses = {name: {operation.index for operation, _ in graph.uses_of(name)} for name in self.zero}
         awake = {name for name in self.zero if self._awake(name)}
         designed, dead = set(), self._dead(graph)
         for name in self.zero - dead:
-            if not uses[name] or not around(graph, uses[name], graph.outputs):
+            made = {value for index in uses[name] for value in graph.operations[index].outputs}
+            ends = (made | descendants(graph, made)).intersection(graph.outputs)  # others lead around anything
+            if not uses[name] or not around(graph, uses[name], ends):
                 continue
-            if name in awake or self._woken(graph, uses[name], set().union(*(uses[other] for other in awake))):
+            unasked = name in self.trained and name not in self.gradients  # by the loss
+            if name in awake or unasked or self._woken(graph, uses[name], set().union(*(uses[o] for o in awake))):
                 designed.add(name)
         return designed
 

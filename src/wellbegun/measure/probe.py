@@ -14,11 +14,12 @@ from wellbegun.health import LossStats, Origin, Statistics
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
 from wellbegun.measure.losses import MadeUp, agreeing, axis_of_classes, judged, made_up_of, misfit
-from wellbegun.measure.operations import Seen, attention_stats, codebook_stats, operation_stats, stream_stats, weights
+from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
 from wellbegun.measure.origin import buffer_stats, origin_of
 from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
 from wellbegun.measure.signals import Way, aimless, length_of, random_signal, read_out
+from wellbegun.measure.tables import blank_tables, codebook_stats
 
 _SIGNED = 0.1  # a loss with readouts of zero that is smaller may be a sum of both signs
 
@@ -120,9 +121,10 @@ def statistics(
         input_stats(graph, forward.inputs, forward.cast),
         session.differentiable,
         buffer_stats(session.buffers),
-        codebook_stats(graph, seen),
+        codebook_stats(graph, forward),
         None,
         trained,
+        blank_tables(graph, session, forward, wanted),
     )
     found = replace(found, notes=(*found.notes, *_elsewhere(found)))
     if not found.finite:

@@ -9,6 +9,7 @@ from wellbegun.graph import (
     Analysis,
     Operation,
     Role,
+    added_up,
     bag_of,
     beside_basis,
     goes_on,
@@ -94,6 +95,8 @@ def _weight(
             target, reason = 1.0, _plain_reason(role)
         target, relative = target / math.sqrt(product.width * _read(graph, other, points)), False
         reason += f"; it makes the weight of another signal, of {product.width} terms: entries of RMS {target:.2g}"
+    if role.role == "readout" and (times := added_up(graph, name)) > 1:
+        target, reason = target / times, f"{reason}; {times:.3g} of them add up in one output"
     edge = role.role in ("hidden", "readout") and over_basis(graph, operation)
     if edge:
         target, reason = _EDGE * target, f"{reason}; over a basis, beside a plain weight: {_EDGE:g} of it, not measured"

@@ -1,0 +1,90 @@
+"""A table whose rows are all the same tells nothing apart: found, unless something else of the batch is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import wellbegun as wb
+
+
+def ids(*shape: int) -> torch.Tensor:
+    return torch.randint(1, 40, shape, generator=torch.Generator().manual_seed(1))
+
+
+class Reader(nn.Module):
+    """Ids, and what `beside` makes of them or of anything else that is given, through two layers."""
+
+    def __init__(self, table: nn.Module, beside: Callable[[Any, Any], torch.Tensor] = lambda _, h: h) -> None:
+        super().__init__()
+        self.table, self.beside = table, beside
+        self.other, self.places = nn.Embedding(40, 16), nn.Parameter(torch.randn(6, 16))
+        self.inside, self.out = nn.Linear(16, 16), nn.Linear(16, 5)
+
+    def forward(self, t: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
+        h = self.beside(self, self.table(t)) if not given else self.beside(self, (self.table(t), *given))
+        return self.out(torch.relu(self.inside(h)))
+
+
+def table(value: Any, kind: type[nn.Module] = nn.Embedding, **options: Any) -> nn.Module:
+    made = kind(40, 16, **options)
+    rows = made.weight.detach()[1:2].clone() if value == "same" else torch.tensor(value)
+    with torch.no_grad():
+        made.weight.copy_(rows.expand(40, 16))
+        if options:
+            made.weight[0] = 0
+    return made
+
+
+def attended(model: Any, given: Any) -> torch.Tensor:
+    """One head whose mask hides what pads."""
+    h, mask = given
+    h = h + model.places
+    return (h @ h.mT / 16 + (1 - mask[:, None].float()) * -1e4).softmax(-1) @ h
+
+
+MASK = torch.ones(8, 6, dtype=torch.long).index_fill(1, torch.tensor([5]), 0)
+MASK[0] = 1
+BAD: dict[str, tuple[nn.Module, Callable[..., Any], tuple[Any, ...]]] = {
+    "zeros": (table(0.0), lambda _, h: h, (ids(8, 6),)),
+    "the same row, one of which pads": (table("same", padding_idx=0), lambda _, h: h, (ids(8, 6),)),
+    "beside places": (table(0.5), lambda m, h: h + m.places, (ids(8, 6),)),
+    "with dropout": (table(0.5), lambda _, h: functional.dropout(h, 0.2), (ids(8, 6),)),
+    "a bag": (table("same", nn.EmbeddingBag), lambda _, h: h, (ids(8, 6),)),
+    "under a mask": (table("same"), attended, (ids(8, 6), MASK)),
+    "beside places that the batch holds": (
+        table(0.0), lambda m, g: g[0] + m.other(g[1]), (ids(8, 6), torch.arange(6).expand(8, 6).clone())
+    ),
+    "in one sample": (table("same"), lambda _, h: h, (ids(1, 6),)),
+}  # fmt: skip
+GOOD: dict[str, tuple[nn.Module, Callable[..., Any], tuple[Any, ...]]] = {
+    "beside another table": (table(0.0), lambda m, g: g[0] + m.other(g[1]), (ids(8, 6), ids(8, 6).flip(0))),
+    "added to a signal": (table(0.0), lambda _, g: g[0] + g[1], (ids(64), torch.randn(64, 16))),
+    "of one id": (table(0.0), lambda m, g: g[1] + g[0], (torch.zeros(64, dtype=torch.long), torch.randn(64, 16))),
+    "in one sample of one id": (table("same"), lambda _, h: h, (ids(1),)),
+    "whose rows differ": (nn.Embedding(40, 16), lambda m, h: h + m.places, (ids(8, 6),)),
+    "whose samples are equal": (nn.Embedding(40, 16), lambda _, h: h, (ids(6)[None].repeat(8, 1),)),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_table_of_equal_rows_is_found(name: str) -> None:
+    torch.manual_seed(0)
+    made, beside, batch = BAD[name]
+    found = [one for one in wb.check(Reader(made, beside), batch).findings if one.code == "W103"]
+    assert [one.parameter for one in found] == ["table.weight"]
+    assert "only=['table.weight']" in found[0].remedy
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_table_beside_what_tells_samples_apart_is_healthy(name: str) -> None:
+    torch.manual_seed(0)
+    made, beside, batch = GOOD[name]
+    assert "W103" not in wb.check(Reader(made, beside), batch).codes
+
+
+def test_a_table_that_nothing_reads_but_the_loss_may_be_zero() -> None:
+    assert wb.check(table(0.0), ids(8, 6)).healthy
