@@ -122,7 +122,7 @@ CASES = {
     "10,000 plain layers": Case(lambda: plain(10_000), "auto", "adam", (1e-5,), steps=60),
     "1,000 plain layers": Case(lambda: plain(1_000), "auto", "adam", (3e-4, 1e-4), steps=60),
     "Fixup, 200 blocks": Case(lambda: residual(FixupBlock, 200), "fixup", "sgd", (0.1, 0.03, 0.01)),
-    "ReZero, 200 blocks": Case(lambda: residual(ReZeroBlock, 200), "rezero", "adam", (1e-2, 3e-3, 1e-3)),
+    "ReZero, 1,000 blocks": Case(lambda: residual(ReZeroBlock, 1_000), "rezero", "adam", (3e-3, 1e-3), 60),
     "DeepNorm, 48 layers": Case(
         lambda: Rows(DEEP, (2 * DEEP) ** 0.25, norm=True), "deepnorm", "adam", (3e-3, 1e-3, 3e-4)
     ),

@@ -73,9 +73,11 @@ def moments(activation: str | Callable[..., Any], *, q: float = 1.0) -> Activati
         slopes = (found.second, found.slope)
         return _gains(0.0, found.second, slopes if factor[1] == 0 else slopes[::-1], found.error)
     pair = averages(scaled)
-    relative = sum(pair.errors) / (pair.second or 1.0)
+    relative = pair.errors[0] / (pair.second or 1.0)
+    steep = [each / (sum(pair.slopes) or 1.0) for each in pair.errors[1:]]
     _exists(relative < _POOR, relative)
-    return _gains(pair.mean, pair.second, pair.slopes, relative)
+    known = tuple(math.inf if each > _POOR else slope for each, slope in zip(steep, pair.slopes, strict=True))
+    return _gains(pair.mean, pair.second, known, relative + sum(each for each in steep if each <= _POOR))
 
 
 def gain(activation: str | Callable[..., Any]) -> float:
@@ -116,15 +118,16 @@ def factor_of(function: PairFunction) -> tuple[Function, int] | None:
     >>> factor_of(lambda u, v: np.tanh(u) * v)[1], factor_of(np.hypot)
     (1, None)
     """
-    u, v = np.array([-3.0, -0.7, 0.25, 1.6, 5.0]), np.array([1.3, -2.2, 0.4, -0.8, 3.1])
+    u, v, one = np.array([-3.0, -0.7, 0.25, 1.6, 5.0]), np.array([1.3, -2.2, 0.4, -0.8, 3.1]), np.ones(5)
 
     def turned(place: int, x: Array, y: Array) -> Array:
         return np.asarray(function(x, y) if place == 0 else function(y, x))
 
     with np.errstate(all="ignore"):
-        for place in (0, 1):
-            if np.allclose(turned(place, u, v), u * turned(place, np.ones(5), v), rtol=1e-12, atol=0):
-                return lambda x, place=place: turned(place, np.ones_like(x), x), place
+        found = turned(0, np.concatenate([u, one, v, v]), np.concatenate([v, v, u, one])).reshape(4, 5)  # in one call
+    for place in (0, 1):
+        if np.allclose(found[2 * place], u * found[2 * place + 1], rtol=1e-12, atol=0):
+            return lambda x, place=place: turned(place, np.ones_like(x), x), place
     return None
 
 

@@ -18,7 +18,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 
 Function = Callable[[Array], Array]
 
-_REACH = 14.0  # the normal density is 1e-43 there
+REACH = 14.0  # the normal density is 1e-43 there
 _FAR, _NARROW = 13.0, 1e-8  # if averages exist, what lies beyond and in narrower panels is a rounding error
 ORDER = 16
 SMALLEST = 1e-11  # width below which a panel that still does not resolve holds a kink or a jump
@@ -70,7 +70,7 @@ def sample(function: Function, *, owner: str = "moments") -> Samples:
     Raises:
         ArgumentTypeError: not callable, or not elementwise. ArgumentError: not finite somewhere within +-14.
     """
-    edges = np.linspace(-_REACH, _REACH, 113)  # quarters: the usual kinks (0, 1, 3, 6) fall on edges
+    edges = np.linspace(-REACH, REACH, 113)  # quarters: the usual kinks (0, 1, 3, 6) fall on edges
     x, width, value, slope = _panels(function, edges, owner)
     _, weights, _, derivative, highest = rule()
     density = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
@@ -90,15 +90,15 @@ class Averages:
     """
 
     def __init__(self, function: Function, low: float, high: float, *, owner: str) -> None:
-        steps = 2 + round(4.5 * math.log(_REACH * math.sqrt(high / low)))
-        outward = np.geomspace(math.sqrt(low) / 2, _REACH * math.sqrt(high), steps)
+        steps = 2 + round(4.5 * math.log(REACH * math.sqrt(high / low)))
+        outward = np.geomspace(math.sqrt(low) / 2, REACH * math.sqrt(high), steps)
         edges = np.unique(np.concatenate([-outward, [0.0], outward, *_USUAL]))
         x, width, value, slope = _panels(function, edges, owner, finite=False)
         self._measure = (width[:, None] / 2 * rule()[1]).ravel()
         self._x = x.ravel()
         self._squares = np.stack([value.ravel() ** 2, slope.ravel() ** 2], axis=1)
         known = np.isfinite(self._squares).all(axis=1)
-        self._largest = float(np.abs(self._x[~known]).min(initial=math.inf)) / _REACH
+        self._largest = float(np.abs(self._x[~known]).min(initial=math.inf)) / REACH
         self._squares[~known] = 0.0
 
     def at(self, q: Array | float) -> Array:
@@ -158,5 +158,5 @@ def evaluate(function: Function, x: Array, owner: str, *, finite: bool = True) -
         )
     if finite and not np.isfinite(value).all():
         worst = float(x.ravel()[~np.isfinite(value)][0])
-        raise ArgumentError(f"{owner}: an activation must be finite within +-{_REACH:g}; it is not at {worst:.6g}.")
+        raise ArgumentError(f"{owner}: an activation must be finite within +-{REACH:g}; it is not at {worst:.6g}.")
     return value.reshape(x.shape)
