@@ -1,4 +1,4 @@
-"""Calls of `wellbegun.torch.init` take two ways to the same bits: plain memory of the host is drawn at once by a kernel,
+"""Calls of `wellbegun.torch.init` take two ways to the same bits: a kernel draws plain memory of the host at once,
 views with gaps, other devices and small first calls go by way of targets."""
 
 import itertools

@@ -27,6 +27,7 @@ _COLUMNS = 512  # that one thread multiplies at once; the same for any number of
 _ROOM = 1 << 20  # bytes of a product that a thread keeps room for
 _own = threading.local()
 _DRAWN = 1 << 12  # numbers that are drawn at once for small blocks: a channel's window has nine
+_STRIP = 32  # columns of a transpose
 _LEAF = 16  # size of blocks that are inverted as they are
 
 
@@ -47,7 +48,7 @@ def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any,
 
     def matrix_of(normals: Array) -> Array:
         matrix = haar(normals, inline if blocks > 1 else run) if short else normals.T
-        return matrix if rows >= columns else matrix.T
+        return matrix if rows >= columns else _turned(matrix)
 
     with single_threaded():
         if blocks == 1:
@@ -63,6 +64,14 @@ def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any,
 
         run(make, range(0, blocks, together))
     return stacked.reshape(shape)
+
+
+def _turned(matrix: Array) -> Array:
+    """The transpose in order of memory, a strip of columns after the other: whole rows would leave the caches."""
+    turned = np.empty(matrix.shape[::-1], matrix.dtype)
+    for first in range(0, len(matrix), _STRIP):
+        turned[:, first : first + _STRIP] = matrix[first : first + _STRIP].T
+    return turned
 
 
 def haar(normals: Array, run: Run = inline) -> Array:

@@ -30,7 +30,8 @@ COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before
 KERNEL_FROM = 1 << 7  # below it a kernel that may yet have to be compiled is not worth it
 STREAM_FROM = 1 << 25  # bytes of a destination that is written past the caches, because it would not stay in them
 _SIZES = {name: size for name, (_, size) in STORED.items()}
-_PIECE = 1 << 18  # elements a thread takes at once
+_PIECE = 1 << 18  # elements that one thread draws before another one is awake
+_LEAST, _MOST = 1 << 16, 1 << 21  # elements that a thread takes at once, where some share them
 
 
 class _Process:
@@ -114,7 +115,7 @@ def spread(paint: Callable[[Rows], None], work: Sequence[Rows], threads: int | N
         for rows in work:
             paint(rows)
         return
-    limit = min(_PIECE * 8, max(_PIECE, -(-total // (threads * 4))))
+    limit = min(_MOST, max(_LEAST, -(-total // (threads * 4))))
     parallel(paint, [piece for rows in work for piece in pieces(rows, limit)], threads)
 
 
