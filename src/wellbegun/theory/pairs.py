@@ -8,7 +8,7 @@ plane; what is rough nonetheless is halved, and evaluated at once.
 import itertools
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +68,26 @@ def averages(function: PairFunction, *, owner: str = "moments") -> Pair:
     if sum(slopes) <= 1e-18 * second:  # rounding of a step function
         slopes, by_u, by_v = [0.0, 0.0], 0.0, 0.0
     return Pair(mean, second, (slopes[0], slopes[1]), (first + far, by_u, by_v))
+
+
+def glimpse(function: PairFunction, spreads: Array, owner: str) -> Array:
+    """E phi(s z)^2 and E of its squared gradient by z, on a last axis, for each s: in one call of the function, by
+    Gauss-Hermite nodes. Exact to rounding where phi is smooth on the scale of s, to some ten percent at kinks."""
+    nodes, matrix = _hermite()
+    u, v = np.broadcast_arrays(spreads[:, None, None] * nodes[:, None], spreads[:, None, None] * nodes)
+    value = evaluate(lambda x: function(x, v.ravel()), u, owner, finite=False)
+    shares, degrees = (matrix @ value @ matrix.T) ** 2, np.arange(len(nodes))
+    return np.stack([shares.sum(axis=(1, 2)), (shares * (degrees[:, None] + degrees)).sum(axis=(1, 2))], axis=-1)
+
+
+@cache
+def _hermite() -> tuple[Array, Array]:
+    """Nodes, and the matrix from values there to coefficients of orthonormal Hermite polynomials."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(24)
+    rows = [np.ones_like(nodes), nodes]
+    for degree in range(1, len(nodes) - 1):
+        rows.append((nodes * rows[-1] - math.sqrt(degree) * rows[-2]) / math.sqrt(degree + 1))
+    return nodes, np.stack(rows) * weights / math.sqrt(2 * math.pi)
 
 
 # ---------------------------------------------------------------------- cells: v from and to, and u from and to at both

@@ -19,7 +19,7 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 Function = Callable[[Array], Array]
 
 REACH = 14.0  # the normal density is 1e-43 there
-_FAR, _NARROW = 13.0, 1e-8  # if averages exist, what lies beyond and in narrower panels is a rounding error
+_FAR, _NARROW = 13.0, 1e-9  # if averages exist, what lies beyond and in narrower panels is a rounding error
 ORDER = 16
 SMALLEST = 1e-11  # width below which a panel that still does not resolve holds a kink or a jump
 TOLERANCE = 1e-11
@@ -130,15 +130,17 @@ def _panels(function: Function, edges: Array, owner: str, *, finite: bool = True
         done = ~rough | smallest
         slope = np.where(rough[:, None], 0.0, value @ derivative.T * (2 / width[:, None]))
         kept.append((x[done], width[done], value[done], slope[done]))
-        left, width = halves(left[~done], width[~done])
+        left, width = split(
+            left[~done], width[~done], 2 if level <= 4 else 8
+        )  # few are left, and each call has a price
     x, width, value, slope = (np.concatenate(part) for part in zip(*kept, strict=True))
     return x, width, value, slope
 
 
-def halves(left: Array, width: Array) -> tuple[Array, Array]:
-    """Left edges and widths of both halves of panels."""
-    half = width / 2
-    return np.concatenate([left, left + half]), np.concatenate([half, half])
+def split(left: Array, width: Array, parts: int) -> tuple[Array, Array]:
+    """Left edges and widths of equal parts of panels."""
+    part = width / parts
+    return (left + part * np.arange(parts)[:, None]).ravel(), np.tile(part, parts)
 
 
 def evaluate(function: Function, x: Array, owner: str, *, finite: bool = True) -> Array:

@@ -47,10 +47,7 @@ __all__ = [
 ]  # fmt: skip
 
 Layouts = str | Layout | None
-_variance_scaling, _orthogonal = (
-    lru_cache(schemes.variance_scaling),
-    lru_cache(schemes.orthogonal),
-)  # of names only: a number may be a tensor that changes
+_variance_scaling = lru_cache(schemes.variance_scaling)  # of names only: a number may be a tensor that changes
 
 
 # ---------------------------------------------------------------------- those of torch
@@ -291,14 +288,7 @@ def orthogonal_(
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     size = abs(real("orthogonal_", "gain", gain))  # -Q is distributed as Q
-    return drawn(
-        "orthogonal_",
-        tensor,
-        _orthogonal(method=text_of("orthogonal_", "method", method)),
-        generator,
-        layout,
-        gain=size,
-    )
+    return drawn("orthogonal_", tensor, schemes.orthogonal(method=method), generator, layout, gain=size)
 
 
 @public
