@@ -1,18 +1,17 @@
-"""What a call of `moments`, `edge_of_chaos` and `operating_point` takes, after the first, for functions of one and two
-arguments; and how much of it is in the function itself.
+"""What a call of `moments`, `edge_of_chaos` and `operating_point` takes after the first, for functions of one and two
+arguments, and how much of `moments` is spent in the function itself.
 
-Usage: python benchmarks/gains.py [--repeats 20] [--json docs/figures/gains.json]
-Medians on one core. JAX compiles once for each number of values, so its first call takes longer.
+Usage: python benchmarks/gains.py [--repeats 20]
+Medians of processor time on one core, so that a busy machine adds little. JAX compiles each operation once for each
+number of values, in the first call.
 """
 
 import argparse
-import json
 import os
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,23 +22,19 @@ import wellbegun as wb
 from wellbegun.errors import ArgumentError
 
 Function = Callable[..., Any]
-ONE: dict[str, str | Function] = {
+FUNCTIONS: dict[str, str | Function] = {
     '"gelu"': "gelu",
-    "NumPy: tanh x": np.tanh,
     "NumPy: max(x - 0.32, 0)": lambda x: np.maximum(x - 0.32, 0),
     "NumPy: round x": np.round,
     "torch: silu x": torch.nn.functional.silu,
     "torch: relu(x + 1.23)": lambda x: torch.relu(x + 1.23),
     "JAX: gelu x": jax.nn.gelu,
-    "JAX: relu(x - 2.5)": lambda x: jax.nn.relu(x - 2.5),
-}
-TWO: dict[str, str | Function] = {
+    "JAX: relu(x - 2.43)": lambda x: jax.nn.relu(x - 2.43),
     '"swiglu"': "swiglu",
     "NumPy: a tanh b": lambda a, b: a * np.tanh(b),
     "NumPy: tanh a / (1 + exp b)": lambda a, b: np.tanh(a) / (1 + np.exp(b)),
     "NumPy: max(a, b)": np.maximum,
     "NumPy: hypot(a, b)": np.hypot,
-    "NumPy: |a| - |b|": lambda a, b: np.abs(a) - np.abs(b),
     "NumPy: a exp(-(a - b)²)": lambda a, b: a * np.exp(-((a - b) ** 2)),
     "NumPy: exp(a) (1 + b²)": lambda a, b: np.exp(a) * (1 + b * b),
     "NumPy: tanh a where a > b, else b": lambda a, b: np.where(a > b, np.tanh(a), b),
@@ -47,65 +42,63 @@ TWO: dict[str, str | Function] = {
     "NumPy: clip(a + b, -1, 1)": lambda a, b: np.clip(a + b, -1, 1),
     "torch: tanh a sigmoid b": lambda a, b: torch.tanh(a) * torch.sigmoid(b),
     "torch: max(a, b)": torch.maximum,
-    "JAX: gelu a tanh b": lambda a, b: jax.nn.gelu(a, approximate=False) * jax.numpy.tanh(b),
+    "JAX: gelu a tanh b": lambda a, b: jax.nn.gelu(a) * jax.numpy.tanh(b),
     "JAX: max(a, b)": jax.numpy.maximum,
 }
 
 
-class Counted:
-    """A function, how often it was called, and the seconds in it."""
+class Timed:
+    """A function, how often it is called, and the time in it."""
 
     def __init__(self, function: Function) -> None:
-        self.function, self.calls, self.seconds = function, 0, 0.0
+        self.function, self.calls, self.time = function, 0, 0.0
 
     def __call__(self, *arrays: Any) -> Any:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             return self.function(*arrays)
         finally:
-            self.calls, self.seconds = self.calls + 1, self.seconds + time.perf_counter() - start
+            self.calls, self.time = self.calls + 1, self.time + time.process_time() - start
 
 
-def seconds(task: Callable[[], object], repeats: int) -> float:
+def milliseconds(task: Callable[[], object], repeats: int) -> float:
     """Median time of a task after its first run."""
     found = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = time.process_time()
         with suppress(ArgumentError):  # where there is no edge of chaos
             task()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found[1:])
+        found.append(time.process_time() - start)
+    return 1e3 * statistics.median(found[1:])
 
 
-def measured(name: str, function: str | Function, repeats: int) -> dict[str, Any]:
-    """A row: seconds of each call, and those in the function within `moments`."""
-    row: dict[str, Any] = {"name": name, "moments": seconds(lambda: wb.moments(function), repeats)}
-    row["edge"] = seconds(lambda: wb.edge_of_chaos(function, bias_std=0.2), repeats)
-    row["operating"] = seconds(lambda: wb.operating_point(function, 20), repeats)
-    if callable(function):
-        counted = Counted(function)
-        for _ in range(repeats):
-            wb.moments(counted)
-        row["inside"], row["calls"] = counted.seconds / repeats, counted.calls / repeats
-    row["error"] = wb.moments(function).error
-    return row
+def row(name: str, function: str | Function, repeats: int) -> str:
+    """A line of the table."""
+    timed = Timed(function) if callable(function) else None
+    times = [
+        milliseconds(lambda: wb.moments(function), repeats),
+        milliseconds(lambda: wb.edge_of_chaos(function, bias_std=0.2), repeats),
+        milliseconds(lambda: wb.operating_point(function, 20), repeats),
+    ]
+    if timed is not None:
+        milliseconds(lambda: wb.moments(timed), repeats)
+    inside = "" if timed is None else f"{1e3 * timed.time / (repeats + 1):.1f} in {timed.calls // (repeats + 1)} calls"
+    return (
+        f"| {name} | {times[0]:.1f} | {inside} | {times[1]:.1f} | {times[2]:.1f} | {wb.moments(function).error:.0e} |"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    repeats = parser.parse_args().repeats
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     torch.set_num_threads(1)
-    rows = []
-    for name, function in {**ONE, **TWO}.items():
-        rows.append(measured(name, function, given.repeats))
-        print({key: round(1e3 * v, 2) if key in ("moments", "edge", "operating", "inside") else v
-               for key, v in rows[-1].items()}, flush=True)  # fmt: skip
-    if given.json is not None:
-        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    print("| function | moments, ms | of it in the function | edge of chaos | operating point | error |")
+    print("|---|---|---|---|---|---|")
+    for name, function in FUNCTIONS.items():
+        print(row(name, function, repeats), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.theory.quadrature import ORDER, REACH, SMALLEST, TOLERANCE, evaluate, rule
+from wellbegun.theory.quadrature import ORDER, REACH, SMALLEST, STRAIGHT, TOLERANCE, bend, evaluate, rule
 
 PairFunction = Callable[[Array, Array], Array]
 """An elementwise function of two NumPy arrays."""
@@ -23,7 +23,6 @@ _EDGES = np.array([-REACH, -6.0, -3.0, 0.0, 3.0, 6.0, REACH])  # the usual kinks
 _BETWEEN = np.array([1.3717, 4.6173, 7.2891])  # edges of probes besides, where no kink will be by chance
 _PROBES = np.array([-2.1713, -0.8329, 0.3137, 1.3631])  # of the other argument, where kinks are looked for
 _PARTS = 8  # of a rough panel
-_STRAIGHT = 1e-5  # width below which a function is straight on both sides of a kink
 _MOST = 128  # rough panels on one level, and kinks: more are noise
 _NOISE, _TRIED = 1e-3, 4  # relative error up to which, and level from which, what halves do not mend is noise
 _CELLS = 1 << 12  # of one level: more are noise, or kinks that run along curves
@@ -185,8 +184,8 @@ def _kinks(function: PairFunction, owner: str) -> Array:
         coefficients = np.abs(value @ analysis.T)
         size = size or float(coefficients.max()) or 1.0
         rough = coefficients[:, -3:].max(axis=1) > 10 * TOLERANCE * coefficients[:, 1:].max(axis=1) + 1e-13 * size
-        met, bent = _bend(x, value)
-        found = rough & ((bent & (width < _STRAIGHT)) | (width < SMALLEST))
+        met, bent = bend(x, value)
+        found = rough & ((bent & (width < STRAIGHT)) | (width < SMALLEST))
         where = np.where(bent, met, left + width / 2)
         kinks.append(np.stack([*_points(probe, where), probe], axis=1)[found])
         rough &= ~found
@@ -211,17 +210,6 @@ def _points(probe: Array, x: Array) -> tuple[Array, Array]:
 
 def _on_probes(function: PairFunction, probe: Array, x: Array) -> Array:
     return function(*_points(probe, x))
-
-
-def _bend(x: Array, value: Array) -> tuple[Array, Array]:
-    """Where the lines through both ends of narrow panels meet, and whether values lie on these."""
-    at, rise = x - x[:, :1], value - value[:, :1]
-    one, other = (rise[:, 1] / at[:, 1])[:, None], ((rise[:, -1] - rise[:, -2]) / (at[:, -1] - at[:, -2]))[:, None]
-    meet = (rise[:, -1:] - other * at[:, -1:]) / (one - other)
-    off = np.abs(rise - np.where(at < meet, one * at, rise[:, -1:] + other * (at - at[:, -1:]))).max(axis=1)
-    inside = (meet > at[:, 2:3]) & (meet < at[:, -3:-2])  # three nodes on each side
-    bent = inside & (off < 1e-3 * np.abs(rise).max(axis=1))[:, None]
-    return (x[:, :1] + meet)[:, 0], bent[:, 0]
 
 
 def _lines(points: Array) -> Array:

@@ -23,6 +23,7 @@ _FAR, _NARROW = 13.0, 1e-9  # if averages exist, what lies beyond and in narrowe
 ORDER = 16
 SMALLEST = 1e-11  # width below which a panel that still does not resolve holds a kink or a jump
 TOLERANCE = 1e-11
+STRAIGHT = 1e-5  # width below which a function is straight on both sides of a kink
 _USUAL = [[at, -at] for at in (0.5, 1.0, 2.0, 2.5, 3.0, 6.0)]  # where kinks are
 _NOISY = 256  # rough panels on one level: kinks are few and stay few, rounding noise is everywhere
 
@@ -130,17 +131,33 @@ def _panels(function: Function, edges: Array, owner: str, *, finite: bool = True
         done = ~rough | smallest
         slope = np.where(rough[:, None], 0.0, value @ derivative.T * (2 / width[:, None]))
         kept.append((x[done], width[done], value[done], slope[done]))
-        left, width = split(
-            left[~done], width[~done], 2 if level <= 4 else 8
-        )  # few are left, and each call has a price
+        left, width = _split(left[~done], width[~done], *bend(x[~done], value[~done]))
     x, width, value, slope = (np.concatenate(part) for part in zip(*kept, strict=True))
     return x, width, value, slope
 
 
-def split(left: Array, width: Array, parts: int) -> tuple[Array, Array]:
-    """Left edges and widths of equal parts of panels."""
-    part = width / parts
-    return (left + part * np.arange(parts)[:, None]).ravel(), np.tile(part, parts)
+@np.errstate(all="ignore")
+def bend(x: Array, value: Array) -> tuple[Array, Array]:
+    """Where the lines through both ends of narrow panels meet, and whether values lie on these."""
+    at, rise = x - x[:, :1], value - value[:, :1]
+    one, other = (rise[:, 1] / at[:, 1])[:, None], ((rise[:, -1] - rise[:, -2]) / (at[:, -1] - at[:, -2]))[:, None]
+    meet = (rise[:, -1:] - other * at[:, -1:]) / (one - other)
+    off = np.abs(rise - np.where(at < meet, one * at, rise[:, -1:] + other * (at - at[:, -1:]))).max(axis=1)
+    inside = (meet > at[:, 2:3]) & (meet < at[:, -3:-2])  # three nodes on each side
+    bent = inside & (off < 1e-3 * np.abs(rise).max(axis=1))[:, None]
+    return (x[:, :1] + meet)[:, 0], bent[:, 0]
+
+
+def _split(left: Array, width: Array, met: Array, bent: Array) -> tuple[Array, Array]:
+    """Left edges and widths of parts of panels: both sides of a bend, halves of many panels, eighths of few, because
+    each level is a call of the function."""
+    bent &= width < STRAIGHT
+    parts = 2 if len(left) > 16 else 8
+    step = width[~bent] / parts
+    one = met[bent] - left[bent]
+    others = (left[~bent] + step * np.arange(parts)[:, None]).ravel()
+    widths = one, width[bent] - one, np.tile(step, parts)
+    return np.concatenate([left[bent], met[bent], others]), np.concatenate(widths)
 
 
 def evaluate(function: Function, x: Array, owner: str, *, finite: bool = True) -> Array:
