@@ -5,7 +5,7 @@ matrix applies reflection j to columns that are Gaussian and independent of it, 
 directly, and only the product remains to be computed: half the work of a QR. The signs (for complex entries: phases) of
 the diagonal of R make the result exactly Haar (Mezzadri 2007, arXiv:math-ph/0609050).
 
-The product is taken in panels: I - V T V^H for 128 reflections at a time (Schreiber and Van Loan 1989), so nearly all
+The product is taken in panels: I - V T V^H for 64 or 256 reflections at a time (Schreiber and Van Loan 1989), so nearly all
 of the work is matrix products. T is the inverse of the upper triangle of V^H V with 1 / tau on its diagonal (Puglisi
 1992). Results agree across machines to a few units in the last place times sqrt(n), not bitwise: the products are BLAS.
 """
@@ -22,7 +22,7 @@ from wellbegun.laws import Orthogonal
 
 Draw = Callable[[int, int], Array]  # (first element, count) -> standard normals
 Run = Callable[[Callable[[Any], None], Sequence[Any]], None]  # (task, items): the task on every item, on some threads
-_SMALL, _LARGE = 128, 256  # reflections in a panel, below and from this many columns times 16
+_SMALL, _LARGE = 64, 256  # reflections in a panel, below and from 2,048 columns
 _COLUMNS = 512  # that one thread multiplies at once; the same for any number of threads, and so are the bits
 _ROOM = 1 << 20  # bytes of a product that a thread keeps room for
 _own = threading.local()
@@ -81,7 +81,7 @@ def haar(normals: Array, run: Run = inline) -> Array:
     """
     vectors, factors, phases = reflectors(normals)
     short, long = vectors.shape
-    panel = _LARGE if short >= _LARGE * 16 else _SMALL
+    panel = _LARGE if short >= _LARGE * 8 else _SMALL
     q = np.zeros((long, short), vectors.dtype)
     np.fill_diagonal(q, 1)
     for start in range((short - 1) // panel * panel, -1, -panel):
