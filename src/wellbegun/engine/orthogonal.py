@@ -5,9 +5,10 @@ matrix applies reflection j to columns that are Gaussian and independent of it, 
 directly, and only the product remains to be computed: half the work of a QR. The signs (for complex entries: phases) of
 the diagonal of R make the result exactly Haar (Mezzadri 2007, arXiv:math-ph/0609050).
 
-The product is taken in panels: I - V T V^H for 64 or 256 reflections at a time (Schreiber and Van Loan 1989), so nearly all
-of the work is matrix products. T is the inverse of the upper triangle of V^H V with 1 / tau on its diagonal (Puglisi
-1992). Results agree across machines to a few units in the last place times sqrt(n), not bitwise: the products are BLAS.
+The product is taken in panels: I - V T V^H for 64 or 256 reflections at a time (Schreiber and Van Loan 1989), so nearly
+all of the work is matrix products. T is the inverse of the upper triangle of V^H V with 1 / tau on its diagonal
+(Puglisi 1992). Results agree across machines to a few units in the last place times sqrt(n), not bitwise: the products
+are BLAS.
 """
 
 import threading
