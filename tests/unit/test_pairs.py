@@ -126,3 +126,28 @@ def test_kinks_on_any_line_are_found() -> None:
         one = wb.moments(lambda x, offset=offset: relu(x - offset))
         assert found.second == pytest.approx(one.second, rel=1e-9)
         assert sum(found.slopes) == pytest.approx(one.slope, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["tanh", "hardtanh", "sin", "softsign", "erf"])
+def test_edges_and_operating_points_of_sums_are_those_of_their_terms(name: str) -> None:
+    """Of phi(a) + phi(b) with odd phi both averages are twice as large. No factor is found there, so that few exact
+    averages have to do."""
+    phi = ACTIVATIONS[name]
+    edge = wb.edge_of_chaos(lambda a, b: phi(a) + phi(b), bias_std=0.2)
+    one = wb.edge_of_chaos(name, bias_std=0.2)
+    assert edge == pytest.approx((one.weight_std / np.sqrt(2), one.q), rel=1e-7)
+    found, alone = wb.operating_point(lambda a, b: phi(a) + phi(b), 20), wb.operating_point(name, 20)
+    assert found is not None
+    assert alone is not None
+    assert found == pytest.approx((alone.q, 2 * alone.second, alone.growth), rel=5e-3)  # their grids differ a little
+
+
+def test_edges_that_are_not_there_are_told() -> None:
+    with pytest.raises(ArgumentError, match="one with an edge of chaos"):
+        wb.edge_of_chaos(np.maximum, bias_std=0.2)
+    with pytest.raises(ArgumentError, match="must be finite within"):
+        wb.edge_of_chaos(lambda a, b: np.log(a + b))
+    assert wb.edge_of_chaos(np.maximum) == pytest.approx((1, 1))
+    assert wb.operating_point(lambda a, b: np.abs(a) - np.abs(b), 20) is None
+    steep = wb.edge_of_chaos(lambda a, b: np.sinh(9 * a) + np.exp(5 * b), bias_std=0.1)  # beyond all numbers at q = 100
+    assert 0.001 < steep.q < 0.1

@@ -67,11 +67,15 @@ def edge_of_chaos(activation: str | Callable[..., Any], *, bias_std: float = 0.0
         with np.errstate(all="ignore"):
             return np.where(slope > 0, q - second / slope - bias * bias, np.nan)
 
-    exact = cache(lambda q: float(excess(q, at(q))))
+    known = cache(at)
+
+    def exact(q: float) -> float:
+        return float(excess(np.asarray(q), known(q)))
+
     values, rough = excess(_GRID, scan(_GRID)), scan is not at
     alike = np.all(np.abs(values) < (0.5 if rough else 1e-9) * _GRID)
     if bias == 0 and alike and all(abs(exact(float(q))) < 1e-9 * q for q in _GRID[::30]):  # positively homogeneous
-        return Edge(float(at(1.0)[1]) ** -0.5, 1.0)
+        return Edge(float(known(1.0)[1]) ** -0.5, 1.0)
     at_zero = None if function is None else _at_zero(function)
     if bias == 0 and at_zero is not None:
         return Edge(1 / at_zero, 0.0)
@@ -80,7 +84,7 @@ def edge_of_chaos(activation: str | Callable[..., Any], *, bias_std: float = 0.0
 
         left, right = (float(q) for q in _GRID[bracket : bracket + 2])
         q = float(brentq(exact, left, right, xtol=1e-9 * left if rough else 1e-14))
-        return Edge(float(at(q)[1]) ** -0.5, q)
+        return Edge(float(known(q)[1]) ** -0.5, q)
     remedy = "Use a smaller bias_std, or the second-moment gain: wellbegun.gain(activation)."
     raise ArgumentError(message("edge_of_chaos", "activation", "one with an edge of chaos", activation, remedy))
 
@@ -131,7 +135,12 @@ def averages_of(
     if factor is None:
 
         def of_pair(q: Array | float) -> Array:
-            found = averages(lambda u, v: function(math.sqrt(q) * u, math.sqrt(q) * v), owner=owner)
+            try:
+                found = averages(lambda u, v: function(math.sqrt(q) * u, math.sqrt(q) * v), owner=owner)
+            except ArgumentError:  # it is not finite for variances as large
+                if q <= low:
+                    raise
+                return np.array([np.nan, np.nan])
             return np.array([found.second, sum(found.slopes) / q])
 
         def glance(q: Array | float) -> Array:

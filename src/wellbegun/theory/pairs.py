@@ -69,6 +69,7 @@ def averages(function: PairFunction, *, owner: str = "moments") -> Pair:
     return Pair(mean, second, (slopes[0], slopes[1]), (first + far, by_u, by_v))
 
 
+@np.errstate(all="ignore")
 def glimpse(function: PairFunction, spreads: Array, owner: str) -> Array:
     """E phi(s z)^2 and E of its squared gradient by z, on a last axis, for each s: in one call of the function, by
     Gauss-Hermite nodes. Exact to rounding where phi is smooth on the scale of s, to some ten percent at kinks."""
