@@ -73,13 +73,15 @@ def edge_of_chaos(activation: str | Callable[..., Any], *, bias_std: float = 0.0
         return float(excess(np.asarray(q), known(q)))
 
     values, rough = excess(_GRID, scan(_GRID)), scan is not at
-    alike = np.all(np.abs(values) < (0.5 if rough else 1e-9) * _GRID)
-    if bias == 0 and alike and all(abs(exact(float(q))) < 1e-9 * q for q in _GRID[::30]):  # positively homogeneous
+    alike = bool(np.all(np.abs(values + bias * bias) < (0.5 if rough else 1e-9) * _GRID))
+    alike = alike and all(abs(exact(float(q)) + bias * bias) < 1e-9 * q for q in _GRID[::30])  # positively homogeneous
+    if bias == 0 and alike:
         return Edge(float(known(1.0)[1]) ** -0.5, 1.0)
     at_zero = None if function is None else _at_zero(function)
     if bias == 0 and at_zero is not None:
         return Edge(1 / at_zero, 0.0)
-    if (bracket := _rise(values, exact) if rough else next(iter(_rises(values)), None)) is not None:
+    bracket = None if alike else _rise(values, exact) if rough else next(iter(_rises(values)), None)
+    if bracket is not None:
         from scipy.optimize import brentq  # loaded on use, as all of SciPy
 
         left, right = (float(q) for q in _GRID[bracket : bracket + 2])
