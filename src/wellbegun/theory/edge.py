@@ -167,22 +167,26 @@ def _rises(values: Array) -> list[int]:
     return found
 
 
+def _rise_from(low: int, exact: Callable[[float], float]) -> int | None:
+    """The first such step from one on, by exact values."""
+    for step in range(low, len(_GRID) - 1):
+        if exact(float(_GRID[step])) < 0 <= exact(float(_GRID[step + 1])):
+            return step
+    return None
+
+
 def _rise(values: Array, exact: Callable[[float], float]) -> int | None:
     """The first such step, where values are rough: exact ones nearby decide, or some on all of it if there is none."""
     for step in _rises(values):
         low = step
         while low and not exact(float(_GRID[low])) < 0:
             low -= 1
-        for high in range(low + 1, len(_GRID)):
-            if exact(float(_GRID[high])) >= 0 and exact(float(_GRID[high - 1])) < 0:
-                return high - 1
-    coarse = _GRID[::6]
-    steps = _rises(np.array([exact(float(q)) for q in coarse]))
-    return (
-        None
-        if not steps
-        else next(step for step in range(6 * steps[0], len(_GRID)) if exact(float(_GRID[step + 1])) >= 0)
-    )
+        if (found := _rise_from(low, exact)) is not None:
+            return found
+    clear = np.abs(values) > 0.5 * _GRID  # more than rough values are off
+    coarse = [float(values[at] if clear[at] else exact(float(_GRID[at]))) for at in range(0, len(_GRID), 6)]
+    first = next(iter(_rises(np.array(coarse))), None)
+    return None if first is None else _rise_from(6 * first, exact)
 
 
 def _at_zero(function: Function) -> float | None:
