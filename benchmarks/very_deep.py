@@ -117,15 +117,13 @@ class Rows(nn.Module):
         return self.readout(self.layers(rows).mean(1))
 
 
-DEEP = 48
+DEEP, DEEPER = 48, 96
 CASES = {
     "10,000 plain layers": Case(lambda: plain(10_000), "auto", "adam", (1e-5,), steps=60),
     "1,000 plain layers": Case(lambda: plain(1_000), "auto", "adam", (3e-4, 1e-4), steps=60),
     "Fixup, 200 blocks": Case(lambda: residual(FixupBlock, 200), "fixup", "sgd", (0.1, 0.03, 0.01)),
-    "ReZero, 200 blocks": Case(lambda: residual(ReZeroBlock, 200), "rezero", "adam", (1e-2, 3e-3, 1e-3)),
-    "DeepNorm, 48 layers": Case(
-        lambda: Rows(DEEP, (2 * DEEP) ** 0.25, norm=True), "deepnorm", "adam", (3e-3, 1e-3, 3e-4)
-    ),
+    "ReZero, 1,000 blocks": Case(lambda: residual(ReZeroBlock, 1_000), "rezero", "adam", (3e-3, 1e-3), 60),
+    "DeepNorm, 96 layers": Case(lambda: Rows(DEEPER, (2 * DEEPER) ** 0.25, norm=True), "deepnorm", "adam", (1e-3,)),
     "Admin, 48 layers": Case(lambda: Rows(DEEP, 1.0, norm=True, learned=True), "admin", "adam", (3e-3, 1e-3), 100),
     "T-Fixup, 48 layers": Case(lambda: Rows(DEEP, 1.0, norm=False), "tfixup", "adam", (3e-3, 1e-3), 100),
 }

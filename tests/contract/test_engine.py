@@ -126,8 +126,8 @@ def test_every_instruction_set_gives_the_same_bits(level: str, dtype: str, varia
         skip = (-memory.ctypes.data % 64) // memory.itemsize
         for first in (0, 5) if variant != "stream" else (0,):
             out = memory[skip : skip + count]
-            numbers = np.array(parameters, type(parameters[0]))
-            kernel(out.ctypes.data, 0, 1, count, first, 0, np.array(key, np.uint32), numbers)
+            numbers = np.array(parameters, type(parameters[0])).tobytes()
+            kernel(out.ctypes.data, 0, 1, count, first, 0, np.array(key, np.uint32).tobytes(), numbers)
             expected = np.zeros((1, count), STORAGE[dtype])
             reference.fill_rows(expected, first, 0, key, parameters, dtype) if dtype != "float16" else None
             if dtype == "float16":
@@ -145,11 +145,11 @@ def test_short_runs_on_every_instruction_set(level: str, dtype: str) -> None:
     for law in LAWS[:5]:
         parameters, key = parameters_of(law, dtype), stream_key(3, "w")
         kernel = compiler.kernel(type(parameters), dtype, "short", features)
-        numbers = np.array(parameters, type(parameters[0]))
+        numbers = np.array(parameters, type(parameters[0])).tobytes()
         for rows, run, first, step in [(1, 1, 0, 0), (300, 1, 7, 9), (90, 67, 1 << 40, 101), (5, 1023, 2, 1024)]:
             shape, pitch = (rows, run + 3), (run + 3) * np.dtype(STORAGE[dtype]).itemsize
             out, expected = (np.full(shape, 7, np.float16 if dtype == "float16" else STORAGE[dtype]) for _ in "ab")
-            kernel(out.ctypes.data, pitch, rows, run, first, step, np.array(key, np.uint32), numbers)
+            kernel(out.ctypes.data, pitch, rows, run, first, step, np.array(key, np.uint32).tobytes(), numbers)
             reference.fill_rows(expected[:, :run], first, step, key, parameters, dtype)
             assert out.tobytes() == expected.tobytes()  # what lies between the runs is left alone
 

@@ -10,6 +10,7 @@ from wellbegun.laws import Built
 from wellbegun.schemes import (
     eye,
     graphs,
+    he_normal,
     hippo,
     impulses,
     kan,
@@ -157,6 +158,21 @@ def test_graphs_keep_the_size_of_signals_over_layers() -> None:
     assert abs(np.log(ends["virgo"])) < abs(np.log(ends["he"]))
 
 
+def test_a_degree_makes_up_for_what_averaging_takes_away() -> None:
+    """A ring in which each node averages itself and a neighbour: He's rule loses half of the square of
+    independent signals, and twice its variance keeps it. Without averaging that doubles it."""
+    ring = (np.eye(256) + np.roll(np.eye(256), 1, 0)) / 2
+    x = np.random.default_rng(0).normal(size=(256, 64))
+    ratios = {}
+    for name, step in (("averaged", ring), ("alone", np.eye(256))):
+        for degree in (1.0, 2.0):
+            w = graphs.g_init(degree=degree)((256, 64), seed=1, dtype="float64")
+            ratios[name, degree] = float((np.maximum(step @ x @ w.T, 0) ** 2).mean() / (x**2).mean())
+    expected = {("averaged", 1.0): 0.5, ("averaged", 2.0): 1.0, ("alone", 1.0): 1.0, ("alone", 2.0): 2.0}
+    assert ratios == pytest.approx(expected, rel=0.06)
+    assert graphs.g_init(degree=1.0).law((8, 4)) == he_normal().law((8, 4))
+
+
 def test_splines_start_with_the_variance_that_both_ways_agree_on() -> None:
     """Layers of splines and base functions as wide as they are many, on inputs spread over the grid."""
     from scipy.interpolate import BSpline
@@ -223,6 +239,7 @@ def test_a_chain_hands_on_and_forgets() -> None:
         (lambda: signals.sinc_bands(part="low")((4, 2), seed=0), r"\(bands, 1\)"),
         (lambda: vision.gabor()((4, 2, 5), seed=0, layout="oik"), "over two axes"),
         (lambda: graphs.virgo(kept=0), "kept must be a finite number > 0"),
+        (lambda: graphs.g_init(degree=0), "degree must be a finite number > 0"),
         (lambda: graphs.virgo(mode="both"), "mode must be one of"),
         (lambda: kan.kan_power(of="spline"), "of must be one of 'basis', 'base'"),
         (lambda: kan.kan_power()((3, 3), seed=0), "'oik'"),

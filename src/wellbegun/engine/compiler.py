@@ -53,7 +53,7 @@ def width_of(features: str) -> int:
 
 
 def kernel(parameters: type, dtype: str, variant: str, features: str | None = None) -> Kernel:
-    """A compiled kernel.
+    """A compiled kernel: (address, pitch in bytes, rows, run, first, step, key, numbers), the last two as bytes.
 
     Args:
         parameters, dtype: What it draws.
@@ -71,12 +71,7 @@ def _kernel(parameters: type, dtype: str, variant: str, features: str | None) ->
     text = module(parameters, dtype, Shape(4 * width_of(target), variant))
     code = _compile(text, name if features is None else "", target)
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
-    function = ctypes.CFUNCTYPE(None, pointer, *[integer] * 5, pointer, pointer)(code)
-
-    def fill(out: int, pitch: int, rows: int, run: int, first: int, step: int, key: Array, numbers: Array) -> None:
-        function(out, pitch, rows, run, first, step, key.ctypes.data, numbers.ctypes.data)  # releases the GIL
-
-    return fill
+    return ctypes.CFUNCTYPE(None, pointer, *[integer] * 5, pointer, pointer)(code)  # releases the GIL
 
 
 def rows_kernel(dtype: str) -> Callable[[Array, tuple[int, ...], Array, tuple[Array, ...]], None]:

@@ -5,9 +5,10 @@ matrix applies reflection j to columns that are Gaussian and independent of it, 
 directly, and only the product remains to be computed: half the work of a QR. The signs (for complex entries: phases) of
 the diagonal of R make the result exactly Haar (Mezzadri 2007, arXiv:math-ph/0609050).
 
-The product is taken in panels: I - V T V^H for 128 reflections at a time (Schreiber and Van Loan 1989), so nearly all
-of the work is matrix products. T is the inverse of the upper triangle of V^H V with 1 / tau on its diagonal (Puglisi
-1992). Results agree across machines to a few units in the last place times sqrt(n), not bitwise: the products are BLAS.
+The product is taken in panels: I - V T V^H for 64 or 256 reflections at a time (Schreiber and Van Loan 1989), so nearly
+all of the work is matrix products. T is the inverse of the upper triangle of V^H V with 1 / tau on its diagonal
+(Puglisi 1992). Results agree across machines to a few units in the last place times sqrt(n), not bitwise: the products
+are BLAS.
 """
 
 import threading
@@ -22,11 +23,12 @@ from wellbegun.laws import Orthogonal
 
 Draw = Callable[[int, int], Array]  # (first element, count) -> standard normals
 Run = Callable[[Callable[[Any], None], Sequence[Any]], None]  # (task, items): the task on every item, on some threads
-_SMALL, _LARGE = 128, 256  # reflections in a panel, below and from this many columns times 16
+_SMALL, _LARGE = 64, 256  # reflections in a panel, below and from 2,048 columns
 _COLUMNS = 512  # that one thread multiplies at once; the same for any number of threads, and so are the bits
 _ROOM = 1 << 20  # bytes of a product that a thread keeps room for
 _own = threading.local()
 _DRAWN = 1 << 12  # numbers that are drawn at once for small blocks: a channel's window has nine
+_STRIP = 32  # columns of a transpose
 _LEAF = 16  # size of blocks that are inverted as they are
 
 
@@ -47,7 +49,7 @@ def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any,
 
     def matrix_of(normals: Array) -> Array:
         matrix = haar(normals, inline if blocks > 1 else run) if short else normals.T
-        return matrix if rows >= columns else matrix.T
+        return matrix if rows >= columns else _turned(matrix)
 
     with single_threaded():
         if blocks == 1:
@@ -65,6 +67,14 @@ def orthonormal(law: Orthogonal, shape: tuple[int, ...], draw: Draw, dtype: Any,
     return stacked.reshape(shape)
 
 
+def _turned(matrix: Array) -> Array:
+    """The transpose in order of memory, a strip of columns after the other: whole rows would leave the caches."""
+    turned = np.empty(matrix.shape[::-1], matrix.dtype)
+    for first in range(0, len(matrix), _STRIP):
+        turned[:, first : first + _STRIP] = matrix[first : first + _STRIP].T
+    return turned
+
+
 def haar(normals: Array, run: Run = inline) -> Array:
     """Standard normals (n, m), n <= m -> m x n matrix with orthonormal columns, Haar-uniform.
 
@@ -72,7 +82,7 @@ def haar(normals: Array, run: Run = inline) -> Array:
     """
     vectors, factors, phases = reflectors(normals)
     short, long = vectors.shape
-    panel = _LARGE if short >= _LARGE * 16 else _SMALL
+    panel = _LARGE if short >= _LARGE * 8 else _SMALL
     q = np.zeros((long, short), vectors.dtype)
     np.fill_diagonal(q, 1)
     for start in range((short - 1) // panel * panel, -1, -panel):

@@ -5,6 +5,7 @@ compiler and compiling a kernel takes as long as drawing a few million values wi
 """
 
 import os
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from wellbegun._arguments import choice, integer
 from wellbegun._typing import Array
 from wellbegun.engine import reference
-from wellbegun.engine.kernels import SHORT
+from wellbegun.engine.kernels import SHORT, STORED
 from wellbegun.engine.parameters import Parameters
 from wellbegun.engine.regions import Rows, pieces
 
@@ -28,7 +29,9 @@ ENGINES = ("auto", "reference", "compiled")
 COMPILE_FROM = 1 << 21  # elements drawn by the reference in this process before kernels are worth compiling
 KERNEL_FROM = 1 << 7  # below it a kernel that may yet have to be compiled is not worth it
 STREAM_FROM = 1 << 25  # bytes of a destination that is written past the caches, because it would not stay in them
-_PIECE = 1 << 18  # elements a thread takes at once
+_SIZES = {name: size for name, (_, size) in STORED.items()}
+_PIECE = 1 << 18  # elements that one thread draws before another one is awake
+_LEAST, _MOST = 1 << 16, 1 << 21  # elements that a thread takes at once, where some share them
 
 
 class _Process:
@@ -40,6 +43,7 @@ class _Process:
     def reset(self) -> None:
         self.lock = threading.Lock()
         self.drawn = 0
+        self.kinds: set[object] = set()  # whose kernels are there
         self.pool: ThreadPoolExecutor | None = None
         self.workers = 0
 
@@ -70,11 +74,16 @@ def threads_of(threads: int | None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose(elements: int) -> str:
-    """ "reference" or "compiled"; the environment variable WELLBEGUN_ENGINE can force one."""
+def choose(elements: int, kind: object = None) -> str:
+    """ "reference" or "compiled"; the environment variable WELLBEGUN_ENGINE can force one.
+
+    `kind`: of parameters and dtype, whose kernel may be there already.
+    """
     forced = choice("wellbegun", "WELLBEGUN_ENGINE", os.environ.get("WELLBEGUN_ENGINE", "auto"), ENGINES)
     if forced != "auto":
         return forced
+    if kind in _process.kinds:
+        return "compiled"
     if elements < KERNEL_FROM:
         return "reference"
     return "compiled" if _process.count(elements) >= COMPILE_FROM else "reference"
@@ -91,16 +100,22 @@ def draw(
     engine: str,
 ) -> None:
     """Write rows of a stream into `flat`, a contiguous view of the destination's memory."""
-    total = sum(rows.rows * rows.run for rows in work)
     if engine == "reference":
         paint = _reference(flat, key, parameters, dtype)
     else:
-        paint = _compiled(flat, key, parameters, dtype, stream=total * flat.itemsize >= STREAM_FROM)
-    if threads == 1 or total <= _PIECE:
+        paint = compiled(flat.ctypes.data, key, parameters, dtype, work)
+    spread(paint, work, threads)
+
+
+def spread(paint: Callable[[Rows], None], work: Sequence[Rows], threads: int | None) -> None:
+    """Paint rows, on some threads if there are many; None: on all processors."""
+    total = sum(rows.rows * rows.run for rows in work)
+    threads = 1 if total <= _PIECE else threads or threads_of(None)
+    if threads == 1:
         for rows in work:
             paint(rows)
         return
-    limit = min(_PIECE * 8, max(_PIECE, -(-total // (threads * 4))))
+    limit = min(_MOST, max(_LEAST, -(-total // (threads * 4))))
     parallel(paint, [piece for rows in work for piece in pieces(rows, limit)], threads)
 
 
@@ -170,24 +185,28 @@ def _reference(flat: Array, key: tuple[int, ...], parameters: Parameters, dtype:
     return paint
 
 
-def _compiled(
-    flat: Array, key: tuple[int, ...], parameters: Parameters, dtype: str, *, stream: bool
+def compiled(
+    start: int, key: tuple[int, ...], parameters: Parameters, dtype: str, work: Sequence[Rows]
 ) -> Callable[[Rows], None]:
+    """What paints rows of a stream with kernels; `start`: address of the first item; `work`: all that is painted."""
     from wellbegun.engine.compiler import kernel
 
-    size, start = flat.itemsize, flat.ctypes.data
-    words, numbers = np.array(key, np.uint32), np.array(parameters, type(parameters[0]))
-    per_block = 2 if dtype == "float64" else 4
+    size, kind, per_block = _SIZES[dtype], type(parameters), 2 if dtype == "float64" else 4
+    words, numbers = struct.pack("=4I", *key), struct.pack("=" + "fd"[size == 8] * len(parameters), *parameters)
+    stream = sum(rows.rows * rows.run for rows in work) * size >= STREAM_FROM
 
     def variant(rows: Rows, address: int) -> str:
         if rows.rows > 1:
             return "short" if rows.run < SHORT else "wide"
-        lined_up = address % (per_block * size) == rows.first % per_block * size  # blocks start where lines can
-        return "stream" if stream and lined_up else "wide"
+        lined_up = (
+            stream and address % (per_block * size) == rows.first % per_block * size
+        )  # blocks start where lines can
+        return "stream" if lined_up else "wide"
 
     def paint(rows: Rows) -> None:
         address = start + rows.offset * size
-        fill = kernel(type(parameters), dtype, variant(rows, address))
+        fill = kernel(kind, dtype, variant(rows, address))
         fill(address, rows.pitch * size, rows.rows, rows.run, rows.first, rows.step, words, numbers)
+        _process.kinds.add((kind, dtype))
 
     return paint

@@ -44,4 +44,29 @@ def virgo(*, kept: float = 1.0, mode: str = "forward") -> VarianceScaling:
     return VarianceScaling(text, 2.0 / number, "fan_in" if mode == "forward" else "fan_out", "uniform")
 
 
+@scheme(
+    formula="G-Init: W ~ N(0, 2 degree / n_in).",
+    shapes="any with an input axis.",
+    strengths="makes up for the averaging of neighbours in deep GCNs, whose nodes become equal otherwise.",
+    weaknesses="`degree` is a setting, not the degree of the graph; on features that are not averaged signals grow.",
+    use="layers of deep GCNs with ReLU; degree = 1 is `he_normal`, 2 the authors' choice, 1.6 on their largest graph.",
+    source="Kelesis et al. 2024, arXiv:2410.23830 (G-Init), by a public implementation.",
+    tensors="hidden",
+    example="g_init()",
+    invariants={"Var W = 4 / n_in": lambda w: varies(w, 4 / w.shape[1])},
+)
+def g_init(*, degree: float = 2.0) -> VarianceScaling:
+    """Args:
+        degree: > 0, what the aggregation divides the variance of a signal by.
+    Raises: ArgumentError here: degree. LayoutError at the draw: no fans.
+
+    Twice the variance of `he_normal`:
+
+    >>> g_init().law((4, 16)).std, g_init(degree=1.0).law((4, 8)).std
+    (0.5, 0.5)
+    """
+    number = real("g_init", "degree", degree, minimum=0, exclusive=True)
+    return VarianceScaling(spell("g_init", {"degree": number}, {"degree": 2.0}), 2.0 * number, "fan_in", "normal")
+
+
 publish(globals())

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,11 @@ from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError
 from wellbegun.theory.activations import Function
 from wellbegun.theory.gains import factor_of, phi_of
-from wellbegun.theory.pairs import PairFunction, averages
+from wellbegun.theory.pairs import averages, glimpse
 from wellbegun.theory.propagation import series
 from wellbegun.theory.quadrature import Averages
 
+Means = Callable[[Array | float], Array]
 _GRID = np.geomspace(1e-4, 100, 61)  # of q
 
 
@@ -58,25 +60,33 @@ def edge_of_chaos(activation: str | Callable[..., Any], *, bias_std: float = 0.0
     2.0
     """
     bias = real("edge_of_chaos", "bias_std", bias_std, minimum=0)
-    at, function = _averages("edge_of_chaos", activation, 1e-4, 100.0)
+    at, scan, function = averages_of("edge_of_chaos", activation, 1e-4, 100.0)
 
-    def excess(q: Array | float) -> Array:
-        second, slope = np.moveaxis(at(q), -1, 0)
+    def excess(q: Array, found: Array) -> Array:
+        second, slope = np.moveaxis(found, -1, 0)
         with np.errstate(all="ignore"):
             return np.where(slope > 0, q - second / slope - bias * bias, np.nan)
 
-    values = excess(_GRID)
-    if bias == 0 and np.all(np.abs(values) < 1e-9 * _GRID):  # positively homogeneous
-        return Edge(float(at(1.0)[1]) ** -0.5, 1.0)
+    known = cache(at)
+
+    def exact(q: float) -> float:
+        return float(excess(np.asarray(q), known(q)))
+
+    values, rough = excess(_GRID, scan(_GRID)), scan is not at
+    alike = bool(np.all(np.abs(values + bias * bias) < (0.5 if rough else 1e-9) * _GRID))
+    alike = alike and all(abs(exact(float(q)) + bias * bias) < 1e-9 * q for q in _GRID[::30])  # positively homogeneous
+    if bias == 0 and alike:
+        return Edge(float(known(1.0)[1]) ** -0.5, 1.0)
     at_zero = None if function is None else _at_zero(function)
     if bias == 0 and at_zero is not None:
         return Edge(1 / at_zero, 0.0)
-    for left, right, low, high in zip(_GRID[:-1], _GRID[1:], values[:-1], values[1:], strict=True):
-        if math.isfinite(low) and math.isfinite(high) and low < 0 <= high:
-            from scipy.optimize import brentq  # loaded on use, as all of SciPy
+    bracket = None if alike else _rise(values, exact) if rough else next(iter(_rises(values)), None)
+    if bracket is not None:
+        from scipy.optimize import brentq  # loaded on use, as all of SciPy
 
-            q = float(brentq(excess, left, right, xtol=1e-14))
-            return Edge(float(at(q)[1]) ** -0.5, q)
+        left, right = (float(q) for q in _GRID[bracket : bracket + 2])
+        q = float(brentq(exact, left, right, xtol=1e-9 * left if rough else 1e-14))
+        return Edge(float(known(q)[1]) ** -0.5, q)
     remedy = "Use a smaller bias_std, or the second-moment gain: wellbegun.gain(activation)."
     raise ArgumentError(message("edge_of_chaos", "activation", "one with an edge of chaos", activation, remedy))
 
@@ -117,29 +127,66 @@ def fixed_point(activation: str | Callable[..., Any], weight_std: float, bias_st
     return FixedPoint(q, c, chi, scale)
 
 
-def _averages(
+def averages_of(
     owner: str, activation: str | Callable[..., Any], low: float, high: float
-) -> tuple[Callable[[Array | float], Array], Function | None]:
-    """q -> E phi^2 and E |grad phi|^2, and the function itself if it has one argument."""
+) -> tuple[Means, Means, Function | None]:
+    """q -> E phi^2 and E |grad phi|^2; the same for many q at once, roughly where the first takes long for each (it is
+    the first otherwise); and the function itself if it has one argument."""
     function, arguments = phi_of(activation)
     factor = (function, 0) if arguments == 1 else factor_of(function)
     if factor is None:
-        return lambda q: np.stack([_of_pair(function, float(one), owner) for one in np.atleast_1d(q)]).squeeze(), None
+
+        def of_pair(q: Array | float) -> Array:
+            try:
+                found = averages(lambda u, v: function(math.sqrt(q) * u, math.sqrt(q) * v), owner=owner)
+            except ArgumentError:  # it is not finite for variances as large
+                if q <= low:
+                    raise
+                return np.array([np.nan, np.nan])
+            return np.array([found.second, sum(found.slopes) / q])
+
+        def glance(q: Array | float) -> Array:
+            return glimpse(function, np.sqrt(q), owner) / np.stack([np.ones_like(q), q], axis=-1)
+
+        return of_pair, glance, None
     found = Averages(factor[0], low, high, owner=owner)
     if arguments == 1:
-        return found.at, function
+        return found.at, found.at, function
 
     def gated(q: Array | float) -> Array:
         second, slope = np.moveaxis(found.at(q), -1, 0)
         return np.stack([q * second, second + q * slope], axis=-1)
 
-    return gated, None
+    return gated, gated, None
 
 
-def _of_pair(function: PairFunction, q: float, owner: str) -> Array:
-    spread = math.sqrt(q)
-    found = averages(lambda u, v: function(spread * u, spread * v), owner=owner)
-    return np.array([found.second, sum(found.slopes) / q])
+def _rises(values: Array) -> list[int]:
+    """Steps of the grid on which values turn from negative to positive."""
+    rising = (values[:-1] < 0) & (values[1:] >= 0) & np.isfinite(values[:-1] + values[1:])
+    found: list[int] = np.flatnonzero(rising).tolist()
+    return found
+
+
+def _rise_from(low: int, exact: Callable[[float], float]) -> int | None:
+    """The first such step from one on, by exact values."""
+    for step in range(low, len(_GRID) - 1):
+        if exact(float(_GRID[step])) < 0 <= exact(float(_GRID[step + 1])):
+            return step
+    return None
+
+
+def _rise(values: Array, exact: Callable[[float], float]) -> int | None:
+    """The first such step, where values are rough: exact ones nearby decide, or some on all of it if there is none."""
+    for step in _rises(values):
+        low = step
+        while low and not exact(float(_GRID[low])) < 0:
+            low -= 1
+        if (found := _rise_from(low, exact)) is not None:
+            return found
+    clear = np.abs(values) > 0.5 * _GRID  # more than rough values are off
+    coarse = [float(values[at] if clear[at] else exact(float(_GRID[at]))) for at in range(0, len(_GRID), 6)]
+    first = next(iter(_rises(np.array(coarse))), None)
+    return None if first is None else _rise_from(6 * first, exact)
 
 
 def _at_zero(function: Function) -> float | None:

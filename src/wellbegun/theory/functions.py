@@ -1,5 +1,6 @@
 """Functions of arrays of any framework as functions of NumPy arrays, and how many arguments they take."""
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -28,7 +29,7 @@ def elementwise(function: Callable[..., Any], arguments: int = 2) -> tuple[Calla
     >>> elementwise(np.multiply)[1], elementwise(np.tanh)[0](np.array([0.0])).tolist()
     (2, [0.0])
     """
-    for count in range(1, arguments + 1):
+    for count in (number for number in range(1, arguments + 1) if _may_take(function, number)):
         for wrapped in _ways(function):
             try:
                 with np.errstate(all="ignore"):
@@ -39,6 +40,17 @@ def elementwise(function: Callable[..., Any], arguments: int = 2) -> tuple[Calla
                 _check(wrapped, count, found)
                 return wrapped, count
     return function, 1
+
+
+def _may_take(function: Callable[..., Any], arguments: int) -> bool:
+    """Whether a function may be called with so many; what is built in does not tell."""
+    try:
+        inspect.signature(function).bind(*range(arguments))
+    except TypeError:
+        return not callable(function)
+    except ValueError:
+        return True
+    return True
 
 
 def _check(function: Callable[..., Array], count: int, found: Array) -> None:

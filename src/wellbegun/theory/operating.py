@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from wellbegun._arguments import integer
 from wellbegun._typing import Array
 from wellbegun.theory.activations import Function
+from wellbegun.theory.edge import averages_of
 from wellbegun.theory.gains import moments, phi_of
 from wellbegun.theory.pairs import PairFunction
 from wellbegun.theory.quadrature import Samples, evaluate, sample
@@ -91,11 +93,23 @@ def operating_point(activation: str | Callable[..., Any], layers: int) -> Operat
     if not math.isfinite(slope) or slope <= 0:
         return None
     largest = min(max(slope**-2, 1.0), 16.0)
-    for q in largest * 10 ** (-np.arange(_STEPS) / 3):
-        point = _at(psi, float(q)) if arguments == 1 else _of_pair(psi, float(q))
-        if point is not None and count * math.log(point.growth) <= math.log(GROWTH):
-            return point
-    return None
+    grid = largest * 10 ** (-np.arange(_STEPS) / 3)
+    limit = math.log(GROWTH) / count
+    points = cache(lambda step: (_at if arguments == 1 else _of_pair)(psi, float(grid[step])))
+
+    def small(step: int) -> bool:
+        return (point := points(step)) is not None and math.log(point.growth) <= limit
+
+    first = 0
+    if arguments > 1:  # where roughly; then one step to the left, or as many as it takes to the right
+        second, gradient = np.moveaxis(averages_of("operating_point", psi, grid[-1], grid[0])[1](grid), -1, 0)
+        with np.errstate(all="ignore"):
+            low_enough = np.log(np.maximum(grid * gradient / second, 1.0)) <= limit
+        first = int(low_enough.argmax()) if low_enough.any() else _STEPS - 1
+        while first and small(first - 1):
+            first -= 1
+    found = next((step for step in range(first, _STEPS) if small(step)), None)
+    return None if found is None else points(found)
 
 
 def _of_pair(psi: PairFunction, q: float) -> Operating | None:

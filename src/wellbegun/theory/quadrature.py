@@ -18,11 +18,12 @@ from wellbegun.errors import ArgumentError, ArgumentTypeError
 
 Function = Callable[[Array], Array]
 
-_REACH = 14.0  # the normal density is 1e-43 there
-_FAR, _NARROW = 13.0, 1e-8  # if averages exist, what lies beyond and in narrower panels is a rounding error
+REACH = 14.0  # the normal density is 1e-43 there
+_FAR, _NARROW = 13.0, 1e-9  # if averages exist, what lies beyond and in narrower panels is a rounding error
 ORDER = 16
 SMALLEST = 1e-11  # width below which a panel that still does not resolve holds a kink or a jump
 TOLERANCE = 1e-11
+STRAIGHT = 1e-5  # width below which a function is straight on both sides of a kink
 _USUAL = [[at, -at] for at in (0.5, 1.0, 2.0, 2.5, 3.0, 6.0)]  # where kinks are
 _NOISY = 256  # rough panels on one level: kinks are few and stay few, rounding noise is everywhere
 
@@ -70,7 +71,7 @@ def sample(function: Function, *, owner: str = "moments") -> Samples:
     Raises:
         ArgumentTypeError: not callable, or not elementwise. ArgumentError: not finite somewhere within +-14.
     """
-    edges = np.linspace(-_REACH, _REACH, 113)  # quarters: the usual kinks (0, 1, 3, 6) fall on edges
+    edges = np.linspace(-REACH, REACH, 113)  # quarters: the usual kinks (0, 1, 3, 6) fall on edges
     x, width, value, slope = _panels(function, edges, owner)
     _, weights, _, derivative, highest = rule()
     density = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
@@ -90,15 +91,15 @@ class Averages:
     """
 
     def __init__(self, function: Function, low: float, high: float, *, owner: str) -> None:
-        steps = 2 + round(4.5 * math.log(_REACH * math.sqrt(high / low)))
-        outward = np.geomspace(math.sqrt(low) / 2, _REACH * math.sqrt(high), steps)
+        steps = 2 + round(4.5 * math.log(REACH * math.sqrt(high / low)))
+        outward = np.geomspace(math.sqrt(low) / 2, REACH * math.sqrt(high), steps)
         edges = np.unique(np.concatenate([-outward, [0.0], outward, *_USUAL]))
         x, width, value, slope = _panels(function, edges, owner, finite=False)
         self._measure = (width[:, None] / 2 * rule()[1]).ravel()
         self._x = x.ravel()
         self._squares = np.stack([value.ravel() ** 2, slope.ravel() ** 2], axis=1)
         known = np.isfinite(self._squares).all(axis=1)
-        self._largest = float(np.abs(self._x[~known]).min(initial=math.inf)) / _REACH
+        self._largest = float(np.abs(self._x[~known]).min(initial=math.inf)) / REACH
         self._squares[~known] = 0.0
 
     def at(self, q: Array | float) -> Array:
@@ -130,15 +131,33 @@ def _panels(function: Function, edges: Array, owner: str, *, finite: bool = True
         done = ~rough | smallest
         slope = np.where(rough[:, None], 0.0, value @ derivative.T * (2 / width[:, None]))
         kept.append((x[done], width[done], value[done], slope[done]))
-        left, width = halves(left[~done], width[~done])
+        left, width = _split(left[~done], width[~done], *bend(x[~done], value[~done]))
     x, width, value, slope = (np.concatenate(part) for part in zip(*kept, strict=True))
     return x, width, value, slope
 
 
-def halves(left: Array, width: Array) -> tuple[Array, Array]:
-    """Left edges and widths of both halves of panels."""
-    half = width / 2
-    return np.concatenate([left, left + half]), np.concatenate([half, half])
+@np.errstate(all="ignore")
+def bend(x: Array, value: Array) -> tuple[Array, Array]:
+    """Where the lines through both ends of narrow panels meet, and whether values lie on these."""
+    at, rise = x - x[:, :1], value - value[:, :1]
+    one, other = (rise[:, 1] / at[:, 1])[:, None], ((rise[:, -1] - rise[:, -2]) / (at[:, -1] - at[:, -2]))[:, None]
+    meet = (rise[:, -1:] - other * at[:, -1:]) / (one - other)
+    off = np.abs(rise - np.where(at < meet, one * at, rise[:, -1:] + other * (at - at[:, -1:]))).max(axis=1)
+    inside = (meet > at[:, 2:3]) & (meet < at[:, -3:-2])  # three nodes on each side
+    bent = inside & (off < 1e-3 * np.abs(rise).max(axis=1))[:, None]
+    return (x[:, :1] + meet)[:, 0], bent[:, 0]
+
+
+def _split(left: Array, width: Array, met: Array, bent: Array) -> tuple[Array, Array]:
+    """Left edges and widths of parts of panels: both sides of a bend, halves of many panels, eighths of few, because
+    each level is a call of the function."""
+    bent &= width < STRAIGHT
+    parts = 2 if len(left) > 16 else 8
+    step = width[~bent] / parts
+    one = met[bent] - left[bent]
+    others = (left[~bent] + step * np.arange(parts)[:, None]).ravel()
+    widths = one, width[bent] - one, np.tile(step, parts)
+    return np.concatenate([left[bent], met[bent], others]), np.concatenate(widths)
 
 
 def evaluate(function: Function, x: Array, owner: str, *, finite: bool = True) -> Array:
@@ -158,5 +177,5 @@ def evaluate(function: Function, x: Array, owner: str, *, finite: bool = True) -
         )
     if finite and not np.isfinite(value).all():
         worst = float(x.ravel()[~np.isfinite(value)][0])
-        raise ArgumentError(f"{owner}: an activation must be finite within +-{_REACH:g}; it is not at {worst:.6g}.")
+        raise ArgumentError(f"{owner}: an activation must be finite within +-{REACH:g}; it is not at {worst:.6g}.")
     return value.reshape(x.shape)

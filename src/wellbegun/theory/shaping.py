@@ -11,11 +11,11 @@ from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError
 from wellbegun.theory.activations import Function
 from wellbegun.theory.gains import phi_of
-from wellbegun.theory.quadrature import ORDER, rule, sample
+from wellbegun.theory.quadrature import ORDER, STRAIGHT, rule, sample
 
 Network = SupportsIndex | Callable[[float], float]
 _EXACT = 1e-8  # residual at which the conditions hold
-_KINK = 1e-8  # width of a panel that holds a kink
+_KINK = STRAIGHT  # width of panels that end at a kink or hold one
 _BETAS = (0.5, -0.5, 0.0, 1.0, -1.0, 2.0, -2.0)
 _FURTHEST = 20.0  # shift beyond which nothing is taken for a solution
 _OFF = 0.1234  # shift that moves kinks off the edges of panels

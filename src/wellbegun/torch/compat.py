@@ -45,6 +45,7 @@ try:
     # Computed tensors that are kept for a while: a pass must not leave its own there.
     parametrize_cache: MutableMapping[Any, Any] = parametrize._cache
     _get_mode, _FAKE = torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE
+    _modes = torch._C._len_torch_dispatch_stack
     _is_transformed = torch._C._functorch.is_functorch_wrapped_tensor
     beneath_functions = torch._C.DisableTorchFunction
     _set_version = torch._C._autograd._unsafe_set_version_counter
@@ -58,7 +59,8 @@ __all__ = [
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep",
     "beneath_functions", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "drawing", "fake_mode", "fake_twin", "forget_twins",
-    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_computed", "is_transformed", "made_fake_mode",
+    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_computed", "is_plain", "is_transformed",
+    "made_fake_mode",
     "memory_of", "metadata_of", "module_tables", "no_dispatch", "parametrize_cache", "schema_of", "set_version",
     "shard_of", "spectral",
     "uncached_casts", "unchecked_distributions", "version_of",
@@ -87,6 +89,12 @@ def memory_of(tensor: torch.Tensor) -> int:
 def is_transformed(tensor: torch.Tensor) -> bool:
     """Whether `vmap` or `grad` wraps a tensor, which then has no memory of its own."""
     return bool(_is_transformed(tensor))
+
+
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is nothing but strided memory of the host, and no mode is to see what is done with it."""
+    bare = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.is_cpu and tensor.layout is torch.strided
+    return bare and not (tensor.is_conj() or tensor.is_neg() or _is_transformed(tensor) or _modes())
 
 
 def is_computed(tensor: torch.Tensor) -> bool:

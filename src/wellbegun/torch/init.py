@@ -47,6 +47,7 @@ __all__ = [
 ]  # fmt: skip
 
 Layouts = str | Layout | None
+_orthogonal = lru_cache(schemes.orthogonal)
 _variance_scaling = lru_cache(schemes.variance_scaling)  # of names only: a number may be a tensor that changes
 
 
@@ -288,7 +289,8 @@ def orthogonal_(
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     size = abs(real("orthogonal_", "gain", gain))  # -Q is distributed as Q
-    return drawn("orthogonal_", tensor, schemes.orthogonal(method=method), generator, layout, gain=size)
+    made = _orthogonal(method=text_of("orthogonal_", "method", method))
+    return drawn("orthogonal_", tensor, made, generator, layout, gain=size)
 
 
 @public

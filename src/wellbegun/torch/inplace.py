@@ -11,17 +11,28 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from wellbegun._arguments import dtype_of, message
 from wellbegun.engine import Job
-from wellbegun.engine.workers import threads_of
+from wellbegun.engine.prepared import prepared
+from wellbegun.engine.workers import choose, threads_of
 from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.laws import Computed, Constant, Dirac, Eye, Law
 from wellbegun.layout import Layout
 from wellbegun.materialize import draw_region
 from wellbegun.schemes import Scheme
-from wellbegun.torch.compat import FakeTensor, beneath_modes, compiler_loaded, fake_mode, is_computed, is_transformed
+from wellbegun.torch.compat import (
+    FakeTensor,
+    beneath_modes,
+    bump_version,
+    compiler_loaded,
+    fake_mode,
+    is_computed,
+    is_plain,
+    is_transformed,
+)
 from wellbegun.torch.shards import agreed
 from wellbegun.torch.targets import target_of
 
 Filler = TypeVar("Filler", bound=Callable[..., Tensor])
+_FIXED = Constant, Computed, Dirac, Eye  # of which nothing is drawn, and no generator moves
 
 
 def public(function: Filler) -> Filler:
@@ -76,17 +87,44 @@ def drawn(
     parts = each_part and tensor.is_complex()
     dtype = str(tensor.real.dtype if parts else tensor.dtype).removeprefix("torch.")
     job = (_job if known else _job.__wrapped__)(owner, given, tuple(tensor.shape), read, gain, whole, parts, dtype)
+    if whole is None and not parts and is_plain(tensor):
+        return _drawn_at_once(owner, tensor, generator, *job)
     if isinstance(tensor, FakeTensor) or tensor.is_meta or fake_mode() is not None:
         return tensor
     own = _has_memory(tensor)
     values = tensor.detach() if own else torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
     with beneath_modes():
-        fixed = isinstance(job[0], (Constant, Computed, Dirac, Eye))  # nothing is drawn, and no generator moves
-        seed = 0 if fixed else agreed([tensor] if hasattr(tensor, "placements") else [], _seed(owner, generator))
+        seed = (
+            0
+            if isinstance(job[0], _FIXED)
+            else agreed([tensor] if hasattr(tensor, "placements") else [], _seed(owner, generator))
+        )
         _write(owner, torch.view_as_real(values) if parts else values, *job, seed)
     if not own:
         with torch.no_grad():
             tensor.copy_(values)
+    return tensor
+
+
+def _drawn_at_once(
+    owner: str,
+    tensor: Tensor,
+    generator: Generator | None,
+    law: Law,
+    axes: tuple[int, ...],
+    shape: tuple[int, ...],
+    dtype: str,
+) -> Tensor:
+    """A tensor that is nothing but memory of the host, by what calls like this have in common."""
+    strides = tensor.stride()
+    ready = prepared(law, dtype, shape, tuple(strides[axis] for axis in axes))
+    seed = 0 if isinstance(law, _FIXED) else _seed(owner, generator)
+    engine = None if ready is None else choose(tensor.numel(), ready.kind)
+    if ready is None or engine != "compiled":
+        _write(owner, tensor.detach(), law, axes, shape, dtype, seed, engine)
+        return tensor
+    ready.draw(seed, tensor.data_ptr())
+    bump_version(tensor)
     return tensor
 
 
@@ -140,13 +178,21 @@ def _seed(owner: str, generator: Generator | None) -> int:
 
 
 def _write(
-    owner: str, values: Tensor, law: Law, axes: tuple[int, ...], shape: tuple[int, ...], dtype: str, seed: int
+    owner: str,
+    values: Tensor,
+    law: Law,
+    axes: tuple[int, ...],
+    shape: tuple[int, ...],
+    dtype: str,
+    seed: int,
+    engine: str | None = None,
 ) -> None:
     target = target_of(values, f"{owner}(...)")
     if target.problem is not None:
         raise target.problem
     assert target.memory is not None
     assert target.region is not None
-    draw_region(target.memory, target.region, law, axes, Job(seed, "", shape, target.region, dtype, threads_of(None)))
+    job = Job(seed, "", shape, target.region, dtype, threads_of(None), engine)
+    draw_region(target.memory, target.region, law, axes, job)
     if target.close is not None:
         target.close(0)
