@@ -87,7 +87,7 @@ def _weight(
         second = difference(streams.readers[name])
     else:
         second = feeder.point.second if feeder else incoming(graph, operation, points)
-    target, relative, reason, source = _aim(role, own)
+    target, relative, reason, source = _aim(graph, role, own)
     made = makes_weight(graph, operation) if role.role in ("hidden", "readout") and own is None else None
     if made is not None:
         product, other = made
@@ -95,8 +95,6 @@ def _weight(
             target, reason = 1.0, _plain_reason(role)
         target, relative = target / math.sqrt(product.width * _read(graph, other, points)), False
         reason += f"; it makes the weight of another signal, of {product.width} terms: entries of RMS {target:.2g}"
-    if role.role == "readout" and (times := added_up(graph, name)) > 1:
-        target, reason = target / times, f"{reason}; {times:.3g} of them add up in one output"
     edge = role.role in ("hidden", "readout") and over_basis(graph, operation)
     if edge:
         target, reason = _EDGE * target, f"{reason}; over a basis, beside a plain weight: {_EDGE:g} of it, not measured"
@@ -162,13 +160,14 @@ def _uncorrected(graph: Analysis, role: Role) -> str:
     return ""
 
 
-def _aim(role: Role, own: Series | None) -> tuple[float, bool, str, str]:
+def _aim(graph: Analysis, role: Role, own: Series | None) -> tuple[float, bool, str, str]:
     """(RMS of the output, whether in units of the stream, reason, source)"""
     if own is not None:
         return math.sqrt(own.point.q), False, own.reason, _LL if own.mirrored else _DEPTH
     if role.role == "readout":
-        target = readout_rms(role)
-        return target, False, f"readout: outputs of RMS {target:.2g} start the loss near chance", _SAXE
+        target, times = readout_rms(role), max(added_up(graph, role.parameter.name), 1.0)
+        summed = f"; {times:.3g} of them add up in one" if times > 1 else ""
+        return target / times, False, f"readout: outputs of RMS {target:.2g} start the loss near chance{summed}", _SAXE
     if role.role == "router":
         return 0.1, False, "router: nearly equal scores, so that every expert starts in use", _SAXE
     if role.ends_branch and role.branch is not None:
