@@ -198,7 +198,7 @@ def test_one_matrix_for_input_and_state_is_orthogonal_gate_by_gate() -> None:
     for model in (by_hand(joined=True), haiku(hk.LSTM)):
         plan = wb.plan(model, BATCH, recipe="auto", intent="overwrite", seed=0)
         (entry,) = [e for e in plan.entries if e.role == "recurrent"]
-        assert (entry.layout.sections, entry.scheme) == (4, "orthogonal()")  # type: ignore[union-attr]
+        assert (entry.layout.sections, entry.scheme) == (4, "orthogonal(gain=0.6)")  # type: ignore[union-attr]
     (bias,) = [
         e
         for e in wb.plan(by_hand(joined=True), BATCH, recipe="classic", intent="overwrite").entries

@@ -113,7 +113,7 @@ def test_wide_tables_leave_nothing_out(folder: Path, monkeypatch: pytest.MonkeyP
         (["schemes", "he_normal"], "rule"),
     ):
         narrow, wide = run(*words), run(*words, "--wide")
-        assert "Left out at this width (a wider terminal or --wide has them):" in narrow or column in narrow
+        assert "Left out here, shown by --wide:" in narrow or column in narrow
         assert "Left out" not in wide
         assert column in wide.split("───")[0]
 

@@ -59,8 +59,7 @@ class Fitted:
         yield from grid.lines(self.marked)
         yield "", ""
         if grid.left_out:
-            names = ", ".join(grid.left_out).rstrip(".")
-            yield "dim", f"Left out at this width (a wider terminal or --wide has them): {names}."
+            yield "dim", f"Left out here, shown by --wide: {', '.join(grid.left_out).rstrip('.')}."
 
     def _cells(self, place: int, row: Row) -> Row:
         cells = tuple(map(shown, row))

@@ -42,11 +42,6 @@ def _embedding(role: Role) -> Choice:
         size, around = readout_rms(role) if role.layout else 0.5, role.readout_scale
         reason = f"table that is also the readout: std {size:.2g}/sqrt({width}) keeps the first loss near chance"
         if around and abs(around - 1) > 1e-6:
-            if abs(around) * width**0.5 * role.unit <= 1 + 1e-6:
-                reason = (
-                    f"table that is also the readout: with {around:.4g} around it unit entries give logits of RMS 1"
-                )
-                return Choice(normal(std=float(f"{role.unit:.8g}")), reason, _MEASURED)
             std = float(f"{min(size * width**-0.5 / around, role.unit):.8g}")
             return Choice(normal(std=std), f"{reason}, times {1 / around:.4g} for the constants around it", _GPT2)
         return Choice(normal(std=size * width**-0.5), reason, _GPT2)
