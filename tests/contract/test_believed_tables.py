@@ -31,10 +31,10 @@ class Reader(nn.Module):
 
 def table(value: Any, kind: type[nn.Module] = nn.Embedding, **options: Any) -> nn.Module:
     made = kind(40, 16, **options)
-    rows = made.weight.detach()[1:2].clone() if value == "same" else torch.tensor(value)
+    rows = made.weight.detach()[1:2].clone() if isinstance(value, str) else torch.tensor(value)
     with torch.no_grad():
         made.weight.copy_(rows.expand(40, 16))
-        if options:
+        if options or value == "one zero":
             made.weight[0] = 0
     return made
 
@@ -65,6 +65,7 @@ GOOD: dict[str, tuple[nn.Module, Callable[..., Any], tuple[Any, ...]]] = {
     "added to a signal": (table(0.0), lambda _, g: g[0] + g[1], (ids(64), torch.randn(64, 16))),
     "of one id": (table(0.0), lambda m, g: g[1] + g[0], (torch.zeros(64, dtype=torch.long), torch.randn(64, 16))),
     "in one sample of one id": (table("same"), lambda _, h: h, (ids(1),)),
+    "of which one row is zero and pads nothing": (table("one zero"), lambda _, h: h.mean(1), (ids(64, 6) % 3,)),
     "whose rows differ": (nn.Embedding(40, 16), lambda m, h: h + m.places, (ids(8, 6),)),
     "whose samples are equal": (nn.Embedding(40, 16), lambda _, h: h, (ids(6)[None].repeat(8, 1),)),
 }

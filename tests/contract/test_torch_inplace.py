@@ -56,3 +56,14 @@ def test_small_tensors_take_a_kernel_that_is_there(monkeypatch: pytest.MonkeyPat
     ready.draw(3, tensor.data_ptr())
     assert workers.choose(15, ready.kind) == "compiled"
     assert workers.choose(15, ("another", "float64")) == "reference"
+
+
+def test_memory_that_was_freed_is_told() -> None:
+    init.normal_(torch.empty(2048, 2048))  # kernels are there
+    freed = torch.empty(300, 300)
+    freed.untyped_storage().resize_(0)
+    for fill in (init.normal_, init.orthogonal_, init.uniform_):
+        with pytest.raises(TraceError, match="has no memory: its storage was freed"):
+            fill(freed)
+    with pytest.raises(RuntimeError, match="ZeroTensor"):
+        init.normal_(torch._efficientzerotensor(500, 500))

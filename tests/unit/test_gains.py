@@ -278,3 +278,15 @@ def test_jumps_have_no_slope() -> None:
     assert wb.moments(lambda x: x + np.round(x)).slope == pytest.approx(1)
     for name, told in (("numpy:round", True), ("numpy:tanh", False)):
         assert ("no slope" in CliRunner().invoke(app, ["gain", name]).stdout) == told
+
+
+@pytest.mark.parametrize("edge", [0.0, 1.0, -2.75])
+def test_kinks_and_jumps_beside_the_edges_of_panels_are_seen(edge: float) -> None:
+    for at in edge + np.array([-0.0013, -3e-4, -1e-6, 2e-5, 1e-3]):
+        tail, density = 0.5 * math.erfc(at / 2**0.5), math.exp(-at * at / 2) / (2 * math.pi) ** 0.5
+        assert wb.moments(lambda x, at=at: (x > at) * 1.0).mean == pytest.approx(tail, abs=1e-9)
+        bent = wb.moments(lambda x, at=at: np.maximum(x - at, 0))
+        assert bent.second == pytest.approx((1 + at * at) * tail - at * density, abs=1e-10)
+        assert bent.slope == pytest.approx(tail, abs=1e-9)
+        gate = wb.moments(lambda a, b, at=at: np.where(a > at, b, 0.0))
+        assert gate.second == pytest.approx(tail, abs=1e-9)

@@ -130,6 +130,11 @@ def test_plans_survive_the_disk(tmp_path) -> None:
         ('{"format": 9}', ArgumentError, "format must be 1; got 9"),
         ('{"format": 1, "stream_version": 2}', ArgumentError, "stream_version must be 1; got 2"),
         ('{"format": 1, "stream_version": 1, "entries": [{}], "recipe": "", "seed": 0}', ArgumentError, "incomplete"),
+        (
+            '{"format": 1, "stream_version": 1, "recipe": "", "seed": 0, "entries": [{"layout": null, "law": {}}]}',
+            ArgumentError,
+            "law must be a name",
+        ),
     ],
 )
 def test_bad_plan_files(text: str, error: type[Exception], match: str) -> None:

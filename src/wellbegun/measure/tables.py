@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 
+import numpy as np
+
 from wellbegun.backend import Session
-from wellbegun.graph import WEIGHTED, Analysis, Operation
+from wellbegun.graph import WEIGHTED, Analysis, Operation, Use
 from wellbegun.graph.attention import scoring
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import forward, of_the_batch
@@ -38,7 +40,7 @@ def blank_tables(
         for o in graph.operations
         for use in o.uses
         if o.kind == "lookup" and use.slot == "table" and seen.looked_up.get(o.index, 0) > 1
-        if any(reader.kind in WEIGHTED for reader in forward(graph, o.outputs)) and _alike(session, use.parameter)
+        if any(reader.kind in WEIGHTED for reader in forward(graph, o.outputs)) and _alike(session, use)
     }
     told = blank and _told(graph, blank.keys(), seen, frozenset(wanted or graph.outputs))
     return () if told else tuple((graph.operations[index].place, name) for index, name in blank.items())
@@ -60,11 +62,11 @@ def _told(graph: Analysis, blank: Collection[int], seen: ForwardStatistics, outp
     return any(outputs.intersection(o.outputs) for o in (*read, *ends))
 
 
-def _alike(session: Session, name: str) -> bool:
-    """Whether all rows of a table are the same, but for those of zeros, which pad."""
-    handle = session.parameter(name)
+def _alike(session: Session, use: Use) -> bool:
+    """Whether all rows of a table are the same, but for those that pad."""
+    handle = session.parameter(use.parameter)
     if not handle.largest():
         return True
-    some = Rows(handle, 1).some(_COLUMNS)
-    live = some[some.any(axis=1)]
-    return bool((live == live[:1]).all()) and len({*Rows(handle, 1).hashes().tolist()} - {0}) == 1
+    others = np.setdiff1d(np.arange(handle.shape[0]), use.zero_rows)
+    some = Rows(handle, 1).some(_COLUMNS)[others]
+    return bool((some == some[:1]).all()) and len({*Rows(handle, 1).hashes()[others].tolist()}) == 1

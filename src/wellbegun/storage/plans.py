@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from wellbegun._arguments import cut, instance, message
-from wellbegun.errors import ArgumentError, ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError, WellbegunError
 from wellbegun.planning import Plan
 from wellbegun.storage.files import json_object, read_text, write_text
 
@@ -37,5 +37,5 @@ def plan_from_json(text: str, origin: str = "text") -> Plan:
     data = json_object("plan", text, origin)
     try:
         return Plan.from_dict(data)
-    except ArgumentError as error:
+    except WellbegunError as error:
         raise ArgumentError(f"{cut(origin)} is no plan that can be read here: {error}") from error

@@ -14,7 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.theory.quadrature import ORDER, REACH, SMALLEST, STRAIGHT, TOLERANCE, bend, evaluate, rule
+from wellbegun.theory.quadrature import (
+    ORDER,
+    REACH,
+    SMALLEST,
+    STRAIGHT,
+    TOLERANCE,
+    bend,
+    evaluate,
+    places,
+    rule,
+    unseen,
+)
 
 PairFunction = Callable[[Array, Array], Array]
 """An elementwise function of two NumPy arrays."""
@@ -174,17 +185,19 @@ def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array]
 # ---------------------------------------------------------------------- kinks
 def _kinks(function: PairFunction, owner: str) -> Array:
     """Points (u, v) on the probes where the function has a kink or a jump, and the number of the probe."""
-    nodes, _, analysis, *_ = rule()
+    _, _, analysis, *_ = rule()
     edges = np.unique(np.concatenate([_EDGES[1:-1], _BETWEEN, -_BETWEEN]))
     probe = np.repeat(np.arange(2 * len(_PROBES)), len(edges) - 1)
     left, width = (np.tile(part, 2 * len(_PROBES)) for part in (edges[:-1], np.diff(edges)))
     kinks, size = [np.empty((0, 3))], 0.0
     while len(left):
-        x = left[:, None] + width[:, None] * (1 + nodes) / 2
-        value = evaluate(partial(_on_probes, function, np.repeat(probe, ORDER)), x, owner)
+        x = places(left, width)
+        both = evaluate(partial(_on_probes, function, np.repeat(probe, x.shape[1])), x, owner)
+        x, value = x[:, :-2], both[:, :-2]
         coefficients = np.abs(value @ analysis.T)
         size = size or float(coefficients.max()) or 1.0
-        rough = coefficients[:, -3:].max(axis=1) > 10 * TOLERANCE * coefficients[:, 1:].max(axis=1) + 1e-13 * size
+        rough = unseen(both, coefficients.max(axis=1) + 1e-4 * size)
+        rough |= coefficients[:, -3:].max(axis=1) > 10 * TOLERANCE * coefficients[:, 1:].max(axis=1) + 1e-13 * size
         met, bent = bend(x, value)
         found = rough & ((bent & (width < STRAIGHT)) | (width < SMALLEST))
         where = np.where(bent, met, left + width / 2)

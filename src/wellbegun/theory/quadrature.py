@@ -25,6 +25,7 @@ SMALLEST = 1e-11  # width below which a panel that still does not resolve holds 
 TOLERANCE = 1e-11
 STRAIGHT = 1e-5  # width below which a function is straight on both sides of a kink
 _USUAL = [[at, -at] for at in (0.5, 1.0, 2.0, 2.5, 3.0, 6.0)]  # where kinks are
+_INSET, _UNSEEN = 1e-9, 1e-9  # ends of a panel, in its widths; what is missing there between them and the outer nodes
 _NOISY = 256  # rough panels on one level: kinks are few and stay few, rounding noise is everywhere
 
 
@@ -63,6 +64,26 @@ def rule() -> tuple[Array, Array, Array, Array, Array]:
         [np.polynomial.legendre.legval(nodes, np.polynomial.legendre.legder(row)) for row in np.eye(ORDER)], axis=1
     )
     return nodes, weights, analysis, slopes @ analysis, basis[:, -3:] @ analysis[-3:]
+
+
+@functools.cache
+def _to_ends() -> Array:
+    """Values at nodes -> values of the polynomial through them at both ends of a panel."""
+    ends = np.polynomial.legendre.legvander(np.array([2 * _INSET - 1, 1 - 2 * _INSET]), ORDER - 1)
+    found: Array = ends @ rule()[2]
+    return found
+
+
+def places(left: Array, width: Array) -> Array:
+    """Nodes of panels, and both ends behind them."""
+    at = np.append((1 + rule()[0]) / 2, [_INSET, 1 - _INSET])
+    return left[:, None] + width[:, None] * at
+
+
+def unseen(value: Array, scale: Array) -> Array:
+    """Whether panels hold a jump or a kink between an end and the first node from there: values at `places`."""
+    missing = np.abs(value[:, -2:] - value[:, :-2] @ _to_ends().T).max(axis=1)
+    return np.asarray(missing > _UNSEEN * scale)
 
 
 def sample(function: Function, *, owner: str = "moments") -> Samples:
@@ -114,17 +135,18 @@ def _panels(function: Function, edges: Array, owner: str, *, finite: bool = True
     """Nodes, widths, values and slopes of panels between edges, halved until each is smooth or holds a kink."""
     if not callable(function):
         raise ArgumentTypeError(message(owner, "an activation", "a name or a function of an array", function))
-    nodes, _, analysis, derivative, _ = rule()
+    _, _, analysis, derivative, _ = rule()
     left, width = edges[:-1], np.diff(edges)
     kept: list[tuple[Array, ...]] = []
     level, size = 0, 0.0
     while len(left):
-        x = left[:, None] + width[:, None] * (1 + nodes) / 2
-        value = evaluate(function, x, owner, finite=finite)
+        x = places(left, width)
+        both = evaluate(function, x, owner, finite=finite)
+        x, value = x[:, :-2], both[:, :-2]
         coefficients = value @ analysis.T
         size = size or float(np.sqrt(np.mean(value[np.abs(left + 0.1) < 2] ** 2))) or 1.0  # typical value for |x| < 2
         scale = np.maximum(np.abs(coefficients).max(axis=1), 1e-3 * size)
-        rough = np.abs(coefficients[:, -3:]).max(axis=1) > TOLERANCE * scale
+        rough = (np.abs(coefficients[:, -3:]).max(axis=1) > TOLERANCE * scale) | unseen(both, scale)
         if level > 3 and rough.sum() > _NOISY:
             rough[:] = False
         smallest, level = width < SMALLEST, level + 1

@@ -94,7 +94,8 @@ def is_transformed(tensor: torch.Tensor) -> bool:
 def is_plain(tensor: torch.Tensor) -> bool:
     """Whether a tensor is nothing but strided memory of the host, and no mode is to see what is done with it."""
     bare = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.is_cpu and tensor.layout is torch.strided
-    return bare and not (tensor.is_conj() or tensor.is_neg() or _is_transformed(tensor) or _modes())
+    seen = bare and not (tensor.is_conj() or tensor.is_neg() or _is_transformed(tensor) or _modes())
+    return seen and tensor.untyped_storage().nbytes() > 0 and not tensor._is_zerotensor()
 
 
 def is_computed(tensor: torch.Tensor) -> bool:

@@ -47,6 +47,9 @@ def target_of(tensor: torch.Tensor, name: str) -> Target:
     if local.layout != torch.strided:
         text = f"fill: parameter {name!r} has layout {local.layout}; only strided ones can be filled."
         return Target(shape, dtype, None, problem=TraceError(text))
+    if local.numel() and not local.untyped_storage().nbytes():
+        text = f"fill: {name!r} has no memory: its storage was freed. Fill it before that, or when it has some again."
+        return Target(shape, dtype, None, problem=TraceError(text))
     if overlaps(local.shape, local.stride()):
         text = f"fill: entries of parameter {name!r} share memory, so they cannot hold values of their own."
         return Target(shape, dtype, None, problem=TraceError(f"{text} Give it memory (.clone()) or exclude it."))
