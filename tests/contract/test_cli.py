@@ -419,6 +419,10 @@ WRONG = [
     (("plan", "net.py:mlp", "-i", "8,64", "--diff", "fake.npz"), "plan: 'fake.npz' is not JSON"),
     (("plan", "net.py:mlp", "--diff", "classic", "--explain", "0.bias"), "give --explain or --diff, not both"),
     (("init", "net.py:mlp", "-o", "w.safetensors", "--plan", "p.json", "-s", "1"), "--plan says everything"),
+    (
+        ("init", "net.py:mlp", "-o", "w.safetensors", "--plan", "p.json", "--recipe", "classic"),
+        "--plan says everything",
+    ),
     (("init", "net.py:mlp", "-i", "8,64", "-o", "nowhere/w.safetensors"), "there is no folder 'nowhere'"),
     (("init", "net.py:mlp", "-i", "8,64", "-o", "w.safetensors", "--plan", "net.py"), "is not JSON"),
     (("check", "net.py:mlp", "-i", "nothing.npz"), "there is no file 'nothing.npz'"),

@@ -157,8 +157,10 @@ def init_command(
 ) -> None:
     """Initialize a model, check it, and save its weights with plan and seed. Exit status 1 if it is unhealthy."""
     with messages():
-        if plan is not None and (rule or rules or exclude or only or seed is not None):
-            raise ModelError("init: --plan says everything; leave out --rule, --rules, --exclude, --only and --seed.")
+        others = (recipe, frozen, intent, strict) != ("auto", "keep", "auto", False)
+        if plan is not None and (others or rule or rules or exclude or only or seed is not None):
+            given = "--recipe, --rule, --rules, --exclude, --only, --frozen, --intent, --strict and --seed"
+            raise ModelError(f"init: --plan says everything; leave out {given}.")
         outputs("init", [source_of(model), rules, plan, *(input or [])], out=out, html=html)
         asked = asked_rules(rules, rule, exclude, only)
         batch, targets = load_batch(input or [])
