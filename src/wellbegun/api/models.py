@@ -13,7 +13,7 @@ from wellbegun._arguments import function, instance, progress_of, real, seed_of,
 from wellbegun._collection import uncollected
 from wellbegun._display import Displayed
 from wellbegun._typing import Progress, phase
-from wellbegun.api.trials import tried
+from wellbegun.api.trials import Blown, examined, tried
 from wellbegun.backend import Backend, find
 from wellbegun.engine import Matrices
 from wellbegun.graph import Analysis, ModelGraph
@@ -22,6 +22,8 @@ from wellbegun.materialize import Ledger, fill_targets
 from wellbegun.planning import SAMPLE, Method, Plan, SignalPropagation, make_plan, overrides_of, propagation, recipe_of
 from wellbegun.storage import load_rules
 from wellbegun.streams import fresh_seed
+
+_Told = dict[str, Any]  # arguments by name
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def plan(
     """
     progress_of("plan", progress)
     asked = overrides_of(_rules(rules), exclude, only)
-    told: dict[str, Any] = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
+    told: _Told = {"recipe": recipe, "rules": asked, "frozen": frozen, "seed": seed, "strict": strict}
     told["intent"] = intent
     return _decide(find(model), model, batch, progress, **told)[1]
 
@@ -168,7 +170,8 @@ def initialize(
         As `plan` and `check`. Whatever it raises, and if it is interrupted, the model is what it was.
     Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
         batch; a copy of the values from before, until it is done (none in JAX, whose arrays are never written into).
-        If it is unhealthy, remedies are tried as by `check`.
+        If it is unhealthy, remedies are tried as by `check`. Where signals explode with what "auto" plans and not as
+        constructed, as some models that multiply signals do, everything is kept, and a note of the plan says so.
 
     >>> from torch import nn
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
@@ -177,20 +180,39 @@ def initialize(
     judged = _judged("initialize", loss, chance, progress)
     truth("initialize", "calibrate", calibrate)
     asked, backend, method = overrides_of(_rules(rules), exclude, only), find(model), recipe_of(recipe)
-    told: dict[str, Any] = {"recipe": method, "rules": asked, "frozen": frozen, "strict": strict, "intent": intent}
-    with speaking("initialize"), backend.undone(model):
+    told: _Told = {"recipe": method, "rules": asked, "frozen": frozen, "strict": strict, "intent": intent}
+    told["seed"] = backend.agree(model, fresh_seed() if seed is None else seed)
+    begin = partial(_initialized, backend, model, batch, judged=judged, calibrate=calibrate, threads=threads)
+    with speaking("initialize"):
+        if method != recipe_of("auto"):
+            return begin(told)
+        try:
+            return begin(told, blown=False)
+        except Blown as blown:  # and the model is what it was
+            if not blown.needless(backend, model, batch, judged):
+                return begin(told)
+            kept = begin({**told, "rules": overrides_of([("*", "keep")]).then(asked.rules, asked.exclude, asked.only)})
+            return replace(kept, plan=replace(kept.plan, notes=(*kept.plan.notes, blown.note)))
+
+
+def _initialized(
+    backend: Backend, model: Any, batch: Any, told: _Told, judged: _Told, *, blown: bool = True, **how: Any
+) -> Result:
+    """Everything or nothing. Raises Blown where signals explode, unless that is to be taken as it is (`blown`)."""
+    with backend.undone(model):
         model = backend.prepare(model, batch)
-        told["seed"] = seed = backend.agree(model, fresh_seed() if seed is None else seed)
-        found = _begin(backend, model, batch, told, judged, calibrate=calibrate, threads=threads)
-        return replace(found, health=_tried(backend, found.model, batch, found.health, seed, judged))
+        found = _begin(backend, model, batch, told, judged, **how)
+        if not blown and Blown.seen(found.health):
+            raise Blown(found.health)
+        return replace(found, health=_tried(backend, found.model, batch, found.health, told["seed"], judged))
 
 
 def _begin(
     backend: Backend,
     model: Any,
     batch: Any,
-    told: dict[str, Any],
-    judged: dict[str, Any],
+    told: _Told,
+    judged: _Told,
     *,
     calibrate: bool = True,
     threads: int | None = None,
@@ -219,7 +241,7 @@ def _tried(
 
     def begun(copy: Any, remedy: Remedy, number: int) -> Health:
         asked = overrides_of(remedy.rules, (), remedy.only or None)
-        told: dict[str, Any] = {"recipe": recipe_of("auto"), "rules": asked, "intent": "auto"}
+        told: _Told = {"recipe": recipe_of("auto"), "rules": asked, "intent": "auto"}
         told["seed"] = (int(seed) + number) % 2**64
         told |= {"frozen": "keep", "strict": False}
         return _begin(backend, copy, batch, told, {**judged, "progress": None}).health
@@ -336,8 +358,7 @@ def check(
     ('W301', 'equal units', "wb.initialize(model, batch, only=['0.weight'])")
     """
     judged, backend = _judged("check", loss, chance, progress), find(model)
-    health = examine(measure.probe(backend, model, batch, **judged), backend.remedies)
-    return _tried(backend, model, batch, health, seed_of("check", seed), judged)
+    return _tried(backend, model, batch, examined(backend, model, batch, judged), seed_of("check", seed), judged)
 
 
 @uncollected()

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from wellbegun import measure
 from wellbegun._arguments import told
 from wellbegun._typing import Progress
-from wellbegun.backend import Backend, Model
+from wellbegun.backend import Backend, Batch, Model
 from wellbegun.errors import WellbegunError
-from wellbegun.health import INSTEAD, TRAINED, Finding, Health, Remedy, mends
+from wellbegun.health import INSTEAD, TRAINED, Finding, Health, Remedy, examine, mends
 
 MOST = 8  # trials for one check: each is a copy of the model, and as long as `initialize`
 EACH = 4  # calls for one finding
@@ -39,6 +41,38 @@ def tried(backend: Backend, model: Model, health: Health, begun: Begun, progress
         if first[found.code] is found:
             chosen[id(found)] = trials.remedy(found) or chosen[id(found)]
     return _told(health, chosen, trials.failed)
+
+
+class Blown(Exception):  # noqa: N818 - no error: it never leaves `initialize`
+    """A start with which signals explode or stop being finite."""
+
+    CODES = frozenset({"W102", "W401"})
+
+    def __init__(self, health: Health) -> None:
+        super().__init__()
+        first = next(found for found in health.findings if found.code in self.CODES)
+        self.note = (
+            f"Everything is kept as constructed, where the model is healthy: with what is planned here "
+            f"{first.place} is at fault ({first.code})."
+        )
+
+    @classmethod
+    def seen(cls, health: Health) -> bool:
+        """Whether a start is one."""
+        return not cls.CODES.isdisjoint(health.codes)
+
+    @staticmethod
+    def needless(backend: Backend, model: Model, batch: Batch, judged: dict[str, Any]) -> bool:
+        """Whether the model is healthy as it was constructed; on memory that holds nothing it may fail to run."""
+        try:
+            return examined(backend, model, batch, judged).healthy
+        except WellbegunError:
+            return False
+
+
+def examined(backend: Backend, model: Model, batch: Batch, judged: dict[str, Any]) -> Health:
+    """How healthy a model is as it stands; `judged`: the loss, what chance gives, and who is told of progress."""
+    return examine(measure.probe(backend, model, batch, **judged), backend.remedies)
 
 
 class _Trials:
