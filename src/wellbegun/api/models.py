@@ -171,7 +171,8 @@ def initialize(
     Cost: that of `plan`, one pass over the parameters' memory, and one forward and at most two backward passes on the
         batch; a copy of the values from before, until it is done (none in JAX, whose arrays are never written into).
         If it is unhealthy, remedies are tried as by `check`. Where signals explode with what "auto" plans and not as
-        constructed, as some models that multiply signals do, everything is kept, and a note of the plan says so.
+        constructed, as in some models that multiply signals, everything is kept and a note says so, unless rules are
+        given.
 
     >>> from torch import nn
     >>> initialize(nn.Linear(8, 4), (16, 8), seed=0).ledger.counts()["filled"]
@@ -184,14 +185,14 @@ def initialize(
     told["seed"] = backend.agree(model, fresh_seed() if seed is None else seed)
     begin = partial(_initialized, backend, model, batch, judged=judged, calibrate=calibrate, threads=threads)
     with speaking("initialize"):
-        if method != recipe_of("auto"):
+        if method != recipe_of("auto") or asked.rules:  # who gives rules decides
             return begin(told)
         try:
             return begin(told, blown=False)
         except Blown as blown:  # and the model is what it was
             if not blown.needless(backend, model, batch, judged):
                 return begin(told)
-            kept = begin({**told, "rules": overrides_of([("*", "keep")]).then(asked.rules, asked.exclude, asked.only)})
+            kept = begin({**told, "rules": asked.then([("*", "keep")])})
             return replace(kept, plan=replace(kept.plan, notes=(*kept.plan.notes, blown.note)))
 
 
