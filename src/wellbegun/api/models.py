@@ -190,7 +190,7 @@ def initialize(
         try:
             return begin(told, blown=False)
         except Blown as blown:  # and the model is what it was
-            if not blown.needless(backend, model, batch, judged):
+            if not backend.agree(model, blown.needless(backend, model, batch, judged)):
                 return begin(told)
             kept = begin({**told, "rules": asked.then([("*", "keep")])})
             return replace(kept, plan=replace(kept.plan, notes=(*kept.plan.notes, blown.note)))
@@ -203,7 +203,7 @@ def _initialized(
     with backend.undone(model):
         model = backend.prepare(model, batch)
         found = _begin(backend, model, batch, told, judged, **how)
-        if not blown and Blown.seen(found.health):
+        if not blown and backend.agree(model, Blown.seen(found.health)):
             raise Blown(found.health)
         return replace(found, health=_tried(backend, found.model, batch, found.health, told["seed"], judged))
 

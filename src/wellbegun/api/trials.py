@@ -50,11 +50,9 @@ class Blown(Exception):  # noqa: N818 - no error: it never leaves `initialize`
 
     def __init__(self, health: Health) -> None:
         super().__init__()
-        first = next(found for found in health.findings if found.code in self.CODES)
-        self.note = (
-            f"Everything is kept as constructed, where the model is healthy: with what is planned here "
-            f"{first.place} is at fault ({first.code})."
-        )
+        first = next((found for found in health.findings if found.code in self.CODES), None)
+        where = "signals explode in another process" if first is None else f"{first.place} is at fault ({first.code})"
+        self.note = f"Everything is kept as constructed, where the model is healthy: with what is planned here {where}."
 
     @classmethod
     def seen(cls, health: Health) -> bool:
