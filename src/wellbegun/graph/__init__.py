@@ -5,7 +5,7 @@ from wellbegun.graph.attention import Attention, attentions_of
 from wellbegun.graph.blocks import Stack
 from wellbegun.graph.edges import beside_basis, over_basis
 from wellbegun.graph.flattened import groups_of
-from wellbegun.graph.meetings import Meeting, meetings
+from wellbegun.graph.meetings import Meeting, bends_input, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.modulation import modulates
@@ -35,6 +35,7 @@ __all__ = [
     "added_up",
     "attentions_of",
     "bag_of",
+    "bends_input",
     "beside_basis",
     "branches_of",
     "bundles_of",

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.model import ModelGraph, Operation
-from wellbegun.graph.walk import TRANSPARENT
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.walk import TRANSPARENT, backward
+
+_KEEPS = frozenset({"move", "scale", "shift"})  # units and their sizes, up to a factor and an offset
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,22 @@ def escapes(graph: ModelGraph, root: int) -> list[tuple[Operation | None, Operat
         if value in graph.outputs:
             found.append((step, None))
     return found
+
+
+@inferred("which layers read the input", lambda *_: False)
+def bends_input(graph: Analysis, operation: Operation) -> bool:
+    """Whether a layer is the first to read a signal of the batch, and the first thing that acts on what it gives is a
+    function that is not linear."""
+    before = list(backward(graph, operation.inputs))
+    given = {value for step in (operation, *before) for value in step.inputs if value not in graph.producers}
+    if not given or any(step.kind in WEIGHTED or step.kind == "lookup" for step in before):
+        return False
+    value: int | None = operation.outputs[0]
+    while value is not None:
+        found = escapes(graph, value)
+        if any(step is not None and not graph.is_linear(step) for step, _ in found):
+            return True
+        readers = {reader.index: reader for _, reader in found if reader is not None}.values()
+        passed = [reader for reader in readers if reader.kind in _KEEPS and reader.outputs]
+        value = passed[0].outputs[0] if len(passed) == len(readers) == 1 else None
+    return False

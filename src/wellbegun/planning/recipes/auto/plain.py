@@ -2,19 +2,31 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 
 from wellbegun.errors import ArgumentError
-from wellbegun.graph import Analysis, Layer, Role, bundles_of, can_mirror, layers_of, net_of, sources_and_readers
+from wellbegun.graph import (
+    Analysis,
+    Layer,
+    Role,
+    bends_input,
+    bundles_of,
+    can_mirror,
+    layers_of,
+    net_of,
+    sources_and_readers,
+)
 from wellbegun.graph.inference import inferred
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
 _COORDINATES = 1.5  # frequency from which a sine is taken for that of a coordinate net
 _FIRST_PHASE = 9.0  # variance of the phase in its first layer: the bandwidth of photographs
 _OFFSETS = (0.0, 1.0)  # 1 makes functions of degree above 1 nearly linear
+AT_FIRST = "reads the input: half of that variance, and offsets"
+FIRST = 0.5  # of the variance in a first layer; offsets within its RMS add a third of it, so that kinks lie apart
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ def _in_normed_branch(role: Role) -> bool:
 
 
 def _series(graph: Analysis, layer: Layer, role: Role, points: "Points") -> Series | None:
-    function, depth = layer.function, role.net.layers
+    function, depth, first = layer.function, role.net.layers, bends_input(graph, graph.operations[layer.operation])
     if (rate := points.frequency(function)) is not None and rate > _COORDINATES:
         return _sine(layer, role, rate)
     name = role.met.name if role.met is not None and role.met.name else "this function"
@@ -64,15 +76,24 @@ def _series(graph: Analysis, layer: Layer, role: Role, points: "Points") -> Seri
         if point is None:
             return None
         reason = f"feeds {name}, odd up to a constant: variance {point.q:.3g} keeps {depth} layers nearly linear"
-        return Series(layer, point, False, 0.0, mean if abs(mean) > 1e-6 else 0.0, reason)
+        odd = Series(layer, point, False, 0.0, mean if abs(mean) > 1e-6 else 0.0, reason)
+        return _first(odd, centred(function)) if first else odd
     if not can_mirror(graph, layer):
         return None
     for offset in _OFFSETS:
         point = points.of(function, depth, offset)
         if point is not None:
             reason = f"units in mirrored pairs: the next layer sees {name}(a) - {name}(-a), nearly linear in a"
-            return Series(layer, point, True, offset, 0.0, reason)
+            pairs = Series(layer, point, True, offset, 0.0, reason)
+            return _first(pairs, odd_part(function)) if first and not offset else pairs
     return None
+
+
+def _first(found: Series, psi: Function) -> Series:
+    """A layer that reads the input: less of it, and offsets instead, so that not all units bend at the same place."""
+    q = FIRST * found.point.q
+    point = found.point._replace(q=q, second=_second(psi, q * 4 / 3))
+    return replace(found, point=point, reason=f"{found.reason}; {AT_FIRST}", spread=math.sqrt(q))
 
 
 def _sine(layer: Layer, role: Role, rate: float) -> Series:
@@ -117,10 +138,10 @@ def difference(function: Function | None) -> float:
     return _second(odd_part(function, 0.0))
 
 
-def _second(function: Function) -> float:
-    """E f(z)^2; 1 where that is no number above 0, or not known."""
+def _second(function: Function, q: float = 1.0) -> float:
+    """E f(sqrt(q) z)^2; 1 where that is no number above 0, or not known."""
     try:
-        found = moments(function).second
+        found = moments(function, q=q).second
     except ArgumentError:
         return 1.0
     return found if 0 < found < math.inf else 1.0

@@ -11,6 +11,7 @@ from wellbegun.graph import (
     Role,
     added_up,
     bag_of,
+    bends_input,
     beside_basis,
     goes_on,
     makes_weight,
@@ -22,7 +23,16 @@ from wellbegun.graph.cells import state_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT, backward
 from wellbegun.planning.method import KEEP, Choice
-from wellbegun.planning.recipes.auto.plain import Points, Series, Streams, difference, series_of, streams_of
+from wellbegun.planning.recipes.auto.plain import (
+    AT_FIRST,
+    FIRST,
+    Points,
+    Series,
+    Streams,
+    difference,
+    series_of,
+    streams_of,
+)
 from wellbegun.planning.recipes.auto.roles import CHOICES, readout_rms
 from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.dependent import row_sums
@@ -36,7 +46,7 @@ _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120
 _DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232; Saxe et al. 2014, arXiv:1312.6120"
 _RESIDUAL = "Radford et al. 2019; De, Smith 2020, arXiv:2002.10444"
 _DEEPNORM = "Wang et al. 2022, arXiv:2203.00555"
-_SIREN = "Sitzmann et al. 2020, arXiv:2006.09661; measured for this recipe"
+_OFFSETS = "measured for this recipe; for sines Sitzmann et al. 2020, arXiv:2006.09661"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 
 
@@ -60,6 +70,10 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
             and not role.mode
         ):
             choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points, sizes)
+            bias, own = _bias_of(operation), series.get(name)
+            if (bound := _offsets(graph, operation, role, own, streams)) and bias is not None and bias in roles:
+                reason = f"reads the input: offsets within {bound:.2g} of 0, so that units bend at different places"
+                choices[bias] = Choice(uniform(-bound, bound), reason, _OFFSETS)
     for name, found in series.items():
         _biases(graph, roles, choices, name, found)
     return choices
@@ -88,6 +102,8 @@ def _weight(
     else:
         second = feeder.point.second if feeder else incoming(graph, operation, points)
     target, relative, reason, source = _aim(graph, role, own)
+    if own is None and (bound := _offsets(graph, operation, role, own, streams)):
+        target, reason = bound, f"{reason}; {AT_FIRST}"
     made = makes_weight(graph, operation) if role.role in ("hidden", "readout") and own is None else None
     if made is not None:
         product, other = made
@@ -116,6 +132,13 @@ def _weight(
     reason += kept
     scheme = _scheme(role, gain, outputs, inputs)
     return Choice(scheme, reason, source, corrected, relative)
+
+
+def _offsets(graph: Analysis, operation: Operation, role: Role, own: Series | None, streams: Streams) -> float:
+    """Largest bias of a layer that reads the input, which is the RMS of what its weight gives; 0 of any other."""
+    if own is not None or role.role not in ("hidden", "up") or role.parameter.name in streams.sources:
+        return own.spread if own is not None else 0.0
+    return math.sqrt(FIRST) if bends_input(graph, operation) else 0.0
 
 
 @inferred("how large streams are", lambda *_: {})
@@ -276,9 +299,6 @@ def _biases(graph: Analysis, roles: Mapping[str, Role], choices: dict[str, Choic
     if found.offset and own is not None and own in roles and own not in choices:
         reason = f"offset {found.offset:g} makes mirrored pairs nearly linear"
         choices[own] = Choice(constant(found.offset), reason, _LL)
-    if found.spread and own is not None and own in roles and own not in choices:
-        reason = f"offsets of the phases: +-pi / {math.pi / found.spread:g}"
-        choices[own] = Choice(uniform(-found.spread, found.spread), reason, _SIREN)
     if not found.mean:
         return
     for reader in found.layer.readers:
