@@ -23,7 +23,7 @@ from wellbegun.graph.inference import inferred
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
 
 _COORDINATES = 1.5  # frequency from which a sine is taken for that of a coordinate net
-_FIRST_PHASE = 9.0  # variance of the phase in its first layer: the bandwidth of photographs
+_FIRST_PHASE = 36.0  # variance of the phase in its first layer: the bandwidth of photographs
 _OFFSETS = (0.0, 1.0)  # 1 makes functions of degree above 1 nearly linear
 AT_FIRST = "reads the input: half of that variance, and offsets"
 FIRST = 0.5  # of the variance in a first layer; offsets within its RMS add a third of it, so that kinks lie apart
@@ -99,7 +99,7 @@ def _first(found: Series, psi: Function) -> Series:
 def _sine(layer: Layer, role: Role, rate: float) -> Series:
     """sin(rate a): a coordinate net, whose sines are meant to oscillate.
 
-    The phase has variance 9 in the first layer, with random offsets, and 1 after it.
+    The phase has variance 36 in the first layer, with random offsets, and 1 after it.
     """
     q = _FIRST_PHASE if role.depth == 0 else 1.0
     second = (1 - math.exp(-2 * q)) / 2

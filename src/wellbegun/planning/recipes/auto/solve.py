@@ -39,7 +39,7 @@ from wellbegun.schemes.dependent import row_sums
 
 _EDGE = 0.1  # share of splines on edges beside a plain weight: measured, 0.3 learns as fast and 1 slower
 _FACTOR = 0.1  # of what makes a factor of a signal: measured, 0.3 learns about as fast and 1 slower
-_GRID = 0.6  # of signals that splines read: measured, 1 and 0.35 learn slower
+_GRID = 0.6  # of signals that splines read, half in a first layer: measured, 1 and 0.35 learn slower
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
 _STATES = {"lstm": 0.01, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states at the start
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
@@ -117,7 +117,8 @@ def _weight(
     elif own is None and made is None and role.role in ("hidden", "readout") and modulates(graph, operation):
         target, reason = min(target, _FACTOR), f"makes a factor that is 1 where this is 0: {_FACTOR:g}, near that"
     elif role.role == "hidden" and beside_basis(graph, operation):
-        target, reason = _GRID * target, reason.replace("unit RMS", f"RMS {_GRID:g}, which the grids of splines hold")
+        grid = _GRID if role.depth else _GRID / 2
+        target, reason = grid * target, reason.replace("unit RMS", f"RMS {grid:.2g}, which the grids of splines hold")
     stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
     gain = target * stream / math.sqrt(second)
     kept = _uncorrected(graph, role)
