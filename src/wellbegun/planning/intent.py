@@ -16,8 +16,9 @@ import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, Analysis, Operation, Parameter, Role
+from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.walk import around, forward
+from wellbegun.graph.walk import around, forward, weights_before
 from wellbegun.schemes import Scheme, fan_in_uniform, normal, ones, zeros
 from wellbegun.theory.spectrum import EDGE, beyond_chance
 
@@ -34,6 +35,8 @@ _ONE_SIDE = 0.8  # mean over RMS of what lies on one side of 0, as phases from 0
 _JOINED = frozenset({"move", "concat", "split"})  # a token is still itself behind them
 _NOTHING_LEFT = "nothing of the signal would be left behind it"
 _AUTHOR = "that nobody but its author chose"
+_DIVIDED = "where queries hold what logits are not divided by: its author worked sizes out"
+_NEAR = 1.25  # ratio of sizes that are meant to be equal
 _MOST = 1e12  # what no constructor writes
 _LEAST = 8  # values from which chance does not make a pattern
 _MANY = 16  # values from which chance does not make them this small
@@ -143,6 +146,7 @@ class _Evidence:
         self.graph, self.roles, self.samples = graph, roles, samples
         self.held = {name: held_of(values) for name, (values, _) in samples.items() if name in roles}
         self.doubt = self._doubt()
+        self.divided = self._divided()
         self._usual: dict[str, list[tuple[float, float]]] = {}  # use in a layer -> sizes, and in units of its law
         for name, held in self.held.items():
             if held.what == "random" and (law := self._law_size(roles[name].parameter)):
@@ -158,6 +162,31 @@ class _Evidence:
         if scales and sum(held.what in ("random", "off centre", "nothing") for held in scales) > len(scales) / 2:
             return "its normalizations are not as constructed: it was trained, or its memory is used a second time"
         return ""
+
+    def _divided(self) -> bool:
+        """Whether no attention divides its logits by the root of their terms, and queries are as much smaller instead:
+        then sizes were worked out, and those of other weights with them."""
+        found = attentions_of(self.graph)
+        sizes = [(self._drawn_size(each.query), self._drawn_size(each.key)) for each in found]
+        return bool(found) and all(
+            each.scale == 1 and key > 0 and 1 / _NEAR < query / key * math.sqrt(each.width) < _NEAR
+            for each, (query, key) in zip(found, sizes, strict=True)
+        )
+
+    def _loud(self, role: Role, held: Held) -> bool:
+        """Whether a readout, or a table that is one too, gives logits of more than unit size."""
+        if role.role != "readout" and not role.shared_readout:
+            return False
+        shape = role.parameter.shape
+        terms = (shape if role.layout is None else role.layout.canonical_shape(shape))[-1]
+        return held.size * abs(role.readout_scale) * math.sqrt(terms) > _NEAR
+
+    def _drawn_size(self, value: int | None) -> float:
+        """RMS of the weight that gives a value, if it is one of random values; else 0."""
+        before = () if value is None else weights_before(self.graph, value)
+        names = {use.parameter for made in before for use in made.uses if use.slot == "weight"}
+        held = self.held.get(names.pop()) if len(names) == 1 else None
+        return held.size if held is not None and held.what == "random" else 0.0
 
     def _law_size(self, p: Parameter) -> float:
         """RMS of the constructor's law; 0 if it is not known."""
@@ -193,6 +222,8 @@ class _Evidence:
             return "" if usual else f"where {role.unit:g} leaves a signal as it is"
         if (held.what == "zero" and role.role in _ADDED) or (role.role == "negative_slope" and held.mean == 0.25):
             return ""
+        if self.divided and held.what == "random" and slot in ("weight", "table") and not self._loud(role, held):
+            return _DIVIDED
         if held.what == "random" and slot == "table" and self._directed(role.parameter.name):
             return "whose rows resemble each other as drawn ones do not"
         if held.what == "random" and role.role in _ADDED and (bound := self._bound(role, held)) is not None:
