@@ -310,7 +310,7 @@ def test_readouts_of_many_and_few_classes_start_at_chance() -> None:
 
 
 def test_sines_of_coordinate_nets_oscillate() -> None:
-    """sin(30 a) is meant to turn: phases of variance 9 and 1, not the linear start of sin(a) in a deep net."""
+    """sin(30 a) is meant to turn: phases of variance 36 and 1, not the linear start of sin(a) in a deep net."""
 
     class Siren(nn.Module):
         def __init__(self) -> None:
@@ -328,9 +328,29 @@ def test_sines_of_coordinate_nets_oscillate() -> None:
     wb.initialize(model, x, seed=0)
     model(x)
     first = model.phases[0] - 30 * model.a.bias
-    assert float(first.detach().pow(2).mean().sqrt()) == pytest.approx(3, rel=0.05)
+    assert float(first.detach().pow(2).mean().sqrt()) == pytest.approx(6, rel=0.05)
     assert float(model.phases[1].detach().pow(2).mean().sqrt()) == pytest.approx(1, rel=0.05)
     assert float((30 * model.a.bias).detach().abs().max()) == pytest.approx(math.pi, rel=0.05)
+
+
+@pytest.mark.parametrize("act", [nn.ReLU(), nn.Tanh()])
+def test_units_that_read_the_input_bend_at_different_places(act: nn.Module) -> None:
+    """Half the variance in the first layer, and offsets within its RMS; only there, and only before a function."""
+    torch.manual_seed(0)
+    stem, body = nn.Linear(4, 256), nn.Linear(256, 256)
+    wb.initialize(nn.Sequential(stem, act, body, act, nn.Linear(256, 3)), x := torch.randn(512, 4), seed=0)
+    given = float((x @ stem.weight.T).detach().pow(2).mean().sqrt())
+    offsets = stem.bias.detach()
+    inner = body(act(stem(x))).detach().pow(2).mean().sqrt()
+    assert given == pytest.approx(float(inner) * math.sqrt(0.5), rel=0.05)
+    assert float(offsets.abs().max()) == pytest.approx(given, rel=0.05)
+    assert float(offsets.std()) == pytest.approx(given / math.sqrt(3), rel=0.1)
+    others = nn.Sequential(nn.Embedding(9, 32), nn.Linear(32, 64), act, nn.Linear(64, 3))  # no numbers of the batch
+    wb.initialize(others, torch.arange(9), seed=0)
+    straight = nn.Sequential(nn.Linear(4, 32), nn.LayerNorm(32), act, nn.Linear(32, 3))  # the norm decides
+    wb.initialize(straight, x, seed=0)
+    assert not others[1].bias.any()
+    assert not straight[0].bias.any()
 
 
 @pytest.mark.parametrize(("fickle", "told"), [(lambda run: run == 1, False), (lambda run: run % 2, True)])

@@ -267,3 +267,25 @@ def test_a_norm_of_zeros_stays_only_where_something_leads_around_it(around: bool
     model = Normed()
     assert wb.initialize(model, torch.randn(32, 16), seed=0).health.healthy
     assert bool(model.norm.weight.any()) is not around
+
+
+# ---------------------------------------------------------------------- sizes that were worked out
+@pytest.mark.parametrize(
+    ("queries", "divides", "stays"), [(16, False, True), (1, False, False), (16, True, False), (4, False, False)]
+)
+def test_what_holds_the_divisor_of_its_attention_was_worked_out(queries: float, divides: bool, stays: bool) -> None:
+    """Queries smaller by the root of the terms, where logits are not divided: all drawn weights stay with them."""
+
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (layer(m.norm(x)) for layer in (m.q, m.k, m.v))
+        x = x + m.o((q @ k.transpose(1, 2) / (4.0 if divides else 1.0)).softmax(-1) @ v)
+        return m.head(m.down(torch.relu(m.up(x))))
+
+    sizes = {"q": (32, 16), "k": (32, 16), "v": (32, 16), "o": (16, 32), "up": (32, 64), "down": (64, 32)}
+    model = Of(forward, norm=nn.LayerNorm(32), head=nn.Linear(32, 5), **{n: nn.Linear(*s) for n, s in sizes.items()})
+    for seed, (name, (fan, units)) in enumerate(sizes.items()):
+        divisor = queries if name == "q" else 1
+        set_to(getattr(model, name), weight=drawn(units, fan, seed=seed) / math.sqrt(fan * divisor))
+    assert ({f"{name}.weight" for name in sizes} <= kept(model, drawn(8, 7, 32))) is stays
+    set_to(model.head, weight=drawn(5, 32))  # logits of size 5
+    assert "head.weight" not in kept(model, drawn(8, 7, 32))
