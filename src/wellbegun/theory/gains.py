@@ -47,7 +47,7 @@ def moments(activation: str | Callable[..., Any], *, q: float = 1.0) -> Activati
     """Moments and gains of an activation by adaptive quadrature, to about 1e-9; the result tells its error.
 
     What is seen: with one argument whatever is as wide as 1/512 of the standard deviation, and for q > 1 what is as
-    wide as 1/512 within 14 of 0; with two, bands of 1/64 of it and islands of 1/10 within 3 deviations, twice as wide
+    wide as 1/512 within 14 of 0; with two, bands of 1/64 of it and islands of 1/14 within 3 deviations, twice as wide
     within 6. What is narrower may be missed, and `error` knows nothing of it then.
 
     Args:

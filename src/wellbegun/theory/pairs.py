@@ -5,6 +5,7 @@ through Gauss-Legendre nodes of both. Cells end where lines of kinks run, which 
 plane; what is rough nonetheless is halved, and evaluated at once.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import cache
@@ -20,14 +21,17 @@ PairFunction = Callable[[Array, Array], Array]
 
 _EDGES = np.array([-REACH, -6.0, -3.0, 0.0, 3.0, 6.0, REACH])  # the usual kinks (0, 3, 6) fall on edges
 _BETWEEN = np.array([1.3717, 4.6173, 7.2891])  # edges of probes besides, where no kink will be by chance
-_PROBES = np.array([-2.1713, -0.8329, 0.3137, 1.3631])  # of the other argument, where kinks are looked for
+_PROBES = np.array([-2.1713, -0.8329, 0.3137, 1.3631, -1.4571, -0.2713, 0.8117, 2.2411])  # of the other argument
+_FIRST = 4  # of them, on which kinks are looked for everywhere; on others, around kinks that one of these has
 _STAGGER = 0.0027  # between places on one probe and on the next: together they see thin bands along axes
+_AROUND = 0.0217  # what is looked at on all probes around a kink on one
 _KINK = 1e-9  # what a kink adds to a panel, at least
 _MOST = 128  # rough panels on one level, and kinks: more are noise
-_CELLS = 1 << 12  # in all: more are noise, or kinks that run along curves
+_CELLS = 1 << 11  # in all: more are noise, or kinks that run along curves
 _AT_ONCE = 48  # cells whose numbers stay in the cache
 _FINE = 3 / 64  # distance of places that are looked at within 3 of 0; twice as much within 6
 _LEAST, _MOST_PLACES = 10.0, 64  # in a row of a cell: fewer are no closer than nodes
+_FAR = 0.01  # square of how far a function stands off, in its range on a cell, where it is more than rough
 _FEW = 48  # rough cells, that may all hold the same
 NEAR = 2.8  # between variances that do with the same nodes
 _FLAT = 1e-9  # slope, as a share of the second moment, that is not looked into
@@ -54,19 +58,22 @@ def averages(function: PairFunction, *, owner: str = "moments", shares: list[Arr
     (True, True)
     """
     cells, kept, halved = _cells(_lines(_kinks(function, owner))), np.zeros(10), np.full(10, math.inf)
-    change, looked = np.full(3, math.inf), 0
+    change, hidden, looked = np.full(3, math.inf), np.zeros(3), 0
     while True:
-        found, rests, each = _measured(function, cells, owner, shares is not None)
+        found, rests, boxes, cut, each = _measured(function, cells, owner, shares is not None)
         jumps = (found[9] > 0) & (found[9] < _FLAT * (kept + found.sum(axis=1))[1])
         found[[[2], [3], [5], [6]], jumps] = rests[1:, :, jumps] = 0.0  # they have no slope
         here = found.sum(axis=1)
         whole, before, change = kept + here, change, np.abs(here - halved)[1:4]
         sizes = np.array([whole[1], *[max(whole[2:4].sum(), _FLAT * whole[1])] * 2])[:, None, None]
         rough = (rests / np.where(sizes > 0, sizes, 1)).max(axis=0) > _EACH
-        parts, any_rough = _halves(cells, rough), rough.any(axis=0)
+        parts, any_rough = _divided(cells, rough, boxes), rough.any(axis=0)
         noise = any_rough.mean() > 0.75 and any_rough.sum() > _FEW  # and halves are no better
         noise = noise and bool((here[4:7] >= 0.7 * halved[4:7]).all())
-        looked += cells.shape[1]
+        looked, hidden = (
+            looked + cells.shape[1],
+            hidden + _cut_off(*(each[:, any_rough] for each in (cells, boxes, cut))),
+        )
         last = not any_rough.any() or looked + parts.shape[1] > _CELLS or noise
         if shares is not None:
             each[1][:, jumps] = 0.0
@@ -74,6 +81,7 @@ def averages(function: PairFunction, *, owner: str = "moments", shares: list[Arr
         if last:
             break
         kept, halved, cells = kept + found[:, ~any_rough].sum(axis=1), found[:, any_rough].sum(axis=1), parts
+    whole[4:7] += hidden
     if any_rough.any():  # no less than what more halves would change, if each changes as much of the one before
         ratio = np.clip(np.nan_to_num(change / before, nan=1.0), 0.5, 0.97)
         whole[4:7] += np.where(np.isfinite(change), change * ratio / (1 - ratio), whole[1:4])
@@ -138,23 +146,48 @@ def _cells(lines: Array) -> Array:
     return cells[:, cells[4] + cells[5] - cells[2] - cells[3] > 1e-9]
 
 
-def _halves(cells: Array, rough: Array) -> Array:
-    """Halves of the cells that are rough along u, along v; quarters of those that are along both."""
+def _divided(cells: Array, rough: Array, boxes: Array) -> Array:
+    """Halves of the cells that are rough along u, along v; quarters of those that are along both; and boxes in cells,
+    with what is around them. A box is where it starts and ends along v, and along u, as shares of the cell."""
     along_u, along_v = rough
-    low, high, *ends = cells[:, along_v]
-    middle = [(low + high) / 2, *((ends[at] + ends[at + 1]) / 2 for at in (0, 2))]
-    lower = np.stack([low, middle[0], ends[0], middle[1], ends[2], middle[2]])
-    upper = np.stack([middle[0], high, middle[1], ends[1], middle[2], ends[3]])
-    both = along_u[along_v]
-    cells = np.concatenate([cells[:, along_u & ~along_v], lower[:, both], upper[:, both]], axis=1)
-    left, right, between = cells.copy(), cells.copy(), (cells[2:4] + cells[4:6]) / 2
-    left[4:6], right[2:4] = between, between
-    return np.concatenate([left, right, lower[:, ~both], upper[:, ~both]], axis=1)
+    boxed, whole = _small(boxes), np.ones(cells.shape[1])
+    halves = [np.where(along, 0.5, 1.0) for along in (along_v, along_u)]
+    v, u = ((0 * whole, *np.where(boxed, boxes[at : at + 2], [halves[at // 2], whole]), whole) for at in (0, 2))
+    parts = [cells[:, :0]]
+    for (v0, v1), (u0, u1) in itertools.product(itertools.pairwise(v), itertools.pairwise(u)):
+        some = (along_u | along_v) & (v1 > v0) & (u1 > u0)
+        if some.any():
+            parts.append(_part(*(of[..., some] for of in (cells, v0, v1, u0, u1))))
+    return np.concatenate(parts, axis=1)
 
 
-def _measured(function: PairFunction, cells: Array, owner: str, every: bool) -> tuple[Array, Array, Array]:
+def _small(boxes: Array) -> Array:
+    return np.asarray((np.diff(boxes, axis=0)[::2] < 0.5).all(axis=0))
+
+
+def _cut_off(cells: Array, boxes: Array, cut: Array) -> Array:
+    """What edges of cells cut off from boxes beside which there is no other."""
+    some, (low, high, *ends) = np.flatnonzero(cut[0] > 0), _part(cells, *boxes)
+    left, right = np.minimum(*ends[:2]), np.maximum(*ends[2:])
+    far = [upper[some, None] < lower - 1e-9 for lower, upper in ((low, high), (left, right))]
+    far += [lower[some, None] > upper + 1e-9 for lower, upper in ((low, high), (left, right))]
+    alone = (~np.any(far, axis=0)).sum(axis=1) == 1
+    return np.asarray(cut[:, some[alone]].sum(axis=1))
+
+
+def _part(cells: Array, v0: Array, v1: Array, u0: Array, u1: Array) -> Array:
+    low, high, left, left_end, right, right_end = cells
+
+    def at(v: Array, u: Array) -> Array:
+        return (left + (left_end - left) * v) * (1 - u) + (right + (right_end - right) * v) * u
+
+    return np.stack([low + (high - low) * v0, low + (high - low) * v1, at(v0, u0), at(v1, u0), at(v0, u1), at(v1, u1)])
+
+
+def _measured(function: PairFunction, cells: Array, owner: str, every: bool) -> tuple[Array, ...]:
     """Of each cell: E phi, E phi^2, both slopes, the errors of these three, the shares far out, and that of a jump;
-    the errors, of the same three, along u and along v; and, if asked for, `shares` of each node."""
+    the errors, of the same three, along u and along v; the box with what stands off, and what an edge of the cell
+    may cut off from it, if it is small; and, if asked for, `shares` of each node."""
     size = cells.shape[1]
     some = np.array_split(np.arange(size), -(-size // _AT_ONCE))
     counts, group = np.unique(_counts(cells), axis=1, return_inverse=True)
@@ -165,17 +198,24 @@ def _measured(function: PairFunction, cells: Array, owner: str, every: bool) -> 
     of_all = evaluate(lambda x: function(x, v_of_all), np.concatenate([u.ravel() for u, _ in at]), owner)
     values = np.split(of_all, np.cumsum([u.size for u, _ in at[:-1]]))
     found, rests, each = (np.empty(shape) for shape in ((10, size), (3, 2, size), (3, ORDER, size * every, ORDER)))
+    boxes, cut = np.repeat([[0.0], [1.0], [0.0], [1.0]], size, axis=1), np.zeros((3, size))
     for part, (u, v), value in zip(some, at, values, strict=False):
         found[:, part], rests[..., part], weight, (phi, by_u, by_v) = _sums(cells[:, part], u, v, value)
         if every:
             each[:, :, part] = weight * phi**2, weight * (by_u**2 + by_v**2), u * u + (v * v)[..., None]
     nodes = np.concatenate([value.reshape(ORDER, -1, ORDER) for value in values[: len(some)]], axis=1)
     for (grid, part), (u, v), value in zip(grids, at[len(some) :], values[len(some) :], strict=True):
-        missing = _unseen(cells[:, part], u, v, value.reshape(u.shape) - _told(nodes[:, part], *grid[2:]))
+        value = value.reshape(u.shape)
+        off = (value - _told(nodes[:, part], *grid[2:])) ** 2
+        missing, most = _unseen(cells[:, part], u, v, off)
         more = 2 * np.sqrt(missing * found[1:4, part]) + missing
+        far = np.flatnonzero(off.max(axis=(0, 2)) > _FAR * np.ptp(nodes[:, part], axis=(0, 2)) ** 2)
+        boxes[:, part[far]] = _boxes(off[:, far], *grid[:2])
+        box = boxes[:, part]
+        cut[:, part] = 4 * most * (_small(box) & ((box[::2] <= 0).any(axis=0) | (box[1::2] >= 1).any(axis=0)))
         found[4:7, part] += more
         rests[..., part] += more[:, None]
-    return found, rests, each
+    return found, rests, boxes, cut, each
 
 
 def _places(cells: Array, across: Array, along: Array) -> tuple[Array, Array]:
@@ -219,14 +259,28 @@ def _told(nodes: Array, across: Array, along: Array) -> Array:
     return rows @ along.transpose(0, 2, 1)
 
 
-def _unseen(cells: Array, u: Array, v: Array, missing: Array) -> Array:
-    """E of the squared distance of a function from its polynomial on each cell, and of the squares of its slopes."""
+def _unseen(cells: Array, u: Array, v: Array, off: Array) -> tuple[Array, Array]:
+    """E of the squared distance of a function from its polynomial on each cell, and of the squares of its slopes; and
+    the same for the one place that has most of it."""
     low, high, left, left_end, right, right_end = cells
     rows, _, count = u.shape
     width = right - left + (right_end - left_end - right + left) * ((v - low) / (high - low))
     weight = np.exp(v * v * -0.5) * width * (high - low) / (2 * math.pi * rows * count)
-    lost = (weight * np.einsum("ync,ync->yn", np.exp(u * u * -0.5), missing**2)).sum(axis=0)
-    return np.stack([lost, lost * (count / width.max(axis=0)) ** 2, lost * (rows / (high - low)) ** 2])
+    each = np.exp(u * u * -0.5) * off * weight[..., None]
+    lost = each.sum(axis=(0, 2)), each.max(axis=(0, 2))
+    scales = np.stack([np.ones_like(low), (count / width.max(axis=0)) ** 2, (rows / (high - low)) ** 2])
+    return lost[0] * scales, lost[1] * scales
+
+
+def _boxes(off: Array, across: Array, along: Array) -> Array:
+    """Boxes with what stands off most in cells, and two places more on each side, for what is as wide as that."""
+    hit = off > 0.25 * off.max(axis=(0, 2), keepdims=True)
+    found = []
+    for at, where in ((across[:, None, None], hit.any(axis=2, keepdims=True)), (along, hit)):
+        step = 2 / off.shape[0 if at.shape[0] == at.size else 2]
+        low, high = np.where(where, at, 1.0).min(axis=(0, 2)) - step, np.where(where, at, 0.0).max(axis=(0, 2)) + step
+        found += [np.maximum(low, 0.0), np.minimum(high, 1.0)]
+    return np.stack(found)
 
 
 def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array, Array, Array]:
@@ -267,16 +321,33 @@ def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array,
 # ---------------------------------------------------------------------- kinks
 def _kinks(function: PairFunction, owner: str) -> Array:
     """Points (u, v) on the probes where the function has a kink or a jump, and the number of the probe."""
-    edges = np.unique(np.concatenate([_EDGES[1:-1], _BETWEEN, -_BETWEEN]))
-    each, probes = len(edges) - 1, 2 * len(_PROBES)
-    left = np.tile(edges[:-1], probes) + np.repeat(np.arange(probes) % len(_PROBES) * _STAGGER, each)
-    width = np.tile(np.diff(edges), probes)
-    found = panels(lambda x, row: function(*_points(row // each, x)), left, width, owner, most=_MOST, tolerance=_KINK)
-    probe, x = found.rows // each, found.kinks
+    edges, count = np.unique(np.concatenate([_EDGES[1:-1], _BETWEEN, -_BETWEEN])), len(_PROBES)
+    probe = np.repeat(np.concatenate([np.arange(_FIRST), count + np.arange(_FIRST)]), len(edges) - 1)
+    left = np.tile(edges[:-1], 2 * _FIRST) + probe % count * _STAGGER
+    x, probe = _on_probes(function, probe, left, np.tile(np.diff(edges), 2 * _FIRST), owner)
+    across = probe // count
+    beside = (np.abs(x - x[:, None]) < 1e-6) & (across == across[:, None])
+    alone = beside.sum(axis=1) == 1
+    if 0 < alone.sum() <= _FIRST:  # thin bands along axes, that others missed, ends of lines, or what is small
+        again, at = (part.ravel() for part in np.meshgrid(x[alone] - 0.47 * _AROUND, np.arange(count)))
+        at += np.tile(across[alone] * count, count)
+        more = _on_probes(function, at, again, np.full(len(at), _AROUND), owner)
+        x, probe = _distinct(np.concatenate([x, more[0]]), np.concatenate([probe, more[1]]))
+    return np.stack([*_points(probe, x), probe], axis=1)
+
+
+def _on_probes(function: PairFunction, probe: Array, left: Array, width: Array, owner: str) -> tuple[Array, Array]:
+    """Where kinks and jumps are in panels on probes, and on which."""
+    found = panels(lambda x, row: function(*_points(probe[row], x)), left, width, owner, most=_MOST, tolerance=_KINK)
+    return _distinct(found.kinks, probe[found.rows])
+
+
+def _distinct(x: Array, probe: Array) -> tuple[Array, Array]:
+    """Of each kink the last place, which is the most precise."""
     order = np.lexsort((x, probe))
     apart = (np.diff(probe[order], prepend=-1) > 0) | (np.diff(x[order], prepend=-np.inf) > 1e-6)
-    last = np.maximum.reduceat(order, np.flatnonzero(apart)) if len(order) else order  # of one kink, the most precise
-    return np.stack([*_points(probe[last], x[last]), probe[last]], axis=1)
+    last = np.maximum.reduceat(order, np.flatnonzero(apart)) if len(order) else order
+    return x[last], probe[last]
 
 
 def _points(probe: Array, x: Array) -> tuple[Array, Array]:
@@ -286,11 +357,12 @@ def _points(probe: Array, x: Array) -> tuple[Array, Array]:
 
 
 def _lines(points: Array) -> Array:
-    """Lines a u + b v = c, a^2 + b^2 = 1, on which points of three probes or more lie; and one along an axis through
-    each of a few points that are on none."""
+    """Lines a u + b v = c, a^2 + b^2 = 1, on which points of three probes or more lie; of two, if they run along an
+    axis."""
     u, v, probe = points.T
     i, j = np.triu_indices(len(points) if len(points) <= _MOST else 0, 1)
-    i, j = i[probe[i] != probe[j]], j[probe[i] != probe[j]]
+    apart = (probe[i] != probe[j]) & (np.hypot(u[i] - u[j], v[i] - v[j]) > 1e-6)
+    i, j = i[apart], j[apart]
     a, b = v[j] - v[i], u[i] - u[j]
     length = np.hypot(a, b)
     a, b = (part / length * np.sign(0.7 * a + 0.7141 * b) for part in (a, b))
@@ -298,10 +370,8 @@ def _lines(points: Array) -> Array:
     key = np.round(np.arctan2(b, a) * 1e6) * 1e9 + np.round(c * 1e6)
     order = np.lexsort((-length, key))  # the two points that are farthest from each other tell most
     _, first, count = np.unique(key[order], return_index=True, return_counts=True)
-    a, b, c = (part[order][first[count >= 3]] for part in (a, b, c))
-    alone = (np.abs(u[:, None] * a + v[:, None] * b - c) > 1e-7).all(axis=1)
-    if alone.sum() > len(_PROBES):
-        alone[:] = False
-    upright = (probe < len(_PROBES))[alone]
-    single = np.stack([upright, ~upright, np.where(upright, u[alone], v[alone])], axis=1)
-    return np.concatenate([np.stack([a, b, c], axis=1), single])
+    lines = np.stack([a, b, c], axis=1)[order[first]]
+    upright = (np.abs(lines[:, :2]).min(axis=1) < 1e-9) & (probe[i] // len(_PROBES) == probe[j] // len(_PROBES))[
+        order[first]
+    ]
+    return lines[(count >= 3) | upright]

@@ -203,7 +203,8 @@ def panels(
 
         seen = _look(at, left, width, float((width / unit).max()), owner, finite)
         coefficients = seen.value @ analysis.T
-        typical = typical or float(np.sqrt(np.mean(seen.value[np.abs(left + 0.1) < 2] ** 2))) or 1.0  # for |x| < 2
+        central = np.abs(left + 0.1) < 2
+        typical = typical or float(np.sqrt(np.mean(seen.value[central | ~central.any()] ** 2))) or 1.0
         scale = np.maximum(np.abs(coefficients).max(axis=1), 1e-3 * typical)
         blur = 1e-15 * np.abs(left) / width * np.ptp(seen.value, axis=1)  # by the rounding of places
         rough = np.abs(coefficients[:, -3:]).max(axis=1) > tolerance * scale + blur
