@@ -203,7 +203,8 @@ def test_errors_of_islands_anywhere_are_not_too_small() -> None:
 
 def test_one_set_of_samples_does_for_smaller_variances() -> None:
     for function in (lambda a, b: np.tanh(a) / (1 + np.exp(b)), np.maximum, lambda a, b: np.clip(a + b, -1, 1)):
-        _, at = sampled(function, 3.0, "moments")
-        for ratio in (1.0, 1.5, NEAR):
-            found = wb.moments(function, q=3 / ratio)
-            assert at(3 / ratio) == pytest.approx((found.second, found.slope * ratio / 3), rel=1e-9)
+        large = sampled(function, 3.0, "moments")
+        small = sampled(function, 1.0, "moments", large)
+        for q, samples in ((3.0, large), (2.0, large), (3.0 / NEAR, large), (1.0, small), (0.5, small)):
+            found = wb.moments(function, q=q)
+            assert samples.at(q) == pytest.approx((found.second, found.slope / q), rel=1e-9)

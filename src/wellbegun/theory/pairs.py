@@ -40,27 +40,33 @@ _EACH = 1e-11  # relative error of a cell that is not halved
 
 
 class Pair(NamedTuple):
-    """E phi, E phi^2, E of the squared derivative by each argument, and the estimated errors of the last three."""
+    """E phi, E phi^2, E of the squared derivative by each argument, the estimated errors of the last three, and the
+    lines of kinks."""
 
     mean: float
     second: float
     slopes: tuple[float, float]
     errors: tuple[float, float, float]
+    lines: Array
 
 
 @np.errstate(all="ignore")
-def averages(function: PairFunction, *, owner: str = "moments", shares: list[Array] | None = None) -> Pair:
+def averages(
+    function: PairFunction, *, owner: str = "moments", shares: list[Array] | None = None, known: Array | None = None
+) -> Pair:
     """Averages over two standard normal arguments; what lies beyond 13 of either counts as an error. `shares` takes
-    what each node adds to E phi^2 and to E of its squared gradient, and its u^2 + v^2.
+    what each node adds to E phi^2 and to E of its squared gradient, and its u^2 + v^2. Where lines of kinks are known,
+    the function has been looked at.
 
     >>> found = averages(np.maximum)
     >>> bool(abs(found.mean - math.pi**-0.5) < 1e-10), bool(abs(found.second - 1) < 1e-10)
     (True, True)
     """
-    cells, kept, halved = _cells(_lines(_kinks(function, owner))), np.zeros(10), np.full(10, math.inf)
+    lines = _lines(_kinks(function, owner)) if known is None else known
+    cells, kept, halved = _cells(lines), np.zeros(10), np.full(10, math.inf)
     change, hidden, looked = np.full(3, math.inf), np.zeros(3), 0
     while True:
-        found, rests, boxes, cut, each = _measured(function, cells, owner, shares is not None)
+        found, rests, boxes, cut, each = _measured(function, cells, owner, shares is not None, known is None)
         jumps = (found[9] > 0) & (found[9] < _FLAT * (kept + found.sum(axis=1))[1])
         found[[[2], [3], [5], [6]], jumps] = rests[1:, :, jumps] = 0.0  # they have no slope
         here = found.sum(axis=1)
@@ -87,14 +93,24 @@ def averages(function: PairFunction, *, owner: str = "moments", shares: list[Arr
         whole[4:7] += np.where(np.isfinite(change), change * ratio / (1 - ratio), whole[1:4])
     mean, second, by_u, by_v, *errors, last, before_last, _ = (float(number) for number in whole)
     errors[0] += beyond(last, before_last) + _PLACED * second
-    return Pair(mean, second, (by_u, by_v), (errors[0], errors[1], errors[2]))
+    return Pair(mean, second, (by_u, by_v), (errors[0], errors[1], errors[2]), lines)
 
 
-def sampled(function: PairFunction, q: float, owner: str) -> tuple[Pair, Callable[[float], Array]]:
-    """Averages at variance q, and a function of smaller ones, down to q / `NEAR`: E phi^2 and E |grad phi|^2 there,
-    without another look at phi."""
+class Sampled(NamedTuple):
+    """Averages at variance q, the lines of kinks there, and a function of smaller variances, down to q / `NEAR`, that
+    gives E phi^2 and E |grad phi|^2 without another call of phi; and the variance at which phi was looked at."""
+
+    q: float
+    looked: float
+    pair: Pair
+    at: Callable[[float], Array]
+
+
+def sampled(function: PairFunction, q: float, owner: str, near: Sampled | None = None) -> Sampled:
+    """What is known of a variance near is not looked for again."""
     spread, shares = math.sqrt(q), list[Array]()
-    pair = averages(lambda u, v: function(spread * u, spread * v), owner=owner, shares=shares)
+    lines = None if near is None else near.pair.lines * [1.0, 1.0, math.sqrt(near.q / q)]
+    pair = averages(lambda u, v: function(spread * u, spread * v), owner=owner, shares=shares, known=lines)
     *squares, away = np.concatenate(shares, axis=1)
     seen = np.flatnonzero(np.any([part > 1e-17 * part.sum() for part in squares], axis=0))
     known, away = np.stack([squares[0], squares[1] / q])[:, seen], away[seen]
@@ -104,7 +120,7 @@ def sampled(function: PairFunction, q: float, owner: str) -> tuple[Pair, Callabl
         found: Array = known @ (ratio * np.exp(away * (0.5 - 0.5 * ratio)))
         return found
 
-    return pair, at
+    return Sampled(q, q if near is None else near.looked, pair, at)
 
 
 @np.errstate(all="ignore")
@@ -184,13 +200,13 @@ def _part(cells: Array, v0: Array, v1: Array, u0: Array, u1: Array) -> Array:
     return np.stack([low + (high - low) * v0, low + (high - low) * v1, at(v0, u0), at(v1, u0), at(v0, u1), at(v1, u1)])
 
 
-def _measured(function: PairFunction, cells: Array, owner: str, every: bool) -> tuple[Array, ...]:
+def _measured(function: PairFunction, cells: Array, owner: str, every: bool, look: bool) -> tuple[Array, ...]:
     """Of each cell: E phi, E phi^2, both slopes, the errors of these three, the shares far out, and that of a jump;
     the errors, of the same three, along u and along v; the box with what stands off, and what an edge of the cell
     may cut off from it, if it is small; and, if asked for, `shares` of each node."""
     size = cells.shape[1]
     some = np.array_split(np.arange(size), -(-size // _AT_ONCE))
-    counts, group = np.unique(_counts(cells), axis=1, return_inverse=True)
+    counts, group = np.unique(_counts(cells) * look, axis=1, return_inverse=True)
     grids = [(_grid(*count), np.flatnonzero(group == at)) for at, count in enumerate(counts.T.tolist()) if min(count)]
     at = [_places(cells[:, part], *_nodes()) for part in some]
     at += [_places(cells[:, part], *grid[:2]) for grid, part in grids]
