@@ -201,6 +201,16 @@ def test_errors_of_islands_anywhere_are_not_too_small() -> None:
         assert found.error < 0.02
 
 
+@pytest.mark.parametrize("exponent", [-12, -6, 3, 6, 8, 10, 12])
+def test_variances_of_any_size(exponent: int) -> None:
+    """What happens near 0 is narrow for large ones, and hides between nodes: slopes were 0 there."""
+    for name in ("tanh", "hardtanh", "softsign"):
+        phi, one = ACTIVATIONS[name], wb.moments(name, q=10.0**exponent)
+        found = wb.moments(lambda a, b, phi=phi: phi(a) + phi(b), q=10.0**exponent)
+        assert (found.second / 2, found.slope / 2) == pytest.approx((one.second, one.slope), rel=1e-9)
+        assert found.error < 1e-8
+
+
 def test_one_set_of_samples_does_for_smaller_variances() -> None:
     for function in (lambda a, b: np.tanh(a) / (1 + np.exp(b)), np.maximum, lambda a, b: np.clip(a + b, -1, 1)):
         large = sampled(function, 3.0, "moments")

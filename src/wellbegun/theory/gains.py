@@ -9,9 +9,9 @@ import numpy as np
 from wellbegun._arguments import known, message, nearest, parse_call, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.theory.activations import ACTIVATION_ALIASES, ACTIVATIONS, GATES, PARAMETRIC, Function
+from wellbegun.theory.activations import ACTIVATION_ALIASES, ACTIVATIONS, GATES, PARAMETRIC, Function, PairFunction
 from wellbegun.theory.functions import elementwise
-from wellbegun.theory.pairs import PairFunction, averages
+from wellbegun.theory.pairs import averages
 from wellbegun.theory.quadrature import Samples, sample
 
 
@@ -71,14 +71,15 @@ def moments(activation: str | Callable[..., Any], *, q: float = 1.0) -> Activati
     """
     spread = math.sqrt(real("moments", "q", q, minimum=0, exclusive=True))
     function, arguments = phi_of(activation)
-    scaled = function if spread == 1.0 else _scaled(function, spread)
     if arguments == 1:
         return _from_samples(sample(function, spread))
-    if (factor := factor_of(scaled)) is not None:  # E u^2 psi(v)^2 = E psi^2
+    if (
+        factor := factor_of(function if spread == 1 else _scaled(function, spread))
+    ) is not None:  # E u^2 psi(v)^2 = E psi^2
         found = _from_samples(sample(factor[0]))
         slopes = (found.second, found.slope)
         return _gains(0.0, found.second, slopes if factor[1] == 0 else slopes[::-1], found.error)
-    pair = averages(scaled)
+    pair = averages(function, spread)
     relative = pair.errors[0] / (pair.second or 1.0)
     steep = [each / (sum(pair.slopes) or 1.0) for each in pair.errors[1:]]
     exists(relative)

@@ -14,19 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.theory.quadrature import ORDER, REACH, beyond, evaluate, panels, rule
-
-PairFunction = Callable[[Array, Array], Array]
-"""An elementwise function of two NumPy arrays."""
+from wellbegun.theory.activations import PairFunction
+from wellbegun.theory.kinks import lines
+from wellbegun.theory.quadrature import ORDER, REACH, beyond, evaluate, rule
 
 _EDGES = np.array([-REACH, -6.0, -3.0, 0.0, 3.0, 6.0, REACH])  # the usual kinks (0, 3, 6) fall on edges
-_BETWEEN = np.array([1.3717, 4.6173, 7.2891])  # edges of probes besides, where no kink will be by chance
-_PROBES = np.array([-2.1713, -0.8329, 0.3137, 1.3631, -1.4571, -0.2713, 0.8117, 2.2411])  # of the other argument
-_FIRST = 4  # of them, on which kinks are looked for everywhere; on others, around kinks that one of these has
-_STAGGER = 0.0027  # between places on one probe and on the next: together they see thin bands along axes
-_AROUND = 0.0217  # what is looked at on all probes around a kink on one
-_KINK = 1e-9  # what a kink adds to a panel, at least
-_MOST = 128  # rough panels on one level, and kinks: more are noise
+_WIDE = 16.0  # spread from which what happens near 0 is narrow
 _CELLS = 1 << 11  # in all: more are noise, or kinks that run along curves
 _AT_ONCE = 48  # cells whose numbers stay in the cache
 _FINE = 3 / 64  # distance of places that are looked at within 3 of 0; twice as much within 6
@@ -52,21 +45,27 @@ class Pair(NamedTuple):
 
 @np.errstate(all="ignore")
 def averages(
-    function: PairFunction, *, owner: str = "moments", shares: list[Array] | None = None, known: Array | None = None
+    function: PairFunction,
+    spread: float = 1.0,
+    *,
+    owner: str = "moments",
+    shares: list[Array] | None = None,
+    known: Array | None = None,
 ) -> Pair:
-    """Averages over two standard normal arguments; what lies beyond 13 of either counts as an error. `shares` takes
-    what each node adds to E phi^2 and to E of its squared gradient, and its u^2 + v^2. Where lines of kinks are known,
-    the function has been looked at.
+    """Averages over two normal arguments of this spread; slopes are by them divided by it. What lies beyond 13 of
+    either counts as an error. `shares` takes what each node adds to E phi^2 and to E of its squared gradient, and its
+    u^2 + v^2. Where lines of kinks are known, the function has been looked at.
 
     >>> found = averages(np.maximum)
     >>> bool(abs(found.mean - math.pi**-0.5) < 1e-10), bool(abs(found.second - 1) < 1e-10)
     (True, True)
     """
-    lines = _lines(_kinks(function, owner)) if known is None else known
-    cells, kept, halved = _cells(lines), np.zeros(10), np.full(10, math.inf)
+    scaled = function if spread == 1 else lambda u, v: function(spread * u, spread * v)
+    along = lines(scaled, owner) if known is None else known
+    cells, kept, halved = _cells(along, _edges(spread)), np.zeros(10), np.full(10, math.inf)
     change, hidden, looked = np.full(3, math.inf), np.zeros(3), 0
     while True:
-        found, rests, boxes, cut, each = _measured(function, cells, owner, shares is not None, known is None)
+        found, rests, boxes, cut, each = _measured(scaled, cells, owner, shares is not None, known is None)
         jumps = (found[9] > 0) & (found[9] < _FLAT * (kept + found.sum(axis=1))[1])
         found[[[2], [3], [5], [6]], jumps] = rests[1:, :, jumps] = 0.0  # they have no slope
         here = found.sum(axis=1)
@@ -93,7 +92,7 @@ def averages(
         whole[4:7] += np.where(np.isfinite(change), change * ratio / (1 - ratio), whole[1:4])
     mean, second, by_u, by_v, *errors, last, before_last, _ = (float(number) for number in whole)
     errors[0] += beyond(last, before_last) + _PLACED * second
-    return Pair(mean, second, (by_u, by_v), (errors[0], errors[1], errors[2]), lines)
+    return Pair(mean, second, (by_u, by_v), (errors[0], errors[1], errors[2]), along)
 
 
 class Sampled(NamedTuple):
@@ -109,15 +108,15 @@ class Sampled(NamedTuple):
 def sampled(function: PairFunction, q: float, owner: str, near: Sampled | None = None) -> Sampled:
     """What is known of a variance near is not looked for again."""
     spread, shares = math.sqrt(q), list[Array]()
-    lines = None if near is None else near.pair.lines * [1.0, 1.0, math.sqrt(near.q / q)]
-    pair = averages(lambda u, v: function(spread * u, spread * v), owner=owner, shares=shares, known=lines)
+    known = None if near is None else near.pair.lines * [1.0, 1.0, math.sqrt(near.q / q)]
+    pair = averages(function, spread, owner=owner, shares=shares, known=known)
     *squares, away = np.concatenate(shares, axis=1)
     seen = np.flatnonzero(np.any([part > 1e-17 * part.sum() for part in squares], axis=0))
-    known, away = np.stack([squares[0], squares[1] / q])[:, seen], away[seen]
+    nodes, away = np.stack([squares[0], squares[1] / q])[:, seen], away[seen]
 
     def at(smaller: float) -> Array:
         ratio = q / smaller
-        found: Array = known @ (ratio * np.exp(away * (0.5 - 0.5 * ratio)))
+        found: Array = nodes @ (ratio * np.exp(away * (0.5 - 0.5 * ratio)))
         return found
 
     return Sampled(q, q if near is None else near.looked, pair, at)
@@ -145,15 +144,24 @@ def _hermite() -> tuple[Array, Array]:
 
 
 # ---------------------------------------------------------------------- cells: v from and to, and u from and to at both
-def _cells(lines: Array) -> Array:
-    """Cells between lines a u + b v = c."""
+def _edges(spread: float) -> Array:
+    """Where cells end; for large spreads also where they would for none, and between, for what happens near 0."""
+    if spread <= _WIDE:
+        return _EDGES
+    near, most = _EDGES / spread, 3.0 / REACH * spread
+    between = REACH / spread * np.geomspace(1, most, 2 + math.ceil(math.log(most) / math.log(6)))[1:-1]
+    return np.unique(np.concatenate([_EDGES, near, between, -between]))
+
+
+def _cells(lines: Array, edges: Array) -> Array:
+    """Cells between edges along both axes and lines a u + b v = c."""
     a, b, c = lines.T
     level = np.abs(a) < 1e-7
-    slope = np.concatenate([0 * _EDGES, -b[~level] / a[~level]])
-    offset = np.concatenate([_EDGES, c[~level] / a[~level]])
+    slope = np.concatenate([0 * edges, -b[~level] / a[~level]])
+    offset = np.concatenate([edges, c[~level] / a[~level]])
     with np.errstate(all="ignore"):
         cross = ((offset[:, None] - offset) / (slope - slope[:, None]))[np.triu_indices(len(slope), 1)]
-    v = np.sort(np.concatenate([_EDGES, c[level] / b[level], cross[np.abs(cross) < REACH]]))
+    v = np.sort(np.concatenate([edges, c[level] / b[level], cross[np.abs(cross) < REACH]]))
     v = v[np.diff(v, append=np.inf) > 1e-9]
     ends = np.stack([np.clip(slope * each[:, None] + offset, -REACH, REACH) for each in (v[:-1], v[1:])])
     ends = np.take_along_axis(ends, np.argsort(ends.sum(axis=0), axis=1)[None], 2)
@@ -332,62 +340,3 @@ def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array,
     size = np.ptp(value[:, few], axis=(0, 2))
     jump[few] = np.where(np.maximum(*steps) > 0.7 * size, mass[few] * size**2, 0.0)
     return np.stack([mean, *squares, *(errors[0] + errors[1]), *far, jump]), np.stack(errors, axis=1), weight, parts
-
-
-# ---------------------------------------------------------------------- kinks
-def _kinks(function: PairFunction, owner: str) -> Array:
-    """Points (u, v) on the probes where the function has a kink or a jump, and the number of the probe."""
-    edges, count = np.unique(np.concatenate([_EDGES[1:-1], _BETWEEN, -_BETWEEN])), len(_PROBES)
-    probe = np.repeat(np.concatenate([np.arange(_FIRST), count + np.arange(_FIRST)]), len(edges) - 1)
-    left = np.tile(edges[:-1], 2 * _FIRST) + probe % count * _STAGGER
-    x, probe = _on_probes(function, probe, left, np.tile(np.diff(edges), 2 * _FIRST), owner)
-    across = probe // count
-    beside = (np.abs(x - x[:, None]) < 1e-6) & (across == across[:, None])
-    alone = beside.sum(axis=1) == 1
-    if 0 < alone.sum() <= _FIRST:  # thin bands along axes, that others missed, ends of lines, or what is small
-        again, at = (part.ravel() for part in np.meshgrid(x[alone] - 0.47 * _AROUND, np.arange(count)))
-        at += np.tile(across[alone] * count, count)
-        more = _on_probes(function, at, again, np.full(len(at), _AROUND), owner)
-        x, probe = _distinct(np.concatenate([x, more[0]]), np.concatenate([probe, more[1]]))
-    return np.stack([*_points(probe, x), probe], axis=1)
-
-
-def _on_probes(function: PairFunction, probe: Array, left: Array, width: Array, owner: str) -> tuple[Array, Array]:
-    """Where kinks and jumps are in panels on probes, and on which."""
-    found = panels(lambda x, row: function(*_points(probe[row], x)), left, width, owner, most=_MOST, tolerance=_KINK)
-    return _distinct(found.kinks, probe[found.rows])
-
-
-def _distinct(x: Array, probe: Array) -> tuple[Array, Array]:
-    """Of each kink the last place, which is the most precise."""
-    order = np.lexsort((x, probe))
-    apart = (np.diff(probe[order], prepend=-1) > 0) | (np.diff(x[order], prepend=-np.inf) > 1e-6)
-    last = np.maximum.reduceat(order, np.flatnonzero(apart)) if len(order) else order
-    return x[last], probe[last]
-
-
-def _points(probe: Array, x: Array) -> tuple[Array, Array]:
-    """u and v of what lies at x on a probe: the first run along u."""
-    other, across = _PROBES[probe % len(_PROBES)], probe < len(_PROBES)
-    return np.where(across, x, other), np.where(across, other, x)
-
-
-def _lines(points: Array) -> Array:
-    """Lines a u + b v = c, a^2 + b^2 = 1, on which points of three probes or more lie; of two, if they run along an
-    axis."""
-    u, v, probe = points.T
-    i, j = np.triu_indices(len(points) if len(points) <= _MOST else 0, 1)
-    apart = (probe[i] != probe[j]) & (np.hypot(u[i] - u[j], v[i] - v[j]) > 1e-6)
-    i, j = i[apart], j[apart]
-    a, b = v[j] - v[i], u[i] - u[j]
-    length = np.hypot(a, b)
-    a, b = (part / length * np.sign(0.7 * a + 0.7141 * b) for part in (a, b))
-    c = a * u[i] + b * v[i]
-    key = np.round(np.arctan2(b, a) * 1e6) * 1e9 + np.round(c * 1e6)
-    order = np.lexsort((-length, key))  # the two points that are farthest from each other tell most
-    _, first, count = np.unique(key[order], return_index=True, return_counts=True)
-    lines = np.stack([a, b, c], axis=1)[order[first]]
-    upright = (np.abs(lines[:, :2]).min(axis=1) < 1e-9) & (probe[i] // len(_PROBES) == probe[j] // len(_PROBES))[
-        order[first]
-    ]
-    return lines[(count >= 3) | upright]
