@@ -191,7 +191,10 @@ def _small(boxes: Array) -> Array:
 
 def _cut_off(cells: Array, boxes: Array, cut: Array) -> Array:
     """What edges of cells cut off from boxes beside which there is no other."""
-    some, (low, high, *ends) = np.flatnonzero(cut[0] > 0), _part(cells, *boxes)
+    some = np.flatnonzero(cut[0] > 0)
+    if not len(some):
+        return cut[:, some].sum(axis=1)
+    low, high, *ends = _part(cells, *boxes)
     left, right = np.minimum(*ends[:2]), np.maximum(*ends[2:])
     far = [upper[some, None] < lower - 1e-9 for lower, upper in ((low, high), (left, right))]
     far += [lower[some, None] > upper + 1e-9 for lower, upper in ((low, high), (left, right))]
