@@ -296,3 +296,87 @@ def test_kinks_and_jumps_beside_the_edges_of_panels_are_seen(edge: float) -> Non
 def test_a_function_without_a_slope_at_zero_has_no_edge_there(function: Callable[[Any], Any]) -> None:
     with pytest.raises(ArgumentError, match="one with an edge of chaos"):
         wb.edge_of_chaos(function)
+
+
+def share(low: float, high: float) -> float:
+    """P(low < z < high)"""
+    if low < 0:
+        return (math.erf(high / 2**0.5) - math.erf(low / 2**0.5)) / 2
+    return (math.erfc(low / 2**0.5) - math.erfc(high / 2**0.5)) / 2
+
+
+@pytest.mark.parametrize("at", [-4.1303, -0.5031, 0.0, 0.2407, 1.234, 5.3])
+@pytest.mark.parametrize("width", [0.007, 0.00196])
+def test_what_is_as_wide_as_a_512th_is_seen(at: float, width: float) -> None:
+    """Windows, alone and on a smooth function, and hats: all are missed by nodes that stand 1/40 from each other."""
+    window = wb.moments(lambda x: (x > at) & (x < at + width))
+    assert window[:3] == pytest.approx((share(at, at + width),) * 2 + (0,), rel=1e-10)
+    on, plain = wb.moments(lambda x: np.cos(x) + 5 * ((x > at) & (x < at + width))), wb.moments("cos")
+    assert on.mean - plain.mean == pytest.approx(5 * window.mean, rel=1e-9, abs=1e-13)
+    assert on.slope == pytest.approx(plain.slope, rel=1e-9)
+    hat = wb.moments(lambda x: np.maximum(1 - np.abs(x - at) / width, 0))
+    assert hat.slope == pytest.approx(share(at - width, at + width) / width**2, rel=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-12, -8, -3, 0, 2, 5, 6, 8, 10, 12])
+def test_variances_of_any_size(exponent: int) -> None:
+    q = 10.0**exponent
+    clipped = q * math.erf((2 * q) ** -0.5)  # of hardtanh
+    beyond = math.erfc((2 * q) ** -0.5) - 2 * math.sqrt(q / (2 * math.pi)) * math.exp(-0.5 / q)
+    for name, second, slope in (
+        ("relu", q / 2, q / 2),
+        ("erf", 2 / math.pi * math.atan2(2 * q, math.sqrt(1 + 4 * q)), 4 * q / math.pi / math.sqrt(1 + 4 * q)),
+        ("hardtanh", clipped + beyond, clipped),
+        ("gaussian", (1 + 4 * q) ** -0.5, 4 * q * q * (1 + 4 * q) ** -1.5),
+        (lambda x: np.tanh(1e3 * x), None, None),
+    ):
+        found = wb.moments(name, q=q)
+        tolerance = max(10 * found.error, 1e-10)
+        blur = 1e-15 * math.sqrt(q)  # of what is expected of hardtanh, a difference of terms of size sqrt(q)
+        assert second is None or found.second == pytest.approx(second, rel=tolerance, abs=blur)
+        assert slope is None or found.slope == pytest.approx(slope, rel=tolerance) or found.slope == math.inf
+        assert found.slope > 0
+        assert found.error < 0.05  # in 1 - 1e-12 z^2 few digits of the slope are left
+
+
+def test_what_lies_beyond_the_reach_is_told() -> None:
+    """E exp(2 x^2 / p) = (1 - 4 / p)^-1/2: ever more of it in the tails."""
+    for power in (6.0, 5.0, 4.5):
+        found = wb.moments(lambda x, power=power: np.exp(x * x / power))
+        assert abs(found.second * (1 - 4 / power) ** 0.5 - 1) < found.error
+    for power in (4.1, 4.001, 4.0):
+        with pytest.raises(ArgumentError, match="lies in tails"):
+            wb.moments(lambda x, power=power: np.exp(x * x / power))
+
+
+def remembering() -> Callable[[Any], Any]:
+    calls: list[int] = []
+
+    def function(x: Any) -> Any:
+        calls.append(1)
+        return x * len(calls)
+
+    return function
+
+
+CHANCE = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda x: x + 1j * x, "real numbers"),
+        (lambda a, b: a + 1j * b, "real numbers"),
+        (lambda x: torch.complex(x, x), "real numbers"),
+        (lambda x: np.emath.sqrt(x), "real numbers"),
+        (lambda x: x + CHANCE.normal(size=x.shape), "same each time"),
+        (lambda a, b: a * (CHANCE.random(b.shape) < 0.9), "same each time"),
+        (torch.nn.Dropout(0.05), "same each time"),
+        (torch.nn.RReLU(), "same each time"),
+        (remembering(), "same each time"),
+    ],
+)
+def test_complex_and_random_functions_are_refused(function: Callable[..., Any], told: str) -> None:
+    for ask in (wb.moments, wb.edge_of_chaos, lambda given: wb.operating_point(given, 5)):
+        with pytest.raises(ArgumentTypeError, match=told):
+            ask(function)

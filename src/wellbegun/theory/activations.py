@@ -12,6 +12,8 @@ from wellbegun._typing import Array
 
 Function = Callable[[Array], Array]
 """An elementwise function of a NumPy array."""
+PairFunction = Callable[[Array, Array], Array]
+"""An elementwise function of two NumPy arrays."""
 
 FLAT_SLOPE = 0.05  # an activation is flat where its slope is below this share of its RMS slope for normal inputs
 DEAD_SLOPE = 0.01  # a unit is dead if its slope is below this share for every sample

@@ -11,13 +11,15 @@ from wellbegun._arguments import message, real
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError
 from wellbegun.theory.activations import Function
-from wellbegun.theory.gains import factor_of, phi_of
-from wellbegun.theory.pairs import averages, glimpse
+from wellbegun.theory.gains import exists, factor_of, phi_of
+from wellbegun.theory.pairs import NEAR, Sampled, glimpse, sampled
 from wellbegun.theory.propagation import series
 from wellbegun.theory.quadrature import Averages
 
 Means = Callable[[Array | float], Array]
 _GRID = np.geomspace(1e-4, 100, 61)  # of q
+_LOOKED = 1 / 11, 2.2  # what a variance that needs no look of its own may be of one that had it
+_ABOVE = 1.27  # what is sampled above q: the next place of the grid
 
 
 class Edge(NamedTuple):
@@ -74,7 +76,7 @@ def edge_of_chaos(activation: str | Callable[..., Any], *, bias_std: float = 0.0
 
     values, rough = excess(_GRID, scan(_GRID)), scan is not at
     alike = bool(np.all(np.abs(values + bias * bias) < (0.5 if rough else 1e-9) * _GRID))
-    alike = alike and all(abs(exact(float(q)) + bias * bias) < 1e-9 * q for q in _GRID[::30])  # positively homogeneous
+    alike = alike and all(abs(exact(q) + bias * bias) < 1e-9 * q for q in (10.0, 1.0))  # positively homogeneous
     if bias == 0 and alike:
         return Edge(float(known(1.0)[1]) ** -0.5, 1.0)
     at_zero = None if function is None else _at_zero(function)
@@ -135,15 +137,23 @@ def averages_of(
     function, arguments = phi_of(activation)
     factor = (function, 0) if arguments == 1 else factor_of(function)
     if factor is None:
+        known: list[Sampled] = []
 
         def of_pair(q: Array | float) -> Array:
+            for each in known:
+                if each.q / NEAR <= q <= each.q:
+                    return each.at(float(q))
+            top = _ABOVE * float(q)
+            near = next((each for each in known if _LOOKED[0] <= top / each.looked <= _LOOKED[1]), None)
             try:
-                found = averages(lambda u, v: function(math.sqrt(q) * u, math.sqrt(q) * v), owner=owner)
+                found = sampled(function, top, owner, near)
+                exists(found.pair.errors[0] / (found.pair.second or 1.0))
             except ArgumentError:  # it is not finite for variances as large
                 if q <= low:
                     raise
                 return np.array([np.nan, np.nan])
-            return np.array([found.second, sum(found.slopes) / q])
+            known.append(found)
+            return found.at(float(q))
 
         def glance(q: Array | float) -> Array:
             return glimpse(function, np.sqrt(q), owner) / np.stack([np.ones_like(q), q], axis=-1)

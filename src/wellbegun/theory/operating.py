@@ -11,9 +11,8 @@ from wellbegun._arguments import integer
 from wellbegun._typing import Array
 from wellbegun.theory.activations import Function
 from wellbegun.theory.edge import averages_of
-from wellbegun.theory.gains import moments, phi_of
-from wellbegun.theory.pairs import PairFunction
-from wellbegun.theory.quadrature import Samples, evaluate, sample
+from wellbegun.theory.gains import phi_of
+from wellbegun.theory.quadrature import evaluate
 
 GROWTH = 3.0  # largest growth of the gradient over the whole depth that the operating point may cost
 _STEPS = 25  # grid points of q, 3 for each factor of 10
@@ -95,14 +94,15 @@ def operating_point(activation: str | Callable[..., Any], layers: int) -> Operat
     largest = min(max(slope**-2, 1.0), 16.0)
     grid = largest * 10 ** (-np.arange(_STEPS) / 3)
     limit = math.log(GROWTH) / count
-    points = cache(lambda step: (_at if arguments == 1 else _of_pair)(psi, float(grid[step])))
+    exact, scan, _ = averages_of("operating_point", psi, grid[-1], grid[0])
+    points = cache(lambda step: _point(float(grid[step]), *exact(grid[step])))
 
     def small(step: int) -> bool:
         return (point := points(step)) is not None and math.log(point.growth) <= limit
 
     first = 0
     if arguments > 1:  # where roughly; then one step to the left, or as many as it takes to the right
-        second, gradient = np.moveaxis(averages_of("operating_point", psi, grid[-1], grid[0])[1](grid), -1, 0)
+        second, gradient = np.moveaxis(scan(grid), -1, 0)
         with np.errstate(all="ignore"):
             low_enough = np.log(np.maximum(grid * gradient / second, 1.0)) <= limit
         first = int(low_enough.argmax()) if low_enough.any() else _STEPS - 1
@@ -112,15 +112,5 @@ def operating_point(activation: str | Callable[..., Any], layers: int) -> Operat
     return None if found is None else points(found)
 
 
-def _of_pair(psi: PairFunction, q: float) -> Operating | None:
-    found = moments(psi, q=q)
-    return Operating(q, found.second, max(found.slope / found.second, 1.0)) if found.second else None
-
-
-def _at(psi: Function, q: float) -> Operating | None:
-    spread = math.sqrt(q)
-    s: Samples = sample(lambda z: psi(spread * z), owner="operating_point")
-    second = float(s.weight @ s.value**2)
-    if not 0 < second < math.inf:
-        return None
-    return Operating(q, second, max(float(s.weight @ s.slope**2) / second, 1.0))
+def _point(q: float, second: float, gradient: float) -> Operating | None:
+    return Operating(q, second, max(q * gradient / second, 1.0)) if 0 < second < math.inf else None

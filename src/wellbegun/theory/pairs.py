@@ -8,76 +8,118 @@ plane; what is rough nonetheless is halved, and evaluated at once.
 import itertools
 import math
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from wellbegun._typing import Array
-from wellbegun.theory.quadrature import (
-    ORDER,
-    REACH,
-    SMALLEST,
-    STRAIGHT,
-    TOLERANCE,
-    bend,
-    evaluate,
-    places,
-    rule,
-    unseen,
-)
-
-PairFunction = Callable[[Array, Array], Array]
-"""An elementwise function of two NumPy arrays."""
+from wellbegun.theory.activations import PairFunction
+from wellbegun.theory.kinks import lines
+from wellbegun.theory.quadrature import ORDER, REACH, beyond, evaluate, rule
 
 _EDGES = np.array([-REACH, -6.0, -3.0, 0.0, 3.0, 6.0, REACH])  # the usual kinks (0, 3, 6) fall on edges
-_BETWEEN = np.array([1.3717, 4.6173, 7.2891])  # edges of probes besides, where no kink will be by chance
-_PROBES = np.array([-2.1713, -0.8329, 0.3137, 1.3631])  # of the other argument, where kinks are looked for
-_PARTS = 8  # of a rough panel
-_MOST = 128  # rough panels on one level, and kinks: more are noise
-_NOISE, _TRIED = 1e-3, 4  # relative error up to which, and level from which, what halves do not mend is noise
-_CELLS = 1 << 12  # of one level: more are noise, or kinks that run along curves
+_WIDE = 16.0  # spread from which what happens near 0 is narrow
+_CELLS = 1 << 11  # in all: more are noise, or kinks that run along curves
 _AT_ONCE = 48  # cells whose numbers stay in the cache
+_FINE = 3 / 64  # distance of places that are looked at within 3 of 0; twice as much within 6
+_LEAST, _MOST_PLACES = 10.0, 64  # in a row of a cell: fewer are no closer than nodes
+_FAR = 0.01  # square of how far a function stands off, in its range on a cell, where it is more than rough
+_FEW = 48  # rough cells, that may all hold the same
+NEAR = 2.8  # between variances that do with the same nodes
+_FLAT = 1e-9  # slope, as a share of the second moment, that is not looked into
+_PLACED = 1e-13  # relative error of what lies beside a line of kinks
 _EACH = 1e-11  # relative error of a cell that is not halved
 
 
 class Pair(NamedTuple):
-    """E phi, E phi^2, E of the squared derivative by each argument, and the estimated errors of the last three."""
+    """E phi, E phi^2, E of the squared derivative by each argument, the estimated errors of the last three, and the
+    lines of kinks."""
 
     mean: float
     second: float
     slopes: tuple[float, float]
     errors: tuple[float, float, float]
+    lines: Array
 
 
 @np.errstate(all="ignore")
-def averages(function: PairFunction, *, owner: str = "moments") -> Pair:
-    """Averages over two standard normal arguments; what lies beyond 13 of either counts as an error.
+def averages(
+    function: PairFunction,
+    spread: float = 1.0,
+    *,
+    owner: str = "moments",
+    shares: list[Array] | None = None,
+    known: Array | None = None,
+) -> Pair:
+    """Averages over two normal arguments of this spread; slopes are by them divided by it. What lies beyond 13 of
+    either counts as an error. `shares` takes what each node adds to E phi^2 and to E of its squared gradient, and its
+    u^2 + v^2. Where lines of kinks are known, the function has been looked at.
 
     >>> found = averages(np.maximum)
     >>> bool(abs(found.mean - math.pi**-0.5) < 1e-10), bool(abs(found.second - 1) < 1e-10)
     (True, True)
     """
-    cells, kept, halved = _cells(_lines(_kinks(function, owner))), np.zeros(8), np.full(8, math.inf)
-    for level in itertools.count():
-        found, rests = _measured(function, cells, owner)
+    scaled = function if spread == 1 else lambda u, v: function(spread * u, spread * v)
+    along = lines(scaled, owner) if known is None else known
+    cells, kept, halved = _cells(along, _edges(spread)), np.zeros(10), np.full(10, math.inf)
+    change, hidden, looked = np.full(3, math.inf), np.zeros(3), 0
+    while True:
+        found, rests, boxes, cut, each = _measured(scaled, cells, owner, shares is not None, known is None)
+        jumps = (found[9] > 0) & (found[9] < _FLAT * (kept + found.sum(axis=1))[1])
+        found[[[2], [3], [5], [6]], jumps] = rests[1:, :, jumps] = 0.0  # they have no slope
         here = found.sum(axis=1)
-        worse = here[4] > 0.7 * halved[4] and here[5:7].sum() > 0.7 * halved[5:7].sum()
-        if worse and (level > _TRIED or here[4] < _NOISE * (kept + here)[1]):  # halves are no better
-            kept += halved
-            break
-        whole = kept + here
-        sizes = np.array([whole[1], *[whole[2:4].sum()] * 2])[:, None, None]
+        whole, before, change = kept + here, change, np.abs(here - halved)[1:4]
+        sizes = np.array([whole[1], *[max(whole[2:4].sum(), _FLAT * whole[1])] * 2])[:, None, None]
         rough = (rests / np.where(sizes > 0, sizes, 1)).max(axis=0) > _EACH
-        parts, any_rough = _halves(cells, rough), rough.any(axis=0)
-        if not any_rough.any() or parts.shape[1] > _CELLS:
-            kept = whole
+        parts, any_rough = _divided(cells, rough, boxes), rough.any(axis=0)
+        noise = any_rough.mean() > 0.75 and any_rough.sum() > _FEW  # and halves are no better
+        noise = noise and bool((here[4:7] >= 0.7 * halved[4:7]).all())
+        looked, hidden = (
+            looked + cells.shape[1],
+            hidden + _cut_off(*(each[:, any_rough] for each in (cells, boxes, cut))),
+        )
+        last = not any_rough.any() or looked + parts.shape[1] > _CELLS or noise
+        if shares is not None:
+            each[1][:, jumps] = 0.0
+            shares.append(each[:, :, ~any_rough | last].reshape(3, -1))
+        if last:
             break
         kept, halved, cells = kept + found[:, ~any_rough].sum(axis=1), found[:, any_rough].sum(axis=1), parts
-    mean, second, *slopes, first, by_u, by_v, far = (float(number) for number in kept)
-    if sum(slopes) <= 1e-18 * second:  # rounding of a step function
-        slopes, by_u, by_v = [0.0, 0.0], 0.0, 0.0
-    return Pair(mean, second, (slopes[0], slopes[1]), (first + far, by_u, by_v))
+    whole[4:7] += hidden
+    if any_rough.any():  # no less than what more halves would change, if each changes as much of the one before
+        ratio = np.clip(np.nan_to_num(change / before, nan=1.0), 0.5, 0.97)
+        whole[4:7] += np.where(np.isfinite(change), change * ratio / (1 - ratio), whole[1:4])
+    mean, second, by_u, by_v, *errors, last, before_last, _ = (float(number) for number in whole)
+    errors[0] += beyond(last, before_last) + _PLACED * second
+    return Pair(mean, second, (by_u, by_v), (errors[0], errors[1], errors[2]), along)
+
+
+class Sampled(NamedTuple):
+    """Averages at variance q, the lines of kinks there, and a function of smaller variances, down to q / `NEAR`, that
+    gives E phi^2 and E |grad phi|^2 without another call of phi; and the variance at which phi was looked at."""
+
+    q: float
+    looked: float
+    pair: Pair
+    at: Callable[[float], Array]
+
+
+def sampled(function: PairFunction, q: float, owner: str, near: Sampled | None = None) -> Sampled:
+    """What is known of a variance near is not looked for again."""
+    spread, shares = math.sqrt(q), list[Array]()
+    known = None if near is None else near.pair.lines * [1.0, 1.0, math.sqrt(near.q / q)]
+    pair = averages(function, spread, owner=owner, shares=shares, known=known)
+    *squares, away = np.concatenate(shares, axis=1)
+    seen = np.flatnonzero(np.any([part > 1e-17 * part.sum() for part in squares], axis=0))
+    nodes, away = np.stack([squares[0], squares[1] / q])[:, seen], away[seen]
+
+    def at(smaller: float) -> Array:
+        ratio = q / smaller
+        found: Array = nodes @ (ratio * np.exp(away * (0.5 - 0.5 * ratio)))
+        return found
+
+    return Sampled(q, q if near is None else near.looked, pair, at)
 
 
 @np.errstate(all="ignore")
@@ -102,15 +144,24 @@ def _hermite() -> tuple[Array, Array]:
 
 
 # ---------------------------------------------------------------------- cells: v from and to, and u from and to at both
-def _cells(lines: Array) -> Array:
-    """Cells between lines a u + b v = c."""
+def _edges(spread: float) -> Array:
+    """Where cells end; for large spreads also where they would for none, and between, for what happens near 0."""
+    if spread <= _WIDE:
+        return _EDGES
+    near, most = _EDGES / spread, 3.0 / REACH * spread
+    between = REACH / spread * np.geomspace(1, most, 2 + math.ceil(math.log(most) / math.log(6)))[1:-1]
+    return np.unique(np.concatenate([_EDGES, near, between, -between]))
+
+
+def _cells(lines: Array, edges: Array) -> Array:
+    """Cells between edges along both axes and lines a u + b v = c."""
     a, b, c = lines.T
     level = np.abs(a) < 1e-7
-    slope = np.concatenate([0 * _EDGES, -b[~level] / a[~level]])
-    offset = np.concatenate([_EDGES, c[~level] / a[~level]])
+    slope = np.concatenate([0 * edges, -b[~level] / a[~level]])
+    offset = np.concatenate([edges, c[~level] / a[~level]])
     with np.errstate(all="ignore"):
         cross = ((offset[:, None] - offset) / (slope - slope[:, None]))[np.triu_indices(len(slope), 1)]
-    v = np.sort(np.concatenate([_EDGES, c[level] / b[level], cross[np.abs(cross) < REACH]]))
+    v = np.sort(np.concatenate([edges, c[level] / b[level], cross[np.abs(cross) < REACH]]))
     v = v[np.diff(v, append=np.inf) > 1e-9]
     ends = np.stack([np.clip(slope * each[:, None] + offset, -REACH, REACH) for each in (v[:-1], v[1:])])
     ends = np.take_along_axis(ends, np.argsort(ends.sum(axis=0), axis=1)[None], 2)
@@ -119,41 +170,147 @@ def _cells(lines: Array) -> Array:
     return cells[:, cells[4] + cells[5] - cells[2] - cells[3] > 1e-9]
 
 
-def _halves(cells: Array, rough: Array) -> Array:
-    """Halves of the cells that are rough along u, along v; quarters of those that are along both."""
+def _divided(cells: Array, rough: Array, boxes: Array) -> Array:
+    """Halves of the cells that are rough along u, along v; quarters of those that are along both; and boxes in cells,
+    with what is around them. A box is where it starts and ends along v, and along u, as shares of the cell."""
     along_u, along_v = rough
-    low, high, *ends = cells[:, along_v]
-    middle = [(low + high) / 2, *((ends[at] + ends[at + 1]) / 2 for at in (0, 2))]
-    lower = np.stack([low, middle[0], ends[0], middle[1], ends[2], middle[2]])
-    upper = np.stack([middle[0], high, middle[1], ends[1], middle[2], ends[3]])
-    both = along_u[along_v]
-    cells = np.concatenate([cells[:, along_u & ~along_v], lower[:, both], upper[:, both]], axis=1)
-    left, right, between = cells.copy(), cells.copy(), (cells[2:4] + cells[4:6]) / 2
-    left[4:6], right[2:4] = between, between
-    return np.concatenate([left, right, lower[:, ~both], upper[:, ~both]], axis=1)
+    boxed, whole = _small(boxes), np.ones(cells.shape[1])
+    halves = [np.where(along, 0.5, 1.0) for along in (along_v, along_u)]
+    v, u = ((0 * whole, *np.where(boxed, boxes[at : at + 2], [halves[at // 2], whole]), whole) for at in (0, 2))
+    parts = [cells[:, :0]]
+    for (v0, v1), (u0, u1) in itertools.product(itertools.pairwise(v), itertools.pairwise(u)):
+        some = (along_u | along_v) & (v1 > v0) & (u1 > u0)
+        if some.any():
+            parts.append(_part(*(of[..., some] for of in (cells, v0, v1, u0, u1))))
+    return np.concatenate(parts, axis=1)
 
 
-def _measured(function: PairFunction, cells: Array, owner: str) -> tuple[Array, Array]:
-    """Of each cell: E phi, E phi^2, both slopes, the errors of these three, and the share far out; and the errors, of
-    the same three, along u and along v."""
-    some = np.array_split(cells, -(-cells.shape[1] // _AT_ONCE), axis=1)
-    u, v = ([part[place] for part in map(_nodes, some)] for place in (0, 1))
-    v_of_all = np.concatenate([np.repeat(part.ravel(), ORDER) for part in v])
-    value = evaluate(lambda x: function(x, v_of_all), np.concatenate([part.ravel() for part in u]), owner)
-    values = np.split(value, np.cumsum([part.size for part in u[:-1]]))
-    found = [_sums(*part) for part in zip(some, u, v, values, strict=True)]
-    return np.concatenate([one for one, _ in found], axis=-1), np.concatenate([one for _, one in found], axis=-1)
+def _small(boxes: Array) -> Array:
+    return np.asarray((np.diff(boxes, axis=0)[::2] < 0.5).all(axis=0))
 
 
-def _nodes(cells: Array) -> tuple[Array, Array]:
-    """u, by node along v, cell and node along u; and v, by the first two."""
+def _cut_off(cells: Array, boxes: Array, cut: Array) -> Array:
+    """What edges of cells cut off from boxes beside which there is no other."""
+    some = np.flatnonzero(cut[0] > 0)
+    if not len(some):
+        return cut[:, some].sum(axis=1)
+    low, high, *ends = _part(cells, *boxes)
+    left, right = np.minimum(*ends[:2]), np.maximum(*ends[2:])
+    far = [upper[some, None] < lower - 1e-9 for lower, upper in ((low, high), (left, right))]
+    far += [lower[some, None] > upper + 1e-9 for lower, upper in ((low, high), (left, right))]
+    alone = (~np.any(far, axis=0)).sum(axis=1) == 1
+    return np.asarray(cut[:, some[alone]].sum(axis=1))
+
+
+def _part(cells: Array, v0: Array, v1: Array, u0: Array, u1: Array) -> Array:
     low, high, left, left_end, right, right_end = cells
-    at = (1 + rule()[0]) / 2
-    start, stop = (one + (other - one) * at[:, None] for one, other in ((left, left_end), (right, right_end)))
-    return start[..., None] + (stop - start)[..., None] * at, low + (high - low) * at[:, None]
+
+    def at(v: Array, u: Array) -> Array:
+        return (left + (left_end - left) * v) * (1 - u) + (right + (right_end - right) * v) * u
+
+    return np.stack([low + (high - low) * v0, low + (high - low) * v1, at(v0, u0), at(v1, u0), at(v0, u1), at(v1, u1)])
 
 
-def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array]:
+def _measured(function: PairFunction, cells: Array, owner: str, every: bool, look: bool) -> tuple[Array, ...]:
+    """Of each cell: E phi, E phi^2, both slopes, the errors of these three, the shares far out, and that of a jump;
+    the errors, of the same three, along u and along v; the box with what stands off, and what an edge of the cell
+    may cut off from it, if it is small; and, if asked for, `shares` of each node."""
+    size = cells.shape[1]
+    some = np.array_split(np.arange(size), -(-size // _AT_ONCE))
+    counts, group = np.unique(_counts(cells) * look, axis=1, return_inverse=True)
+    grids = [(_grid(*count), np.flatnonzero(group == at)) for at, count in enumerate(counts.T.tolist()) if min(count)]
+    at = [_places(cells[:, part], *_nodes()) for part in some]
+    at += [_places(cells[:, part], *grid[:2]) for grid, part in grids]
+    v_of_all = np.concatenate([np.repeat(v.ravel(), u.shape[-1]) for u, v in at])
+    of_all = evaluate(lambda x: function(x, v_of_all), np.concatenate([u.ravel() for u, _ in at]), owner)
+    values = np.split(of_all, np.cumsum([u.size for u, _ in at[:-1]]))
+    found, rests, each = (np.empty(shape) for shape in ((10, size), (3, 2, size), (3, ORDER, size * every, ORDER)))
+    boxes, cut = np.repeat([[0.0], [1.0], [0.0], [1.0]], size, axis=1), np.zeros((3, size))
+    for part, (u, v), value in zip(some, at, values, strict=False):
+        found[:, part], rests[..., part], weight, (phi, by_u, by_v) = _sums(cells[:, part], u, v, value)
+        if every:
+            each[:, :, part] = weight * phi**2, weight * (by_u**2 + by_v**2), u * u + (v * v)[..., None]
+    nodes = np.concatenate([value.reshape(ORDER, -1, ORDER) for value in values[: len(some)]], axis=1)
+    for (grid, part), (u, v), value in zip(grids, at[len(some) :], values[len(some) :], strict=True):
+        value = value.reshape(u.shape)
+        off = (value - _told(nodes[:, part], *grid[2:])) ** 2
+        missing, most = _unseen(cells[:, part], u, v, off)
+        more = 2 * np.sqrt(missing * found[1:4, part]) + missing
+        far = np.flatnonzero(off.max(axis=(0, 2)) > _FAR * np.ptp(nodes[:, part], axis=(0, 2)) ** 2)
+        boxes[:, part[far]] = _boxes(off[:, far], *grid[:2])
+        box = boxes[:, part]
+        cut[:, part] = 4 * most * (_small(box) & ((box[::2] <= 0).any(axis=0) | (box[1::2] >= 1).any(axis=0)))
+        found[4:7, part] += more
+        rests[..., part] += more[:, None]
+    return found, rests, boxes, cut, each
+
+
+def _places(cells: Array, across: Array, along: Array) -> tuple[Array, Array]:
+    """u, by place along v, cell and place along u; and v, by the first two. Places are shares of a cell's width."""
+    low, high, left, left_end, right, right_end = cells
+    at = across[:, None]
+    start, stop = (one + (other - one) * at for one, other in ((left, left_end), (right, right_end)))
+    return start[..., None] + (stop - start)[..., None] * along, low + (high - low) * at
+
+
+def _nodes() -> tuple[Array, Array]:
+    at: Array = (1 + rule()[0]) / 2
+    return at, at
+
+
+@cache
+def _grid(rows: int, count: int) -> tuple[Array, Array, Array, Array]:
+    """Places besides the nodes, in so many rows, in each of which they stand elsewhere; and along v and along u, values
+    at nodes -> values of the polynomial through them there."""
+    across = (np.arange(rows) + 0.5) / rows
+    along = (np.arange(count) + 0.02 + 0.96 * (np.arange(rows) * 0.618 % 1)[:, None]) / count
+    analysis = rule()[2]
+    to_across, to_along = (np.polynomial.legendre.legvander(2 * at - 1, ORDER - 1) @ analysis for at in (across, along))
+    return across, along[:, None], to_across, to_along
+
+
+def _counts(cells: Array) -> Array:
+    """How many places along v, and along u, a cell is looked at in besides its nodes."""
+    low, high, left, left_end, right, right_end = cells
+    out_v, out_u = np.maximum(low, -high), np.maximum(np.minimum(left, left_end), -np.maximum(right, right_end))
+    near = np.maximum(np.maximum(out_u, out_v), 0.0)
+    wide = np.stack([high - low, np.maximum(right - left, right_end - left_end)])
+    needed = wide / np.select([near < 3, near < 6], [_FINE, 2 * _FINE], 1.0)
+    powers = np.exp2(np.ceil(np.log2(np.maximum(needed, 4.0)))).astype(int)
+    return np.where(needed.max(axis=0) > _LEAST, np.minimum(powers, _MOST_PLACES), 0)
+
+
+def _told(nodes: Array, across: Array, along: Array) -> Array:
+    """Values of the polynomials of cells at a grid of places."""
+    rows: Array = (across @ nodes.reshape(ORDER, -1)).reshape(len(across), -1, ORDER)
+    return rows @ along.transpose(0, 2, 1)
+
+
+def _unseen(cells: Array, u: Array, v: Array, off: Array) -> tuple[Array, Array]:
+    """E of the squared distance of a function from its polynomial on each cell, and of the squares of its slopes; and
+    the same for the one place that has most of it."""
+    low, high, left, left_end, right, right_end = cells
+    rows, _, count = u.shape
+    width = right - left + (right_end - left_end - right + left) * ((v - low) / (high - low))
+    weight = np.exp(v * v * -0.5) * width * (high - low) / (2 * math.pi * rows * count)
+    each = np.exp(u * u * -0.5) * off * weight[..., None]
+    lost = each.sum(axis=(0, 2)), each.max(axis=(0, 2))
+    scales = np.stack([np.ones_like(low), (count / width.max(axis=0)) ** 2, (rows / (high - low)) ** 2])
+    return lost[0] * scales, lost[1] * scales
+
+
+def _boxes(off: Array, across: Array, along: Array) -> Array:
+    """Boxes with what stands off most in cells, and two places more on each side, for what is as wide as that."""
+    hit = off > 0.25 * off.max(axis=(0, 2), keepdims=True)
+    found = []
+    for at, where in ((across[:, None, None], hit.any(axis=2, keepdims=True)), (along, hit)):
+        step = 2 / off.shape[0 if at.shape[0] == at.size else 2]
+        low, high = np.where(where, at, 1.0).min(axis=(0, 2)) - step, np.where(where, at, 0.0).max(axis=(0, 2)) + step
+        found += [np.maximum(low, 0.0), np.minimum(high, 1.0)]
+    return np.stack(found)
+
+
+def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array, Array, Array]:
     nodes, weights, _, derivative, highest = rule()
     low, high, left, left_end, right, right_end = cells
     at, lean, more = (1 + nodes) / 2, left_end - left, right_end - right - left_end + left
@@ -165,7 +322,8 @@ def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array]
         return (matrix @ values.reshape(*values.shape[:-3], ORDER, -1)).reshape(values.shape)
 
     parts = np.empty((3, *value.shape))
-    parts[0], parts[1], by_v = value, value @ derivative.T, along_v(derivative, value)
+    rise = value - value[:1, :, :1]  # none where the function is constant, to the last digit
+    parts[0], parts[1], by_v = value, rise @ derivative.T, along_v(derivative, rise)
     parts[1] *= (2 / width)[..., None]
     by_v -= parts[1] * (lean[:, None] / 2 + more[:, None] / 2 * at)  # u moves where v does, along an edge
     np.multiply(by_v, (2 / (high - low))[:, None], out=parts[2])
@@ -174,75 +332,14 @@ def _sums(cells: Array, u: Array, v: Array, value: Array) -> tuple[Array, Array]
     for rest in (parts @ highest.T, along_v(highest, parts)):
         missing = np.einsum("ync,kync,kync->kn", weight, rest, rest)
         errors.append(2 * np.sqrt(missing * squares) + missing)  # Cauchy-Schwarz
-    out = np.flatnonzero(np.maximum(np.abs(cells[2:]).max(axis=0), np.abs(cells[:2]).max(axis=0)) > REACH - 1)
-    far = np.zeros(len(low))
-    beyond = np.maximum(np.abs(u[:, out]), np.abs(v[:, out])[..., None]) > REACH - 1
-    far[out] = np.where(beyond, weight[:, out] * value[:, out] ** 2, 0.0).sum(axis=(0, 2))
-    mean = np.einsum("ync,ync->n", weight, value)
-    return np.stack([mean, *squares, *(errors[0] + errors[1]), far]), np.stack(errors, axis=1)
-
-
-# ---------------------------------------------------------------------- kinks
-def _kinks(function: PairFunction, owner: str) -> Array:
-    """Points (u, v) on the probes where the function has a kink or a jump, and the number of the probe."""
-    _, _, analysis, *_ = rule()
-    edges = np.unique(np.concatenate([_EDGES[1:-1], _BETWEEN, -_BETWEEN]))
-    probe = np.repeat(np.arange(2 * len(_PROBES)), len(edges) - 1)
-    left, width = (np.tile(part, 2 * len(_PROBES)) for part in (edges[:-1], np.diff(edges)))
-    kinks, size = [np.empty((0, 3))], 0.0
-    while len(left):
-        x = places(left, width)
-        both = evaluate(partial(_on_probes, function, np.repeat(probe, x.shape[1])), x, owner)
-        x, value = x[:, :-2], both[:, :-2]
-        coefficients = np.abs(value @ analysis.T)
-        size = size or float(coefficients.max()) or 1.0
-        rough = unseen(both, coefficients.max(axis=1) + 1e-4 * size)
-        rough |= coefficients[:, -3:].max(axis=1) > 10 * TOLERANCE * coefficients[:, 1:].max(axis=1) + 1e-13 * size
-        met, bent = bend(x, value)
-        found = rough & ((bent & (width < STRAIGHT)) | (width < SMALLEST))
-        where = np.where(bent, met, left + width / 2)
-        kinks.append(np.stack([*_points(probe, where), probe], axis=1)[found])
-        rough &= ~found
-        if rough.sum() > _MOST:
-            return kinks[0]
-        jumps, widest = np.abs(np.diff(value)), np.abs(np.diff(value)).argmax(axis=1)[:, None]
-        torn = rough & (jumps.max(axis=1) > 0.8 * np.ptp(value, axis=1))  # between two nodes
-        one, other = (np.take_along_axis(x, widest + side, 1)[torn, 0] for side in (0, 1))
-        rough &= ~torn
-        step = width[rough] / _PARTS  # parts overlap: no node lies near the ends
-        parts = (left[rough] + step * (np.arange(_PARTS) - 0.01)[:, None]).ravel()
-        probe = np.concatenate([probe[torn], np.tile(probe[rough], _PARTS)])
-        left, width = np.concatenate([one, parts]), np.concatenate([other - one, np.tile(1.02 * step, _PARTS)])
-    return np.concatenate(kinks)
-
-
-def _points(probe: Array, x: Array) -> tuple[Array, Array]:
-    """u and v of what lies at x on a probe: the first run along u."""
-    other, across = _PROBES[probe % len(_PROBES)], probe < len(_PROBES)
-    return np.where(across, x, other), np.where(across, other, x)
-
-
-def _on_probes(function: PairFunction, probe: Array, x: Array) -> Array:
-    return function(*_points(probe, x))
-
-
-def _lines(points: Array) -> Array:
-    """Lines a u + b v = c, a^2 + b^2 = 1, on which points of three probes or more lie; and one along an axis through
-    each of a few points that are on none."""
-    u, v, probe = points.T
-    i, j = np.triu_indices(len(points) if len(points) <= _MOST else 0, 1)
-    i, j = i[probe[i] != probe[j]], j[probe[i] != probe[j]]
-    a, b = v[j] - v[i], u[i] - u[j]
-    length = np.hypot(a, b)
-    a, b = (part / length * np.sign(0.7 * a + 0.7141 * b) for part in (a, b))
-    c = a * u[i] + b * v[i]
-    key = np.round(np.arctan2(b, a) * 1e6) * 1e9 + np.round(c * 1e6)
-    order = np.lexsort((-length, key))  # the two points that are farthest from each other tell most
-    _, first, count = np.unique(key[order], return_index=True, return_counts=True)
-    a, b, c = (part[order][first[count >= 3]] for part in (a, b, c))
-    alone = (np.abs(u[:, None] * a + v[:, None] * b - c) > 1e-7).all(axis=1)
-    if alone.sum() > len(_PROBES):
-        alone[:] = False
-    upright = (probe < len(_PROBES))[alone]
-    single = np.stack([upright, ~upright, np.where(upright, u[alone], v[alone])], axis=1)
-    return np.concatenate([np.stack([a, b, c], axis=1), single])
+    out = np.flatnonzero(np.maximum(np.abs(cells[2:]).max(axis=0), np.abs(cells[:2]).max(axis=0)) > REACH - 2)
+    far, reach = np.zeros((2, len(low))), np.maximum(np.abs(u[:, out]), np.abs(v[:, out])[..., None])
+    share = weight[:, out] * value[:, out] ** 2
+    for row, inner in zip(far, (REACH - 1, REACH - 2), strict=True):
+        row[out] = np.where((reach > inner) & (reach <= inner + 1), share, 0.0).sum(axis=(0, 2))
+    mean, mass = np.einsum("ync,kync->kn", weight, np.stack([value, np.ones_like(value)]))
+    few, jump = np.flatnonzero(mass < _FLAT), np.zeros(len(low))
+    steps = [np.abs(np.diff(value[:, few], axis=axis)).max(axis=(0, 2)) for axis in (0, 2)]
+    size = np.ptp(value[:, few], axis=(0, 2))
+    jump[few] = np.where(np.maximum(*steps) > 0.7 * size, mass[few] * size**2, 0.0)
+    return np.stack([mean, *squares, *(errors[0] + errors[1]), *far, jump]), np.stack(errors, axis=1), weight, parts

@@ -11,11 +11,10 @@ from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError
 from wellbegun.theory.activations import Function
 from wellbegun.theory.gains import phi_of
-from wellbegun.theory.quadrature import ORDER, STRAIGHT, rule, sample
+from wellbegun.theory.quadrature import ORDER, rule, sample
 
 Network = SupportsIndex | Callable[[float], float]
 _EXACT = 1e-8  # residual at which the conditions hold
-_KINK = STRAIGHT  # width of panels that end at a kink or hold one
 _BETAS = (0.5, -0.5, 0.0, 1.0, -1.0, 2.0, -2.0)
 _FURTHEST = 20.0  # shift beyond which nothing is taken for a solution
 _OFF = 0.1234  # shift that moves kinks off the edges of panels
@@ -188,10 +187,9 @@ def _averages(phi: Function, alpha: float, beta: float) -> _Averages:
     w, u, slope, z = found.weight, found.value, found.slope, found.x
     panels, width = slope.reshape(-1, ORDER), found.width.reshape(-1, ORDER)
     second = (panels @ rule()[3].T * (2 / width)).ravel()
-    narrow = found.width < _KINK
-    bend = float(w @ np.where(narrow, 0.0, second) ** 2)
+    bend = float(w @ second**2)
     mean, square, steep, stretch, lift = (float(w @ part) for part in (u, u**2, slope**2, u * slope * z, slope * z))
-    return _Averages(mean, square, steep, stretch, lift, bend, bool(narrow.any()))
+    return _Averages(mean, square, steep, stretch, lift, bend, bool(found.kinks.size))
 
 
 def _solved(
