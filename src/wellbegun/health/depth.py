@@ -160,8 +160,9 @@ def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound
 def _collapse(statistics: Statistics) -> list[Finding]:
     if statistics.blank:
         (place, table), more = statistics.blank[0], len(statistics.blank) - 1
-        detail = "all rows of this table are the same, and nothing else tells samples apart"
-        return [finding("W103", place, 0.0, COLLAPSE, table, detail=detail, more=more)]
+        detail = "all that is read of this table is the same row, and nothing else tells samples apart"
+        words = "" if table else f"# draw the rows that {place} reads apart from each other: they are no parameter"
+        return [finding("W103", place, 0.0, COLLAPSE, table, detail=detail, more=more, remedy=words)]
     hidden = [o for o in hidden_operations(statistics) if o.correlation is not None]
     streams = [stream for stream in statistics.streams if stream.correlation is not None and stream.rms]
     told: list[OperationStats | StreamStats] = [*(o for o in hidden if o.branch is None), *streams]

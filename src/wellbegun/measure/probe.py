@@ -124,7 +124,7 @@ def statistics(
         codebook_stats(graph, forward),
         None,
         trained,
-        blank_tables(graph, session, forward, wanted),
+        blank_tables(graph, forward, wanted),
     )
     found = replace(found, notes=(*found.notes, *_elsewhere(found)))
     if not found.finite:
