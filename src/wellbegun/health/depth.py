@@ -136,7 +136,7 @@ def _stopped(statistics: Statistics) -> list[Finding]:
 
 
 def _shut(statistics: Statistics) -> list[Finding]:
-    """A readout that next to nothing comes to, as behind a gate that nothing leads around: its bias alone is learned."""
+    """A readout that next to nothing comes to, as behind a gate with nothing around it: its bias alone is learned."""
     ways = [o for o in readouts(statistics) if not (o.renormed or o.fixed_scale or o.scoring)]
     shares = [o.input_rms / o.start_rms if o.start_rms else 1.0 for o in ways]
     if not shares or max(shares) >= SHUT or not min(shares):
