@@ -78,6 +78,9 @@ PADDED = (ids(8, 6) * (torch.arange(6) < torch.arange(8)[:, None] % 5 + 1),)
 GOOD |= {
     "beside noise": (table(0.0), lambda _, h: h + torch.randn(8, 16), (ids(8),)),
     "beside noise that a layer reads": (table("same"), lambda m, h: h + m.inside(torch.randn(8, 16)), (ids(8),)),
+    "that scales and shifts what noise becomes": (
+        table(0.0), lambda m, h: torch.relu(m.inside(torch.randn(8, 16))) * (1 + h) + h, (ids(8),)
+    ),
     "whose rows are summed up to where they pad": (table("same", padding_idx=0), lambda _, h: h.sum(1), PADDED),
     "in sums of bags of different lengths": (
         table(0.5, nn.EmbeddingBag, mode="sum"), lambda _, h: h, (ids(20), torch.tensor([0, 3, 9, 11, 18]))

@@ -56,12 +56,12 @@ class MadeUp(NamedTuple):
 
     def stats(self, value: float, output: Handle, *, told: bool, chance: float | None = None) -> LossStats:
         """What to say of it. `told`: whether weights alone decide on the output's scale; `chance`: what the user says
-        of it. For a few labels that were drawn, the mean over all that might be: two may hit the least likely."""
+        of it. Of a few labels that were drawn, two may hit the least likely class: their error is what that adds."""
         error = rms(output) / math.sqrt(self.rows) if self.rows else 0.0
         loss, few = self.loss, 0 < self.rows < _FEW and size_of(output) <= _LOOKED
         if isinstance(loss, CrossEntropy) and few and not (self.fits or loss.shares):
             logits = np.moveaxis(output.array().astype(np.float64), loss.axis, -1)
-            value, error = float((np.logaddexp.reduce(logits, -1) - logits.mean(-1)).mean()), 0.0
+            error = max(error, value - float((np.logaddexp.reduce(logits, -1) - logits.mean(-1)).mean()))
         usual = chance or (self.chance if told else None)
         return LossStats(value, usual, self.description, made_up=True, error=error, targets_rms=self.targets_rms)
 
