@@ -55,14 +55,22 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def said(error: BaseException) -> str:
+    """The text of somebody else's error; none where its own class cannot write it."""
+    try:
+        return str(error)
+    except Exception:  # whatever its __str__ raises
+        return ""
+
+
 def told(error: BaseException) -> str:
     """The first line of somebody else's error as a sentence, or the error's name.
 
     >>> told(KeyError("x"))  # whose text is the key alone
     "KeyError: 'x'."
     """
-    name = type(error).__name__
-    text = f"{name}: {error}" if isinstance(error, KeyError) else str(error)
+    name, text = type(error).__name__, said(error)
+    text = f"{name}: {text}" if isinstance(error, KeyError) else text
     first = shown((text.strip() or name).splitlines()[0])
     return first if first.endswith((".", "!", "?")) else f"{first}."
 

@@ -102,7 +102,7 @@ def _made(text: str, light: bool, seed: int | None) -> object:
     except WellbegunError:
         raise
     except (Exception, SystemExit) as error:  # the user's factory: pass its error on with its place
-        raise ModelError(f"model: calling {text!r} failed: {type(error).__name__}: {error}") from error
+        raise ModelError(f"model: calling {text!r} failed: {typed(error)}") from error
     if belongs(model) is None:
         raise ModelError(f"model: {text!r} returned something of type {type(model).__name__}, not {MODELS}.")
     return model

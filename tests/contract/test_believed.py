@@ -302,3 +302,16 @@ def test_two_units_of_a_squeeze_may_both_be_off() -> None:
     x = torch.randn(8, 3, 12, 12)
     assert not {"W701", "W702"} & set(wb.check(Squeeze(2), x).codes)
     assert "W701" in wb.check(Squeeze(32), x).codes
+
+
+def test_two_unlucky_labels_do_not_make_a_first_loss_high() -> None:
+    batch, codes = torch.randn(2, 8), set[str]()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 3))
+        model[2].weight.data.mul_(0.1)
+        model[2].bias.data.copy_(torch.tensor([1.3, -0.3, -1.0])[torch.randperm(3)])
+        codes |= {*wb.check(model, batch).codes}
+    assert not codes
+    model[2].bias.data.mul_(5)
+    assert "W501" in wb.check(model, torch.randn(32, 8)).codes

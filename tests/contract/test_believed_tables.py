@@ -25,7 +25,9 @@ class Reader(nn.Module):
         self.inside, self.out = nn.Linear(16, 16), nn.Linear(16, 5)
 
     def forward(self, t: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
-        h = self.beside(self, self.table(t)) if not given else self.beside(self, (self.table(t), *given))
+        bag = isinstance(self.table, nn.EmbeddingBag)
+        read = self.table(t, *given) if bag else (self.table(t), *given) if given else self.table(t)
+        h = self.beside(self, read)
         return self.out(torch.relu(self.inside(h)))
 
 
@@ -34,8 +36,10 @@ def table(value: Any, kind: type[nn.Module] = nn.Embedding, **options: Any) -> n
     rows = made.weight.detach()[1:2].clone() if isinstance(value, str) else torch.tensor(value)
     with torch.no_grad():
         made.weight.copy_(rows.expand(40, 16))
-        if options or value == "one zero":
+        if "padding_idx" in options or value == "one zero":
             made.weight[0] = 0
+        if value == "half":
+            made.weight[20:] = torch.randn(20, 16)
     return made
 
 
@@ -69,6 +73,61 @@ GOOD: dict[str, tuple[nn.Module, Callable[..., Any], tuple[Any, ...]]] = {
     "whose rows differ": (nn.Embedding(40, 16), lambda m, h: h + m.places, (ids(8, 6),)),
     "whose samples are equal": (nn.Embedding(40, 16), lambda _, h: h, (ids(6)[None].repeat(8, 1),)),
 }
+
+PADDED = (ids(8, 6) * (torch.arange(6) < torch.arange(8)[:, None] % 5 + 1),)
+GOOD |= {
+    "beside noise": (table(0.0), lambda _, h: h + torch.randn(8, 16), (ids(8),)),
+    "beside noise that a layer reads": (table("same"), lambda m, h: h + m.inside(torch.randn(8, 16)), (ids(8),)),
+    "that scales and shifts what noise becomes": (
+        table(0.0), lambda m, h: torch.relu(m.inside(torch.randn(8, 16))) * (1 + h) + h, (ids(8),)
+    ),
+    "whose rows are summed up to where they pad": (table("same", padding_idx=0), lambda _, h: h.sum(1), PADDED),
+    "in sums of bags of different lengths": (
+        table(0.5, nn.EmbeddingBag, mode="sum"), lambda _, h: h, (ids(20), torch.tensor([0, 3, 9, 11, 18]))
+    ),
+    "of which rows that differ are read": (table("half"), lambda _, h: h, (torch.arange(20, 40),)),
+}  # fmt: skip
+BAD |= {
+    "in means over what does not pad": (
+        table("same", padding_idx=0),
+        lambda _, g: (g[0] * g[1][..., None]).sum(1) / g[1].sum(1, keepdim=True),
+        (*PADDED, (PADDED[0] > 0).long()),
+    ),
+    "beside places, and with rows that pad": (table("same", padding_idx=0), lambda m, h: h + m.places, PADDED),
+    "of which equal rows are read": (table("half"), lambda _, h: h, (torch.arange(20),)),
+}
+READS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "an index": lambda w, t: w[t],
+    "gather": lambda w, t: w.gather(0, t[:, None].expand(-1, 16)),
+    "gather, along the other axis": lambda w, t: w.T.gather(1, t[None].expand(16, -1)).T,
+    "take": lambda w, t: w.take(t[:, None] * 16 + torch.arange(16)),
+    "index_select": lambda w, t: w.index_select(0, t),
+    "rows one by one": lambda w, t: torch.stack([w[int(k)] for k in t]),
+    "a choice": lambda w, t: torch.where(t[:, None] % 2 == 0, w[0], w[1]),
+    "a product with 0 and 1": lambda w, t: functional.one_hot(t, 40).float() @ w,
+    "einsum": lambda w, t: torch.einsum("nk,kd->nd", (t[:, None] == torch.arange(40)).float(), w),
+    "a masked sum": lambda w, t: (functional.one_hot(t, 40)[..., None] * w).sum(1),
+}
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("name", READS)
+def test_by_whatever_a_table_is_read(name: str, trained: bool) -> None:
+    class Picks(nn.Module):
+        def __init__(self, rows: torch.Tensor) -> None:
+            super().__init__()
+            self.rows = nn.Parameter(rows) if trained else nn.Buffer(rows)
+            self.net = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 5))
+
+        def forward(self, t: torch.Tensor) -> torch.Tensor:
+            return self.net(READS[name](self.rows, t))
+
+    t, rows = torch.arange(24), torch.randn(40, 16, generator=torch.Generator().manual_seed(1))
+    assert wb.check(Picks(rows), t).healthy
+    for equal in (rows[:1].repeat(40, 1), torch.zeros(40, 16)):
+        found = [one for one in wb.check(Picks(equal), t).findings if one.code == "W103"]
+        assert [one.parameter for one in found] == ["rows" if trained else ""]
+        assert trained or "no parameter" in found[0].remedy
 
 
 @pytest.mark.parametrize("name", BAD)

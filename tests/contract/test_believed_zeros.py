@@ -337,3 +337,25 @@ def test_a_zero_that_reads_a_zero_wakes_behind_it_and_both_are_kept() -> None:
     assert not model.enter.weight.any()
     assert not model.leave.weight.any()
     assert "leave.weight" in [f.parameter for f in wb.check(Steered(trained=False), batch).findings if f.code == "W301"]
+
+
+class Gated(nn.Module):
+    """One gate before the readout, with nothing around it, or with the signal."""
+
+    def __init__(self, logit: float, *, around: bool) -> None:
+        super().__init__()
+        self.first, self.inner, self.last = nn.Linear(16, 32), nn.Linear(32, 32), nn.Linear(32, 4)
+        self.gate, self.around = nn.Parameter(torch.tensor(logit)), around
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x).relu()
+        y = torch.sigmoid(self.gate) * self.inner(x)
+        return self.last(x + y if self.around else y)
+
+
+def test_a_shut_gate_that_nothing_leads_around_is_found() -> None:
+    batch = torch.randn(32, 16)
+    for logit in (-12.0, -40.0):  # 150 steps of Adam leave 0.7 and all of the loss; nothing of it at -3
+        assert wb.check(Gated(logit, around=False), batch).codes == ("W101",)
+        assert "W101" not in wb.check(Gated(logit, around=True), batch).codes
+    assert not wb.check(Gated(-3.0, around=False), batch).codes

@@ -4,6 +4,7 @@ The golden texts are written by `python tests/contract/test_tables.py`; look at 
 """
 
 import io
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,11 @@ from rich.console import Console
 from torch import nn
 
 import wellbegun as wb
+from wellbegun.planning import recipe_facts
 from wellbegun.reports import tables
 from wellbegun.reports.fitted import Column, Fitted, shortened
-from wellbegun.reports.text import label
+from wellbegun.reports.text import label, recipes_table, schemes_table
+from wellbegun.schemes import cards
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tables"
 
@@ -102,6 +105,8 @@ def test_health_fits_and_what_is_at_fault_is_marked(name: str) -> None:
     text = printed(health)
     lines = [line for line in text.splitlines() if not line.startswith(("Health", "Note", "W"))]
     assert all(len(line) <= 80 for line in lines if "'" not in line)  # a name in a call to paste stays whole
+    narrow = [line for line in printed(health, 60).splitlines() if not line.startswith(("Health", "Note", "W"))]
+    assert all(len(line) <= 60 for line in narrow if "'" not in line and " " in line.strip())  # or one name
     marked = [line for line in text.splitlines() if line.startswith("!")]
     assert marked
     assert {finding.place.split(" ")[0].rpartition(".")[2] for finding in health.findings} & {
@@ -118,10 +123,18 @@ def test_a_race_and_theory_fit() -> None:
 
 
 def test_long_names_of_plans_that_differ_stand_above_what_differs() -> None:
+    for recipe, width in itertools.product(("classic", "gpt2"), (60, 80)):
+        found = printed(wb.diff(plan_of("transformer"), plan_of("transformer", recipe=recipe)), width)
+        assert all(len(line) <= width for line in found.splitlines() if "{" not in line)  # what names begin with
     text = printed(wb.diff(plan_of("transformer"), plan_of("transformer", recipe="gpt2")))
     assert "\ntransformer_encoder_stack.layers.{0..1}.self_attn.in_proj_weight (2)\n" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "…" not in text
+
+
+def test_lists_of_schemes_and_recipes_fit() -> None:
+    found = [*schemes_table(cards(), whole=False), *recipes_table(recipe_facts())]
+    assert all(len(line) <= 60 for part in found if isinstance(part, Fitted) for _, line in part.lines(60))
 
 
 def test_two_groups_never_have_one_label() -> None:

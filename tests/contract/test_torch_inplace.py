@@ -67,3 +67,17 @@ def test_memory_that_was_freed_is_told() -> None:
             fill(freed)
     with pytest.raises(RuntimeError, match="ZeroTensor"):
         init.normal_(torch._efficientzerotensor(500, 500))
+
+
+@pytest.mark.parametrize(("size", "stride"), [((2, 3), (3, 2)), ((4, 4), (5, 7)), ((8, 8), (3, 5))])
+def test_memory_is_shared_only_where_two_entries_have_one_place(size: tuple[int, ...], stride: tuple[int, ...]) -> None:
+    view = torch.as_strided(torch.zeros(64), size, stride)
+    if size == (8, 8):
+        with pytest.raises(TraceError, match="share memory"):
+            init.normal_(view)
+        return
+    made = []
+    for tensor in (view, torch.zeros(size)):
+        torch.manual_seed(0)
+        made.append(init.normal_(tensor))
+    assert torch.equal(*made)

@@ -107,3 +107,11 @@ def test_every_error_has_the_one_base() -> None:
     assert all(issubclass(value, WellbegunError) for value in classes)
     drawn = errors.__doc__ or ""
     assert all(value.__name__ in drawn for value in classes)
+
+
+def test_errors_whose_text_cannot_be_written_are_told_by_their_names() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert (arguments.told(Mute()), arguments.typed(Mute())) == ("Mute.", "Mute.")

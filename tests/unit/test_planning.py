@@ -147,6 +147,30 @@ def test_bad_plan_files(text: str, error: type[Exception], match: str) -> None:
         load_plan(None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "match"),
+    [
+        ("factor", "2", "factor must be a finite number; got '2'"),
+        ("target", [1], r"target must be a finite number; got \[1\]"),
+        ("relative", 1, "relative must be True or False; got 1"),
+        ("source", None, "source must be a text; got None"),
+        ("meets", "relu", "meets must be a list of texts; got 'relu'"),
+        ("overruled", [2], r"overruled must be a list of texts; got \(2,\)"),
+        ("tied_to", 3, "tied_to must be a text; got 3"),
+        ("shape", 5, "shape must be a tuple of integers >= 0; got '5'"),
+        ("law", None, "law must be there, to fill it; got None"),
+        ("name", "fc1.bias", "fc1.bias has two entries"),
+    ],
+)
+def test_each_field_of_a_plan_file_is_judged_by_itself(field: str, value: object, match: str) -> None:
+    data = json.loads(plan_to_json(make_plan(model(), seed=0)))
+    assert plan_from_json(json.dumps(data)).to_dict() == data
+    assert data["entries"][0]["name"] == "fc1.weight"
+    data["entries"][0][field] = value
+    with pytest.raises(ArgumentError, match=match):
+        plan_from_json(json.dumps(data))
+
+
 def test_ledger_says_what_happened_exactly_once() -> None:
     plan = make_plan(model(), seed=0)
     ledger = settle(plan, ["fc1.weight", "fc1.bias", "head.weight"])

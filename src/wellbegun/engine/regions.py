@@ -5,8 +5,12 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from wellbegun._arguments import message
 from wellbegun.errors import ArgumentError, ArgumentTypeError
+
+_COUNTED = 1 << 22  # elements whose places are compared
 
 Region = tuple[tuple[int, int], ...]  # (start, stop) of each axis
 
@@ -136,14 +140,23 @@ def tiles(region: Region, limit: int, width: int = 512) -> Iterator[Region]:
 
 
 def overlaps(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:
-    """Whether elements may share memory: from the smallest stride up, each must step over all that lies below it.
+    """Whether elements share memory, or may. They do not where, from the smallest stride up, each steps over all that
+    lies below it; else their places are compared, of at most 2^22.
 
-    >>> overlaps((4, 6), (0, 1)), overlaps((4, 6), (6, 1))
-    (True, False)
+    >>> overlaps((4, 6), (0, 1)), overlaps((4, 6), (6, 1)), overlaps((2, 3), (3, 2))
+    (True, False, False)
     """
-    covered = itemsize
-    for stride, size in sorted((abs(stride), size) for stride, size in zip(strides, shape, strict=True) if size > 1):
+    covered, entries = itemsize, math.prod(shape)
+    axes = sorted((abs(stride), size) for stride, size in zip(strides, shape, strict=True) if size > 1)
+    for stride, size in axes if entries else ():
         if stride < covered:
-            return math.prod(shape) > 0
+            break
         covered += stride * (size - 1)
-    return False
+    else:
+        return False
+    if entries > _COUNTED or axes[0][0] < itemsize:
+        return True
+    places = np.zeros(1, np.int64)
+    for stride, size in axes:
+        places = np.add.outer(places, stride * np.arange(size)).ravel()
+    return bool((np.diff(np.sort(places)) < itemsize).any())

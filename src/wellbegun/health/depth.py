@@ -17,6 +17,7 @@ from wellbegun.health.catalogue import (
     RESTORED,
     RESTORED_RANGE,
     SENSITIVITY,
+    SHUT,
     SIGNAL_RANGE,
     SILENT,
 )
@@ -126,10 +127,23 @@ def signal(statistics: Statistics) -> list[Finding]:
 def _stopped(statistics: Statistics) -> list[Finding]:
     """The first weight that no signal comes to, where no dead units are to blame, as behind thresholds of spikes."""
     first = next((o for o in statistics.operations if o.stopped), None)
-    if first is None or any(o.dead == 1.0 for o in statistics.operations):
+    if first is None:
+        return _shut(statistics)
+    if any(o.dead == 1.0 for o in statistics.operations):
         return []
     detail = "nothing but zeros come in here, whatever the sample is"
     return [finding("W101", first.place, 0.0, 1 / SIGNAL_RANGE, first.parameter, detail=detail, whole=True)]
+
+
+def _shut(statistics: Statistics) -> list[Finding]:
+    """A readout that next to nothing comes to, as behind a gate with nothing around it: its bias alone is learned."""
+    ways = [o for o in readouts(statistics) if not (o.renormed or o.fixed_scale or o.scoring)]
+    shares = [o.input_rms / o.start_rms if o.start_rms else 1.0 for o in ways]
+    if not shares or max(shares) >= SHUT or not min(shares):
+        return []
+    share, first = max(zip(shares, ways, strict=True), key=lambda pair: pair[0])
+    detail = f"what comes in here has RMS {first.input_rms:.3g}, of {first.start_rms:.3g} further ahead"
+    return [finding("W101", first.place, share, SHUT, first.parameter, detail=detail, whole=True)]
 
 
 def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound: float) -> Finding:
@@ -160,8 +174,9 @@ def _first(scaled: Sequence[tuple[Point, float]], worst: Point, code: str, bound
 def _collapse(statistics: Statistics) -> list[Finding]:
     if statistics.blank:
         (place, table), more = statistics.blank[0], len(statistics.blank) - 1
-        detail = "all rows of this table are the same, and nothing else tells samples apart"
-        return [finding("W103", place, 0.0, COLLAPSE, table, detail=detail, more=more)]
+        detail = "all that is read of this table is the same row, and nothing else tells samples apart"
+        words = "" if table else f"# draw the rows that {place} reads apart from each other: they are no parameter"
+        return [finding("W103", place, 0.0, COLLAPSE, table, detail=detail, more=more, remedy=words)]
     hidden = [o for o in hidden_operations(statistics) if o.correlation is not None]
     streams = [stream for stream in statistics.streams if stream.correlation is not None and stream.rms]
     told: list[OperationStats | StreamStats] = [*(o for o in hidden if o.branch is None), *streams]

@@ -11,6 +11,7 @@ from wellbegun.graph.inference import inferred
 from wellbegun.health import InputStats
 from wellbegun.measure.attention import Scores, scores_of_attention, scores_of_softmax
 from wellbegun.measure.inputs import came
+from wellbegun.measure.reads import Reads
 from wellbegun.measure.samples import is_finite, rough_rms, sample, size_of, unit_axis
 
 _SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonlinearities start from
@@ -55,7 +56,7 @@ class ForwardStatistics:
         self.inputs: dict[int, InputStats] = {}  # value of the batch -> what it holds
         self.cast: dict[int, InputStats] = {}  # integers of the batch that are made numbers, as pixels: what these hold
         self.codes: dict[int, tuple[int, int]] = {}  # lookup by what was computed: different codes, of how many places
-        self.looked_up: dict[int, int] = {}  # lookup -> different rows, but for those that pad
+        self.reads = Reads()
         self.alike: set[int] = set()  # integers of the batch that are the same in all samples
         self._made: set[int] = set()
         self._picked: set[int] = set()  # integers that were computed from numbers
@@ -75,6 +76,8 @@ class ForwardStatistics:
             self.scores[operation.index] = scores_of_softmax(operation, inputs[0], output)
         elif kind == "attention" and (call := self.session.attended) is not None:
             self.scores[operation.index] = scores_of_attention(call)
+        rows = self._looked_up(operation, inputs[0].entries(_PLACES)) if kind == "lookup" and inputs else None
+        self.reads(operation, inputs, output, rows)
         if output.kind == "integer":
             return ()
         if kind in WEIGHTED:
@@ -83,8 +86,6 @@ class ForwardStatistics:
             self.norms[operation.index] = rough_rms(output)
         elif kind == "lookup":
             self.tables[operation.index] = rough_rms(output)
-            if inputs:
-                self._looked_up(operation, inputs[0].entries(_PLACES))
         elif kind == "add" and len(inputs) == 2 and all(x.kind == "real" for x in inputs):
             self.sums[operation.index] = Sum(tuple(rough_rms(x) for x in inputs), rough_rms(output), output.shape)
         if kind in _SAMPLED and len(output.shape) > 1 and size_of(output) and output.kind == "real":
@@ -96,6 +97,7 @@ class ForwardStatistics:
         for value, handle in zip(operation.inputs, inputs, strict=False):
             if value in self._made or value in self.inputs or value in self.cast:
                 continue
+            self.reads.came(value, handle)
             if handle.kind != "integer" or not size_of(handle):
                 self.inputs[value] = came(handle)
                 continue
@@ -104,11 +106,11 @@ class ForwardStatistics:
             if operation.kind == "move" and output.kind == "real":
                 self.cast[value] = came(output)
 
-    def _looked_up(self, operation: Operation, places: Array) -> None:
+    def _looked_up(self, operation: Operation, places: Array) -> int:
         rows = {*places.tolist()}
-        self.looked_up[operation.index] = len(rows.difference(*(use.zero_rows for use in operation.uses)))
         if self._picked & set(operation.inputs):
             self.codes[operation.index] = len(rows), places.size
+        return len(rows.difference(*(use.zero_rows for use in operation.uses)))
 
     def _weighted(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
         length, entries = output.norm(), max(size_of(output), 1)

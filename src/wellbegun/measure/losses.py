@@ -29,9 +29,10 @@ from wellbegun.graph.model import KEPT
 from wellbegun.health import LossStats
 from wellbegun.inputs import TARGETS
 from wellbegun.laws import Law, Normal, Uniform
-from wellbegun.measure.samples import size_of
+from wellbegun.measure.samples import rms, size_of
 
 _LOOKED = 1 << 20  # about how many entries of an output of odds their mean is taken of
+_FEW = 64  # labels, whose mean is left to chance
 _TOLD = 8  # least rows whose variance says what is usual
 _BENT = 1e-3  # of the slope of log-odds on a line
 _RARE, _LEAST = 0.1, 1e-3  # shares of ones between which a bias of the output is a prior
@@ -53,10 +54,14 @@ class MadeUp(NamedTuple):
     fits: bool = False  # whether labels or targets are the batch's
     targets_rms: float | None = None  # of a squared error against those
 
-    def stats(self, value: float, size: float, *, told: bool, chance: float | None = None) -> LossStats:
-        """What to say of it, for an output of this RMS. `told`: whether weights alone decide on the output's scale;
-        `chance`: what the user says of it."""
-        error = size / math.sqrt(self.rows) if self.rows else 0.0
+    def stats(self, value: float, output: Handle, *, told: bool, chance: float | None = None) -> LossStats:
+        """What to say of it. `told`: whether weights alone decide on the output's scale; `chance`: what the user says
+        of it. Of a few labels that were drawn, two may hit the least likely class: their error is what that adds."""
+        error = rms(output) / math.sqrt(self.rows) if self.rows else 0.0
+        loss, few = self.loss, 0 < self.rows < _FEW and size_of(output) <= _LOOKED
+        if isinstance(loss, CrossEntropy) and few and not (self.fits or loss.shares):
+            logits = np.moveaxis(output.array().astype(np.float64), loss.axis, -1)
+            error = max(error, value - float((np.logaddexp.reduce(logits, -1) - logits.mean(-1)).mean()))
         usual = chance or (self.chance if told else None)
         return LossStats(value, usual, self.description, made_up=True, error=error, targets_rms=self.targets_rms)
 

@@ -124,7 +124,7 @@ def statistics(
         codebook_stats(graph, forward),
         None,
         trained,
-        blank_tables(graph, session, forward, wanted),
+        blank_tables(graph, forward, wanted),
     )
     found = replace(found, notes=(*found.notes, *_elsewhere(found)))
     if not found.finite:
@@ -233,7 +233,7 @@ class _Back:
             self.notes.append(f"`chance` is not that of {given.description}: give the loss that it is of, too.")
         usual = chance if given.fits else None
         told_by = not self.passed()
-        return given.stats(value, rms(self.session.output), told=told_by, chance=usual), sent, given.limit
+        return given.stats(value, self.session.output, told=told_by, chance=usual), sent, given.limit
 
     def _own(self, own: OwnLoss, known: MadeUp | None, chance: float | None) -> LossStats:
         """Judged by what the model returns as its loss; its chance is known if it is one that would be made up."""
@@ -241,7 +241,7 @@ class _Back:
         about = "the mean of the losses that the model gives" if own.each else "the loss that the model gives"
         about = f"the sum of the {n} losses that the model gives" if (n := len(own.places)) > 1 else about
         if known is not None:
-            found = known.stats(own.value, rms(self.session.output), told=not self.passed(), chance=chance)
+            found = known.stats(own.value, self.session.output, told=not self.passed(), chance=chance)
             self.session.judge(own)
             return replace(found, made_up=False, description=f"{about}, which is {known.description}")
         return LossStats(self.session.judge(own).value, chance, about)

@@ -2,18 +2,12 @@
 
 from collections.abc import Collection
 
-import numpy as np
-
-from wellbegun.backend import Session
-from wellbegun.graph import WEIGHTED, Analysis, Operation, Use
+from wellbegun.graph import WEIGHTED, Analysis, Operation
 from wellbegun.graph.attention import scoring
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.walk import forward, of_the_batch
+from wellbegun.graph.walk import around, backward, descendants, forward, of_the_batch
 from wellbegun.health import CodebookStats
 from wellbegun.measure.forward import ForwardStatistics
-from wellbegun.measure.samples import Rows
-
-_COLUMNS = 8  # of a table that are looked at first
 
 
 @inferred("how many codes are used", lambda *_: ())
@@ -31,42 +25,48 @@ def codebook_stats(graph: Analysis, seen: ForwardStatistics) -> tuple[CodebookSt
 
 @inferred("whether tables tell samples apart", lambda *_: ())
 def blank_tables(
-    graph: Analysis, session: Session, seen: ForwardStatistics, wanted: Collection[int] | None
+    graph: Analysis, seen: ForwardStatistics, wanted: Collection[int] | None
 ) -> tuple[tuple[str, str], ...]:
-    """Places and tables that give the same for whatever is looked up, where nothing else of the batch tells samples
-    apart on its way through weights to the output. What no weight reads is a readout: it may start at zero."""
-    blank = {
-        o.index: use.parameter
-        for o in graph.operations
-        for use in o.uses
-        if o.kind == "lookup" and use.slot == "table" and seen.looked_up.get(o.index, 0) > 1
-        if any(reader.kind in WEIGHTED for reader in forward(graph, o.outputs)) and _alike(session, use)
-    }
-    told = blank and _told(graph, blank.keys(), seen, frozenset(wanted or graph.outputs))
-    return () if told else tuple((graph.operations[index].place, name) for index, name in blank.items())
+    """Places and tables that give the same for whatever is looked up, where nothing else tells samples apart on its way
+    through weights to the output. What no weight reads is a readout: it may start at zero."""
+    read = seen.reads.blank or _read_by_hand(graph, seen)
+    picked = [graph.operations[index] for index in sorted(read)]
+    blank = [o for o in picked if any(reader.kind in WEIGHTED for reader in forward(graph, o.outputs))]
+    told = blank and _told(graph, seen, {*read, *seen.reads.shut}, frozenset(wanted or graph.outputs))
+    return () if told else tuple((operation.place, _table(graph, operation)) for operation in blank)
 
 
-def _told(graph: Analysis, blank: Collection[int], seen: ForwardStatistics, outputs: frozenset[int]) -> bool:
-    """Whether samples that differ reach the outputs around tables that are blank, and around masks and labels: through
-    a weight or another table, or as numbers."""
+def _table(graph: Analysis, read: Operation) -> str:
+    """The parameter that holds what is read, if one does."""
+    before = (read, *backward(graph, read.inputs, nearest=True))
+    return next((use.parameter for operation in before for use in operation.uses), "")
+
+
+def _read_by_hand(graph: Analysis, seen: ForwardStatistics) -> set[int]:
+    """Rows that were picked by numbers, not by values of the pass, so that nothing of the batch reaches an output."""
+    held = {o.index: seen.reads.held[v] for o in graph.operations for v in o.outputs if v in seen.reads.held}
+    ids = of_the_batch(graph) - seen.alike - {*seen.inputs}
+    if not ids or around(graph, (), graph.outputs) or not all(held.values()):
+        return set()
+    return {*held}
+
+
+def _told(graph: Analysis, seen: ForwardStatistics, blank: Collection[int], outputs: frozenset[int]) -> bool:
+    """Whether samples that differ reach the outputs around what is blank, and around masks and labels: through a weight
+    or another table, or as numbers; or noise does, which the model draws for each sample."""
     shut = {*blank, *scoring(graph, outputs)}
 
     def ways(values: Collection[int]) -> list[Operation]:
         found = forward(graph, values, lambda reader: reader.index not in shut)
         return [reader for reader in found if reader.index not in shut]
 
-    differ = of_the_batch(graph) - seen.alike
+    batch = of_the_batch(graph)
+    differ, dependent = batch - seen.alike, descendants(graph, batch)
     read = [o for o in ways(differ) if o.kind in WEIGHTED or o.kind == "lookup"]
     numbers = {value for value in differ if value in seen.inputs}
-    ends = ways(numbers.union(*(o.outputs for o in read)))
+    constants = (value for o in graph.operations if not (o.inputs or o.uses) for value in o.outputs)
+    drawn = [value for value in constants if seen.reads.drawn.get(value) in seen.reads.samples]
+    apart = (graph.operations[index] for index in seen.reads.told)
+    noise = (o.outputs for o in apart if o.kind != "add" or not dependent.issuperset(o.inputs))
+    ends = ways(numbers.union(drawn, *noise, *(o.outputs for o in read)))
     return any(outputs.intersection(o.outputs) for o in (*read, *ends))
-
-
-def _alike(session: Session, use: Use) -> bool:
-    """Whether all rows of a table are the same, but for those that pad."""
-    handle = session.parameter(use.parameter)
-    if not handle.largest():
-        return True
-    others = np.setdiff1d(np.arange(handle.shape[0]), use.zero_rows)
-    some = Rows(handle, 1).some(_COLUMNS)[others]
-    return bool((some == some[:1]).all()) and len({*Rows(handle, 1).hashes()[others].tolist()}) == 1

@@ -7,7 +7,19 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from wellbegun._arguments import choice, message, nearest, positive, real, seed_of, shape_of, shown, text_of, told
+from wellbegun._arguments import (
+    choice,
+    message,
+    nearest,
+    positive,
+    real,
+    seed_of,
+    shape_of,
+    shown,
+    text_of,
+    told,
+    truth,
+)
 from wellbegun._display import Displayed
 from wellbegun._typing import Array
 from wellbegun.errors import ArgumentError, ArgumentTypeError, RuleError, WellbegunError
@@ -20,6 +32,8 @@ from wellbegun.streams import STREAM_VERSION
 FORMAT = 1
 ACTIONS = ("fill", "keep", "tie")
 _TUPLES = ("shape", "meets", "overruled")
+_NAMES = ("name", "dtype", "role", "scheme", "stream", "reason", "source", "owner", "place", "decided_by")
+_KINDS: Mapping[str, type] = {"law": Law, "layout": Layout, "training": Training}
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,28 @@ class Entry:
         del found["training"]
         return found if self.training is None else found | {"training": self.training.to_dict()}
 
+    def check(self) -> None:
+        """Raise ArgumentError where a field says what it cannot."""
+        owner = f"plan: {shown(str(self.name))[:80]}"
+        for name in _NAMES:
+            text_of(owner, name, getattr(self, name))
+        if self.tied_to is not None:
+            text_of(owner, "tied_to", self.tied_to)
+        choice(owner, "action", self.action, ACTIONS)
+        shape_of(owner, self.shape if isinstance(self.shape, tuple) else str(self.shape))
+        if self.action == "fill" and self.law is None:
+            raise ArgumentError(message(owner, "law", "there, to fill it", self.law))
+        for name in _TUPLES[1:]:
+            _texts(owner, name, getattr(self, name))
+        truth(owner, "relative", self.relative)
+        for name in ("factor", *(("target",) if self.target is not None else ())):
+            real(owner, name, getattr(self, name))
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(self, name), kind | None):
+                raise ArgumentTypeError(
+                    message(owner, name, f"a {kind.__name__.lower()}, or None", getattr(self, name))
+                )
+
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Entry":
         """Read back what `to_dict` gave."""
@@ -82,7 +118,7 @@ class Entry:
             arguments: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
             layout = Layout(**arguments)
         law = None if data["law"] is None else law_from_dict(data["law"])
-        tuples = {key: tuple(data[key]) for key in _TUPLES if key in data}
+        tuples = {key: _tuple(data[key]) for key in _TUPLES if key in data}
         training = Training.from_dict(data["training"]) if data.get("training") else None
         return Entry(**{**data, **tuples, "layout": layout, "law": law, "training": training})
 
@@ -221,7 +257,7 @@ class Plan(Displayed):
             raise ArgumentError(message("plan", "stream_version", f"{STREAM_VERSION}", data.get("stream_version")))
         try:
             entries = tuple(Entry.from_dict(entry) for entry in data["entries"])
-            plan = Plan(entries, data["recipe"], seed_of("plan", data["seed"]), tuple(data["notes"]))
+            plan = Plan(entries, data["recipe"], seed_of("plan", data["seed"]), _tuple(data["notes"]))
         except WellbegunError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -233,16 +269,23 @@ class Plan(Displayed):
     def check(self) -> None:
         """Raise ArgumentError where an entry says what no entry can: a plan may come from a file or be made by hand."""
         text_of("plan", "recipe", self.recipe)
+        _texts("plan", "notes", self.notes)
+        seen = set[str]()
         for entry in self.entries:
-            owner = f"plan: {shown(str(entry.name))[:80]}"
-            for name in ("name", "dtype", "role", "scheme", "stream", "reason"):
-                text_of(owner, name, getattr(entry, name))
-            choice(owner, "action", entry.action, ACTIONS)
-            shape_of(owner, entry.shape)
-            if not isinstance(entry.law, Law | None):
-                raise ArgumentTypeError(message(owner, "law", "a law, or None", entry.law))
-            if not isinstance(entry.layout, Layout | None):
-                raise ArgumentTypeError(message(owner, "layout", "a layout, or None", entry.layout))
+            entry.check()
+            if entry.name in seen:
+                raise ArgumentError(f"plan: {shown(entry.name)[:80]} has two entries. Keep one of them.")
+            seen.add(entry.name)
+
+
+def _tuple(value: Any) -> Any:
+    """What JSON holds as a list; anything else stays what it is, to be told."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _texts(owner: str, argument: str, value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        raise ArgumentTypeError(message(owner, argument, "a list of texts", value))
 
 
 def _times(entry: Entry, factors: Array, why: Mapping[str, str]) -> Entry:

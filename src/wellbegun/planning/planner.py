@@ -119,7 +119,7 @@ def _decided(
         except WellbegunError as error:
             if not unsaid.tolerates(p, error):
                 raise
-            reason, decided = unsaid.kept(role, recipe, str(error).rstrip(".")), "nobody"
+            reason, decided = unsaid.kept(role, recipe, str(error).partition(". ")[0].rstrip(".")), "nobody"
         else:
             alone = role.operation < 0
             return replace(entry, reason=f"{entry.reason}; {unsaid.layer(p)}") if alone else entry
@@ -212,7 +212,8 @@ def _entry(p: Parameter, role: Role, selection: Selection, recipe: str, picked: 
     if not isinstance(picked.scheme, Scheme):
         return Entry(p.name, p.shape, p.dtype, "keep", role.role, layout, KEEP, None, "", picked.reason, **known)
     if p.dtype not in DTYPES:
-        raise RuleError(f"has dtype {p.dtype}; wellbegun fills {', '.join(DTYPES)}. Exclude it.")
+        text = f"has dtype {p.dtype}; wellbegun fills {', '.join(DTYPES)}"
+        raise RuleError(f"{text}. Exclude it, or fill it in one of these and convert it then.")
     picked = picked if selection.rule is not None else held(role, picked)
     scheme = picked.scheme
     assert isinstance(scheme, Scheme)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from wellbegun._arguments import said, typed
 from wellbegun.backend import Course, Trainer, named, samples_at
 from wellbegun.errors import ArgumentError
 from wellbegun.planning import Plan
@@ -79,7 +80,7 @@ def pack(kit: Kit) -> bytes:
         remedy = "Open files, locks and connections cannot; make them inside the functions, or use jobs=1."
         raise ArgumentError(
             f"race: build, candidates, loss, metric and optimizers must be such that they can be sent to a worker; "
-            f"got {type(error).__name__}: {error}. {remedy}"
+            f"got {typed(error)} {remedy}"
         ) from error
     finally:
         for module in added:
@@ -178,7 +179,7 @@ def _trials(kit: Kit, data: Data, job: Job, between: Callable[[], None]) -> Iter
 def _told(error: Exception) -> str:
     """What went wrong in the user's part, and where, in one line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}, line {place.lineno})"
+    return f"{type(error).__name__}: {said(error)} ({os.path.basename(place.filename)}, line {place.lineno})"
 
 
 def _trial(

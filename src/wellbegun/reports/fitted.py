@@ -1,4 +1,4 @@
-"""Tables that fit where they are printed: no name and no number is ever broken.
+"""Tables that fit where they are printed: no number is ever broken, and no name but in texts without room, at dots.
 
 What has no room: schemes are told without their numbers, columns of a rank are left out, texts move below the table and
 are pointed to by numbers, what names of neighbouring rows begin with stands once above them, and names are cut in the
@@ -154,7 +154,8 @@ class _Grid:
 
     def _widths(self) -> list[int]:
         widths = [self._natural(i) for i in range(len(self.columns))]
-        for kind, least in (("text", LEAST_TEXT), ("why", LEAST_TEXT), ("name", LEAST_NAME), ("call", LEAST_NAME)):
+        bounds = ("text", LEAST_TEXT), ("why", LEAST_TEXT), ("name", LEAST_NAME), ("call", LEAST_NAME), ("text", 14)
+        for kind, least in bounds:
             places = [i for i, column in enumerate(self.columns) if column.kind == kind]
             for _ in range(sum(widths)):
                 over = sum(widths) + len(GAP) * (len(widths) - 1) - self.width
@@ -198,7 +199,7 @@ class _Grid:
         cells = []
         for cell, column, width in zip(row, self.columns, self.widths, strict=True):
             wrap = column.kind in ("text", "why")
-            cells.append(textwrap.wrap(cell, max(width, 1), **_WHOLE) if wrap else cell.split("\n"))
+            cells.append(_wrap(cell, max(width, 1)) if wrap else cell.split("\n"))
         height = max(map(len, cells))
         return [self._line([cell[i] if i < len(cell) else "" for cell in cells]) for i in range(height)]
 
@@ -209,6 +210,20 @@ class _Grid:
 
 
 _WHOLE: Any = {"break_long_words": False, "break_on_hyphens": False}
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of a text; a word that is longer than one, as a name or a call, goes on behind a dot, a comma or the like.
+
+    >>> _wrap("of encoder.layers.0.norm", 16)
+    ['of encoder.', 'layers.0.norm']
+    """
+    words = []
+    for word in text.split():
+        words.append("")
+        for part in re.split(r"(?<=[.,(=_])(?!\d)", word) if len(word) > width else [word]:
+            words += [part] if words[-1] and len(words[-1] + part) > width else [words.pop() + part]
+    return textwrap.wrap(" ".join(words), width, **_WHOLE)
 
 
 def plain_call(text: str) -> str:

@@ -54,7 +54,7 @@ def _depth_table(health: Health) -> Fitted:
     """Signal and gradient at weighted operations; the ones at fault are marked."""
     numbers = "signal", "× start", "alike", "dead", "flat", "gradient"
     columns = [Column("#", "number"), Column("place", "name"), Column("weight", "name", 3), Column("role", rank=2)]
-    columns += [Column(name, "number") for name in numbers]
+    columns += [Column(name, "number", int(name not in ("signal", "gradient"))) for name in numbers]
     operations = health.statistics.operations
     named = _at_fault(health)
     marked = [bool({operation.place, operation.parameter} & named) for operation in operations]

@@ -149,7 +149,7 @@ def ledger_line(ledger: Ledger) -> "RenderableType":
 def schemes_table(cards: Iterable[Card], *, whole: bool = True) -> list["RenderableType"]:
     """Schemes by family: when to use each; where it is to be whole, what each is good and bad at too."""
     ranks = {"rule": 4, "strengths": 3, "weaknesses": 2, "when to use": 0} if whole else {"when to use": 0}
-    columns = [Column("scheme"), *(Column(title, "text", rank) for title, rank in ranks.items())]
+    columns = [Column("scheme", "text"), *(Column(title, "text", rank) for title, rank in ranks.items())]
     tables: dict[str, list[Row]] = {}
     for card in cards:
         facts = (card.formula, card.strengths, card.weaknesses) if whole else ()
@@ -164,7 +164,7 @@ def schemes_table(cards: Iterable[Card], *, whole: bool = True) -> list["Rendera
 def recipes_table(facts: Iterable[Mapping[str, Any]]) -> list["RenderableType"]:
     """What each recipe is for, and the optimizer that its scale was found with."""
     rows = [(found["name"], found.get("optimizer", ""), found["about"]) for found in facts]
-    table = Fitted("Recipes", [Column("recipe"), Column("optimizer"), Column("for", "text")], rows)
+    table = Fitted("Recipes", [Column("recipe"), Column("optimizer", rank=1), Column("for", "text")], rows)
     return [table, safe("Use one: wellbegun plan MODEL --recipe NAME. All facts: wellbegun recipes --format json")]
 
 
