@@ -8,6 +8,7 @@ most of a model looks like memory that nothing was written to, or like trained w
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from types import MappingProxyType
 from typing import Literal
@@ -18,6 +19,7 @@ from wellbegun._typing import Array
 from wellbegun.graph import WEIGHTED, Analysis, Operation, Parameter, Role
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import around, forward
+from wellbegun.layout import Layout
 from wellbegun.schemes import Scheme, fan_in_uniform, normal, ones, zeros
 from wellbegun.theory.spectrum import EDGE, beyond_chance
 
@@ -122,6 +124,12 @@ def _pattern(values: Array, spread: float, width: int) -> Literal["", "pattern",
     return "smooth" if smooth else ""
 
 
+@lru_cache(1024)
+def _constructed(slot: str, shape: tuple[int, ...], layout: Layout) -> float:
+    """RMS of the constructor's law: layers repeat."""
+    return math.sqrt(CONSTRUCTED[slot].law(shape, layout=layout).moments(layout.canonical_shape(shape)).variance)
+
+
 # ---------------------------------------------------------------------- across the model
 @inferred("what was constructed on purpose", lambda *_: ("", ()))
 def purposes(
@@ -163,9 +171,7 @@ class _Evidence:
         """RMS of the constructor's law; 0 if it is not known."""
         if p.own is None or p.own.layout is None or p.own.slot not in ("weight", "table"):
             return 0.0
-        shape, layout = self.graph.parameters[p.name].shape, p.own.layout  # its own, not that of what is computed
-        moments = CONSTRUCTED[p.own.slot].law(shape, layout=layout).moments(layout.canonical_shape(shape))
-        return math.sqrt(moments.variance)
+        return _constructed(p.own.slot, self.graph.parameters[p.name].shape, p.own.layout)  # not of what is computed
 
     def purposes(self, *, every: bool) -> Iterator[tuple[str, str, bool]]:
         """As `purposes` tells them."""

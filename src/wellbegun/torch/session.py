@@ -13,7 +13,8 @@ from wellbegun import backend
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
-from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Parameter
+from wellbegun.graph.axes import Derived
 from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, outputs_of, real_outputs
@@ -27,7 +28,6 @@ from wellbegun.torch.sandbox import noticed, preserved
 from wellbegun.torch.shards import gathered
 from wellbegun.torch.trace.dispatch import Observer
 from wellbegun.torch.trace.recording import blamed, check_model, record
-from wellbegun.torch.trace.tensors import storage_of
 
 _PLACES = WEIGHTED | {"lookup", "add"}  # at whose outputs gradients can be asked for
 Tensors = tuple[torch.Tensor, ...]
@@ -40,15 +40,15 @@ def session(
     """As in `wellbegun.backend.Backend`."""
     module = check_model(model)
     with gathered(module):
-        parameters_of(module)  # what is wrong with the model is said before anything about the batch
+        known = parameters_of(module)  # what is wrong with the model is said before anything about the batch
         call = call_of(batch, module)
-        if any(tensor.is_meta for tensor in module.parameters()):
+        if any(tensor.is_meta for tensor in compat.tensors(module)):
             raise ArgumentError(
                 f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
             )
         with torch.inference_mode(False), torch.enable_grad():
             call = call.map(torch.Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
-            opened = TorchSession(module, call, graph)
+            opened = TorchSession(module, call, graph, known)
             try:
                 yield opened
             finally:
@@ -60,8 +60,14 @@ class TorchSession:
 
     channels_last = False
 
-    def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None) -> None:
-        self.model, self.call, self._given, self._graph = model, call, graph, graph
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        call: Call,
+        graph: ModelGraph | None,
+        known: tuple[dict[str, Parameter], dict[int, Derived]],
+    ) -> None:
+        self.model, self.call, self._given, self._graph, self._known = model, call, graph, graph, known
         self.made, self.named = call.made, parameters(model, each=False)
         self._everywhere = False
         self._pass = ExitStack()
@@ -153,9 +159,8 @@ class TorchSession:
         self._forget()
         self._pass.close()
         self._pass.enter_context(preserved(self.model))
-        known = parameters_of(self.model)
         try:
-            return record(self.model, self.call, *known, watch, self._attend, progress=progress)
+            return record(self.model, self.call, *self._known, watch, self._attend, progress=progress)
         except TraceError as error:
             self._pass.close()  # and buffers are what they were
             raise blamed(self.model, error) from error.__cause__
@@ -198,7 +203,7 @@ class TorchSession:
             total.add_(part, alpha=factor - 1)
         done: set[int] = set()
         for value in map(_tensor, effect.values):
-            if (value.is_floating_point() or value.is_complex()) and storage_of(value) not in done:
+            if (value.is_floating_point() or value.is_complex()) and compat.memory_of(value) not in done:
                 each = along(factor, value, effect.axis) if isinstance(factor, np.ndarray) else factor
                 value.mul_(each)
                 if effect.bias is not None:
@@ -207,7 +212,7 @@ class TorchSession:
                     value.add_(shaped * (1 - each)) if each is not factor else value.add_(
                         shaped, alpha=float(1 - factor)
                     )
-            done.add(storage_of(value))
+            done.add(compat.memory_of(value))
         return None
 
     def _shift(self, effect: backend.Shift) -> None:

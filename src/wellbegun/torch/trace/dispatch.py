@@ -17,10 +17,10 @@ from wellbegun.graph.build import Builder, Record
 from wellbegun.graph.facts import Attention, Fact, Opaque
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
-from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, no_dispatch
+from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, memory_of, no_dispatch
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, fake
-from wellbegun.torch.trace.tensors import array_of, exists, number_of, storage_of, tensors_in, values_of
+from wellbegun.torch.trace.tensors import array_of, exists, number_of, tensors_in, values_of
 from wellbegun.torch.trace.translate import Call, created, fact_of, recurrent
 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
@@ -29,8 +29,8 @@ Attend = Callable[[Attended | None], None]  # told what an attention is asked to
 
 def _shared(tensors: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
     """Whether any output lives in the memory of an operand."""
-    memory = {storage_of(tensor) for tensor in tensors}
-    return any(storage_of(output) in memory for output in outputs)
+    memory = {memory_of(tensor) for tensor in tensors}
+    return any(memory_of(output) in memory for output in outputs)
 
 
 @inferred("what an operation does", lambda *_: Opaque())
@@ -64,7 +64,7 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         self.failed_in = ""  # innermost module whose forward raised
         self.failed_at = ""  # the operation that raised
         self.paused = False
-        self._known = Knowledge[torch.Tensor](known, self._mixed, storage_of, number_of)
+        self._known = Knowledge[torch.Tensor](known, self._mixed, memory_of, number_of)
 
     # ------------------------------------------------------------------ what a tensor is
     def signal(self, tensor: torch.Tensor) -> None:

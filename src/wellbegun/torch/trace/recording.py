@@ -18,6 +18,7 @@ from wellbegun.torch.compat import (
     FAKE_LOGGER,
     DataDependentOutputException,
     DynamicOutputShapeException,
+    tensors,
     uncached_casts,
     unchecked_distributions,
 )
@@ -57,7 +58,7 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
 def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> ModelGraph:
     parameters, known = parameters_of(model)
     call = call_of(batch, model)
-    meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
+    meta = any(tensor.is_meta for tensor in tensors(model)) or bool(sharded(model))
     try:
         return _fake(model, call, parameters, known, phase(progress, "trace"))
     except _VALUES as error:
