@@ -149,7 +149,7 @@ class TorchSession:
 
         recorded, self._result, self._signals = self._run(watch, progress)
         self._settle()
-        self._graph = recorded if alignment is None else alignment.renumbered(recorded)
+        self._graph = recorded if alignment is None else alignment.aligned(recorded)
 
     def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
         self._given = self._graph = self._run(None, progress)[0]
