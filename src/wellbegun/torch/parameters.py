@@ -22,8 +22,11 @@ from wellbegun.torch.trace.tensors import array_of
 _Owners = dict[str, Any]  # modules by path
 
 
-def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
-    """Parameters by name (tied names point to one of them), and what each tensor is, by its identity."""
+def parameters_of(
+    model: torch.nn.Module, told: Mapping[str, Parameter] | None = None
+) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
+    """Parameters by name (tied names point to one of them), and what each tensor is, by its identity. `told`: what is
+    known of the parameters already."""
     plain, named = canonical(model), list(parameters(model).items())
     for name, tensor in named:
         if isinstance(tensor, torch.nn.parameter.UninitializedParameter):
@@ -31,10 +34,16 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
             raise TraceError(f"model: parameter {name!r} is lazy and has no shape yet. {remedy}")
     tensors = dict(named)
     holder = holders({name: _view(tensor) for name, tensor in named})
+    known: dict[int, axes.Derived] = {}
+    for name, tensor in named:
+        first = holder[name]
+        whole = axes.of_parameter(first, array_of(tensors[first]))
+        known[id(tensor)] = whole if tensors[first] is tensor else axes.view(whole, array_of(tensor))
+    if told is not None:
+        return dict(told), known
     owners = {plain(path): module for path, module in modules(model, each=True)}
     computed = {name: found for found in computed_of(model) for name in found.originals}
     found: dict[str, Parameter] = {}
-    known: dict[int, axes.Derived] = {}
     for name, tensor in named:
         first = holder[name]
         parameter = _parameter(name, tensor, owners)
@@ -44,8 +53,6 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
         elif first != name:
             parameter = replace(parameter, tied_to=first)
         found[name] = parameter
-        whole = axes.of_parameter(first, array_of(tensors[first]))
-        known[id(tensor)] = whole if tensors[first] is tensor else axes.view(whole, array_of(tensor))
     return found, known
 
 

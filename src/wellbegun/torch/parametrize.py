@@ -102,12 +102,9 @@ def _invertible(step: torch.nn.Module) -> bool:
     return hasattr(step, "right_inverse")
 
 
-def visible(model: torch.nn.Module, *, values: bool = True) -> dict[str, torch.Tensor]:
-    """Every parameter by each name, and every computed tensor, or (without `values`) one of its shape and dtype."""
-    found: dict[str, torch.Tensor] = dict(parameters(model))
-    for computed in computed_of(model):
-        found[computed.name] = computed.now() if values else computed.like()
-    return found
+def visible(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Every parameter by each name, and every computed tensor."""
+    return {**parameters(model), **{computed.name: computed.now() for computed in computed_of(model)}}
 
 
 @contextmanager

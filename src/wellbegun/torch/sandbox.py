@@ -206,7 +206,7 @@ def undone(model: torch.nn.Module) -> Iterator[None]:
         every = [*tensors(model), *tensors(model, "buffers")]
         held = {memory_of(tensor): tensor for tensor in every if not (is_lazy(tensor) or tensor.is_meta)}
         kept: list[_Kept | _Lazy] = [_Kept(_here(tensor)) for tensor in held.values()]
-        kept += [_Lazy(module) for module in all_waiting(model)]
+        kept += [_Lazy(module) for module in all_waiting(model, every)]
         try:
             yield
         except BaseException:  # of any kind, an interrupt too
@@ -222,11 +222,9 @@ def waiting(module: torch.nn.Module) -> list[torch.Tensor]:
     return [tensor for tensor in own if tensor is not None and is_lazy(tensor)]
 
 
-def all_waiting(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """Modules that have such: most models have none."""
-    if not any(map(is_lazy, [*tensors(model), *tensors(model, "buffers")])):
-        return []
-    return [module for _, module in modules(model) if waiting(module)]
+def all_waiting(model: torch.nn.Module, held: Iterable[torch.Tensor]) -> list[torch.nn.Module]:
+    """Modules that have such among all that the model holds: most have none."""
+    return [module for _, module in modules(model) if waiting(module)] if any(map(is_lazy, held)) else []
 
 
 class _Lazy:

@@ -40,15 +40,17 @@ def session(
     """As in `wellbegun.backend.Backend`."""
     module = check_model(model)
     with gathered(module):
-        known = parameters_of(module)  # what is wrong with the model is said before anything about the batch
+        told = None if graph is None else graph.parameters
+        known = parameters_of(module, told)  # what is wrong with the model is said before anything about the batch
         call = call_of(batch, module)
-        if any(tensor.is_meta for tensor in compat.tensors(module)):
+        named = parameters(module, each=False)
+        if any(tensor.is_meta for tensor in named.values()):
             raise ArgumentError(
                 f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
             )
         with torch.inference_mode(False), torch.enable_grad():
             call = call.map(torch.Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
-            opened = TorchSession(module, call, graph, known)
+            opened = TorchSession(module, call, graph, named, known)
             try:
                 yield opened
             finally:
@@ -65,10 +67,11 @@ class TorchSession:
         model: torch.nn.Module,
         call: Call,
         graph: ModelGraph | None,
+        named: dict[str, torch.nn.Parameter],
         known: tuple[dict[str, Parameter], dict[int, Derived]],
     ) -> None:
         self.model, self.call, self._given, self._graph, self._known = model, call, graph, graph, known
-        self.made, self.named = call.made, parameters(model, each=False)
+        self.made, self.named = call.made, named
         self._everywhere = False
         self._pass = ExitStack()
         self._result: object = None
@@ -90,7 +93,7 @@ class TorchSession:
     def taken(self) -> Mapping[str, Array]:
         return {key: TensorHandle(value).array() for key, value in self._labels.items() if value.ndim > 1}
 
-    @property
+    @cached_property
     def _labels(self) -> dict[str, torch.Tensor]:
         return self.call.targets(torch.Tensor, inner(self.model).forward)
 
@@ -108,13 +111,13 @@ class TorchSession:
         host = lambda place: TensorHandle(self._real[place]).array()  # noqa: E731
         return backend.Results.of(self.graph, self._result, found, outputs_of, targets, shapes, host)
 
-    @property
+    @cached_property
     def _values(self) -> dict[int, int]:
         """The value of the graph that each returned tensor is, by its id."""
         tensors = compress(outputs_of(self._result), self._signals)
         return dict(zip(map(id, tensors), self.graph.outputs, strict=False))
 
-    @property
+    @cached_property
     def _real(self) -> list[torch.Tensor]:
         return real_outputs(self._result)
 
@@ -124,7 +127,7 @@ class TorchSession:
         self._edges.clear()
         self._beside.clear()
         self._pending.clear()
-        for found in ("_visible", "_results"):
+        for found in ("_visible", "_results", "_values", "_real"):
             self.__dict__.pop(found, None)
 
     def close(self) -> None:

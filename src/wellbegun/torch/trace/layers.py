@@ -95,9 +95,9 @@ def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None
     plain = canonical(model)
     paths = {id(module): plain(name) for name, module in modules(model)}
     seen: set[int] = set()
-    computed = [found for found in computed_of(model) if found.name in recorder.parameters]
+    some = any(parameter.set_by for parameter in recorder.parameters.values())
+    computed = [found for found in computed_of(model) if found.name in recorder.parameters] if some else []
     lists = {id(found.source): found for found in computed}
-
     here = threading.get_ident()  # these hooks are called for the modules of all threads
 
     def enter(module: torch.nn.Module, args: Any) -> None:
