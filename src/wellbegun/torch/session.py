@@ -314,7 +314,8 @@ class TorchSession:
         until: int | None = None,
         again: bool = False,
     ) -> None:
-        end, sent = _single(*self._start(start, signal))
+        first, given = self._start(start, signal)
+        end, sent = _single(first, given)
         ways: Any = {"grad_outputs": [sent], "allow_unused": True, "retain_graph": again}
         try:
             if until is not None:
@@ -322,7 +323,7 @@ class TorchSession:
                 if found is not None:
                     receive(until, TensorHandle(found))
             elif self._trained and getattr(end, "requires_grad", True):
-                with noticed(), self._received(end, receive) as leaves:
+                with noticed(), self._received(first, receive) as leaves:
                     leaves.rest(torch.autograd.grad([end], list(self._trained.values()), **ways))
         except RuntimeError as error:
             if isinstance(error, WellbegunError):
@@ -366,11 +367,25 @@ def _spread(signal: backend.Signal, like: Any) -> torch.Tensor:
     return torch.from_numpy(signal.spread(tuple(like.shape))).to(like.device, like.dtype)
 
 
+class _Sends(torch.autograd.Function):
+    """A number whose gradient at a tensor is given: to be given gradients itself, torch loads its symbolic algebra
+    (0.5 s)."""
+
+    @staticmethod
+    def forward(ctx: Any, end: torch.Tensor, sent: torch.Tensor) -> torch.Tensor:
+        ctx.sent = sent
+        return end.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.sent, None
+
+
 def _single(end: Any, sent: torch.Tensor | None) -> tuple[Any, torch.Tensor | None]:
-    """A number whose gradient at `end` is `sent`: to be given gradients, torch loads its symbolic algebra (0.5 s)."""
+    """What a pass back starts from, if it can be a number."""
     if type(end) is not torch.Tensor or sent is None or end.layout != torch.strided or not end.is_floating_point():
         return end, sent
-    return (end * sent).sum(), None
+    return _Sends.apply(end, sent), None  # type: ignore[no-untyped-call]
 
 
 def _arriving(receive: backend.Receive, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:
