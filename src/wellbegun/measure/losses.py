@@ -21,7 +21,6 @@ from wellbegun.backend import (
     SquaredError,
     classes_of,
 )
-from wellbegun.engine import fill
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import ModelGraph
 from wellbegun.graph.inference import inferred
@@ -29,7 +28,7 @@ from wellbegun.graph.model import KEPT
 from wellbegun.health import LossStats
 from wellbegun.inputs import TARGETS
 from wellbegun.laws import Law, Normal, Uniform
-from wellbegun.measure.samples import size_of
+from wellbegun.measure.samples import drawn, size_of
 
 _LOOKED = 1 << 20  # about how many entries of an output of odds their mean is taken of
 _TOLD = 8  # least rows whose variance says what is usual
@@ -141,7 +140,7 @@ def _aimed(directions: int) -> float:
 
 
 def _target(law: Law, shape: tuple[int, ...]) -> Array:
-    return fill(law, shape, seed=0, name="probe.target")
+    return drawn(law, shape, "probe.target")
 
 
 # ---------------------------------------------------------------------- what the batch holds

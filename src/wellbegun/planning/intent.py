@@ -82,13 +82,14 @@ def held_of(values: Array) -> Held:
     >>> held_of(np.sin(np.arange(32)[:, None] / 10 ** np.linspace(0, 4, 16))).what
     'smooth'
     """
-    if not values.size or not np.isfinite(values).all():
+    if not values.size:
         return Held("nothing", 0.0, 0.0)
     width, values = values.shape[-1] if values.ndim > 1 else 1, values.ravel()
     with np.errstate(over="ignore"):
-        mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
-    if size > _MOST:
+        size = math.sqrt(float(np.square(values).mean()))
+    if not size <= _MOST:  # nor where it is nan
         return Held("nothing", 0.0, 0.0)
+    mean = float(values.mean())
     return Held(_what(values, mean, size, width), size, mean)
 
 
