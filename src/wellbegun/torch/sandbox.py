@@ -145,12 +145,12 @@ def _reached(values: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     return [*found.values()], others
 
 
-def _draws_again(value: Any) -> Callable[[], None] | None:
+def _draws_again(value: Any) -> Callable[[], object] | None:
     """What puts a generator of random numbers back to where it is now; None for anything else, and for those that have
     no state (of the operating system's, of hardware)."""
     try:
         if isinstance(value, torch.Generator):
-            return partial(_set, value, value.get_state())
+            return partial(value.set_state, value.get_state())
         if isinstance(value, np.random.RandomState):
             return partial(value.set_state, value.get_state(legacy=False))
         if isinstance(value, random.Random):
@@ -160,10 +160,6 @@ def _draws_again(value: Any) -> Callable[[], None] | None:
     except NotImplementedError:
         pass
     return None
-
-
-def _set(generator: torch.Generator, state: torch.Tensor) -> None:
-    generator.set_state(state)
 
 
 def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
