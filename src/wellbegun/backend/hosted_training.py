@@ -1,4 +1,4 @@
-"""What short trainings have in common in frameworks whose arrays NumPy can look at."""
+"""What short trainings have in common in all frameworks: NumPy can look at their arrays."""
 
 import math
 import random

@@ -100,10 +100,10 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
 
     # ------------------------------------------------------------------ dispatch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if written := aten.written(func, args, kwargs):
+        kwargs, name, places = kwargs or {}, aten.name_of(func), aten.writes_to(func)
+        if written := aten.written(func, args, kwargs) if places else []:
             about_to_write(written)
-        quiet = self.paused or aten.name_of(func) in aten.IGNORED
+        quiet = self.paused or name in aten.IGNORED
         tensors = [] if quiet else tensors_in((args, list(kwargs.values())) if kwargs else args)
         operands = [Operand(self.of(tensor), array_of(tensor)) for tensor in tensors]
         try:
@@ -111,12 +111,12 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         except Exception as error:  # of any kind: remembered for the message, and raised again
             result = self._assumed(error, tensors)
             if result is None:
-                self.failed_at = self.failed_at or aten.name_of(func)
+                self.failed_at = self.failed_at or name
                 raise
         if quiet:
             return result
         outputs = tensors_in(result)
-        self._record(func, args, kwargs, tensors, operands, outputs)
+        self._record(func, name, 0 if 0 in places else None, args, kwargs, tensors, operands, outputs)
         for output in outputs if written else ():
             if any(output is tensor for tensor in written):
                 self._known.wrote(output)
@@ -131,13 +131,15 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     def _record(
         self,
         func: Any,
+        name: str,
+        over: int | None,
         args: Any,
         kwargs: Any,
         tensors: list[torch.Tensor],
         operands: list[Operand],
         outputs: list[torch.Tensor],
     ) -> None:
-        name, over = aten.name_of(func), 0 if 0 in aten.writes_to(func) else None
+        """A call by its name; `over`: the argument whose memory it writes over."""
         if name == "copy_":  # what was there before does not matter
             tensors, operands, over = tensors[1:], operands[1:], -1
         if name in aten.CREATIONS or name in aten.FILLS:
