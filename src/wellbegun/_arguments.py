@@ -259,11 +259,11 @@ def shape_of(owner: str, value: Iterable[SupportsIndex] | SupportsIndex, argumen
     if isinstance(value, (str, bytes, float)):
         raise ArgumentTypeError(message(owner, argument, allowed, value))
     try:
-        items = list(value) if isinstance(value, Iterable) else [value]
-        sizes = tuple(operator.index(item) for item in items)
+        items = value if type(value) is tuple or isinstance(value, Iterable) else [value]
+        sizes = tuple(map(operator.index, items))
     except Exception as error:  # whatever an object's own __iter__ or __index__ raises
         raise ArgumentTypeError(message(owner, argument, allowed, value)) from error
-    if any(size < 0 for size in sizes):
+    if min(sizes, default=0) < 0:
         raise ArgumentError(message(owner, argument, allowed, value))
     return sizes
 

@@ -97,13 +97,12 @@ def arrays_in(
     """Every array of this kind in nested tuples, lists, dicts and dataclasses, in order; `parts`: of anything else."""
     if isinstance(node, kind):
         return [node]
-    inside: Iterable[object] = parts(node)
     if isinstance(node, (tuple, list)):
-        inside = node
+        inside: Iterable[object] = node
     elif isinstance(node, Mapping):
         inside = node.values()
-    elif is_dataclass(node):
-        inside = _attributes(node).values()
+    else:
+        inside = _attributes(node).values() if is_dataclass(node) else parts(node)
     return [array for item in inside for array in arrays_in(item, kind, parts, depth - 1)] if depth else []
 
 
@@ -201,7 +200,8 @@ def arguments_of(batch: object, arrays: type, convert: Convert, called: Callable
     Raises:
         ArgumentTypeError: something that is no batch.
     """
-    if isinstance(batch, Iterator) or (isinstance(batch, Iterable | Sized) and not _LOADERS.isdisjoint(dir(batch))):
+    sized = not isinstance(batch, (arrays, np.ndarray)) and isinstance(batch, Iterable | Sized)
+    if isinstance(batch, Iterator) or (sized and not _LOADERS.isdisjoint(dir(batch))):
         remedy = "Give one of its batches: next(iter(loader))."
         raise ArgumentTypeError(message("batch", "value", "one batch", type(batch).__name__, remedy))
     taken = None if called is None else _taken(called)

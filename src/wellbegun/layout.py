@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, SupportsIndex
 
 from wellbegun._arguments import integer, message, shape_of
@@ -98,7 +99,7 @@ class Layout:
     @property
     def canonical(self) -> tuple[int, ...]:
         """The stored axes in canonical order e, l, o, i, k; equal letters keep their order."""
-        return tuple(sorted(range(len(self.axes)), key=lambda axis: ROLES.index(self.axes[axis])))
+        return _order(self.axes)
 
     def canonical_shape(self, shape: Iterable[SupportsIndex]) -> tuple[int, ...]:
         """The shape with its axes in canonical order.
@@ -107,7 +108,7 @@ class Layout:
         (32, 16, 3, 3)
         """
         sizes = self.check(shape)
-        return tuple(sizes[axis] for axis in self.canonical)
+        return tuple(map(sizes.__getitem__, _order(self.axes)))
 
     def check(self, shape: Iterable[SupportsIndex], *, owner: str = "Layout") -> tuple[int, ...]:
         """The shape as integers, or a LayoutError that says why it does not fit."""
@@ -171,7 +172,11 @@ class Layout:
         >>> Layout("kkio").size((3, 3, 16, 32), "k")
         9
         """
-        return math.prod(size for size, role in zip(shape, self.axes, strict=True) if role == letter)
+        found = 1
+        for size, role in zip(shape, self.axes, strict=True):
+            if role == letter:
+                found *= size
+        return found
 
     def _stride_product(self) -> int:
         windows = self.axes.count("k")
@@ -180,6 +185,11 @@ class Layout:
         if len(self.stride) != windows:
             raise LayoutError(message("Layout", "stride", f"one integer or {windows} of them", self.stride))
         return math.prod(self.stride)
+
+
+@cache
+def _order(axes: str) -> tuple[int, ...]:
+    return tuple(sorted(range(len(axes)), key=lambda axis: ROLES.index(axes[axis])))
 
 
 def _one_or_many(argument: str, value: object) -> int | tuple[int, ...]:

@@ -11,8 +11,9 @@ from test_real_models import HAND, REAL
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from wellbegun.torch.compat import memory_of
 from wellbegun.torch.trace.recording import trace
-from wellbegun.torch.trace.tensors import storage_of, tensors_in
+from wellbegun.torch.trace.tensors import tensors_in
 
 fake = sys.modules["wellbegun.torch.trace.fake"]
 recorder = sys.modules["wellbegun.torch.trace.dispatch"]
@@ -35,8 +36,8 @@ def both(differences: list[str], used: set[str]) -> Callable[..., Any]:
         found, right = tensors_in(result), tensors_in(expected)
         if type(result) is not type(expected) or [look(x) for x in found] != [look(x) for x in right]:
             differences.append(f"{func}: {[look(x) for x in found]}, not {[look(x) for x in right]}")
-        inputs = {storage_of(tensor) for tensor in tensors_in(args) if isinstance(tensor, FakeTensor)}
-        if [storage_of(x) in inputs for x in found] != [storage_of(x) in inputs for x in right]:
+        inputs = {memory_of(tensor) for tensor in tensors_in(args) if isinstance(tensor, FakeTensor)}
+        if [memory_of(x) in inputs for x in found] != [memory_of(x) in inputs for x in right]:
             differences.append(f"{func}: other memory")
         used.add(str(func))
         return result

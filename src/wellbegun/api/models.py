@@ -208,6 +208,7 @@ def _initialized(
         return replace(found, health=_tried(backend, found.model, batch, found.health, told["seed"], judged))
 
 
+@uncollected()
 def _begin(
     backend: Backend,
     model: Any,
@@ -224,15 +225,14 @@ def _begin(
     matrices = Matrices() if calibrate else None  # what the fill draws, the correction scales and draws again
     write = partial(_fill, backend, threads=threads, matrices=matrices)
     graph, decided = _decide(backend, model, batch, progress, gather=True, **told)
-    with uncollected():
-        model, ledger = write(model, decided, progress=phase(progress, "fill"))
-        if calibrate:
-            model, decided, ledger, found = measure.calibrate(
-                backend, model, graph, decided, batch, write, refine=refine, data=data, **judged
-            )
-        else:
-            found = measure.probe(backend, model, batch, **judged)
-        return Result(model, decided, ledger, examine(found, backend.remedies))
+    model, ledger = write(model, decided, progress=phase(progress, "fill"))
+    if calibrate:
+        model, decided, ledger, found = measure.calibrate(
+            backend, model, graph, decided, batch, write, refine=refine, data=data, **judged
+        )
+    else:
+        found = measure.probe(backend, model, batch, **judged)
+    return Result(model, decided, ledger, examine(found, backend.remedies))
 
 
 def _tried(

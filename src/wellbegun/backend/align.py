@@ -45,10 +45,15 @@ class Alignment:
     def _value(self, value: int) -> int:
         return self.values.get(value, value)
 
-    def renumbered(self, recorded: ModelGraph) -> ModelGraph:
-        """What was recorded of the pass, with the numbers of the graph."""
-        if not self.differs:
-            return recorded
+    def aligned(self, recorded: ModelGraph) -> ModelGraph:
+        """What was recorded of the pass, with the numbers of the graph; the graph itself, with all that is known of it,
+        where the pass has shown the same."""
+        found, given = self._renumbered(recorded) if self.differs else recorded, self.graph
+        same = found.operations == given.operations and found.parameters == given.parameters
+        rest = (found.outputs, found.notes, found.returned) == (given.outputs, given.notes, given.returned)
+        return given if same and rest else found
+
+    def _renumbered(self, recorded: ModelGraph) -> ModelGraph:
         ran, skipped = dict[int, Operation](), 0
         for operation in recorded.operations:  # some stand for parameters and constants, and were not shown
             skipped = self.skipped.get(operation.index, skipped)

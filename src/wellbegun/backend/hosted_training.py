@@ -1,4 +1,4 @@
-"""What short trainings have in common in frameworks whose arrays NumPy can look at."""
+"""What short trainings have in common in all frameworks: NumPy can look at their arrays."""
 
 import math
 import random
@@ -87,11 +87,10 @@ class HostedTrainer:
 
     def evaluate(self, model: Model, inputs: Inputs, targets: Array, metric: Metric | None) -> float:
         run, chunks = self._runs(model), math.ceil(len(targets) / _CHUNK)
-        parts = [self._host(run(samples_at(inputs, at))) for at in np.array_split(np.arange(len(targets)), chunks)]
-        output = np.concatenate(parts)
+        output = self._joined([run(samples_at(inputs, at)) for at in np.array_split(np.arange(len(targets)), chunks)])
         if metric is None:
-            return score(output, targets)
-        found: Any = metric(self._array(output), self._array(targets))
+            return score(self._host(output), targets)
+        found: Any = metric(output, self._like(targets, output))
         return float(found)
 
     def train(
@@ -118,6 +117,14 @@ class HostedTrainer:
     ) -> tuple[TrainStep, Callable[[], Model]]:
         """What makes a step, and what gives the model as it is after the last one."""
         raise NotImplementedError  # pragma: no cover - every framework defines it
+
+    def _joined(self, outputs: list[Any]) -> Any:
+        """One after the other."""
+        return self._array(np.concatenate([self._host(output) for output in outputs]))
+
+    def _like(self, targets: Array, output: Any) -> Any:
+        """Targets as the framework's own, for an output."""
+        return self._array(targets)
 
     def _array(self, values: Array) -> Any:
         """As the framework's own."""

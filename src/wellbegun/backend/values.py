@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -133,6 +134,11 @@ def looked_at(values: Handle, most: int) -> Array:
     rows, width = values.shape
     step = -(-width // max(most // _GROUP, 1))
     groups = max(1, most // (_GROUP * -(-width // step)))
+    return values.part(_places(rows, groups), slice(None, None, step)).array().astype(np.float64)
+
+
+@lru_cache(64)
+def _places(rows: int, groups: int) -> Array:
+    """Of rows, evenly spaced groups: layers repeat."""
     starts = np.linspace(0, max(rows - _GROUP, 0), min(groups, rows)).astype(np.int64)
-    places = np.unique(starts[:, None] + np.arange(min(_GROUP, rows)))
-    return values.part(places, slice(None, None, step)).array().astype(np.float64)
+    return np.unique(starts[:, None] + np.arange(min(_GROUP, rows)))

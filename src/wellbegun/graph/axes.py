@@ -125,6 +125,8 @@ def letters(derived: Derived, roles: str) -> str | None:
         for axis in axes:
             if found.setdefault(axis, role) != role:
                 return None
+    if len(found) == len(derived.shape):
+        return "".join(map(found.__getitem__, range(len(found))))
     missing = [role for role, axes in zip(roles, derived.axes, strict=True) if not axes and role != "e"]
     free = sorted((axis for axis in range(len(derived.shape)) if axis not in found), key=lambda a: derived.shape[a] > 1)
     if len(missing) > len(free):  # axes of size 1 were put in: what nothing else is comes first, windows last

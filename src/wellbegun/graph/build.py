@@ -153,7 +153,7 @@ class Builder:
             return self._compute(fact, given, outputs, name, overwrites)
         made = derived_from if derived_of(given) else constant_from
         own = Step(fact, given, reader, in_place=overwrites is not None)
-        return Record(tuple(made(own, output, position) for position, output in enumerate(outputs)))
+        return Record(tuple([made(own, output, position) for position, output in enumerate(outputs)]))
 
     def answer(self, signal: Signal) -> bool | None:
         """What a truth value is, if it is whether others are finite, which the graph then says was asked; or None."""
@@ -183,10 +183,11 @@ class Builder:
         special = any(isinstance(known, Derived) or getattr(known, "picked", None) for known, _ in operands)
         weights = None
         if special:  # most operations meet no parameter
-            operands = [self._standing(fact, operand, place) for place, operand in enumerate(operands)]
+            if isinstance(fact, Attention | Contraction):
+                operands = [self._standing(fact, operand, place) for place, operand in enumerate(operands)]
             settled = as_weights(operands)
             weights = weight_uses(fact, settled, self.sections)
-            if weights is not None:
+            if weights is not None and settled is not operands:
                 self._settle(operands, settled)
                 operands = settled
         signals = signals_of(operands)
@@ -232,8 +233,8 @@ class Builder:
         overwrites: int | None = None,
     ) -> Record:
         """Write an operation down. `outputs` with the axis of their units."""
-        read = tuple(signal.value for signal in signals)
-        values = tuple(self._new(axis) for _, axis in outputs)
+        read = tuple([signal.value for signal in signals])
+        values = tuple([self._new(axis) for _, axis in outputs])
         cuts = self._held.follow(fact, operands, outputs, values, weighted=found.kind in (*WEIGHTED, "lookup"))
         known: list[Known] = []
         for position, value in enumerate(values):
@@ -316,10 +317,10 @@ class Builder:
             return one.statistic_of, one.makers | own if scaled else one.makers, one.normed
         if kind == "norm":
             return frozenset(), frozenset(), frozenset().union(*({s.root} | s.normed for s in signals))
-        common = frozenset.intersection(*(signal.statistic_of for signal in signals))
-        if kind in {"add", "gate"} and common:  # as the mean of squares less the square of the mean
-            return common, own.union(*(signal.makers for signal in signals)), frozenset()
-        return _NO_STATISTIC
+        common = frozenset[int]()
+        if kind in {"add", "gate"}:  # as the mean of squares less the square of the mean
+            common = frozenset.intersection(*(signal.statistic_of for signal in signals))
+        return (common, own.union(*(signal.makers for signal in signals)), frozenset()) if common else _NO_STATISTIC
 
     def _units(self, fact: Fact, kind: Kind, output: Array, first: Operand | None) -> int | None:
         known, given = (None, None) if first is None else first

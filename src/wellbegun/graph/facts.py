@@ -72,13 +72,29 @@ class Contraction:
 
     def roles(self, factor: int) -> str:
         """Letters of a layout for a factor that is a weight: i is summed over, o its own, e counts matrices."""
-        others = "".join(letters for place, letters in enumerate(self.labels) if place != factor)
-        return "".join(
-            "o" if letter not in others and letter in self.output
-            else "i" if letter in others and letter not in self.output
-            else "e"
-            for letter in self.labels[factor]
-        )  # fmt: skip
+        return _roles(self.labels, self.output, factor)
+
+    def units(self, rank: int) -> int:
+        """The last axis of an output of this rank that no factor but one has."""
+        alone = _alone(self.labels, self.output)
+        return alone[-1] if alone and len(self.output) == rank else rank - 1
+
+
+@cache
+def _roles(labels: tuple[str, ...], output: str, factor: int) -> str:
+    others = "".join(letters for place, letters in enumerate(labels) if place != factor)
+    return "".join(
+        "o" if letter not in others and letter in output
+        else "i" if letter in others and letter not in output
+        else "e"
+        for letter in labels[factor]
+    )  # fmt: skip
+
+
+@cache
+def _alone(labels: tuple[str, ...], output: str) -> tuple[int, ...]:
+    """Axes of an output that one factor has."""
+    return tuple(place for place, letter in enumerate(output) if sum(letter in own for own in labels) == 1)
 
 
 @cache

@@ -64,8 +64,8 @@ class Function:
     @property
     def roots(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of what it starts from."""
-        found = {node.name: node.shape for node in self.nodes() if isinstance(node, Root)}
-        return dict(sorted(found.items()))
+        nodes = self.arguments if isinstance(self, Call) and _flat(self) else self.nodes()
+        return dict(sorted([(node.name, node.shape) for node in nodes if isinstance(node, Root)]))
 
     def nodes(self) -> "Iterator[Function]":
         """Every part once, arguments before what uses them."""
@@ -96,8 +96,9 @@ class Function:
         """The same tree with others in place of some roots."""
         if isinstance(self, Root):
             return given.get(self.name, self)
-        if isinstance(self, Call) and all(isinstance(argument, Root) for argument in self.arguments):
-            return Call(self.op, tuple(a.substitute(given) for a in self.arguments), self.options, self.ask)
+        if isinstance(self, Call) and _flat(self):
+            arguments = tuple([given.get(a.name, a) if isinstance(a, Root) else a for a in self.arguments])
+            return Call(self.op, arguments, self.options, self.ask)
         return self._rebuilt(lambda node: given.get(node.name, node) if isinstance(node, Root) else node)
 
     def _rebuilt(self, leaf: "Callable[[Function], Function]") -> "Function":
@@ -183,7 +184,7 @@ class Call(Function):
     ask: Asked | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        parts = (argument.digest for argument in self.arguments)
+        parts = [argument.digest for argument in self.arguments]
         known = self.op in OPERATIONS
         domain = domain_of(self.op, self.arguments) if known else EVERYTHING
         self._seal(domain, self.op.encode(), repr(self.options).encode(), *parts)
@@ -193,6 +194,12 @@ class Call(Function):
 
 
 ROOT = Root("x")
+_LEAVES = frozenset[type]({Root, Number})
+
+
+def _flat(node: Call) -> bool:
+    """Whether all that it is computed from are roots and numbers, as in most of what frameworks call."""
+    return _LEAVES.issuperset(map(type, node.arguments))
 
 
 def arguments_of(node: Function) -> tuple[Function, ...]:
@@ -222,22 +229,19 @@ def _evaluated(function: Function, roots: Mapping[str, Array], known: dict[bytes
     """Innermost first, with a stack of our own: models may chain more functions than Python may nest calls."""
     if function.digest not in known:
         with np.errstate(all="ignore"):
-            for node in _missing(function, known):
-                known[node.digest] = _value(node, roots, known)
+            stack = [function]
+            while stack:
+                node = stack[-1]
+                before = len(stack)
+                if isinstance(node, Call) and node.digest not in known:
+                    for argument in node.arguments:
+                        if argument.digest not in known:
+                            stack.append(argument)
+                if len(stack) == before:
+                    stack.pop()
+                    if node.digest not in known:
+                        known[node.digest] = _value(node, roots, known)
     return known[function.digest]
-
-
-def _missing(function: Function, known: Mapping[bytes, Value]) -> Iterator[Function]:
-    stack = [function]
-    while stack:
-        node = stack[-1]
-        waiting = [] if node.digest in known else [a for a in arguments_of(node) if a.digest not in known]
-        if waiting:
-            stack += waiting
-            continue
-        stack.pop()
-        if node.digest not in known:
-            yield node
 
 
 def _value(node: Function, roots: Mapping[str, Array], known: Mapping[bytes, Value]) -> Value:

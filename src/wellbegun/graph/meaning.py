@@ -47,7 +47,7 @@ def unit_axis(
     if isinstance(fact, Convolution | Norm | Softmax):
         return fact.axis
     if kind == "linear" and isinstance(fact, Contraction):
-        return _of_product(fact, rank)
+        return fact.units(rank)
     if kind in _LAST or isinstance(fact, Attention):
         return rank - 1
     if axis is None or given is None:
@@ -61,19 +61,13 @@ def unit_axis(
     return usual_axis(rank, last=last)
 
 
-def _of_product(fact: Contraction, rank: int) -> int:
-    """The last axis of the output that no factor but one has."""
-    alone = [place for place, letter in enumerate(fact.output) if sum(letter in own for own in fact.labels) == 1]
-    return alone[-1] if alone and len(fact.output) == rank else rank - 1
-
-
 def bounds(fact: Fact, given: Sequence[Interval]) -> Interval:
     """Bounds of what an operation that is no function of one value gives, from those of what it reads."""
     if isinstance(fact, Softmax):
         return (-math.inf, 0.0) if fact.logarithm else (0.0, 1.0)
     if isinstance(fact, Reduce) and fact.reduction == "length":
         return 0.0, math.inf
-    if all(interval is EVERYTHING for interval in given):
+    if isinstance(fact, Contraction | Convolution) or all(interval is EVERYTHING for interval in given):
         return EVERYTHING
     low, high = min(low for low, _ in given), max(high for _, high in given)
     if isinstance(fact, Reduce) and fact.reduction == "sum":

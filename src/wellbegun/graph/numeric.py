@@ -142,6 +142,8 @@ def domain_of(op: str, arguments: Sequence[Bounded]) -> Interval:
     if op in _BOUNDS:
         return float(_BOUNDS[op][0]), float(_BOUNDS[op][1])
     bounds = [argument.domain for argument in arguments]
+    if len(bounds) == 1 and op in _SAME:
+        return bounds[0]
     if op in _RISING:
         with np.errstate(all="ignore"):
             return _ordered([float(OPERATIONS[op](np.float64(bound))) for bound in bounds[0]])

@@ -10,8 +10,8 @@ Maker = Callable[[int], Operation | None]
 
 def as_weights(operands: list[Operand]) -> list[Operand]:
     """Slices of a parameter that the batch picked, where they meet another signal: the weights of experts."""
-    meets = any(isinstance(known, Signal) and known.picked is None for known, _ in operands)
-    return [_weight(operand) if meets else operand for operand in operands]
+    picked = [known.picked is not None for known, _ in operands if isinstance(known, Signal)]
+    return [_weight(operand) for operand in operands] if any(picked) and not all(picked) else operands
 
 
 def _weight(operand: Operand) -> Operand:

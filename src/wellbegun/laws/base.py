@@ -230,8 +230,11 @@ def set_field(law: Law, field: str, value: object) -> None:
 
 def _checked(check: Callable[["Law"], None]) -> Callable[["Law"], None]:
     def checked(law: "Law") -> None:
-        with guarded(type(law).__name__, tuple(vars(law).values())):
+        try:
             check(law)
+        except Exception:  # of any kind: told with its cause
+            with guarded(type(law).__name__, tuple(vars(law).values())):
+                raise
 
     return checked
 

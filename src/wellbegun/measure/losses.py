@@ -21,7 +21,6 @@ from wellbegun.backend import (
     SquaredError,
     classes_of,
 )
-from wellbegun.engine import fill
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import ModelGraph
 from wellbegun.graph.inference import inferred
@@ -29,7 +28,7 @@ from wellbegun.graph.model import KEPT
 from wellbegun.health import LossStats
 from wellbegun.inputs import TARGETS
 from wellbegun.laws import Law, Normal, Uniform
-from wellbegun.measure.samples import rms, size_of
+from wellbegun.measure.samples import drawn, size_of
 
 _LOOKED = 1 << 20  # about how many entries of an output of odds their mean is taken of
 _FEW = 64  # labels, whose mean is left to chance
@@ -54,10 +53,11 @@ class MadeUp(NamedTuple):
     fits: bool = False  # whether labels or targets are the batch's
     targets_rms: float | None = None  # of a squared error against those
 
-    def stats(self, value: float, output: Handle, *, told: bool, chance: float | None = None) -> LossStats:
-        """What to say of it. `told`: whether weights alone decide on the output's scale; `chance`: what the user says
-        of it. Of a few labels that were drawn, two may hit the least likely class: their error is what that adds."""
-        error = rms(output) / math.sqrt(self.rows) if self.rows else 0.0
+    def stats(self, value: float, output: Handle, size: float, *, told: bool, chance: float | None = None) -> LossStats:
+        """What to say of it, for an output of this RMS. `told`: whether weights alone decide on the output's scale;
+        `chance`: what the user says of it. Of a few labels that were drawn, two may hit the least likely class: their
+        error is what that adds."""
+        error = size / math.sqrt(self.rows) if self.rows else 0.0
         loss, few = self.loss, 0 < self.rows < _FEW and size_of(output) <= _LOOKED
         if isinstance(loss, CrossEntropy) and few and not (self.fits or loss.shares):
             logits = np.moveaxis(output.array().astype(np.float64), loss.axis, -1)
@@ -146,7 +146,7 @@ def _aimed(directions: int) -> float:
 
 
 def _target(law: Law, shape: tuple[int, ...]) -> Array:
-    return fill(law, shape, seed=0, name="probe.target")
+    return drawn(law, shape, "probe.target")
 
 
 # ---------------------------------------------------------------------- what the batch holds

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.samples import correlation
 
 
-class Seen(NamedTuple):
+@dataclass
+class Seen:
     """What one pass gave, and the gradients that came back."""
 
     forward: ForwardStatistics
@@ -27,10 +29,17 @@ class Seen(NamedTuple):
     places: Collection[int]  # where gradients could arrive
     wanted: Collection[int] | None = None  # values that the loss is taken of
     asleep: Collection[int] = ()  # operations whose every way to the output leads through a zero that is meant
+    found: "Facts | None" = None
 
     def gradient(self, index: int) -> float | None:
         """The norm at an operation: 0 where none arrived, None where none can."""
         return None if index in self.asleep else self.gradients.get(index, 0.0 if index in self.places else None)
+
+    def facts(self, graph: Analysis) -> "Facts":
+        """What the graph says about it, found once."""
+        if self.found is None:
+            self.found = _facts(graph, self)
+        return self.found
 
 
 class Facts(NamedTuple):
@@ -65,7 +74,7 @@ def weights(graph: ModelGraph, roles: Mapping[str, Role]) -> list[tuple[Operatio
 @inferred("how large signals and gradients are", lambda *_: ())
 def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tuple[OperationStats, ...]:
     """One for each weighted operation, in order."""
-    shares, facts = shares_of(graph, seen.forward.samples), _facts(graph, seen)
+    shares, facts = shares_of(graph, seen.forward.samples), seen.facts(graph)
     return tuple(
         _operation(operation, role, seen, shares.get(operation.index), facts)
         for operation, role in weights(graph, roles)
@@ -225,7 +234,7 @@ def stream_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> tupl
     for role in roles.values():
         if role.branch is not None:
             branches[role.branch.add] = role.branch
-    facts = _facts(graph, seen)
+    facts = seen.facts(graph)
     ends = {graph.made(graph.plain(branch.value)) for branch in branches.values()}  # of branches with parallel parts
     named = {operation.index: role for operation, role in weights(graph, roles)}
     return tuple(

@@ -110,13 +110,13 @@ def statistics(
         operation_stats(graph, roles, seen),
         back.parameters.stats(graph, wanted),
         lost,
-        rms(session.output),
+        back.size,
         injected,
         tuple(dict.fromkeys((*(f"{text}." for text in session.made), *graph.told, *doubts, *back.notes))),
         stream_stats(graph, roles, seen),
         attention_stats(graph, seen),
         gain,
-        back.way.relative(gain),
+        back.way.relative(gain, back.size),
         None if came_in is None else correlation(came_in),
         input_stats(graph, forward.inputs, forward.cast),
         session.differentiable,
@@ -186,6 +186,7 @@ class _Back:
         self.taken: OwnLoss | None = None  # if it is what was judged
         self.gradients: dict[int, float] = {}  # operation -> norm of the gradient at its output
         self.parameters = ParameterStatistics(session, roles, self.gradients)
+        self.size = rms(session.output)
         self.way = Way.of(session.graph, roles, session, forward)
         self.silent = _may_be_silent(session.graph, roles, self.parameters.handles)
 
@@ -233,7 +234,7 @@ class _Back:
             self.notes.append(f"`chance` is not that of {given.description}: give the loss that it is of, too.")
         usual = chance if given.fits else None
         told_by = not self.passed()
-        return given.stats(value, self.session.output, told=told_by, chance=usual), sent, given.limit
+        return given.stats(value, self.session.output, self.size, told=told_by, chance=usual), sent, given.limit
 
     def _own(self, own: OwnLoss, known: MadeUp | None, chance: float | None) -> LossStats:
         """Judged by what the model returns as its loss; its chance is known if it is one that would be made up."""
@@ -241,7 +242,7 @@ class _Back:
         about = "the mean of the losses that the model gives" if own.each else "the loss that the model gives"
         about = f"the sum of the {n} losses that the model gives" if (n := len(own.places)) > 1 else about
         if known is not None:
-            found = known.stats(own.value, self.session.output, told=not self.passed(), chance=chance)
+            found = known.stats(own.value, self.session.output, self.size, told=not self.passed(), chance=chance)
             self.session.judge(own)
             return replace(found, made_up=False, description=f"{about}, which is {known.description}")
         return LossStats(self.session.judge(own).value, chance, about)

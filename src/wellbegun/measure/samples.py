@@ -1,19 +1,35 @@
 """Small samples of values, and which rows of weights are equal, by handles."""
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from wellbegun._typing import Array
 from wellbegun.backend import Handle
+from wellbegun.engine import fill
+from wellbegun.laws import Law
 from wellbegun.theory.spectrum import beyond_chance
 
 UNITS, ENTRIES, SAMPLES = 64, 256, 32  # most that `sample` keeps of a value; samples, if it has positions too
 _FLAT = 1 << 18  # entries above which a statistic that allows it is taken of some only
+_FEW = 1 << 14  # random numbers that are kept
 _COLUMNS = 8  # looked at first when rows are compared
 _SOME, _WIDE = 96, 1024  # rows and columns whose singular values are looked at
 _BLOCK = 1 << 22  # entries of rows that are hashed at once: bounded memory, whatever the size
+
+
+def drawn(law: Law, shape: tuple[int, ...], name: str, dtype: str = "float32") -> Array:
+    """Random numbers that are the same every time; few are kept, as drawing them takes longer than a small pass."""
+    if math.prod(shape) > _FEW:
+        return fill(law, shape, seed=0, name=name, dtype=dtype)
+    return _few(law, shape, name, dtype).copy()
+
+
+@lru_cache(16)
+def _few(law: Law, shape: tuple[int, ...], name: str, dtype: str) -> Array:
+    return fill(law, shape, seed=0, name=name, dtype=dtype)
 
 
 def size_of(handle: Handle) -> int:

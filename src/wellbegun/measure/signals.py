@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from wellbegun.backend import Session, Signal
-from wellbegun.engine import fill
 from wellbegun.graph import ModelGraph, Role
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import backward
 from wellbegun.laws import Normal
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.operations import weights
-from wellbegun.measure.samples import rms, size_of
+from wellbegun.measure.samples import drawn, size_of
 
 _SENT = 1 << 20  # about how many entries a random signal has that is sent back
 _TOLD = 8  # least entries of an output whose RMS says what is usual
@@ -26,7 +25,7 @@ def random_signal(shape: tuple[int, ...], *, complex: bool = False, most: int = 
     rows = math.prod(shape) // max(last, 1)
     every = max(math.prod(shape) // most, 1)
     dtype = "complex64" if complex else "float32"
-    return Signal(fill(Normal(0, 1), (-(-rows // every), last), dtype=dtype, seed=0, name="predict.signal"), every)
+    return Signal(drawn(Normal(0, 1), (-(-rows // every), last), "predict.signal", dtype), every)
 
 
 def length_of(signal: Signal) -> float:
@@ -84,12 +83,12 @@ class Way(NamedTuple):
         came = None if self.first is None else gradients.get(self.first)
         return None if came is None else came / length
 
-    def relative(self, gain: float | None) -> float | None:
-        """The same of relative changes: 1 where both ends have the same size."""
+    def relative(self, gain: float | None, size: float) -> float | None:
+        """The same of relative changes: 1 where both ends have the same size, this one at the output."""
         output = self.session.output
         if gain is None or self.first is None or size_of(output) < _TOLD:
             return None
-        size, tables, weighted = rms(output), self.forward.tables, self.forward.weighted.get(self.first)
+        tables, weighted = self.forward.tables, self.forward.weighted.get(self.first)
         if self.first not in tables and weighted is None:
             return None
         start = tables[self.first] if weighted is None else weighted.rms

@@ -8,6 +8,7 @@ most of a model looks like memory that nothing was written to, or like trained w
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from types import MappingProxyType
 from typing import Literal
@@ -19,6 +20,7 @@ from wellbegun.graph import WEIGHTED, Analysis, Operation, Parameter, Role
 from wellbegun.graph.attention import attentions_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import around, forward, weights_before
+from wellbegun.layout import Layout
 from wellbegun.schemes import Scheme, fan_in_uniform, normal, ones, zeros
 from wellbegun.theory.spectrum import EDGE, beyond_chance
 
@@ -83,13 +85,14 @@ def held_of(values: Array) -> Held:
     >>> held_of(np.sin(np.arange(32)[:, None] / 10 ** np.linspace(0, 4, 16))).what
     'smooth'
     """
-    if not values.size or not np.isfinite(values).all():
+    if not values.size:
         return Held("nothing", 0.0, 0.0)
     width, values = values.shape[-1] if values.ndim > 1 else 1, values.ravel()
     with np.errstate(over="ignore"):
-        mean, size = float(values.mean()), math.sqrt(float(np.square(values).mean()))
-    if size > _MOST:
+        size = math.sqrt(float(np.square(values).mean()))
+    if not size <= _MOST:  # nor where it is nan
         return Held("nothing", 0.0, 0.0)
+    mean = float(values.mean())
     return Held(_what(values, mean, size, width), size, mean)
 
 
@@ -123,6 +126,12 @@ def _pattern(values: Array, spread: float, width: int) -> Literal["", "pattern",
     alike = {lag: float((centred[lag:] * centred[:-lag]).mean()) for lag in beside}
     smooth = any(alike[lag] > max(_SMOOTH, 4 / math.sqrt(len(values) - lag)) for lag in beside)
     return "smooth" if smooth else ""
+
+
+@lru_cache(1024)
+def _constructed(slot: str, shape: tuple[int, ...], layout: Layout) -> float:
+    """RMS of the constructor's law: layers repeat."""
+    return math.sqrt(CONSTRUCTED[slot].law(shape, layout=layout).moments(layout.canonical_shape(shape)).variance)
 
 
 # ---------------------------------------------------------------------- across the model
@@ -192,9 +201,7 @@ class _Evidence:
         """RMS of the constructor's law; 0 if it is not known."""
         if p.own is None or p.own.layout is None or p.own.slot not in ("weight", "table"):
             return 0.0
-        shape, layout = self.graph.parameters[p.name].shape, p.own.layout  # its own, not that of what is computed
-        moments = CONSTRUCTED[p.own.slot].law(shape, layout=layout).moments(layout.canonical_shape(shape))
-        return math.sqrt(moments.variance)
+        return _constructed(p.own.slot, self.graph.parameters[p.name].shape, p.own.layout)  # not of what is computed
 
     def purposes(self, *, every: bool) -> Iterator[tuple[str, str, bool]]:
         """As `purposes` tells them."""

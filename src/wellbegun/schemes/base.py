@@ -73,8 +73,11 @@ class Scheme:
         return None
 
     def _checked_law(self, shape: tuple[int, ...], layout: Layout) -> Law:
-        with guarded(self.spelling, shape):
+        try:
             return self._law(shape, layout)
+        except Exception:  # of any kind: told with its cause
+            with guarded(self.spelling, shape):
+                raise
 
     def _law(self, shape: tuple[int, ...], layout: Layout) -> Law:
         raise NotImplementedError  # pragma: no cover - every scheme defines it

@@ -85,9 +85,12 @@ def scheme(
 
         @functools.wraps(factory)
         def made(*arguments: Any, **options: Any) -> Scheme:
-            bound(name, called, arguments, options)
-            with guarded(name, (*arguments, *options.values())):
+            try:
                 return factory(*arguments, **options)
+            except Exception:  # of any kind: told with what is wrong
+                bound(name, called, arguments, options)
+                with guarded(name, (*arguments, *options.values())):
+                    raise
 
         vars(made)["card"] = card
         return cast(_F, made)

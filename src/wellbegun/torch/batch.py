@@ -14,6 +14,7 @@ from wellbegun.backend import called, main_of
 from wellbegun.errors import ArgumentError, ArgumentTypeError, ModelError, TraceError
 from wellbegun.huggingface import inputs_of
 from wellbegun.inputs import Call, InputSpec, arguments_of, arrays_in, holds_data, parts_of
+from wellbegun.torch.compat import tensors
 from wellbegun.torch.names import inner
 
 Batch = Any  # tensor, array, InputSpec, tuple or list of them, or dict of keyword arguments
@@ -30,10 +31,10 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
         made = batch is None or not holds_data(batch)
         taken = _guess(model) if batch is None else batch
         given = arguments_of(taken, torch.Tensor, _tensor, inner(model).forward)
-    first = next(iter(model.parameters()), None)
-    if first is None:
+    held = tensors(model)
+    if not held:
         raise ModelError(f"model: {type(model).__name__} has no parameters, so there is nothing to initialize.")
-    types = Counter(p.dtype for p in model.parameters() if p.dtype.is_floating_point)
+    types = Counter([p.dtype for p in held if p.dtype.is_floating_point])
     real = types.most_common(1)[0][0] if types and (made or len(types) == 1) else None
 
     if given.made:
@@ -45,7 +46,7 @@ def call_of(batch: Batch, model: torch.nn.Module) -> Call:
 
     def move(tensor: torch.Tensor) -> torch.Tensor:
         dtype = real if real is not None and tensor.dtype.is_floating_point else tensor.dtype
-        return tensor.to(first.device, dtype)
+        return tensor.to(held[0].device, dtype)
 
     cast = [t.dtype for t in given.arrays(torch.Tensor) if real is not None and t.dtype.is_floating_point]
     with guarded("batch", batch):

@@ -6,7 +6,7 @@ anywhere else.
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -61,8 +61,9 @@ __all__ = [
     "bump_version", "compiled", "compiler_loaded", "drawing", "fake_mode", "fake_twin", "forget_twins",
     "has_hooks", "held_by", "in_kernel_invocation_manager", "is_computed", "is_plain", "is_transformed",
     "made_fake_mode",
-    "memory_of", "metadata_of", "module_tables", "no_dispatch", "parametrize_cache", "schema_of", "set_version",
-    "shard_of", "spectral",
+    "memory_of", "metadata_of", "module_tables", "modules", "no_dispatch", "parametrize_cache", "schema_of",
+    "set_version",
+    "shard_of", "spectral", "tables", "tensors",
     "uncached_casts", "unchecked_distributions", "version_of",
 ]  # fmt: skip
 FAKE_LOGGER = "torch._subclasses.fake_tensor"  # prints a traceback for every error of a fake tensor
@@ -83,6 +84,8 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 # ---------------------------------------------------------------------- tensors
 def memory_of(tensor: torch.Tensor) -> int:
     """A number for the memory that a tensor and its views share; `data_ptr` is 0 for tensors without values."""
+    if tensor.layout is not torch.strided or _is_transformed(tensor):
+        return id(tensor)  # sparse tensors have several storages and no views
     return int(tensor.untyped_storage()._cdata)
 
 
@@ -181,6 +184,35 @@ def module_tables(module: torch.nn.Module, which: str) -> MutableMapping[Any, An
     return table
 
 
+def modules(model: torch.nn.Module, *, each: bool = False) -> list[tuple[str, torch.nn.Module]]:
+    """As `named_modules`, at a fraction of its time: its generators stand inside each other. `each`: by all paths."""
+    found: list[tuple[str, torch.nn.Module]] = []
+    seen, waiting = set[int](), [("", model)]
+    while waiting:
+        path, module = waiting.pop()
+        if each or id(module) not in seen:
+            seen.add(id(module))
+            found.append((path, module))
+            if inside := module._modules:
+                head = f"{path}." if path else ""
+                waiting += [(head + name, one) for name, one in reversed([*inside.items()]) if one is not None]
+    return found
+
+
+def tables(
+    model: torch.nn.Module, which: str, *, each: bool = False
+) -> list[tuple[str, torch.nn.Module, Mapping[Any, Any]]]:
+    """Path, module and table of all modules that have some parameters, buffers, modules or hooks."""
+    key = f"_{which}"
+    return [(path, module, table) for path, module in modules(model, each=each) if (table := vars(module)[key])]
+
+
+def tensors(model: torch.nn.Module, which: str = "parameters") -> list[torch.Tensor]:
+    """As `parameters` or `buffers`: each once."""
+    held = (tensor for _, _, table in tables(model, which) for tensor in table.values() if tensor is not None)
+    return [*{id(tensor): tensor for tensor in held}.values()]
+
+
 _HOLD = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 
@@ -191,13 +223,13 @@ def held_by(module: torch.nn.Module) -> str:
     """The name under which a wrapper holds the module that it wraps; "" for all others."""
     if isinstance(module, _WRAPPERS):
         return "module"
-    held = module_tables(module, "modules")
+    held = module._modules
     return next((name for name in held if name in _HOLD), "") if len(held) == 1 else ""
 
 
-def compiled(module: torch.nn.Module) -> bool:
-    """Whether `torch.compile` has made a module of another one."""
-    return hasattr(module, "_orig_mod")
+def compiled(model: torch.nn.Module) -> bool:
+    """Whether there is a module that `torch.compile` has made of another one."""
+    return any("_orig_mod" in inside for _, _, inside in tables(model, "modules"))
 
 
 def compiler_loaded() -> bool:

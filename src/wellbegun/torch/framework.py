@@ -31,7 +31,7 @@ from wellbegun.torch.sandbox import preserved, undone
 from wellbegun.torch.session import session
 from wellbegun.torch.targets import targets
 from wellbegun.torch.trace.recording import check_model, trace
-from wellbegun.torch.training import TorchTrainer, restart
+from wellbegun.torch.training import TorchTrainer
 
 T = TypeVar("T")
 LARGE = 100_000_000  # parameters from which a model that is only looked at gets no memory
@@ -52,7 +52,7 @@ class TorchBackend:
     )
 
     def restart(self, seed: int) -> None:
-        restart(seed)
+        torch.manual_seed(seed)
 
     def describe(self, model: Model) -> Mapping[str, Parameter]:
         return parameters_of(check_model(model))[0]

@@ -7,7 +7,8 @@ import torch
 from wellbegun._arguments import told
 from wellbegun.errors import TraceError
 from wellbegun.torch.batch import Batch, call_of
-from wellbegun.torch.sandbox import preserved, undone, waiting
+from wellbegun.torch.compat import tensors
+from wellbegun.torch.sandbox import all_waiting, preserved, undone, waiting
 
 
 def materialize(model: torch.nn.Module, batch: Batch = None) -> None:
@@ -18,7 +19,7 @@ def materialize(model: torch.nn.Module, batch: Batch = None) -> None:
     Raises:
         TraceError: the forward pass failed, or left a parameter lazy.
     """
-    lazy = [module for module in model.modules() if waiting(module)]
+    lazy = all_waiting(model, [*tensors(model), *tensors(model, "buffers")])
     if not lazy:
         return
     call = call_of(batch, model)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from wellbegun.torch.compat import held_by
+from wellbegun.torch.compat import held_by, modules, tables
 
 
 def inner(model: torch.nn.Module) -> torch.nn.Module:
@@ -16,8 +16,8 @@ def inner(model: torch.nn.Module) -> torch.nn.Module:
 
 def canonical(model: torch.nn.Module) -> Callable[[str], str]:
     """From a dotted name of torch's to the one without wrappers: streams and plans are the same in and out of them."""
-    modules = model.named_modules(remove_duplicate=False)
-    dropped = {f"{path}.{name}" if path else name for path, module in modules if (name := held_by(module))}
+    held = ((path, held_by(module)) for path, module in modules(model, each=True))
+    dropped = {f"{path}.{name}" if path else name for path, name in held if name}
 
     def without(name: str) -> str:
         if not dropped:
@@ -30,5 +30,12 @@ def canonical(model: torch.nn.Module) -> Callable[[str], str]:
 
 def parameters(model: torch.nn.Module, *, each: bool = True) -> dict[str, torch.nn.Parameter]:
     """Parameters by canonical name; `each`: by all names of those that are tied."""
-    plain = canonical(model)
-    return {plain(name): tensor for name, tensor in model.named_parameters(remove_duplicate=not each)}
+    plain, seen = canonical(model), set[int]()
+    found: dict[str, torch.nn.Parameter] = {}
+    for path, _, table in tables(model, "parameters", each=each):
+        head = f"{at}." if (at := plain(path)) else ""
+        for name, tensor in table.items():
+            if tensor is not None and (each or id(tensor) not in seen):
+                seen.add(id(tensor))
+                found[head + name] = tensor
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -13,15 +14,19 @@ from wellbegun.errors import TraceError
 from wellbegun.graph import Parameter, Use, axes
 from wellbegun.graph.model import Slot
 from wellbegun.layout import Layout
+from wellbegun.torch.compat import memory_of, modules
 from wellbegun.torch.names import canonical, parameters
 from wellbegun.torch.parametrize import Computed, computed_of
-from wellbegun.torch.trace.tensors import array_of, storage_of
+from wellbegun.torch.trace.tensors import array_of
 
-_Owners = dict[str, tuple[torch.nn.Module, tuple[str, ...], str]]  # path -> module, its classes, the layer it is
+_Owners = dict[str, Any]  # modules by path
 
 
-def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
-    """Parameters by name (tied names point to one of them), and what each tensor is, by its identity."""
+def parameters_of(
+    model: torch.nn.Module, told: Mapping[str, Parameter] | None = None
+) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
+    """Parameters by name (tied names point to one of them), and what each tensor is, by its identity. `told`: what is
+    known of the parameters already."""
     plain, named = canonical(model), list(parameters(model).items())
     for name, tensor in named:
         if isinstance(tensor, torch.nn.parameter.UninitializedParameter):
@@ -29,11 +34,16 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
             raise TraceError(f"model: parameter {name!r} is lazy and has no shape yet. {remedy}")
     tensors = dict(named)
     holder = holders({name: _view(tensor) for name, tensor in named})
-    modules = model.named_modules(remove_duplicate=False)
-    owners = {plain(path): (module, _classes(module), _layer(module)) for path, module in modules}
+    known: dict[int, axes.Derived] = {}
+    for name, tensor in named:
+        first = holder[name]
+        whole = axes.of_parameter(first, array_of(tensors[first]))
+        known[id(tensor)] = whole if tensors[first] is tensor else axes.view(whole, array_of(tensor))
+    if told is not None:
+        return dict(told), known
+    owners = {plain(path): module for path, module in modules(model, each=True)}
     computed = {name: found for found in computed_of(model) for name in found.originals}
     found: dict[str, Parameter] = {}
-    known: dict[int, axes.Derived] = {}
     for name, tensor in named:
         first = holder[name]
         parameter = _parameter(name, tensor, owners)
@@ -43,17 +53,19 @@ def parameters_of(model: torch.nn.Module) -> tuple[dict[str, Parameter], dict[in
         elif first != name:
             parameter = replace(parameter, tied_to=first)
         found[name] = parameter
-        whole = axes.of_parameter(first, array_of(tensors[first]))
-        known[id(tensor)] = whole if tensors[first] is tensor else axes.view(whole, array_of(tensor))
     return found, known
 
 
 def _parameter(name: str, tensor: torch.Tensor, owners: _Owners) -> Parameter:
     dtype = str(tensor.dtype).removeprefix("torch.")
     path, _, attribute = name.rpartition(".")
-    module, classes, layer = owners.get(path, (None, (), ""))
     shape, held = tuple(tensor.shape), not is_bare(tensor)
-    own = None if module is None else _own(module, attribute, tensor)
+    if (module := owners.get(path)) is None:
+        return Parameter(name, shape, dtype, tensor.requires_grad, held=held)
+    kind: Any = type(module)
+    classes, layer, uses = _kind(kind)
+    own = None if uses is None else uses(module, attribute)
+    own = own if own is None or own.layout is None or len(own.layout.axes) == tensor.ndim else None
     return Parameter(name, shape, dtype, tensor.requires_grad, None, classes, held=held, layer=layer, own=own)
 
 
@@ -64,16 +76,15 @@ def _visible(computed: Computed, owners: _Owners) -> Parameter:
     return replace(found, trainable=trainable, bound=computed.bound())
 
 
-def _classes(module: torch.nn.Module) -> tuple[str, ...]:
-    """Names of the class of a module and of those it inherits from, up to torch.nn.Module."""
-    bases = (base for base in type(module).__mro__[1:] if issubclass(base, torch.nn.Module))
-    return (type(module).__name__, *(base.__name__ for base in bases if base is not torch.nn.Module))
-
-
-def _layer(module: torch.nn.Module) -> str:
-    """The framework's own class that a module is; "" for modules of the user's own."""
-    kinds = [kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules.")]
-    return kinds[0].__name__ if kinds and kinds[0] is not torch.nn.Module else ""
+@lru_cache(1024)
+def _kind(kind: Any) -> tuple[tuple[str, ...], str, Callable[[Any, str], Use | None] | None]:
+    """Of a class of modules: its name and those of the classes it inherits from, up to torch.nn.Module; the framework's
+    own that it is, "" for a user's; and how that uses a parameter, whether a pass shows it or not."""
+    bases = [base for base in kind.__mro__[1:] if issubclass(base, nn.Module) and base is not nn.Module]
+    own = [base for base in kind.__mro__ if base.__module__.startswith("torch.nn.modules.")]
+    layer = own[0].__name__ if own and own[0] is not nn.Module else ""
+    uses = next((uses for kinds, uses in _OWN.items() if issubclass(kind, kinds)), None)
+    return (kind.__name__, *(base.__name__ for base in bases)), layer, uses
 
 
 def is_bare(tensor: torch.Tensor) -> bool:
@@ -101,14 +112,6 @@ def buffer_notes(model: torch.nn.Module) -> tuple[str, ...]:
 
 
 # ---------------------------------------------------------------------- what layers say of their parameters
-def _own(module: nn.Module, attribute: str, tensor: torch.Tensor) -> Use | None:
-    """How a layer of torch's own uses a parameter, whether a pass shows it or not."""
-    found = next((uses for kinds, uses in _OWN.items() if isinstance(module, kinds)), None)
-    use = None if found is None else found(module, attribute)
-    fits = use is None or use.layout is None or len(use.layout.axes) == tensor.ndim
-    return use if fits else None
-
-
 def _dense(module: Any, attribute: str) -> Use | None:
     return Use("", "weight", Layout("oi")) if attribute == "weight" else _bias(module, attribute)
 
@@ -186,6 +189,6 @@ _OWN: Mapping[Any, Callable[[Any, str], Use | None]] = MappingProxyType(
 
 def _view(tensor: torch.Tensor) -> View:
     """Where a tensor lies; one without entries shares them with no other."""
-    array, memory = array_of(tensor), storage_of(tensor) if tensor.numel() else -id(tensor)
+    array, memory = array_of(tensor), memory_of(tensor) if tensor.numel() else -id(tensor)
     offset = 0 if array.strides is None else int(tensor.storage_offset())
     return View(memory, offset, array.shape, array.strides or (), str(tensor.dtype))

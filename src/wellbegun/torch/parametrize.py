@@ -17,7 +17,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from wellbegun.materialize import change
 from wellbegun.torch import compat
-from wellbegun.torch.compat import module_tables
+from wellbegun.torch.compat import module_tables, tables
 from wellbegun.torch.handles import numpy
 from wellbegun.torch.names import canonical, parameters
 
@@ -71,23 +71,29 @@ class Computed:
 def computed_of(model: torch.nn.Module) -> list[Computed]:
     """Computed tensors that can be assigned: there is a way back, and no other module holds the originals."""
     found = []
-    held = Counter(id(tensor) for module in model.modules() for tensor in module_tables(module, "parameters").values())
-    plain = canonical(model)
-    for path, module in model.named_modules():
-        prefix = f"{plain(path)}." if plain(path) else ""
-        if parametrize.is_parametrized(module):
-            for attribute, source in module.parametrizations.items():
-                names = [name for name, _ in source.named_parameters(recurse=False) if name.startswith("original")]
-                if names and all(_invertible(step) for step in source):
-                    head = f"{prefix}parametrizations.{attribute}."
-                    originals = tuple(head + name for name in names)
-                    found.append(Computed(prefix + attribute, module, attribute, originals, source))
-        for hook in module_tables(module, "forward_pre_hooks").values():
+    for path, module, inside in tables(model, "modules"):
+        if "parametrizations" not in inside or not parametrize.is_parametrized(module):
+            continue
+        for attribute, source in inside["parametrizations"].items():
+            names = [name for name, _ in source.named_parameters(recurse=False) if name.startswith("original")]
+            if names and all(_invertible(step) for step in source):
+                originals = tuple(f"parametrizations.{attribute}.{name}" for name in names)
+                found.append((path, module, attribute, originals, source))
+    for path, module, hooks in tables(model, "forward_pre_hooks"):
+        for hook in hooks.values():
             if isinstance(hook, (WeightNorm, SpectralNorm)):
                 endings = ("_g", "_v") if isinstance(hook, WeightNorm) else ("_orig",)
-                originals = tuple(prefix + hook.name + ending for ending in endings)
-                found.append(Computed(prefix + hook.name, module, hook.name, originals, hook))
-    return [one for one in found if all(held[id(target)] == 1 for target in one.targets())]
+                found.append((path, module, hook.name, tuple(hook.name + ending for ending in endings), hook))
+    if not found:
+        return []
+    plain = canonical(model)
+    held = Counter(id(tensor) for _, _, table in tables(model, "parameters") for tensor in table.values())
+    heads = [f"{plain(path)}." if plain(path) else "" for path, *_ in found]
+    every = (
+        Computed(head + attribute, module, attribute, tuple(head + name for name in originals), source)
+        for head, (_, module, attribute, originals, source) in zip(heads, found, strict=True)
+    )
+    return [one for one in every if all(held[id(target)] == 1 for target in one.targets())]
 
 
 def _invertible(step: torch.nn.Module) -> bool:
@@ -96,12 +102,9 @@ def _invertible(step: torch.nn.Module) -> bool:
     return hasattr(step, "right_inverse")
 
 
-def visible(model: torch.nn.Module, *, values: bool = True) -> dict[str, torch.Tensor]:
-    """Every parameter by each name, and every computed tensor, or (without `values`) one of its shape and dtype."""
-    found: dict[str, torch.Tensor] = dict(parameters(model))
-    for computed in computed_of(model):
-        found[computed.name] = computed.now() if values else computed.like()
-    return found
+def visible(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Every parameter by each name, and every computed tensor."""
+    return {**parameters(model), **{computed.name: computed.now() for computed in computed_of(model)}}
 
 
 @contextmanager

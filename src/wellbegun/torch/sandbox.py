@@ -6,7 +6,6 @@ import threading
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import is_dataclass
 from functools import partial
 from types import FunctionType, MethodType, NoneType, SimpleNamespace
 from typing import Any
@@ -26,15 +25,15 @@ from wellbegun.torch.compat import (
     drawing,
     memory_of,
     module_tables,
+    modules,
     parametrize_cache,
     set_version,
+    tensors,
     version_of,
 )
-from wellbegun.torch.trace.tensors import storage_of
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict, defaultdict, Counter, deque, np.ndarray})
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, NoneType, type, FunctionType, MethodType, Parameter})
-_NEITHER = _CONTAINERS | _PLAIN | {tuple}  # no generator, and no tensor that a pass may write into
 
 _turn = threading.RLock()
 """Passes of several threads of ours come one after the other: a model may be that of two, generators are."""
@@ -58,13 +57,11 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 @contextmanager
 def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
-    attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
-    found = _containers(value for _, saved in attributes for value in saved.values())
-    held = [(table, table.copy()) for table in found if not isinstance(table, tuple)]
-    tables = [*(saved for _, saved in attributes), *found]
-    everything = [value for table in tables for value in _values(table) if type(value) not in _NEITHER]
-    draws = [put_back for value in everything if (put_back := _draws_again(value)) is not None]
-    values = [_Kept(tensor) for tensor in _written_into(everything)]
+    attributes = [(own := vars(module), own.copy()) for _, module in modules(model)]
+    containers, others = _reached(value for _, saved in attributes for value in saved.values())
+    held = [(table, table.copy()) for table in containers if type(table) is not tuple]
+    draws = [put_back for value in others if (put_back := _draws_again(value)) is not None]
+    values = [_Kept(tensor) for tensor in _written_into(others)]
     backups, cache = _Backups(model), dict(parametrize_cache)
     _thread.passes.append(backups)
     parametrize_cache.clear()
@@ -73,7 +70,8 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     finally:
         _put_back(parametrize_cache, cache)
         for table, kept in [*attributes, *held]:
-            _put_back(table, kept)
+            if isinstance(table, np.ndarray) or table or kept:  # most tables of hooks are empty
+                _put_back(table, kept)
         _thread.passes.remove(backups)
         with torch.no_grad():
             backups.restore()
@@ -95,7 +93,7 @@ def _same_draws(model: torch.nn.Module) -> Iterator[None]:
         with _OwnGenerators():
             yield
         return
-    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    devices = sorted({p.device.index for p in tensors(model) if p.is_cuda})
     with host_randomness(), torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(0)
         random.seed(0)
@@ -125,27 +123,34 @@ class _OwnGenerators(DispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
-def _containers(values: Iterable[Any]) -> list[Any]:
-    """Containers and tuples among values and in each other, each once; the attributes of plain records are one."""
-    found, waiting = dict[int, Any](), [*values]
+def _reached(values: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Containers and tuples among values and in each other, each once; and what else may be there but modules. The
+    attributes of plain records are a container."""
+    found, others, waiting = dict[int, Any](), list[Any](), [*values]
     while waiting:
         value = waiting.pop()
-        if type(value) in _PLAIN:
+        kind = type(value)
+        if kind in _PLAIN:
             continue
-        if isinstance(value, SimpleNamespace) or (is_dataclass(value) and hasattr(value, "__dict__")):
-            value = vars(value)
-        if (type(value) in _CONTAINERS or type(value) is tuple) and id(value) not in found:
+        if kind not in _CONTAINERS and kind is not tuple:
+            if not isinstance(value, torch.nn.Module):
+                others.append(value)
+            record = hasattr(kind, "__dataclass_fields__") or isinstance(value, SimpleNamespace)
+            if not record or type(value := getattr(value, "__dict__", None)) is not dict:
+                continue
+        if id(value) not in found:
             found[id(value)] = value
-            waiting.extend(_values(value))
-    return [*found.values()]
+            if not isinstance(value, np.ndarray):
+                waiting.extend(value.values() if isinstance(value, dict) else value)
+    return [*found.values()], others
 
 
-def _draws_again(value: Any) -> Callable[[], None] | None:
+def _draws_again(value: Any) -> Callable[[], object] | None:
     """What puts a generator of random numbers back to where it is now; None for anything else, and for those that have
     no state (of the operating system's, of hardware)."""
     try:
         if isinstance(value, torch.Generator):
-            return partial(_set, value, value.get_state())
+            return partial(value.set_state, value.get_state())
         if isinstance(value, np.random.RandomState):
             return partial(value.set_state, value.get_state(legacy=False))
         if isinstance(value, random.Random):
@@ -155,14 +160,6 @@ def _draws_again(value: Any) -> Callable[[], None] | None:
     except NotImplementedError:
         pass
     return None
-
-
-def _set(generator: torch.Generator, state: torch.Tensor) -> None:
-    generator.set_state(state)
-
-
-def _values(table: Any) -> Iterable[Any]:
-    return () if isinstance(table, np.ndarray) else table.values() if isinstance(table, dict) else table
 
 
 def _written_into(values: Iterable[Any]) -> list[torch.Tensor]:
@@ -202,9 +199,10 @@ class _Kept:
 def undone(model: torch.nn.Module) -> Iterator[None]:
     """As in `wellbegun.backend.Backend`: costs one copy of what a fill may write to, until it is done."""
     with _turn:
-        held = {storage_of(t): t for t in [*model.parameters(), *model.buffers()] if not (is_lazy(t) or t.is_meta)}
+        every = [*tensors(model), *tensors(model, "buffers")]
+        held = {memory_of(tensor): tensor for tensor in every if not (is_lazy(tensor) or tensor.is_meta)}
         kept: list[_Kept | _Lazy] = [_Kept(_here(tensor)) for tensor in held.values()]
-        kept += [_Lazy(module) for module in model.modules() if waiting(module)]
+        kept += [_Lazy(module) for module in all_waiting(model, every)]
         try:
             yield
         except BaseException:  # of any kind, an interrupt too
@@ -218,6 +216,11 @@ def waiting(module: torch.nn.Module) -> list[torch.Tensor]:
     """A module's own parameters and buffers that have no shape yet."""
     own = (value for table in ("parameters", "buffers") for value in module_tables(module, table).values())
     return [tensor for tensor in own if tensor is not None and is_lazy(tensor)]
+
+
+def all_waiting(model: torch.nn.Module, held: Iterable[torch.Tensor]) -> list[torch.nn.Module]:
+    """Modules that have such among all that the model holds: most have none."""
+    return [module for _, module in modules(model) if waiting(module)] if any(map(is_lazy, held)) else []
 
 
 class _Lazy:
@@ -245,15 +248,15 @@ class _Backups:
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._parameters = [tensor for tensor in model.parameters() if not is_lazy(tensor)]
+        self._parameters = [tensor for tensor in tensors(model) if not is_lazy(tensor)]
         self._aliases = [tensor.detach() for tensor in self._parameters]  # now: inside a transform it would be its own
-        self._guarded = {storage_of(each): each for each in self._aliases if not each.is_meta}
+        self._guarded = {memory_of(each): each for each in self._aliases if not each.is_meta}
         self._saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._attributes: list[tuple[torch.Tensor, torch.Tensor, Any, bool]] | None = None
 
     def save(self, tensor: torch.Tensor) -> None:
         """Before a write into its memory."""
-        key = storage_of(tensor)
+        key = memory_of(tensor)
         if key in self._guarded and key not in self._saved:
             flat = _flat(self._guarded[key])
             self._saved[key] = flat, flat.clone()
@@ -264,7 +267,7 @@ class _Backups:
             pairs = zip(self._parameters, self._aliases, strict=True)
             self._attributes = [(each, alias, each.grad, each.requires_grad) for each, alias in pairs]
             gradients = (gradient for _, _, gradient, _ in self._attributes if gradient is not None)
-            self._guarded |= {storage_of(each): each.detach() for each in gradients if not each.is_meta}
+            self._guarded |= {memory_of(each): each.detach() for each in gradients if not each.is_meta}
 
     def restore(self) -> None:
         for flat, value in self._saved.values():
@@ -317,8 +320,6 @@ def _here(tensor: Any) -> Any:
 
 def _put_back(table: Any, kept: Any) -> None:
     """Only what differs is touched: another thread may be reading."""
-    if not (len(table) or len(kept)) and not isinstance(table, np.ndarray):
-        return  # most tables of hooks are empty
     if isinstance(table, np.ndarray):
         if table.tobytes() != kept.tobytes():
             table[...] = kept
@@ -329,11 +330,10 @@ def _put_back(table: Any, kept: Any) -> None:
     elif isinstance(table, set):
         table.intersection_update(kept)
         table.update(kept)
-    else:
+    elif [*map(id, table)] != [*map(id, kept)] or [*map(id, table.values())] != [*map(id, kept.values())]:
         for key in [key for key in table if key not in kept]:
             del table[key]
-        if any(key not in table or table[key] is not value for key, value in kept.items()):
-            table.update(kept)
+        table.update(kept)
 
 
 def _restore(tensor: torch.Tensor, alias: torch.Tensor, gradient: Any, trained: bool) -> None:

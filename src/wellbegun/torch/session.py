@@ -13,7 +13,8 @@ from wellbegun import backend
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
-from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Parameter
+from wellbegun.graph.axes import Derived
 from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, outputs_of, real_outputs
@@ -27,7 +28,6 @@ from wellbegun.torch.sandbox import noticed, preserved
 from wellbegun.torch.shards import gathered
 from wellbegun.torch.trace.dispatch import Observer
 from wellbegun.torch.trace.recording import blamed, check_model, record
-from wellbegun.torch.trace.tensors import storage_of
 
 _PLACES = WEIGHTED | {"lookup", "add"}  # at whose outputs gradients can be asked for
 Tensors = tuple[torch.Tensor, ...]
@@ -40,15 +40,17 @@ def session(
     """As in `wellbegun.backend.Backend`."""
     module = check_model(model)
     with gathered(module):
-        parameters_of(module)  # what is wrong with the model is said before anything about the batch
+        told = None if graph is None else graph.parameters
+        known = parameters_of(module, told)  # what is wrong with the model is said before anything about the batch
         call = call_of(batch, module)
-        if any(tensor.is_meta for tensor in module.parameters()):
+        named = parameters(module, each=False)
+        if any(tensor.is_meta for tensor in named.values()):
             raise ArgumentError(
                 f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
             )
         with torch.inference_mode(False), torch.enable_grad():
             call = call.map(torch.Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
-            opened = TorchSession(module, call, graph)
+            opened = TorchSession(module, call, graph, named, known)
             try:
                 yield opened
             finally:
@@ -60,9 +62,16 @@ class TorchSession:
 
     channels_last = False
 
-    def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None) -> None:
-        self.model, self.call, self._given, self._graph = model, call, graph, graph
-        self.made, self.named = call.made, parameters(model, each=False)
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        call: Call,
+        graph: ModelGraph | None,
+        named: dict[str, torch.nn.Parameter],
+        known: tuple[dict[str, Parameter], dict[int, Derived]],
+    ) -> None:
+        self.model, self.call, self._given, self._graph, self._known = model, call, graph, graph, known
+        self.made, self.named = call.made, named
         self._everywhere = False
         self._pass = ExitStack()
         self._result: object = None
@@ -84,7 +93,7 @@ class TorchSession:
     def taken(self) -> Mapping[str, Array]:
         return {key: TensorHandle(value).array() for key, value in self._labels.items() if value.ndim > 1}
 
-    @property
+    @cached_property
     def _labels(self) -> dict[str, torch.Tensor]:
         return self.call.targets(torch.Tensor, inner(self.model).forward)
 
@@ -102,13 +111,13 @@ class TorchSession:
         host = lambda place: TensorHandle(self._real[place]).array()  # noqa: E731
         return backend.Results.of(self.graph, self._result, found, outputs_of, targets, shapes, host)
 
-    @property
+    @cached_property
     def _values(self) -> dict[int, int]:
         """The value of the graph that each returned tensor is, by its id."""
         tensors = compress(outputs_of(self._result), self._signals)
         return dict(zip(map(id, tensors), self.graph.outputs, strict=False))
 
-    @property
+    @cached_property
     def _real(self) -> list[torch.Tensor]:
         return real_outputs(self._result)
 
@@ -118,7 +127,7 @@ class TorchSession:
         self._edges.clear()
         self._beside.clear()
         self._pending.clear()
-        for found in ("_visible", "_results"):
+        for found in ("_visible", "_results", "_values", "_real"):
             self.__dict__.pop(found, None)
 
     def close(self) -> None:
@@ -143,7 +152,7 @@ class TorchSession:
 
         recorded, self._result, self._signals = self._run(watch, progress)
         self._settle()
-        self._graph = recorded if alignment is None else alignment.renumbered(recorded)
+        self._graph = recorded if alignment is None else alignment.aligned(recorded)
 
     def retrace(self, *, progress: Progress | None = None) -> ModelGraph:
         self._given = self._graph = self._run(None, progress)[0]
@@ -153,9 +162,8 @@ class TorchSession:
         self._forget()
         self._pass.close()
         self._pass.enter_context(preserved(self.model))
-        known = parameters_of(self.model)
         try:
-            return record(self.model, self.call, *known, watch, self._attend, progress=progress)
+            return record(self.model, self.call, *self._known, watch, self._attend, progress=progress)
         except TraceError as error:
             self._pass.close()  # and buffers are what they were
             raise blamed(self.model, error) from error.__cause__
@@ -198,7 +206,7 @@ class TorchSession:
             total.add_(part, alpha=factor - 1)
         done: set[int] = set()
         for value in map(_tensor, effect.values):
-            if (value.is_floating_point() or value.is_complex()) and storage_of(value) not in done:
+            if (value.is_floating_point() or value.is_complex()) and compat.memory_of(value) not in done:
                 each = along(factor, value, effect.axis) if isinstance(factor, np.ndarray) else factor
                 value.mul_(each)
                 if effect.bias is not None:
@@ -207,7 +215,7 @@ class TorchSession:
                     value.add_(shaped * (1 - each)) if each is not factor else value.add_(
                         shaped, alpha=float(1 - factor)
                     )
-            done.add(storage_of(value))
+            done.add(compat.memory_of(value))
         return None
 
     def _shift(self, effect: backend.Shift) -> None:
@@ -306,7 +314,8 @@ class TorchSession:
         until: int | None = None,
         again: bool = False,
     ) -> None:
-        end, sent = _single(*self._start(start, signal))
+        first, given = self._start(start, signal)
+        end, sent = _single(first, given)
         ways: Any = {"grad_outputs": [sent], "allow_unused": True, "retain_graph": again}
         try:
             if until is not None:
@@ -314,7 +323,7 @@ class TorchSession:
                 if found is not None:
                     receive(until, TensorHandle(found))
             elif self._trained and getattr(end, "requires_grad", True):
-                with noticed(), self._received(end, receive) as leaves:
+                with noticed(), self._received(first, receive) as leaves:
                     leaves.rest(torch.autograd.grad([end], list(self._trained.values()), **ways))
         except RuntimeError as error:
             if isinstance(error, WellbegunError):
@@ -358,11 +367,25 @@ def _spread(signal: backend.Signal, like: Any) -> torch.Tensor:
     return torch.from_numpy(signal.spread(tuple(like.shape))).to(like.device, like.dtype)
 
 
+class _Sends(torch.autograd.Function):
+    """A number whose gradient at a tensor is given: to be given gradients itself, torch loads its symbolic algebra
+    (0.5 s)."""
+
+    @staticmethod
+    def forward(ctx: Any, end: torch.Tensor, sent: torch.Tensor) -> torch.Tensor:
+        ctx.sent = sent
+        return end.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.sent, None
+
+
 def _single(end: Any, sent: torch.Tensor | None) -> tuple[Any, torch.Tensor | None]:
-    """A number whose gradient at `end` is `sent`: to be given gradients, torch loads its symbolic algebra (0.5 s)."""
+    """What a pass back starts from, if it can be a number."""
     if type(end) is not torch.Tensor or sent is None or end.layout != torch.strided or not end.is_floating_point():
         return end, sent
-    return (end * sent).sum(), None
+    return _Sends.apply(end, sent), None  # type: ignore[no-untyped-call]
 
 
 def _arriving(receive: backend.Receive, index: int, position: int) -> Callable[[tuple[Any, ...]], None]:

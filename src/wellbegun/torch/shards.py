@@ -8,7 +8,7 @@ import torch
 
 from wellbegun.engine.regions import Region
 from wellbegun.errors import TraceError
-from wellbegun.torch.compat import module_tables, shard_of
+from wellbegun.torch.compat import module_tables, shard_of, tensors
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def local_part(tensor: torch.Tensor, name: str) -> tuple[torch.Tensor, Region]:
 # ---------------------------------------------------------------------- whole models
 def sharded(model: torch.nn.Module) -> list[torch.Tensor]:
     """Parameters of which this process holds a part; [] for most models."""
-    return [tensor for tensor in model.parameters() if hasattr(tensor, "placements")]
+    return [tensor for tensor in tensors(model) if hasattr(tensor, "placements")]
 
 
 @contextmanager

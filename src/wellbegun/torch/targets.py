@@ -13,7 +13,8 @@ from wellbegun.laws import Law
 from wellbegun.materialize import Sink, Target, draw_region
 from wellbegun.torch.compat import bump_version
 from wellbegun.torch.device import DeviceMemory
-from wellbegun.torch.parametrize import Computed, assign, computed_of, visible
+from wellbegun.torch.names import parameters
+from wellbegun.torch.parametrize import Computed, assign, computed_of
 from wellbegun.torch.shards import local_part
 
 
@@ -25,7 +26,7 @@ def targets(model: torch.nn.Module) -> dict[str, Target]:
     """
     computed = {found.name: found for found in computed_of(model)}
     found: dict[str, Target] = {}
-    for name, tensor in visible(model, values=False).items():
+    for name, tensor in {**parameters(model), **{name: one.like() for name, one in computed.items()}}.items():
         if tensor.is_meta:
             remedy = "Give the model memory first: model.to_empty(device='cpu')."
             raise ArgumentError(f"fill: parameter {name!r} is on the meta device, which holds no values. {remedy}")

@@ -2,8 +2,6 @@
 
 import copy
 import functools
-import math
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -25,7 +23,6 @@ from wellbegun.torch.losses import scalar
 from wellbegun.torch.names import parameters
 from wellbegun.torch.trace.recording import check_model
 
-_CHUNK = 1024  # samples evaluated at once
 _KINDS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "momentum": functools.partial(torch.optim.SGD, momentum=0.9),
@@ -34,10 +31,9 @@ _KINDS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-class TorchTrainer:
+class TorchTrainer(backend.HostedTrainer):
     """As in `wellbegun.backend`."""
 
-    optimizers = tuple(_KINDS)
     versions: Mapping[str, str] = {"torch": str(torch.__version__)}
 
     def spare(self, model: backend.Model) -> backend.Model | None:
@@ -53,21 +49,16 @@ class TorchTrainer:
     def seeded(self, seed: int) -> Iterator[None]:
         """One thread for torch: a sum over threads would depend on how many there are."""
         threads, devices = torch.get_num_threads(), list(range(torch.cuda.device_count()))
-        with backend.host_randomness(), torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), super().seeded(seed):
             torch.set_num_threads(1)
-            restart(seed)
             try:
                 yield
             finally:
                 torch.set_num_threads(threads)
 
-    def build(self, make: Callable[..., backend.Model], seed: int) -> backend.Model:
-        restart(seed)
-        model = backend.made(make, seed)
-        if backend.belongs(model) is None:
-            allowed = f"a function that returns {backend.MODELS}"
-            raise ArgumentTypeError(message("race", "build", allowed, type(model).__name__))
-        return model
+    def _restart(self, seed: int) -> None:
+        super()._restart(seed)
+        torch.manual_seed(seed)
 
     def order(self, samples: int, size: int, seed: int) -> Iterator[Array]:
         generator = torch.Generator().manual_seed(seed)
@@ -79,7 +70,7 @@ class TorchTrainer:
         return mapped(inputs, np.ndarray, lambda part: torch.from_numpy(np.array(part)))
 
     def loss(self, course: backend.Course, output: backend.Output, places: Array) -> torch.Tensor:
-        wanted = _targets(course.targets[places], main_output(output))
+        wanted = self._like(course.targets[places], main_output(output))
         value = _default_loss(output, wanted) if course.loss is None else course.loss(output, wanted)
         return scalar("race", value, "output and targets")
 
@@ -104,7 +95,7 @@ class TorchTrainer:
     ) -> tuple[backend.Model, list[float], bool]:
         module = check_model(model)
         optimizers = [_optimizer(optimizer, module, rate)] if plan is None else _planned(optimizer, module, rate, plan)
-        restart(seed)
+        self._restart(seed)
         module.train()
 
         def step(places: Array) -> tuple[float, Callable[[], None]]:
@@ -121,39 +112,31 @@ class TorchTrainer:
         order = self.order(len(course.targets), course.batch_size, seed)
         return module, *backend.trained(course, order, step, between)
 
-    def evaluate(
-        self, model: backend.Model, inputs: backend.Inputs, targets: Array, metric: backend.Metric | None
-    ) -> float:
+    def _runs(self, model: backend.Model) -> Callable[[backend.Inputs], torch.Tensor]:
         """In eval mode; the module's own mode comes back."""
         module = check_model(model)
-        training, chunks = module.training, math.ceil(len(targets) / _CHUNK)
-        module.eval()
-        try:
-            with torch.no_grad():
-                parts = [
-                    main_output(_forward(module, backend.samples_at(inputs, places))).detach()
-                    for places in np.array_split(np.arange(len(targets)), chunks)
-                ]
-        finally:
-            module.train(training)
-        output = torch.cat(parts)
-        if metric is None:
-            return backend.score(numpy(output), targets)
-        found: Any = metric(output, _targets(targets, output))
-        return float(found)
 
+        def run(inputs: backend.Inputs) -> torch.Tensor:
+            training = module.training
+            module.eval()
+            try:
+                with torch.no_grad():
+                    return main_output(_forward(module, inputs)).detach()
+            finally:
+                module.train(training)
 
-def restart(seed: int) -> None:
-    """Set the random states of torch, NumPy and Python."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+        return run
 
+    def _joined(self, outputs: list[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(outputs)
 
-def _targets(targets: Array, like: torch.Tensor) -> torch.Tensor:
-    """Targets where the output is: whole numbers as classes, others in the output's dtype."""
-    found = torch.from_numpy(np.ascontiguousarray(targets))
-    return found.to(like.device, like.dtype if found.is_floating_point() else torch.int64)
+    def _like(self, targets: Array, output: torch.Tensor) -> torch.Tensor:
+        """Targets where the output is: whole numbers as classes, others in the output's dtype."""
+        found = torch.from_numpy(np.ascontiguousarray(targets))
+        return found.to(output.device, output.dtype if found.is_floating_point() else torch.int64)
+
+    def _host(self, array: torch.Tensor) -> Array:
+        return numpy(array)
 
 
 def _forward(model: torch.nn.Module, inputs: backend.Inputs) -> Any:

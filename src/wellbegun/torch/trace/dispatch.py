@@ -17,10 +17,10 @@ from wellbegun.graph.build import Builder, Record
 from wellbegun.graph.facts import Attention, Fact, Opaque
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
-from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, no_dispatch
+from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, memory_of, no_dispatch
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, fake
-from wellbegun.torch.trace.tensors import array_of, exists, number_of, storage_of, tensors_in, values_of
+from wellbegun.torch.trace.tensors import array_of, exists, number_of, tensors_in, values_of
 from wellbegun.torch.trace.translate import Call, created, fact_of, recurrent
 
 Observer = Callable[[Operation, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], None]  # with inputs, outputs
@@ -29,8 +29,8 @@ Attend = Callable[[Attended | None], None]  # told what an attention is asked to
 
 def _shared(tensors: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
     """Whether any output lives in the memory of an operand."""
-    memory = {storage_of(tensor) for tensor in tensors}
-    return any(storage_of(output) in memory for output in outputs)
+    memory = {memory_of(tensor) for tensor in tensors}
+    return any(memory_of(output) in memory for output in outputs)
 
 
 @inferred("what an operation does", lambda *_: Opaque())
@@ -64,7 +64,7 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         self.failed_in = ""  # innermost module whose forward raised
         self.failed_at = ""  # the operation that raised
         self.paused = False
-        self._known = Knowledge[torch.Tensor](known, self._mixed, storage_of, number_of)
+        self._known = Knowledge[torch.Tensor](known, self._mixed, memory_of, number_of)
 
     # ------------------------------------------------------------------ what a tensor is
     def signal(self, tensor: torch.Tensor) -> None:
@@ -100,10 +100,10 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
 
     # ------------------------------------------------------------------ dispatch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if written := aten.written(func, args, kwargs):
+        kwargs, name, places = kwargs or {}, aten.name_of(func), aten.writes_to(func)
+        if written := aten.written(func, args, kwargs) if places else []:
             about_to_write(written)
-        quiet = self.paused or aten.name_of(func) in aten.IGNORED
+        quiet = self.paused or name in aten.IGNORED
         tensors = [] if quiet else tensors_in((args, list(kwargs.values())) if kwargs else args)
         operands = [Operand(self.of(tensor), array_of(tensor)) for tensor in tensors]
         try:
@@ -111,12 +111,12 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         except Exception as error:  # of any kind: remembered for the message, and raised again
             result = self._assumed(error, tensors)
             if result is None:
-                self.failed_at = self.failed_at or aten.name_of(func)
+                self.failed_at = self.failed_at or name
                 raise
         if quiet:
             return result
         outputs = tensors_in(result)
-        self._record(func, args, kwargs, tensors, operands, outputs)
+        self._record(func, name, 0 if 0 in places else None, args, kwargs, tensors, operands, outputs)
         for output in outputs if written else ():
             if any(output is tensor for tensor in written):
                 self._known.wrote(output)
@@ -131,13 +131,15 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     def _record(
         self,
         func: Any,
+        name: str,
+        over: int | None,
         args: Any,
         kwargs: Any,
         tensors: list[torch.Tensor],
         operands: list[Operand],
         outputs: list[torch.Tensor],
     ) -> None:
-        name, over = aten.name_of(func), 0 if 0 in aten.writes_to(func) else None
+        """A call by its name; `over`: the argument whose memory it writes over."""
         if name == "copy_":  # what was there before does not matter
             tensors, operands, over = tensors[1:], operands[1:], -1
         if name in aten.CREATIONS or name in aten.FILLS:

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from wellbegun._typing import Progress
 from wellbegun.graph.axes import Derived
 from wellbegun.graph.provenance import Signal
-from wellbegun.torch.compat import compiled, is_transformed
+from wellbegun.torch.compat import compiled, is_transformed, modules
 from wellbegun.torch.names import canonical
 from wellbegun.torch.parametrize import Computed, computed_of
 from wellbegun.torch.sandbox import notice
@@ -93,11 +93,11 @@ def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None
     """Keep `recorder.scopes` at the dotted path of the module that is running, declare what modules compute, and tell
     how many modules have run."""
     plain = canonical(model)
-    paths = {id(module): plain(name) for name, module in model.named_modules()}
+    paths = {id(module): plain(name) for name, module in modules(model)}
     seen: set[int] = set()
-    computed = [found for found in computed_of(model) if found.name in recorder.parameters]
+    some = any(parameter.set_by for parameter in recorder.parameters.values())
+    computed = [found for found in computed_of(model) if found.name in recorder.parameters] if some else []
     lists = {id(found.source): found for found in computed}
-
     here = threading.get_ident()  # these hooks are called for the modules of all threads
 
     def enter(module: torch.nn.Module, args: Any) -> None:
@@ -122,7 +122,7 @@ def scopes(model: torch.nn.Module, recorder: Recorder, progress: Progress | None
             recorder.declare(result, lists[id(module)].name)
 
     with ExitStack() as stack:
-        if any(compiled(module) for module in model.modules()):
+        if compiled(model):
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message=r".*when there are global hooks on modules.*")
         stack.callback(register_module_forward_pre_hook(enter).remove)

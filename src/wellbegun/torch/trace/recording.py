@@ -18,6 +18,7 @@ from wellbegun.torch.compat import (
     FAKE_LOGGER,
     DataDependentOutputException,
     DynamicOutputShapeException,
+    tensors,
     uncached_casts,
     unchecked_distributions,
 )
@@ -57,11 +58,10 @@ def trace(model: torch.nn.Module, batch: Batch = None, *, progress: Progress | N
 def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> ModelGraph:
     parameters, known = parameters_of(model)
     call = call_of(batch, model)
-    meta = any(tensor.is_meta for tensor in model.parameters()) or bool(sharded(model))
     try:
         return _fake(model, call, parameters, known, phase(progress, "trace"))
     except _VALUES as error:
-        if meta:
+        if _lacks_values(model):
             remedy = "Plan it on memory (model.to_empty(device='cpu')), or with a batch that takes another path."
             where = "it is on the meta device, which holds none"
             if sharded(model):
@@ -71,7 +71,7 @@ def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> 
             ) from error
         note = "The path through the model depends on values: traced with the given batch instead of fake tensors."
     except TraceError as error:  # fake tensors are stricter than real ones in places; the real run has the last word
-        if meta:
+        if _lacks_values(model):
             raise
         note = f"Traced with the given batch instead of fake tensors, which refuse it: {told(error.__cause__ or error)}"
     try:
@@ -81,6 +81,11 @@ def _traced(model: torch.nn.Module, batch: Batch, progress: Progress | None) -> 
     except TraceError as error:
         raise blamed(model, error) from error.__cause__
     return replace(graph, notes=(*graph.notes, note))
+
+
+def _lacks_values(model: torch.nn.Module) -> bool:
+    """Whether it cannot be run as it is: on the meta device, or sharded."""
+    return any(tensor.is_meta for tensor in tensors(model)) or bool(sharded(model))
 
 
 def _lend_values(model: torch.nn.Module) -> None:
@@ -102,8 +107,7 @@ def _fake(
     progress: Progress | None,
 ) -> ModelGraph:
     log = logging.getLogger(FAKE_LOGGER)
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # it prints a traceback for every error, and ours says more
+    before, log.disabled = log.disabled, True  # it prints a traceback for every error, and ours says more
     try:
         # what the model holds comes back before what is left is looked for
         with none_left(model) as mode:
@@ -117,7 +121,7 @@ def _fake(
                 unknown.__cause__ = unknown.__context__ = None
         raise unknown
     finally:
-        log.setLevel(level)
+        log.disabled = before
 
 
 @torch.enable_grad()

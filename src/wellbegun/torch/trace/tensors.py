@@ -9,7 +9,7 @@ import torch
 from wellbegun._typing import Array as Values
 from wellbegun.graph.facts import Array, Numbers
 from wellbegun.graph.function import Scalar
-from wellbegun.torch.compat import FakeTensor, beneath_modes, is_transformed, memory_of
+from wellbegun.torch.compat import FakeTensor, beneath_modes
 
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:
@@ -34,13 +34,6 @@ def array_of(tensor: torch.Tensor) -> Array:
     """Shape, strides and kind of numbers of a tensor."""
     strides = tensor.stride() if tensor.layout is torch.strided else None
     return Array(tuple(tensor.shape), _numbers(tensor.dtype), strides)
-
-
-def storage_of(tensor: torch.Tensor) -> int:
-    """A number for the memory that a tensor and its views share."""
-    if tensor.layout != torch.strided or is_transformed(tensor):
-        return id(tensor)  # sparse tensors have several storages and no views
-    return memory_of(tensor)
 
 
 def number_of(tensor: torch.Tensor) -> Scalar | None:

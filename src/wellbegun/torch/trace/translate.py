@@ -45,7 +45,7 @@ def fact_of(func: Any, args: Any, kwargs: Any, tensors: Tensors) -> facts.Fact:
         width, scale = int(args[0].shape[-1]), kwargs.get("scale")
         return facts.Attention(width, float(width**-0.5 if scale is None else scale) if width else 1.0)
     if name in ("transpose", "t", "permute") and args[0].ndim:
-        return _permuted(name, args)
+        return _permuted(name, args[0].ndim, *_order(args))
     fact = _constant(func)
     if isinstance(fact, facts.Split):
         return replace(fact, axis=_along(args, 1 if name == "unbind" else 2))
@@ -79,7 +79,10 @@ def _constant(func: Any) -> facts.Fact:
 def _place(args: Any, position: int | None, tensors: Tensors) -> int | None:
     """Which operand an argument is."""
     given = args[position] if position is not None and len(args) > position else None
-    return next((place for place, tensor in enumerate(tensors) if tensor is given), None)
+    for place, tensor in enumerate(tensors):
+        if tensor is given:
+            return place
+    return None
 
 
 def _elementwise(func: Any, args: Any, kwargs: Any) -> facts.Elementwise:
@@ -174,17 +177,31 @@ def _cut(fact: facts.Move, args: Any) -> facts.Move:
     return replace(fact, axes=tuple((place,) for place in kept), start=starts)
 
 
-def _permuted(name: str, args: Any) -> facts.Move:
-    order = list(range(args[0].ndim))
+def _order(args: Any) -> tuple[int, ...]:
+    return tuple(args[1]) if len(args) == 2 else tuple(args[1:])
+
+
+@cache
+def _permuted(name: str, rank: int, *axes: int) -> facts.Move:
+    order = list(range(rank))
     if name == "permute":
-        order = [axis % len(order) for axis in args[1]]
+        order = [axis % rank for axis in axes]
     else:
-        one, two = (args[1], args[2]) if name == "transpose" else (0, -1)
+        one, two = axes if name == "transpose" else (0, -1)
         order[one], order[two] = order[two], order[one]
     return facts.Move("same", view=True, axes=tuple((axis,) for axis in order))
 
 
+@lru_cache(4096)
+def _moved(op: str, **options: Any) -> Function:
+    """A move of one array: layers repeat."""
+    return call(op, _ROOT, **options)
+
+
 # ---------------------------------------------------------------------- parameters and constants
+_ROOT = Root("0")
+
+
 class Call:
     """One call on parameters and constants, of which the builder may ask how it computes."""
 
@@ -198,15 +215,15 @@ class Call:
     @inferred("how a value is computed", lambda *_: None)
     def function(self, position: int) -> Function | None:
         """How an output is computed."""
-        name, root = aten.name_of(self.func), Root("0")
+        name, root = aten.name_of(self.func), _ROOT
         shape = tuple(self.outputs[position].shape)
         if name in aten.RESHAPES and not name.startswith("as_strided"):
-            return call("reshape", root, shape=shape)
+            return _moved("reshape", shape=shape)
         if name in ("transpose", "t", "permute"):
-            moved = _permuted(name, self.args) if self.args[0].ndim else None
-            return root if moved is None else call("transpose", root, axes=tuple(a for (a,) in moved.axes or ()))
+            moved = _permuted(name, self.args[0].ndim, *_order(self.args)) if self.args[0].ndim else None
+            return root if moved is None else _moved("transpose", axes=tuple([a for (a,) in moved.axes or ()]))
         if name == "expand":
-            return call("broadcast", root, shape=shape)
+            return _moved("broadcast", shape=shape)
         if name in ("mm", "bmm", "mv", "dot", "matmul"):
             return call("matmul", root, Root("1"))
         if name in ("contiguous", "detach", "alias", "lift_fresh", "lift_fresh_copy"):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 from wellbegun.errors import LayoutError
 from wellbegun.graph import (
@@ -22,6 +23,7 @@ from wellbegun.graph import (
 from wellbegun.graph.cells import state_of
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.walk import TRANSPARENT, backward
+from wellbegun.layout import Layout
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.auto.plain import (
     AT_FIRST,
@@ -265,15 +267,22 @@ def _behind(graph: Analysis, value: int) -> Operation | None:
 def _scheme(role: Role, gain: float, outputs: bool, inputs: tuple[int, ...]) -> Scheme:
     """An orthogonal scheme whose outputs have `gain` times the RMS of its inputs."""
     assert role.layout is not None
-    shape, layout = role.parameter.shape, role.layout
-    try:
-        plain = _wrapped(orthogonal(gain=1.0), outputs, inputs)
-        rows, columns = plain.law(shape, layout=layout).block(layout.canonical_shape(shape))
-    except LayoutError:
+    block = _block(role.parameter.shape, role.layout, outputs, inputs)
+    if block is None:
         return variance_scaling(scale=_rounded(gain**2))
+    rows, columns = block
     method = "structured" if min(rows, columns) >= STRUCTURED_FROM else "haar"
     tall = math.sqrt(max(rows / max(columns, 1), 1.0))
     return _wrapped(orthogonal(gain=_rounded(gain * tall), method=method), outputs, inputs)
+
+
+@lru_cache(1024)
+def _block(shape: tuple[int, ...], layout: Layout, outputs: bool, inputs: tuple[int, ...]) -> tuple[int, int] | None:
+    """Rows and columns of the matrices that an orthogonal scheme draws; None where there are none."""
+    try:
+        return _wrapped(orthogonal(), outputs, inputs).law(shape, layout=layout).block(layout.canonical_shape(shape))
+    except LayoutError:
+        return None
 
 
 def _wrapped(scheme: Scheme, outputs: bool, inputs: tuple[int, ...]) -> Scheme:
