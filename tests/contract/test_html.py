@@ -209,7 +209,7 @@ def test_paper_has_no_controls(look: Any) -> None:
     assert page.locator(".copy:visible, .more:visible, input:visible, select:visible").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 794
     assert texts(page, "[data-table=plan] thead th")[:3] == ["parameter", "shape", "role"]
-    assert "{0..96}.bias" in texts(page, "[data-table=plan] tbody th")[1]
+    assert any("{2..96}.bias" in text for text in texts(page, "[data-table=plan] tbody th"))
     assert page.locator(".chart svg:visible").count() >= 4
 
 

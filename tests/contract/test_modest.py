@@ -338,10 +338,11 @@ def test_a_weight_made_of_factors_has_the_size_of_a_weight(how: str) -> None:
         result = wb.initialize(model, batch(64, 48), seed=0, calibrate=measured)
         assert {entry.action for entry in result.plan.entries} == {"fill"}
         x = batch(64, 48)
-        for layer in model[:-1]:
+        for index, layer in enumerate(model[:-1]):
             x = layer(x)
             if isinstance(layer, Factored):
-                assert size(x) == pytest.approx(1, rel=0.05 if measured else 0.9)
+                expected = 1.0 if index else math.sqrt(0.5)  # a first layer
+                assert size(x) == pytest.approx(expected, rel=0.05 if measured else 0.9)
 
 
 class Made(nn.Module):
@@ -375,7 +376,7 @@ def test_weights_that_a_layer_makes_have_the_size_of_weights(how: str) -> None:
     model, x = Made(how), batch(64, 8, 6, 6) if how == "convolution" else batch(64, 32)
     result = wb.initialize(model, (x, batch(64, 6)), seed=0)
     model(x, batch(64, 6))
-    assert max(model.seen) < 4 * min(model.seen)
+    assert max(model.seen) < 6 * min(model.seen)  # one sample's weights, four times
     assert "makes the weight of another signal" in result.plan["makers.0.weight"].reason
 
 
@@ -462,7 +463,8 @@ def test_splines_on_edges_start_small_beside_the_plain_weight(how: str) -> None:
     if how in ("bumps", "hats"):
         lengths = [float(one.grad.norm()) for one in sums if one.grad is not None]
         assert max(lengths) < 3 * min(lengths)
-        assert all(0.5 < size(one) < 2 for one in sums)
+        assert all(0.5 < size(one) < 2 for one in sums[1:])
+        assert 0.25 < size(sums[0]) < 1  # a first layer
 
 
 @pytest.mark.parametrize("tied", [False, True])

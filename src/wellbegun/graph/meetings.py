@@ -70,7 +70,7 @@ def escapes(graph: ModelGraph, root: int) -> list[tuple[Operation | None, Operat
 @inferred("which layers read the input", lambda *_: False)
 def bends_input(graph: Analysis, operation: Operation) -> bool:
     """Whether a layer is the first to read a signal of the batch, and the first thing that acts on what it gives is a
-    function that is not linear."""
+    function that is not linear, and no gate of another signal."""
     before = list(backward(graph, operation.inputs))
     given = {value for step in (operation, *before) for value in step.inputs if value not in graph.producers}
     if not given or any(step.kind in WEIGHTED or step.kind == "lookup" for step in before):
@@ -78,8 +78,9 @@ def bends_input(graph: Analysis, operation: Operation) -> bool:
     value: int | None = operation.outputs[0]
     while value is not None:
         found = escapes(graph, value)
-        if any(step is not None and not graph.is_linear(step) for step, _ in found):
-            return True
+        bent = [reader for step, reader in found if step is not None and not graph.is_linear(step)]
+        if bent:
+            return all(reader is not None and reader.kind != "gate" for reader in bent)
         readers = {reader.index: reader for _, reader in found if reader is not None}.values()
         passed = [reader for reader in readers if reader.kind in _KEEPS and reader.outputs]
         value = passed[0].outputs[0] if len(passed) == len(readers) == 1 else None

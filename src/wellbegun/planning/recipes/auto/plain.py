@@ -164,7 +164,8 @@ class Points:
 
     def __init__(self) -> None:
         self._points: dict[tuple[bytes, int, float | None], Operating | None] = {}
-        self._seconds: dict[bytes, float] = {}
+        self._seconds: dict[tuple[bytes, float], float] = {}
+        self.first: dict[int, float] = {}  # operation that reads the input -> RMS of what its weight gives
         self._print = cache(lambda function: np.asarray(function(_GRID), np.float64).tobytes())
         self.frequency, self.is_odd = cache(frequency), cache(is_odd)
 
@@ -176,9 +177,9 @@ class Points:
             self._points[key] = _operating(psi, depth)
         return self._points[key]
 
-    def second(self, function: Function) -> float:
-        """E f(z)^2, as `_second` has it."""
-        key = self._print(function)
+    def second(self, function: Function, q: float = 1.0) -> float:
+        """E f(sqrt(q) z)^2, as `_second` has it."""
+        key = self._print(function), q
         if key not in self._seconds:
-            self._seconds[key] = _second(function)
+            self._seconds[key] = _second(function, q)
         return self._seconds[key]

@@ -22,7 +22,7 @@ from wellbegun.graph import (
 )
 from wellbegun.graph.cells import state_of
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.walk import TRANSPARENT, backward
+from wellbegun.graph.walk import TRANSPARENT, backward, weights_before
 from wellbegun.layout import Layout
 from wellbegun.planning.method import KEEP, Choice
 from wellbegun.planning.recipes.auto.plain import (
@@ -61,21 +61,15 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
     streams = streams_of(graph, roles, taken)
     choices: dict[str, Choice] = {}
     sizes = _stream_sizes(graph, roles, taken)
+    weights: dict[str, Operation] = {}
     for operation, use in graph.uses():
-        name, role = use.parameter, roles.get(use.parameter)
-        weight = operation.kind in WEIGHTED and use.slot == "weight" and name not in choices
-        if (
-            weight
-            and role is not None
-            and role.layout is not None
-            and role.role not in ("unknown", "embedding")
-            and not role.mode
-        ):
-            choices[name] = _weight(graph, operation, role, series.get(name), feeders, streams, points, sizes)
-            bias, own = _bias_of(operation), series.get(name)
-            if (bound := _offsets(graph, operation, role, own, streams)) and bias is not None and bias in roles:
-                reason = f"reads the input: offsets within {bound:.2g} of 0, so that units bend at different places"
-                choices[bias] = Choice(uniform(-bound, bound), reason, _OFFSETS)
+        role = roles.get(use.parameter)
+        known = role is not None and role.layout is not None and role.role not in ("unknown", "embedding")
+        if operation.kind in WEIGHTED and use.slot == "weight" and known and not roles[use.parameter].mode:
+            weights.setdefault(use.parameter, operation)
+    _first_layers(graph, roles, weights, series, streams, points, choices)
+    for name, operation in weights.items():
+        choices[name] = _weight(graph, operation, roles[name], series.get(name), feeders, streams, points, sizes)
     for name, found in series.items():
         _biases(graph, roles, choices, name, found)
     return choices
@@ -103,9 +97,7 @@ def _weight(
         second = difference(streams.readers[name])
     else:
         second = feeder.point.second if feeder else incoming(graph, operation, points)
-    target, relative, reason, source = _aim(graph, role, own)
-    if own is None and (bound := _offsets(graph, operation, role, own, streams)):
-        target, reason = bound, f"{reason}; {AT_FIRST}"
+    target, relative, reason, source = _aim(graph, role, own, points.first.get(operation.index, 0.0))
     made = makes_weight(graph, operation) if role.role in ("hidden", "readout") and own is None else None
     if made is not None:
         product, other = made
@@ -137,11 +129,28 @@ def _weight(
     return Choice(scheme, reason, source, corrected, relative)
 
 
-def _offsets(graph: Analysis, operation: Operation, role: Role, own: Series | None, streams: Streams) -> float:
-    """Largest bias of a layer that reads the input, which is the RMS of what its weight gives; 0 of any other."""
-    if own is not None or role.role not in ("hidden", "up") or role.parameter.name in streams.sources:
-        return own.spread if own is not None else 0.0
-    return math.sqrt(FIRST) if bends_input(graph, operation) else 0.0
+def _first_layers(
+    graph: Analysis,
+    roles: Mapping[str, Role],
+    weights: Mapping[str, Operation],
+    series: Mapping[str, Series],
+    streams: Streams,
+    points: Points,
+    choices: dict[str, Choice],
+) -> None:
+    """Which layers read the input, and offsets of their units, which bend at different places then."""
+    biases = {r.beside.parameter.name: name for name, r in roles.items() if r.role == "bias" and r.beside is not None}
+    for name, operation in weights.items():
+        role, own = roles[name], series.get(name)
+        plain = own is None and role.role in ("hidden", "up") and not role.ends_branch and name not in streams.sources
+        bound = own.spread if own is not None else 0.0
+        if plain and bends_input(graph, operation) and not modulates(graph, operation):
+            bound = math.sqrt(FIRST)
+        if bound:
+            points.first[operation.index] = bound
+        if bound and name in biases:
+            reason = f"reads the input: offsets within {bound:.2g} of 0, so that units bend at different places"
+            choices[biases[name]] = Choice(uniform(-bound, bound), reason, _OFFSETS)
 
 
 @inferred("how large streams are", lambda *_: {})
@@ -186,8 +195,8 @@ def _uncorrected(graph: Analysis, role: Role) -> str:
     return ""
 
 
-def _aim(graph: Analysis, role: Role, own: Series | None) -> tuple[float, bool, str, str]:
-    """(RMS of the output, whether in units of the stream, reason, source)"""
+def _aim(graph: Analysis, role: Role, own: Series | None, first: float) -> tuple[float, bool, str, str]:
+    """(RMS of the output, whether in units of the stream, reason, source); `first`: of a layer that reads the input."""
     if own is not None:
         return math.sqrt(own.point.q), False, own.reason, _LL if own.mirrored else _DEPTH
     if role.role == "readout":
@@ -198,7 +207,7 @@ def _aim(graph: Analysis, role: Role, own: Series | None) -> tuple[float, bool, 
         return 0.1, False, "router: nearly equal scores, so that every expert starts in use", _SAXE
     if role.ends_branch and role.branch is not None:
         return _branch_end(role)
-    return 1.0, False, _plain_reason(role), _SAXE
+    return first or 1.0, False, _plain_reason(role) + (f"; {AT_FIRST}" if first else ""), _SAXE
 
 
 def _branch_end(role: Role) -> tuple[float, bool, str, str]:
@@ -242,14 +251,18 @@ def _read(graph: Analysis, value: int, points: Points) -> float:
     if producer is not None and producer.kind == "lookup" and (bag := bag_of(graph, producer)).averaged:
         return float(bag.rows) ** -2
     if producer is None or producer.kind != "gate":
-        return _second(producer, points)
-    return math.prod(_second(_behind(graph, value), points) for value in producer.inputs)
+        return _second(graph, producer, points)
+    return math.prod(_second(graph, _behind(graph, value), points) for value in producer.inputs)
 
 
-def _second(step: Operation | None, points: Points) -> float:
+def _second(graph: Analysis, step: Operation | None, points: Points) -> float:
     if step is not None and step.kind == "recurrent":
         return _STATES.get(step.mode, 1.0)
-    return 1.0 if step is None or step.function is None else points.second(step.function)
+    if step is None or step.function is None:
+        return 1.0
+    before = weights_before(graph, step.root) if points.first and step.root is not None else ()
+    first = max((points.first.get(made.index, 0.0) for made in before), default=0.0)
+    return points.second(step.function, first**2 * 4 / 3 if first else 1.0)  # offsets add a third
 
 
 def _behind(graph: Analysis, value: int) -> Operation | None:
