@@ -60,6 +60,7 @@ FAMILIES = {
 TRAINED = "these are trained values, which drawing them again would lose"
 """What is said instead of a call that would draw them again."""
 INSTEAD = {
+    "W103": "look at what gives all samples the same values at {place}, or before it",
     "W1": "look at what else scales the signal at {place}, and at the loops it is in",
     "W2": "look at what multiplies or stops gradients between {place} and the loss",
     "W3": "look at why the units of {place} get equal inputs or gradients",

@@ -65,7 +65,8 @@ def _told(graph: Analysis, seen: ForwardStatistics, blank: Collection[int], outp
     read = [o for o in ways(differ) if o.kind in WEIGHTED or o.kind == "lookup"]
     numbers = {value for value in differ if value in seen.inputs}
     constants = (value for o in graph.operations if not (o.inputs or o.uses) for value in o.outputs)
-    drawn = [value for value in constants if seen.reads.drawn.get(value) in seen.reads.samples]
+    sizes = {seen.reads.samples.get(value) for value in differ}
+    drawn = [value for value in constants if seen.reads.drawn.get(value, 0) in sizes]
     apart = (graph.operations[index] for index in seen.reads.told)
     noise = (o.outputs for o in apart if o.kind != "add" or not dependent.issuperset(o.inputs))
     ends = ways(numbers.union(drawn, *noise, *(o.outputs for o in read)))
