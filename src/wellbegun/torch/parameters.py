@@ -11,7 +11,7 @@ from torch import nn
 
 from wellbegun.backend import View, holders
 from wellbegun.errors import TraceError
-from wellbegun.graph import Parameter, Use, axes
+from wellbegun.graph import ModelGraph, Parameter, Use, axes
 from wellbegun.graph.model import Slot
 from wellbegun.layout import Layout
 from wellbegun.torch.compat import memory_of, modules
@@ -19,14 +19,13 @@ from wellbegun.torch.names import canonical, parameters
 from wellbegun.torch.parametrize import Computed, computed_of
 from wellbegun.torch.trace.tensors import array_of
 
+Known = tuple[dict[str, Parameter], dict[int, axes.Derived]]
 _Owners = dict[str, Any]  # modules by path
 
 
-def parameters_of(
-    model: torch.nn.Module, told: Mapping[str, Parameter] | None = None
-) -> tuple[dict[str, Parameter], dict[int, axes.Derived]]:
-    """Parameters by name (tied names point to one of them), and what each tensor is, by its identity. `told`: what is
-    known of the parameters already."""
+def parameters_of(model: torch.nn.Module, graph: ModelGraph | None = None) -> Known:
+    """Parameters by name (tied names point to one of them), and what each tensor is, by its identity. `graph`: of this
+    model, which knows the parameters already."""
     plain, named = canonical(model), list(parameters(model).items())
     for name, tensor in named:
         if isinstance(tensor, torch.nn.parameter.UninitializedParameter):
@@ -39,8 +38,8 @@ def parameters_of(
         first = holder[name]
         whole = axes.of_parameter(first, array_of(tensors[first]))
         known[id(tensor)] = whole if tensors[first] is tensor else axes.view(whole, array_of(tensor))
-    if told is not None:
-        return dict(told), known
+    if graph is not None:
+        return dict(graph.parameters), known
     owners = {plain(path): module for path, module in modules(model, each=True)}
     computed = {name: found for found in computed_of(model) for name in found.originals}
     found: dict[str, Parameter] = {}

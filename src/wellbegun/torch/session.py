@@ -13,8 +13,7 @@ from wellbegun import backend
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
-from wellbegun.graph import WEIGHTED, ModelGraph, Operation, Parameter
-from wellbegun.graph.axes import Derived
+from wellbegun.graph import WEIGHTED, ModelGraph, Operation
 from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, outputs_of, real_outputs
@@ -22,7 +21,7 @@ from wellbegun.torch.handles import TensorHandle, along, numpy
 from wellbegun.torch.leaves import Leaves
 from wellbegun.torch.losses import gradient_of, scalar
 from wellbegun.torch.names import canonical, inner, parameters
-from wellbegun.torch.parameters import parameters_of
+from wellbegun.torch.parameters import Known, parameters_of
 from wellbegun.torch.parametrize import visible
 from wellbegun.torch.sandbox import noticed, preserved
 from wellbegun.torch.shards import gathered
@@ -40,17 +39,14 @@ def session(
     """As in `wellbegun.backend.Backend`."""
     module = check_model(model)
     with gathered(module):
-        told = None if graph is None else graph.parameters
-        known = parameters_of(module, told)  # what is wrong with the model is said before anything about the batch
+        known = parameters_of(module, graph)  # what is wrong with the model is said before anything about the batch
         call = call_of(batch, module)
-        named = parameters(module, each=False)
-        if any(tensor.is_meta for tensor in named.values()):
-            raise ArgumentError(
-                f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
-            )
         with torch.inference_mode(False), torch.enable_grad():
             call = call.map(torch.Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
-            opened = TorchSession(module, call, graph, named, known)
+            opened = TorchSession(module, call, graph, known)
+            if any(tensor.is_meta for tensor in opened.named.values()):
+                text = f"{owner}: the model is on the meta device and holds no values; there is nothing to measure."
+                raise ArgumentError(text)
             try:
                 yield opened
             finally:
@@ -62,16 +58,9 @@ class TorchSession:
 
     channels_last = False
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        call: Call,
-        graph: ModelGraph | None,
-        named: dict[str, torch.nn.Parameter],
-        known: tuple[dict[str, Parameter], dict[int, Derived]],
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, call: Call, graph: ModelGraph | None, known: Known) -> None:
         self.model, self.call, self._given, self._graph, self._known = model, call, graph, graph, known
-        self.made, self.named = call.made, named
+        self.made, self.named = call.made, parameters(model, each=False)
         self._everywhere = False
         self._pass = ExitStack()
         self._result: object = None

@@ -42,6 +42,8 @@ def none_left(model: torch.nn.Module) -> Iterator[FakeTensorMode]:
         if sys.getrefcount(mode) > references:
             with _all_objects():
                 _search(mode, before)
+                if sys.getrefcount(mode) > references and (left := _left(mode)):
+                    _take_away(left, _DEEP)
 
 
 @contextmanager
@@ -87,10 +89,6 @@ def _search(mode: FakeTensorMode, before: _Names) -> None:
     for found in above.values():
         if type(found) is _CACHE:
             found.cache_clear()
-    above.clear()
-    left.clear()
-    if left := _left(mode):
-        _take_away(left, _DEEP)
 
 
 def _left(mode: FakeTensorMode) -> list[Any]:
