@@ -163,7 +163,7 @@ def test_convolutions_with_padding_and_pools() -> None:
     signals, gradients, loss = measured(model, grid)
     assert max(signals[:-1]) / min(signals[:-1]) < 2.5
     assert 1 / 5 < gradients[0] / gradients[-2] < 5  # zero padding loses some at each border
-    assert loss < 1.05 * CHANCE
+    assert loss < 1.06 * CHANCE
 
 
 class Residual(nn.Module):

@@ -239,6 +239,7 @@ def lightning_module(**options):
             wb.initialize(self.net, (8, 64), seed=0)
             if zero:
                 nn.init.zeros_(self.net[0].weight)
+                nn.init.zeros_(self.net[0].bias)
 
         def forward(self, x):
             return self.net(x)

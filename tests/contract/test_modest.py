@@ -1,5 +1,6 @@
 """Factors beyond [1/4, 4] are told and not applied; what multiplies a branch on its way to the sum is a design."""
 
+import math
 from typing import Any
 
 import pytest

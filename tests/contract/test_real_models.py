@@ -365,7 +365,8 @@ def test_auto_starts_models_written_by_hand_well(name: str) -> None:
 def test_auto_starts_models_of_hugging_face_well(name: str, hf: Any) -> None:
     torch.manual_seed(0)
     model, batch = REAL[name][0](hf)
-    started(model, batch, loud=name in LOUD, exclude=UNUSED.get(name, ()))
+    intent = "overwrite" if name == "t5" else "auto"  # whose own sizes were worked out, and stay
+    started(model, batch, loud=name in LOUD, exclude=UNUSED.get(name, ()), intent=intent)
 
 
 @pytest.mark.filterwarnings("ignore")
