@@ -106,7 +106,7 @@ def plan(
     >>> from torch import nn
     >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
     >>> plan(model, (2, 8), seed=0)["0.weight"].scheme
-    'mirrored(orthogonal())'
+    'mirrored(orthogonal(gain=0.70710678))'
     >>> found = plan(nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4)), (2, 8), recipe="classic", seed=0)
     >>> found["0.weight"].scheme, found["2.weight"].scheme
     ('xavier_normal()', 'lecun_normal()')
