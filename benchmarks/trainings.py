@@ -6,7 +6,7 @@ Usage: python benchmarks/trainings.py [--only NAMES] [--part development|held-ou
 AdamW, a short warm-up and a cosine to zero; every start at every rate sees the same batches. All copies of a network
 that differ in seed, rate and start are trained as one, side by side. Two measures: the mean training loss over all
 steps, and the loss on data held out at the end, each at the rate that is best for it. Rates are chosen with three
-seeds (of values and of the order of data); what is compared comes from eight others at those rates, since the least
+seeds (of values and of the order of data); what is compared comes from sixteen others at those rates, since the least
 of several noisy losses is too low. An interval is 95 % of a difference: seeds are paired, and what is left of the
 spread is pooled over the starts. The growth of a start is how many times larger its weights are than constructed
 ones, as a geometric mean over their entries; whether it says what to multiply a rate with is compared too.
@@ -34,7 +34,7 @@ from training_tasks import Task
 
 STARTS = ("constructed", "classic", "auto")
 POWERS = {"old": 0.0, "half": 0.5, "scaled": 1.0}  # of the growth, to multiply the constructed start's rate with
-CHOOSING, COMPARING = range(3), range(3, 11)  # seeds
+CHOOSING, COMPARING = range(3), range(3, 19)  # seeds
 WARM, DECAY, BETAS, EPSILON = 0.05, 0.01, (0.9, 0.999), 1e-8
 Kind = tuple[str, float, int]  # start, rate, seed
 Losses = dict[str, dict[str, list[list[float]]]]  # start -> rate -> (mean of training, held out) for each seed
