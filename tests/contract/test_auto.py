@@ -383,6 +383,21 @@ def test_offsets_are_added_to_first_layers_and_to_nothing_else(forward: Callable
     assert isinstance(plan["b"].law, wb.laws.Uniform) is offsets
 
 
+@pytest.mark.parametrize("size", [1.0, 0.01, 0.0001])
+def test_offsets_do_not_hide_inputs_that_are_too_small_to_be_made_up_for(size: float) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 10)), size * torch.randn(64, 20)
+    result = wb.initialize(model, x, seed=0)
+    assert result.health.healthy
+    assert float(model[0].bias.detach().std()) < 4 * float((x @ model[0].weight.T).detach().std())
+    assert bool(model[0].bias.any())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wb.apply(model, result.plan)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    given = wb.initialize(model, x, seed=0, rules=[("0.bias", wb.uniform(-0.7, 0.7))]).plan["0.bias"]
+    assert given.law == wb.laws.Uniform(-0.7, 0.7)
+
+
 @pytest.mark.parametrize(("fickle", "told"), [(lambda run: run == 1, False), (lambda run: run % 2, True)])
 def test_a_run_that_leaves_the_traced_way_is_traced_again_and_told_if_it_does_so_again(fickle, told: bool) -> None:
     class Two(nn.Module):
