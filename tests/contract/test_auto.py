@@ -356,6 +356,48 @@ def test_units_that_read_the_input_bend_at_different_places(act: nn.Module) -> N
     assert not straight[0].bias.any()
 
 
+@pytest.mark.parametrize(
+    ("forward", "offsets"),
+    [
+        (lambda x, w, v, b: (x @ w + b).relu() @ v, True),
+        (lambda x, w, v, b: (x @ w + b).relu() @ v + (-x @ w + b).relu() @ v, True),  # two that read the input
+        (lambda x, w, v, b: (x @ w).sigmoid() @ w.T + b, False),  # what decodes is no first layer
+        (lambda x, w, v, b: ((x @ w + b).relu() @ w + b).relu() @ v, False),  # nor what comes again
+        (lambda x, w, v, b: ((x @ w + b).relu() @ v + b).relu() @ v, False),  # the second adds it to what is not first
+        (lambda x, w, v, b: (x @ w + 9 * b).relu() @ v, False),
+        (lambda x, w, v, b: (x @ w + b.exp()).relu() @ v, False),
+    ],
+)
+def test_offsets_are_added_to_first_layers_and_to_nothing_else(forward: Callable, offsets: bool) -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w, self.v = (nn.Parameter(torch.randn(32, 32) / 8) for _ in "wv")
+            self.b = nn.Parameter(torch.zeros(32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return forward(x, self.w, self.v, self.b)
+
+    torch.manual_seed(0)
+    plan = wb.plan(Own(), torch.randn(64, 32), seed=0)
+    assert isinstance(plan["b"].law, wb.laws.Uniform) is offsets
+
+
+@pytest.mark.parametrize("size", [1.0, 0.01, 0.0001])
+def test_offsets_do_not_hide_inputs_that_are_too_small_to_be_made_up_for(size: float) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 10)), size * torch.randn(64, 20)
+    result = wb.initialize(model, x, seed=0)
+    assert result.health.healthy
+    assert float(model[0].bias.detach().std()) < 4 * float((x @ model[0].weight.T).detach().std())
+    assert bool(model[0].bias.any())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wb.apply(model, result.plan)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    given = wb.initialize(model, x, seed=0, rules=[("0.bias", wb.uniform(-0.7, 0.7))]).plan["0.bias"]
+    assert given.law == wb.laws.Uniform(-0.7, 0.7)
+
+
 @pytest.mark.parametrize(("fickle", "told"), [(lambda run: run == 1, False), (lambda run: run % 2, True)])
 def test_a_run_that_leaves_the_traced_way_is_traced_again_and_told_if_it_does_so_again(fickle, told: bool) -> None:
     class Two(nn.Module):

@@ -289,3 +289,20 @@ def test_what_holds_the_divisor_of_its_attention_was_worked_out(queries: float, 
     assert ({f"{name}.weight" for name in sizes} <= kept(model, drawn(8, 7, 32))) is stays
     set_to(model.head, weight=drawn(5, 32))  # logits of size 5
     assert "head.weight" not in kept(model, drawn(8, 7, 32))
+
+
+@pytest.mark.parametrize("attentions", [1, 2])
+def test_an_attention_of_single_terms_shows_no_divisor(attentions: int) -> None:
+    """Its root is 1: queries as large as keys are what any constructor draws, and beside others they say nothing."""
+
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        x = x + (m.q(x) @ m.k(x).transpose(1, 2)).softmax(-1) @ m.v(x)
+        if attentions > 1:
+            x = x + (m.q16(x) @ m.k16(x).transpose(1, 2)).softmax(-1) @ m.v(x)
+        return m.head(x)
+
+    widths = {"q": 1, "k": 1, "v": 32, "q16": 16, "k16": 16} if attentions > 1 else {"q": 1, "k": 1, "v": 32}
+    model = Of(forward, head=nn.Linear(32, 5), **{name: nn.Linear(32, units) for name, units in widths.items()})
+    for seed, (name, units) in enumerate(widths.items()):
+        set_to(getattr(model, name), weight=drawn(units, 32, seed=seed) / math.sqrt(32 * (16 if name == "q16" else 1)))
+    assert ("v.weight" in kept(model, drawn(8, 7, 32))) is (attentions > 1)

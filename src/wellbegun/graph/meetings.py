@@ -70,12 +70,19 @@ def escapes(graph: ModelGraph, root: int) -> list[tuple[Operation | None, Operat
 @inferred("which layers read the input", lambda *_: False)
 def bends_input(graph: Analysis, operation: Operation) -> bool:
     """Whether a layer is the first to read a signal of the batch, and the first thing that acts on what it gives is a
-    function that is not linear, and no gate of another signal."""
+    function that is not linear, and no gate of another signal: wherever its weight is used."""
+    names = {use.parameter for use in operation.uses if use.slot == "weight"}
+    users = {made.index: made for name in names for made, _ in graph.uses_of(name)}
+    return all(_bends(graph, made) for made in {operation.index: operation, **users}.values())
+
+
+def _bends(graph: Analysis, operation: Operation) -> bool:
+    """As `bends_input`, of one use."""
     before = list(backward(graph, operation.inputs))
     given = {value for step in (operation, *before) for value in step.inputs if value not in graph.producers}
     if not given or any(step.kind in WEIGHTED or step.kind == "lookup" for step in before):
         return False
-    value: int | None = operation.outputs[0]
+    value: int | None = operation.outputs[0] if operation.outputs else None
     while value is not None:
         found = escapes(graph, value)
         bent = [reader for step, reader in found if step is not None and not graph.is_linear(step)]

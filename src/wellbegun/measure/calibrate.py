@@ -18,10 +18,11 @@ from wellbegun._arguments import message
 from wellbegun._typing import Progress, phase
 from wellbegun.backend import Backend, Batch, Loss, Model, Session, Strayed
 from wellbegun.errors import ArgumentTypeError, TraceError
-from wellbegun.graph import ModelGraph
-from wellbegun.graph.inference import doubt_notes
+from wellbegun.graph import Analysis, ModelGraph, roles_of
+from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.health import Statistics
 from wellbegun.inputs import holds_data
+from wellbegun.laws import Uniform
 from wellbegun.materialize import Ledger
 from wellbegun.measure.correction import LIMIT, Correction
 from wellbegun.measure.forward import ForwardStatistics
@@ -73,8 +74,15 @@ def calibrate(
     run = _Run(plan, targets, partial(write, model), progress)
     with backend.session(model, batch, graph) as session:
         passed, measured = run(session), None
-        if passed is not None:
+        lessened = run.lessened(session.graph)
+        if passed is not None and not lessened:
             measured = statistics(session, passed, loss, chance=chance, progress=progress)
+    if lessened:  # once more, beside smaller ones
+        smaller = plan.scaled(lessened)
+        model, _ = write(model, smaller, run.plan())
+        return calibrate(
+            backend, model, graph, smaller, batch, write, data=data, loss=loss, chance=chance, progress=progress
+        )
     final = backend.agree(model, run.plan())
     model, ledger = write(model, final, plan, phase(progress, "fill"))
     if measured is None:
@@ -139,6 +147,24 @@ class _Run:
         in_place = self.correction.in_place
         session.forward(self.correction, progress=phase(self.progress, "measure" if in_place else "correct"))
         return forward if in_place else None
+
+    @inferred("which offsets are lessened", lambda *_: {})
+    def lessened(self, graph: ModelGraph) -> dict[str, float]:
+        """Factors of random biases beside weights that are left too small: they would hide the signal."""
+        found, entries = dict[str, float](), {entry.name: entry for entry in self.first.entries}
+        refused = {} if self.correction is None else self.correction.refused
+        for name, role in roles_of(Analysis.of(graph)).items():
+            beside = role.beside.parameter.name if role.role == "bias" and role.beside is not None else ""
+            if beside not in refused or name not in entries or not isinstance(entries[name].law, Uniform):
+                continue
+            asked, applied, _ = refused[beside]
+            if (
+                asked > applied
+                and entries[name].factor == 1.0
+                and entries[name].decided_by == entries[beside].decided_by
+            ):
+                found[name] = LIMIT * applied / asked
+        return found
 
     def plan(self) -> Plan:
         """The plan with what has been measured so far."""

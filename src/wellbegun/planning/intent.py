@@ -174,8 +174,8 @@ class _Evidence:
 
     def _divided(self) -> bool:
         """Whether no attention divides its logits by the root of their terms, and queries are as much smaller instead:
-        then sizes were worked out, and those of other weights with them."""
-        found = attentions_of(self.graph)
+        then sizes were worked out, and those of other weights with them. A single term has no divisor."""
+        found = [each for each in attentions_of(self.graph) if each.width > 1]
         sizes = [(self._drawn_size(each.query), self._drawn_size(each.key)) for each in found]
         return bool(found) and all(
             each.scale == 1 and key > 0 and 1 / _NEAR < query / key * math.sqrt(each.width) < _NEAR

@@ -67,7 +67,8 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
         known = role is not None and role.layout is not None and role.role not in ("unknown", "embedding")
         if operation.kind in WEIGHTED and use.slot == "weight" and known and not roles[use.parameter].mode:
             weights.setdefault(use.parameter, operation)
-    _first_layers(graph, roles, weights, series, streams, points, choices)
+    open_ = {name: made for name, made in weights.items() if name not in taken}
+    _first_layers(graph, roles, open_, series, streams, points, choices)
     for name, operation in weights.items():
         choices[name] = _weight(graph, operation, roles[name], series.get(name), feeders, streams, points, sizes)
     for name, found in series.items():
@@ -148,9 +149,16 @@ def _first_layers(
             bound = math.sqrt(FIRST)
         if bound:
             points.first[operation.index] = bound
-        if bound and name in biases:
+        if bound and name in biases and _only_beside(graph, biases[name], name):
             reason = f"reads the input: offsets within {bound:.2g} of 0, so that units bend at different places"
             choices[biases[name]] = Choice(uniform(-bound, bound), reason, _OFFSETS)
+
+
+def _only_beside(graph: Analysis, bias: str, weight: str) -> bool:
+    """Whether a bias is added as it is, and to nothing but what a weight gives."""
+    made = {operation.index for operation, _ in graph.uses_of(weight)}
+    added = [(graph.source(by) if by.kind == "shift" else by, use) for by, use in graph.uses_of(bias)]
+    return all(to is not None and to.index in made and use.exact for to, use in added)
 
 
 @inferred("how large streams are", lambda *_: {})
