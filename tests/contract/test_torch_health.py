@@ -44,7 +44,7 @@ def test_he_keeps_the_signal_that_xavier_loses() -> None:
         ([("*", "zeros")], {"W101", "W201", "W301"}),
         ([("*.weight", "constant(0.01)")], {"W301"}),
         ([("8.weight", "zeros")], {"W101", "W201", "W301"}),
-        ([("0.weight", "zeros")], {"W103", "W301"}),  # offsets are left
+        ([("0.weight", "zeros")], {"W101", "W201", "W301"}),
         ([("8.weight", "ones")], {"W301"}),
         ([("18.weight", "normal(std=2)")], {"W501"}),
         ([("18.weight", "zeros")], set()),  # a readout may start at zero
