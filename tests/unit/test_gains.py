@@ -292,7 +292,9 @@ def test_kinks_and_jumps_beside_the_edges_of_panels_are_seen(edge: float) -> Non
         assert gate.second == pytest.approx(tail, abs=1e-9)
 
 
-@pytest.mark.parametrize("function", [np.sign, lambda x: x + np.sign(x), lambda x: np.sign(x) * np.sqrt(np.abs(x))])
+@pytest.mark.parametrize(
+    "function", [np.sign, lambda x: x + np.sign(x), lambda x: np.sign(x) * np.sqrt(np.abs(x)), np.sqrt]
+)
 def test_a_function_without_a_slope_at_zero_has_no_edge_there(function: Callable[[Any], Any]) -> None:
     with pytest.raises(ArgumentError, match="one with an edge of chaos"):
         wb.edge_of_chaos(function)

@@ -74,7 +74,7 @@ def calibrate(
     run = _Run(plan, targets, partial(write, model), progress)
     with backend.session(model, batch, graph) as session:
         passed, measured = run(session), None
-        lessened = run.lessened(session.graph)
+        lessened = backend.agree(model, run.lessened(session.graph))  # all processes make the pass again, or none
         if passed is not None and not lessened:
             measured = statistics(session, passed, loss, chance=chance, progress=progress)
     if lessened:  # once more, beside smaller ones
@@ -158,11 +158,8 @@ class _Run:
             if beside not in refused or name not in entries or not isinstance(entries[name].law, Uniform):
                 continue
             asked, applied, _ = refused[beside]
-            if (
-                asked > applied
-                and entries[name].factor == 1.0
-                and entries[name].decided_by == entries[beside].decided_by
-            ):
+            fresh = entries[name].factor == 1.0 and entries[name].decided_by == entries[beside].decided_by
+            if fresh and asked > applied:
                 found[name] = LIMIT * applied / asked
         return found
 

@@ -202,8 +202,9 @@ def _rise(values: Array, exact: Callable[[float], float]) -> int | None:
 def _at_zero(function: Function) -> float | None:
     """|phi'(0)|, if phi(0) = 0 and both sides have the same slope."""
     x = np.array([-1e-5, -5e-6, 0.0, 5e-6, 1e-5])
-    far_low, low, middle, high, far_high = np.asarray(function(x), np.float64)
+    with np.errstate(all="ignore"):
+        far_low, low, middle, high, far_high = np.asarray(function(x), np.float64)
     bent = max(abs(far_low + far_high), abs(2 * high - far_high)) > 1e-3 * abs(far_high)  # or it jumps
-    if abs(middle) > 1e-17 or bent or far_high == 0:
+    if not math.isfinite(far_low + low + high + far_high) or abs(middle) > 1e-17 or bent or far_high == 0:
         return None
     return float(abs(2 * (high - low) / 1e-5 - (far_high - far_low) / 2e-5))  # straight on to distance 0

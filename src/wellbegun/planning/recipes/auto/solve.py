@@ -67,8 +67,8 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
         known = role is not None and role.layout is not None and role.role not in ("unknown", "embedding")
         if operation.kind in WEIGHTED and use.slot == "weight" and known and not roles[use.parameter].mode:
             weights.setdefault(use.parameter, operation)
-    open_ = {name: made for name, made in weights.items() if name not in taken}
-    _first_layers(graph, roles, open_, series, streams, points, choices)
+    free = {name: made for name, made in weights.items() if name not in taken}
+    _first_layers(graph, roles, free, series, streams, points, choices)
     for name, operation in weights.items():
         choices[name] = _weight(graph, operation, roles[name], series.get(name), feeders, streams, points, sizes)
     for name, found in series.items():
