@@ -13,7 +13,8 @@ RANGE = 1e-3, 1e3
 """Of the RMS behind every layer, and of a weight's gradient over the median of all weights."""
 STEPS = 40
 SHUT = 0.05  # of factors
-SMALL = 0.02  # RMS of a readout, over the usual one
+SMALL = 0.02  # RMS of a weight, over the usual one
+CANCELLED = 1e-5  # of the median gradient: what epsilon, which is so large, leaves of a factor in front of a norm
 
 
 class Signals(NamedTuple):
@@ -100,15 +101,23 @@ def outside(model: nn.Module, found: Signals, before: Signals, first: bool = Fal
         bias = not size and getattr(model.get_submodule(name), "num_embeddings", 0) == 1  # a table of one row is one
         if not same and not bias and not (size == 0 and was == 0) and not RANGE[0] <= size <= RANGE[1]:
             told[f"signal behind {name}"] = size
-    sizes = [one for name, one in found.gradients.items() if one and matrix(weights[name])]
-    middle = sorted(sizes)[len(sizes) // 2] if sizes else 1.0
+    middle, was_middle = (
+        _middle([one for name, one in each.gradients.items() if one and matrix(weights[name])])
+        for each in (found, before)
+    )
     for name, size in found.gradients.items():
         owner = name.rpartition(".")[0]
         skipped = owner in before.layers and owner not in found.layers  # an expert that no token was sent to
-        silent = not size and (skipped or not before.gradients.get(name))
+        silent = (size or 0.0) <= CANCELLED * middle and (
+            skipped or (before.gradients.get(name) or 0.0) <= CANCELLED * was_middle
+        )
         if matrix(weights[name]) and not silent and not RANGE[0] <= (size or 0.0) / middle <= RANGE[1]:
             told[f"gradient of {name}"] = (size or 0.0) / middle
     return told
+
+
+def _middle(sizes: list[float]) -> float:
+    return sorted(sizes)[len(sizes) // 2] if sizes else 1.0
 
 
 def matrix(one: torch.Tensor) -> bool:
@@ -179,11 +188,10 @@ def kept(one: torch.Tensor, was: torch.Tensor) -> bool:
 Values = dict[str, torch.Tensor]
 
 
-def gates(first: Values, now: Values, last: str) -> list[str]:
+def gates(first: Values, now: Values) -> list[str]:
     """What is shut on purpose, and still is: factors that are all one small number (LayerScale, norms of zeros), and
-    the weight of the layer that runs last, where it is drawn far smaller than others."""
-    sizes = sorted(size(one) for one in first.values() if one.is_floating_point() and matrix(one))
-    usual = sizes[len(sizes) // 2] if sizes else 0.0
+    weights that are drawn far smaller than others, as at the ends of flows that start as identities."""
+    usual = _middle([size(one) for one in first.values() if one.is_floating_point() and matrix(one)])
 
     def shut(name: str, one: torch.Tensor) -> bool:
         if not one.is_floating_point() or not one.numel() or not torch.equal(one, now[name]):
@@ -191,15 +199,9 @@ def gates(first: Values, now: Values, last: str) -> list[str]:
         if alike(one):
             factor = bool(one.any()) or (one.ndim == 1 and name.endswith("weight"))
             return factor and float(one.abs().max()) < SHUT and not name.endswith("bias")
-        return name.rpartition(".")[0] == last and matrix(one) and size(one) < SMALL * usual
+        return matrix(one) and size(one) < SMALL * usual
 
     return [name for name, one in first.items() if shut(name, one)]
-
-
-def last_layer(model: nn.Module, found: Signals) -> str:
-    """The layer with a weight that runs last."""
-    layers = [name for name in found.layers if any(matrix(one) for one in model.get_submodule(name).parameters())]
-    return layers[-1] if layers else ""
 
 
 def alike(one: torch.Tensor) -> bool:
@@ -275,11 +277,10 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
         "findings": texts(result.health),
     }
     before = signals(made, batch)
-    last = last_layer(made, before)
     yield {
         "fake": any(isinstance(one, FakeTensor) for one in tensors(call(model, batch))),
-        "unhealthy": some(judged_range(model, batch, gates(first, after, last), before)),
-        "unhealthy_constructed": some(judged_range(made, batch, gates(first, first, last))),
+        "unhealthy": some(judged_range(model, batch, gates(first, after), before)),
+        "unhealthy_constructed": some(judged_range(made, batch, gates(first, first))),
         "unreached": [key for key, one in before.gradients.items() if not one],
     }
     health = wb.check(registry.build(name)[0], batch)

@@ -27,8 +27,7 @@ def test_model(kind: str) -> None:
     first = measure.values(made)
     purpose = measure.special(first, measure.values(registry.build(name, 1)[0]))
     before = measure.signals(made, batch)
-    last = measure.last_layer(made, before)
-    there = measure.judged_range(made, batch, measure.gates(first, first, last))
+    there = measure.judged_range(made, batch, measure.gates(first, first))
     model = registry.build(name)[0]
     result = wb.initialize(model, batch, seed=0)
     after = measure.values(model)
@@ -36,7 +35,7 @@ def test_model(kind: str) -> None:
     assert all(one.isfinite().all() for one in after.values())
     facts = {
         "lost": [one for one in measure.judged(purpose) if not measure.kept(after[one], first[one])],
-        "range": measure.judged_range(model, batch, measure.gates(first, after, last), before),
+        "range": measure.judged_range(model, batch, measure.gates(first, after), before),
         "own alarm": [] if result.health.healthy else result.health.codes,
         "false alarm": [] if there or (seen := wb.check(made, batch)).healthy else seen.codes,
     }

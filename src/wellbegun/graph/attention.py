@@ -161,12 +161,19 @@ def compares(operation: Operation) -> bool:
 
 
 def _between(graph: ModelGraph) -> Callable[[Operation], bool]:
-    """Whether masks, sums and scales may stand between a product and its softmax."""
+    """Whether masks, sums, scales and mixtures of heads may stand between a product and its softmax."""
 
     def passes(made: Operation) -> bool:
-        return made.kind in TRANSPARENT or made.kind == "pointwise" or made.logarithm or _masks(graph, made)
+        plain = made.kind in TRANSPARENT or made.kind == "pointwise" or made.logarithm
+        return plain or _masks(graph, made) or _mixes_heads(graph, made)
 
     return passes
+
+
+def _mixes_heads(graph: ModelGraph, operation: Operation) -> bool:
+    """Whether a weight has as many outputs as inputs: beside a softmax of products it mixes heads that talk."""
+    sizes = [{graph.size_of(u, axis) for axis in "io"} for u in operation.uses if u.slot == "weight" and u.layout]
+    return operation.kind == "linear" and any(len(size) == 1 for size in sizes)
 
 
 def _masks(graph: ModelGraph, operation: Operation) -> bool:
@@ -222,8 +229,9 @@ def _keeps_differences(graph: ModelGraph, step: Operation) -> bool:
 
 def _product_after(graph: Analysis, softmax: Operation) -> Operation | None:
     for reader in _readers(graph, softmax.outputs[0]):
-        if reader.kind == "matmul":
-            return reader
+        for product in (reader,) if not _mixes_heads(graph, reader) else _readers(graph, reader.outputs[0]):
+            if product.kind == "matmul":
+                return product
     return None
 
 

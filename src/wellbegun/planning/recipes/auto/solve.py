@@ -22,9 +22,10 @@ from wellbegun.graph import (
 )
 from wellbegun.graph.cells import state_of
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.walk import TRANSPARENT, backward, weights_before
+from wellbegun.graph.walk import TRANSPARENT, backward, forward, weights_before
 from wellbegun.layout import Layout
 from wellbegun.planning.method import KEEP, Choice
+from wellbegun.planning.recipes.auto.places import SHARE, read_by_place
 from wellbegun.planning.recipes.auto.plain import (
     AT_FIRST,
     FIRST,
@@ -36,19 +37,21 @@ from wellbegun.planning.recipes.auto.plain import (
     streams_of,
 )
 from wellbegun.planning.recipes.auto.roles import CHOICES, readout_rms
-from wellbegun.schemes import Scheme, constant, mirrored, orthogonal, uniform, variance_scaling
+from wellbegun.schemes import Scheme, constant, mirrored, normal, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.dependent import row_sums
 
 _EDGE = 0.1  # share of splines on edges beside a plain weight: measured, 0.3 learns as fast and 1 slower
 _FACTOR = 0.1  # of what makes a factor of a signal: measured, 0.3 learns about as fast and 1 slower
 _GRID = 0.6  # of signals that splines read, half in a first layer: measured, 1 and 0.35 learn slower
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
+_HANDED = 0.5  # of an LSTM that only hands its state on, which other inputs must not push out; others learn with 1
 _STATES = {"lstm": 0.01, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states at the start
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
 _DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232; Saxe et al. 2014, arXiv:1312.6120"
 _RESIDUAL = "Radford et al. 2019; De, Smith 2020, arXiv:2002.10444"
 _DEEPNORM = "Wang et al. 2022, arXiv:2203.00555"
 _OFFSETS = "measured for this recipe; for sines Sitzmann et al. 2020, arXiv:2006.09661"
+_MEASURED = "measured for this recipe"
 _SAXE = "Saxe et al. 2014, arXiv:1312.6120"
 
 
@@ -68,9 +71,18 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
         if operation.kind in WEIGHTED and use.slot == "weight" and known and not roles[use.parameter].mode:
             weights.setdefault(use.parameter, operation)
     free = {name: made for name, made in weights.items() if name not in taken}
+    by_place = read_by_place(graph, roles)
     _first_layers(graph, roles, free, series, streams, points, choices)
     for name, operation in weights.items():
-        choices[name] = _weight(graph, operation, roles[name], series.get(name), feeders, streams, points, sizes)
+        own, share = series.get(name), SHARE if operation.index in by_place else 1.0
+        choices[name] = _weight(graph, operation, roles[name], own, feeders, streams, points, sizes, share)
+    for name, role in roles.items():
+        if role.role == "positional" and role.operation in by_place and not (role.on_table or role.multiplied):
+            reason = "positions that the readout tells apart too: half of a dense signal's"
+            choices[name] = Choice(normal(std=0.25), reason, _MEASURED)
+        if role.role == "recurrent_input" and role.mode == "lstm" and _hands_on(graph, role.operation):
+            reason = f"input weights of an lstm layer of which another one reads the last state alone: gain {_HANDED}"
+            choices[name] = Choice(orthogonal(gain=_HANDED), reason, _MEASURED)
     for name, found in series.items():
         _biases(graph, roles, choices, name, found)
     return choices
@@ -87,6 +99,7 @@ def _weight(
     streams: Streams,
     points: Points,
     sizes: Mapping[int, float],
+    share: float,
 ) -> Choice:
     if role.role == "time_step":
         return Choice(KEEP, f"time step of a state-space layer, which is a part of its design ({role.place}): kept")
@@ -114,6 +127,8 @@ def _weight(
     elif role.role == "hidden" and beside_basis(graph, operation):
         grid = _GRID if role.depth else _GRID / 2
         target, reason = grid * target, reason.replace("unit RMS", f"RMS {grid:.2g}, which the grids of splines hold")
+    elif share < 1:
+        target, reason = share * target, f"{reason}, times {share:g}: the readout has weights for each place"
     stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
     gain = target * stream / math.sqrt(second)
     kept = _uncorrected(graph, role)
@@ -159,6 +174,14 @@ def _only_beside(graph: Analysis, bias: str, weight: str) -> bool:
     made = {operation.index for operation, _ in graph.uses_of(weight)}
     added = [(graph.source(by) if by.kind == "shift" else by, use) for by, use in graph.uses_of(bias)]
     return all(to is not None and to.index in made and use.exact for to, use in added)
+
+
+@inferred("whether a layer only hands its state on", lambda *_: False)
+def _hands_on(graph: Analysis, index: int) -> bool:
+    """Whether nothing of a recurrent layer is read but its last state, from which another one starts."""
+    outputs = graph.operations[index].outputs if index >= 0 else ()
+    readers = forward(graph, outputs[1:], lambda made: made.kind in TRANSPARENT - {"norm"})
+    return not any(graph.consumers.get(value) for value in outputs[:1]) and any(reader.kind == "recurrent" for reader in readers)
 
 
 @inferred("how large streams are", lambda *_: {})
