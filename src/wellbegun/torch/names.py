@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from wellbegun.torch.compat import held_by, modules, tables
+from wellbegun.torch.compat import every, held_by, modules, tables
 
 
 def inner(model: torch.nn.Module) -> torch.nn.Module:
@@ -16,12 +16,12 @@ def inner(model: torch.nn.Module) -> torch.nn.Module:
 
 def canonical(model: torch.nn.Module) -> Callable[[str], str]:
     """From a dotted name of torch's to the one without wrappers: streams and plans are the same in and out of them."""
+    if not any(map(held_by, every(model))):
+        return str
     held = ((path, held_by(module)) for path, module in modules(model, each=True))
     dropped = {f"{path}.{name}" if path else name for path, name in held if name}
 
     def without(name: str) -> str:
-        if not dropped:
-            return name
         parts = name.split(".")
         return ".".join(part for at, part in enumerate(parts) if ".".join(parts[: at + 1]) not in dropped)
 

@@ -23,9 +23,9 @@ from wellbegun.torch.compat import (
     beneath_modes,
     compiler_loaded,
     drawing,
+    every,
     memory_of,
     module_tables,
-    modules,
     parametrize_cache,
     set_version,
     tensors,
@@ -57,7 +57,7 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 @contextmanager
 def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
-    attributes = [(own := vars(module), own.copy()) for _, module in modules(model)]
+    attributes = [(own := vars(module), own.copy()) for module in every(model)]
     containers, others = _reached(value for _, saved in attributes for value in saved.values())
     held = [(table, table.copy()) for table in containers if type(table) is not tuple]
     draws = [put_back for value in others if (put_back := _draws_again(value)) is not None]
@@ -220,7 +220,7 @@ def waiting(module: torch.nn.Module) -> list[torch.Tensor]:
 
 def all_waiting(model: torch.nn.Module, held: Iterable[torch.Tensor]) -> list[torch.nn.Module]:
     """Modules that have such among all that the model holds: most have none."""
-    return [module for _, module in modules(model) if waiting(module)] if any(map(is_lazy, held)) else []
+    return [module for module in every(model) if waiting(module)] if any(map(is_lazy, held)) else []
 
 
 class _Lazy:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from wellbegun.torch.compat import FakeTensor, FakeTensorMode, forget_twins, made_fake_mode, modules
+from wellbegun.torch.compat import FakeTensor, FakeTensorMode, every, forget_twins, made_fake_mode
 
 _CACHE = type(lru_cache(len))
 _WRAPPERS = (FunctionType, CellType, MethodType, staticmethod, classmethod, property)
@@ -67,7 +67,7 @@ def _forget(error: BaseException | None) -> None:
 
 def _names(model: torch.nn.Module) -> _Names:
     """What the classes of a model and the files that define them hold; torch itself keeps nothing."""
-    kinds = {kind for _, module in modules(model) for kind in type(module).__mro__}
+    kinds = {kind for module in every(model) for kind in type(module).__mro__}
     own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in ("torch", "builtins")]
     files = [sys.modules[name] for name in {kind.__module__ for kind in own} if name in sys.modules]
     return [(place, dict(vars(place))) for place in (*own, *files)]
