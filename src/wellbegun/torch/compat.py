@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -219,11 +219,11 @@ def tables(
     return [(path, module, table) for path, module in modules(model, each=each) if (table := vars(module)[key])]
 
 
-def tensors(model: torch.nn.Module, which: str = "parameters") -> list[torch.Tensor]:
-    """As `parameters` or `buffers`: each once."""
-    key = f"_{which}"
-    held = (tensor for module in every(model) for tensor in vars(module)[key].values() if tensor is not None)
-    return [*{id(tensor): tensor for tensor in held}.values()]
+def tensors(model: torch.nn.Module, *which: str) -> list[torch.Tensor]:
+    """As `parameters`, or `buffers` too: each once."""
+    walked = [vars(module) for module in every(model)]
+    held = (table[f"_{key}"].values() for key in which or ("parameters",) for table in walked)
+    return [*{id(tensor): tensor for values in held for tensor in values if tensor is not None}.values()]
 
 
 _HOLD = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
@@ -234,10 +234,15 @@ _WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, t
 
 def held_by(module: torch.nn.Module) -> str:
     """The name under which a wrapper holds the module that it wraps; "" for all others."""
-    if isinstance(module, _WRAPPERS):
+    if _wraps(type(module)):
         return "module"
     held = module._modules
     return next((name for name in held if name in _HOLD), "") if len(held) == 1 else ""
+
+
+@lru_cache(1024)
+def _wraps(kind: Any) -> bool:
+    return issubclass(kind, _WRAPPERS)  # which takes long: some are abstract
 
 
 def compiled(model: torch.nn.Module) -> bool:
