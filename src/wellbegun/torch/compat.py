@@ -234,7 +234,8 @@ _WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, t
 
 def held_by(module: torch.nn.Module) -> str:
     """The name under which a wrapper holds the module that it wraps; "" for all others."""
-    if _wraps(type(module)):
+    kind: Any = type(module)
+    if _wraps(kind):
         return "module"
     held = module._modules
     return next((name for name in held if name in _HOLD), "") if len(held) == 1 else ""
