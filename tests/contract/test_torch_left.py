@@ -161,6 +161,46 @@ def test_nothing_fake_is_left_and_the_model_computes_what_it_did(around: str) ->
         assert torch.equal(model(X), found)
 
 
+def wrapped(find: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """As libraries turn a cache off while models are compiled."""
+    held = functools.lru_cache(maxsize=1)(find)
+
+    @functools.wraps(find)
+    def wrapper(*args: Any) -> torch.Tensor:
+        return held(*args)
+
+    return wrapper
+
+
+class Positions(nn.Module):
+    table: Any = None
+
+    @wrapped
+    def closed(self, like: torch.Tensor) -> torch.Tensor:
+        return torch.arange(4).float() / 4 + 0 * like.sum()
+
+    @staticmethod
+    @functools.cache
+    def static(size: int) -> dict[str, Any]:
+        return {"table": (torch.arange(size).float() / size,)}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.closed(x) + self.static(4)["table"][0] + in_global(self) + on_class(self) + cached(4)
+
+
+def test_near_the_model_it_is_found_without_a_search_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, every = list[int](), gc.get_objects
+    model = nn.Sequential(Positions(), nn.Linear(4, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(gc, "get_objects", lambda: looks.append(0) or every())  # type: ignore[func-returns-value]
+        wb.plan(model, X, seed=0)
+        assert not looks
+        wb.plan(Model(in_dict), X, seed=0)
+        assert looks  # what it is for
+    assert not fakes()
+    assert type(model(X)) is torch.Tensor
+
+
 class Failing(Model):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         super().forward(x)

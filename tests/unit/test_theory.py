@@ -1,6 +1,7 @@
 """Moments of activations against published numbers, closed forms and torch's own functions."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 
 import wellbegun as wb
 from wellbegun.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from wellbegun.theory import ACTIVATIONS, activation_of, frequency, identify
+from wellbegun.graph.function import ROOT, asked, call
+from wellbegun.planning.recipes.auto import plain
+from wellbegun.theory import ACTIVATIONS, activation_of, frequency, identify, moments
 from wellbegun.theory.activations import ACTIVATION_ALIASES
 
 # E phi, E phi^2, E phi'^2 to 8 digits: 25-digit quadrature with mpmath, made outside this project
@@ -163,3 +166,19 @@ def test_frequency_of_a_sine() -> None:
     assert [frequency(lambda x, w=w: np.sin(w * x)) for w in (1.0, 30.0, -0.5)] == [1.0, 30.0, -0.5]
     for other in (np.tanh, np.cos, lambda x: x, lambda x: np.sin(x) + 1, lambda x: 2 * np.sin(x), np.exp):
         assert frequency(other) is None
+
+
+def test_what_is_found_of_a_function_is_kept_for_functions_that_are_data_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, steep = list[str](), [1.0]
+    monkeypatch.setattr(plain, "moments", lambda function, q: looked.append("at") or moments(function, q=q))
+
+    def second(function: Any) -> float:
+        return plain.Points().second(function)
+
+    data = call("maximum", call("multiply", call("add", ROOT, 0.0), 0.75), 0)
+    assert second(data) == second(data) == pytest.approx(0.75**2 / 2)
+    assert len(looked) == 1
+    asked_for = asked(lambda x: steep[0] * x, "scaled")  # a framework's: its values may be others the next time
+    assert second(asked_for) == pytest.approx(1.0)
+    steep[0] = 2.0
+    assert second(asked_for) == pytest.approx(4.0)

@@ -62,6 +62,12 @@ class Function:
         return _evaluated(self, roots, {} if known is None else known)
 
     @property
+    def by_value(self) -> bool:
+        """Whether all that it computes is in the tree: no arrays, and nothing that is asked of a framework."""
+        own = lambda node: type(node) in _LEAVES or (isinstance(node, Call) and node.op in OPERATIONS)  # noqa: E731
+        return all(map(own, self.nodes()))
+
+    @property
     def roots(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of what it starts from."""
         nodes = self.arguments if isinstance(self, Call) and _flat(self) else self.nodes()

@@ -7,7 +7,7 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
-from wellbegun.graph.walk import TRANSPARENT, backward
+from wellbegun.graph.walk import TRANSPARENT, forward, of_the_batch
 
 _KEEPS = frozenset({"move", "scale", "shift"})  # units and their sizes, up to a factor and an offset
 
@@ -76,11 +76,16 @@ def bends_input(graph: Analysis, operation: Operation) -> bool:
     return all(_bends(graph, made) for made in {operation.index: operation, **users}.values())
 
 
+def _first_readers(graph: Analysis) -> set[int]:
+    """Operations that depend on the batch, and on nothing that a weight gives."""
+    given = (made.outputs for made in graph.operations if made.kind in WEIGHTED or made.kind == "lookup")
+    behind = {reader.index for reader in forward(graph, {value for outputs in given for value in outputs})}
+    return {reader.index for reader in forward(graph, of_the_batch(graph))} - behind
+
+
 def _bends(graph: Analysis, operation: Operation) -> bool:
     """As `bends_input`, of one use."""
-    before = list(backward(graph, operation.inputs))
-    given = {value for step in (operation, *before) for value in step.inputs if value not in graph.producers}
-    if not given or any(step.kind in WEIGHTED or step.kind == "lookup" for step in before):
+    if operation.index not in graph.once(_first_readers):
         return False
     value: int | None = operation.outputs[0] if operation.outputs else None
     while value is not None:

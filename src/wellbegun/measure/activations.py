@@ -105,7 +105,7 @@ def _shares(step: Operation, sample: Array, gates: bool, usual: Usual) -> Shares
     dead = float((own < DEAD_SLOPE * scale).all(axis=0).mean())
     low = own < FLAT_SLOPE * scale
     if low.any():
-        low &= ~_tail(step.function, x, own)
+        low[low] = ~_tail(step.function, x[low], own[low])
     saturated = np.count_nonzero(low) / max(own.size, 1)
     return Shares(name or step.name.rstrip("_"), dead, saturated, flat, gates, units, len(x))
 
@@ -114,9 +114,9 @@ def _tail(function: Function, x: Array, slopes: Array) -> Array:
     """Where a function falls to zero as exponentials do, and grows without bound elsewhere, as softplus: there it is
     small, and changes as fast as it is small."""
     with np.errstate(all="ignore"):
-        values = np.asarray(function(np.append(x.ravel(), [_FAR, -_FAR])), np.float64)
+        values = np.asarray(function(np.append(x, [_FAR, -_FAR])), np.float64)
         unbounded = abs(values[-2] - values[-1]) > _FAR / 4
-        found: Array = unbounded & (values[:-2].reshape(x.shape) > 0) & (slopes > 0.5 * values[:-2].reshape(x.shape))
+        found: Array = unbounded & (values[:-2] > 0) & (slopes > 0.5 * values[:-2])
     return found
 
 

@@ -22,10 +22,10 @@ def came(handle: Handle) -> InputStats:
     if len(handle.shape) != 2 or handle.shape[0] < 4 or handle.kind != "real":
         return whole
     rows = handle.part(slice(None, None, -(-handle.shape[0] // 1024))).array()
-    spread = rows.max(axis=0) - rows.min(axis=0)
+    same = (rows == rows[:1]).all(axis=0)
     sizes = np.sqrt(np.einsum("ij,ij->j", rows, rows, dtype=np.float64, casting="same_kind") / len(rows))
     live = sizes[sizes > 0]
-    constant = int(np.count_nonzero((spread == 0) & (sizes > 0)))
+    constant = int(np.count_nonzero(same & (sizes > 0)))
     low, high = (float(live.min()), float(live.max())) if live.size else (None, None)
     return replace(whole, constant=constant, low=low, high=high)
 

@@ -64,7 +64,7 @@ def make_plan(
         role, selection = roles[name], selected[name]
         try:
             entry = _decided(parameter, role, selection, chosen.full_name, choices, unsaid)
-            entries.append(replace(entry, reason=entry.reason + meant.get(name, "")))
+            entries.append(replace(entry, reason=entry.reason + meant[name]) if name in meant else entry)
         except WellbegunError as error:
             problems.append(f"{shown(name)}: {error}")
     if problems:

@@ -80,7 +80,8 @@ class TorchBackend:
         return session(check_model(model), batch, graph, owner=owner)
 
     def agree(self, model: Model, value: T) -> T:
-        return shards.agreed(shards.sharded(check_model(model)), value)
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return shards.agreed(shards.sharded(check_model(model)) if several else (), value)
 
     def targets(self, model: Model) -> Mapping[str, Target]:
         return targets(check_model(model))

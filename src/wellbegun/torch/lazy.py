@@ -19,7 +19,7 @@ def materialize(model: torch.nn.Module, batch: Batch = None) -> None:
     Raises:
         TraceError: the forward pass failed, or left a parameter lazy.
     """
-    lazy = all_waiting(model, [*tensors(model), *tensors(model, "buffers")])
+    lazy = all_waiting(model, tensors(model, "parameters", "buffers"))
     if not lazy:
         return
     call = call_of(batch, model)

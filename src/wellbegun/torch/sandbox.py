@@ -23,9 +23,9 @@ from wellbegun.torch.compat import (
     beneath_modes,
     compiler_loaded,
     drawing,
+    every,
     memory_of,
     module_tables,
-    modules,
     parametrize_cache,
     set_version,
     tensors,
@@ -57,7 +57,7 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 @contextmanager
 def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
-    attributes = [(own := vars(module), own.copy()) for _, module in modules(model)]
+    attributes = [(own := vars(module), own.copy()) for module in every(model)]
     containers, others = _reached(value for _, saved in attributes for value in saved.values())
     held = [(table, table.copy()) for table in containers if type(table) is not tuple]
     draws = [put_back for value in others if (put_back := _draws_again(value)) is not None]
@@ -70,7 +70,7 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     finally:
         _put_back(parametrize_cache, cache)
         for table, kept in [*attributes, *held]:
-            if isinstance(table, np.ndarray) or table or kept:  # most tables of hooks are empty
+            if type(table) is np.ndarray or table or kept:  # most tables of hooks are empty
                 _put_back(table, kept)
         _thread.passes.remove(backups)
         with torch.no_grad():
@@ -93,7 +93,8 @@ def _same_draws(model: torch.nn.Module) -> Iterator[None]:
         with _OwnGenerators():
             yield
         return
-    devices = sorted({p.device.index for p in tensors(model) if p.is_cuda})
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = sorted({p.device.index for p in tensors(model) if p.is_cuda}) if begun else []
     with host_randomness(), torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(0)
         random.seed(0)
@@ -131,6 +132,9 @@ def _reached(values: Iterable[Any]) -> tuple[list[Any], list[Any]]:
         value = waiting.pop()
         kind = type(value)
         if kind in _PLAIN:
+            continue
+        if kind in _CONTAINERS and kind is not np.ndarray and not value:  # as most tables of hooks are
+            found[id(value)] = value
             continue
         if kind not in _CONTAINERS and kind is not tuple:
             if not isinstance(value, torch.nn.Module):
@@ -199,10 +203,10 @@ class _Kept:
 def undone(model: torch.nn.Module) -> Iterator[None]:
     """As in `wellbegun.backend.Backend`: costs one copy of what a fill may write to, until it is done."""
     with _turn:
-        every = [*tensors(model), *tensors(model, "buffers")]
-        held = {memory_of(tensor): tensor for tensor in every if not (is_lazy(tensor) or tensor.is_meta)}
+        both = tensors(model, "parameters", "buffers")
+        held = {memory_of(tensor): tensor for tensor in both if not (is_lazy(tensor) or tensor.is_meta)}
         kept: list[_Kept | _Lazy] = [_Kept(_here(tensor)) for tensor in held.values()]
-        kept += [_Lazy(module) for module in all_waiting(model, every)]
+        kept += [_Lazy(module) for module in all_waiting(model, both)]
         try:
             yield
         except BaseException:  # of any kind, an interrupt too
@@ -220,7 +224,7 @@ def waiting(module: torch.nn.Module) -> list[torch.Tensor]:
 
 def all_waiting(model: torch.nn.Module, held: Iterable[torch.Tensor]) -> list[torch.nn.Module]:
     """Modules that have such among all that the model holds: most have none."""
-    return [module for _, module in modules(model) if waiting(module)] if any(map(is_lazy, held)) else []
+    return [module for module in every(model) if waiting(module)] if any(map(is_lazy, held)) else []
 
 
 class _Lazy:

@@ -2,23 +2,25 @@
 
 Models keep what they compute once, in caches of `functools`, in dicts of modules and classes, in closures. After a
 trace such a cache would give a tensor without values to every later call. Each fake tensor refers to its mode, so one
-look at how often that is referred to tells whether any is left; only then are they searched for.
+look at how often that is referred to tells whether any is left; only then are they searched for, first in the files and
+classes of the model, then in the whole process, which takes a thousand times as long.
 """
 
-import functools
 import gc
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from types import CellType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
 
-from wellbegun.torch.compat import FakeTensor, FakeTensorMode, forget_twins, made_fake_mode, modules
+from wellbegun.torch.compat import FakeTensor, FakeTensorMode, every, forget_twins, made_fake_mode
 
-_CACHE = type(functools.lru_cache(len))
+_CACHE = type(lru_cache(len))
+_WRAPPERS = (FunctionType, CellType, MethodType, staticmethod, classmethod, property)
 _NO_PARTS = (type, ModuleType, FunctionType, MethodType, FrameType, torch.nn.Module, torch.Tensor)
 _DEEP = 6  # containers inside each other
 _Names = list[tuple[Any, dict[str, Any]]]  # classes and modules, and what was in them
@@ -36,14 +38,10 @@ def none_left(model: torch.nn.Module) -> Iterator[FakeTensorMode]:
         raise
     finally:
         forget_twins(mode)
-        for generation in (0, 2):  # what refers to itself: mostly of the trace, and young
+        young = lambda _: gc.collect(0)  # noqa: E731 - what refers to itself: mostly of the trace
+        for look in (young, partial(_near, before), lambda _: gc.collect(), _clear, _search):
             if sys.getrefcount(mode) > references:
-                gc.collect(generation)
-        if sys.getrefcount(mode) > references:
-            with _all_objects():
-                _search(mode, before)
-                if sys.getrefcount(mode) > references and (left := _left(mode)):
-                    _take_away(left, _DEEP)
+                look(mode)
 
 
 @contextmanager
@@ -69,30 +67,69 @@ def _forget(error: BaseException | None) -> None:
 
 def _names(model: torch.nn.Module) -> _Names:
     """What the classes of a model and the files that define them hold; torch itself keeps nothing."""
-    kinds = {kind for _, module in modules(model) for kind in type(module).__mro__}
+    kinds = {kind for module in every(model) for kind in type(module).__mro__}
     own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in ("torch", "builtins")]
     files = [sys.modules[name] for name in {kind.__module__ for kind in own} if name in sys.modules]
     return [(place, dict(vars(place))) for place in (*own, *files)]
 
 
-def _search(mode: FakeTensorMode, before: _Names) -> None:
-    left = _left(mode)
-    above = _above(left) if left else {}  # else what refers to the mode is no tensor
-    for place, held in before if left else ():
+def _near(before: _Names, mode: FakeTensorMode) -> None:
+    """What the trace has bound in classes and files of the model goes, and so do the results that their caches hold."""
+    for place, held in before:
         for name, value in list(vars(place).items()):
-            if id(value) not in above or value is held.get(name):
-                continue
-            if name in held:
-                setattr(place, name, held[name])
-            else:
-                delattr(place, name)
-    for found in above.values():
-        if type(found) is _CACHE:
-            found.cache_clear()
+            if value is held.get(name):
+                for cache in _caches(value):
+                    if _holds(cache, mode):
+                        cache.cache_clear()
+            elif _holds(value, mode):
+                setattr(place, name, held[name]) if name in held else delattr(place, name)
+
+
+def _caches(value: Any) -> list[Any]:
+    """Those that a function goes through, as wrappers close over them."""
+    found, waiting, seen = [], [value], set[int]()
+    while waiting:
+        part = waiting.pop()
+        if type(part) is _CACHE:
+            found.append(part)
+        elif type(part) in _WRAPPERS and id(part) not in seen:
+            seen.add(id(part))
+            waiting += (part.__closure__ or ()) if type(part) is FunctionType else gc.get_referents(part)
+    return found
+
+
+def _holds(value: Any, mode: FakeTensorMode) -> bool:
+    """Whether a fake tensor is in there, in whatever containers and objects."""
+    level, seen = [value], set[int]()
+    for _ in range(_DEEP):
+        if any(_is_left(part, mode) for part in level):
+            return True
+        level = [part for part in level if id(part) not in seen and not isinstance(part, _NO_PARTS)]
+        seen.update(map(id, level))
+        level = gc.get_referents(*level)
+    return False
+
+
+def _clear(mode: FakeTensorMode) -> None:
+    """Caches of the whole process that hold any."""
+    with _all_objects():
+        for found in _above(_left(mode)).values():
+            if type(found) is _CACHE:
+                found.cache_clear()
+
+
+def _search(mode: FakeTensorMode) -> None:
+    """Whatever holds any is made to let go of it."""
+    with _all_objects():
+        _take_away(_left(mode), _DEEP)
 
 
 def _left(mode: FakeTensorMode) -> list[Any]:
-    return [found for found in gc.get_objects() if type(found) is FakeTensor and found.fake_mode is mode]
+    return [found for found in gc.get_objects() if _is_left(found, mode)]
+
+
+def _is_left(value: Any, mode: FakeTensorMode) -> bool:
+    return type(value) is FakeTensor and value.fake_mode is mode
 
 
 def _above(left: list[Any]) -> dict[int, Any]:
@@ -101,7 +138,7 @@ def _above(left: list[Any]) -> dict[int, Any]:
     Looked for upwards, a level at a time: each costs one pass over the process, whatever there is to search.
     """
     above, level = {id(found): found for found in left}, left
-    for _ in range(_DEEP):
+    for _ in range(_DEEP if left else 0):  # else what refers to the mode is no tensor
         holders = [found for found in gc.get_referrers(*level) if found is not level and id(found) not in above]
         level = [found for found in holders if found is not above and not isinstance(found, _NO_PARTS)]
         del holders
@@ -114,7 +151,7 @@ def _above(left: list[Any]) -> dict[int, Any]:
 def _take_away(left: list[Any], depth: int) -> None:
     """Out of whatever was given them to keep."""
     gone, tuples = {id(found) for found in left}, []
-    for holder in gc.get_referrers(*left):
+    for holder in gc.get_referrers(*left) if left else ():
         if holder is left:
             continue
         if isinstance(holder, (dict, list, set)):

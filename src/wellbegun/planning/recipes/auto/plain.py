@@ -1,9 +1,10 @@
 """auto@2 for layers in series: which see an odd function of the one before, and how large their signals may be."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -19,8 +20,12 @@ from wellbegun.graph import (
     net_of,
     sources_and_readers,
 )
+from wellbegun.graph.function import Function as Tree
 from wellbegun.graph.inference import inferred
 from wellbegun.theory import Function, Operating, centred, frequency, is_odd, moments, odd_part, operating_point
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_Part = Callable[[Function], Function]
 
 _COORDINATES = 1.5  # frequency from which a sine is taken for that of a coordinate net
 _FIRST_PHASE = 36.0  # variance of the phase in its first layer: the bandwidth of photographs
@@ -77,7 +82,7 @@ def _series(graph: Analysis, layer: Layer, role: Role, points: "Points") -> Seri
             return None
         reason = f"feeds {name}, odd up to a constant: variance {point.q:.3g} keeps {depth} layers nearly linear"
         odd = Series(layer, point, False, 0.0, mean if abs(mean) > 1e-6 else 0.0, reason)
-        return _first(odd, centred(function)) if first else odd
+        return _first(odd, function, centred) if first else odd
     if not can_mirror(graph, layer):
         return None
     for offset in _OFFSETS:
@@ -85,14 +90,14 @@ def _series(graph: Analysis, layer: Layer, role: Role, points: "Points") -> Seri
         if point is not None:
             reason = f"units in mirrored pairs: the next layer sees {name}(a) - {name}(-a), nearly linear in a"
             pairs = Series(layer, point, True, offset, 0.0, reason)
-            return _first(pairs, odd_part(function)) if first and not offset else pairs
+            return _first(pairs, function, odd_part) if first and not offset else pairs
     return None
 
 
-def _first(found: Series, psi: Function) -> Series:
+def _first(found: Series, function: Function, part: _Part) -> Series:
     """A layer that reads the input: less of it, and offsets instead, so that not all units bend at the same place."""
     q = FIRST * found.point.q
-    point = found.point._replace(q=q, second=_second(psi, q * 4 / 3))
+    point = found.point._replace(q=q, second=_second(function, q * 4 / 3, part))
     return replace(found, point=point, reason=f"{found.reason}; {AT_FIRST}", spread=math.sqrt(q))
 
 
@@ -135,21 +140,35 @@ def difference(function: Function | None) -> float:
     """E (f(z) - f(-z))^2 of a standard normal z."""
     if function is None:
         return 4.0
-    return _second(odd_part(function, 0.0))
+    return _second(function, 1.0, odd_part)
 
 
-def _second(function: Function, q: float = 1.0) -> float:
-    """E f(sqrt(q) z)^2; 1 where that is no number above 0, or not known."""
+def _kept(find: _F) -> _F:
+    """Kept for all plans, where it is found of a function that is data: quadratures take longer than all else here."""
+    known = lru_cache(256)(find)
+
+    @wraps(find)
+    def found(function: Function, *more: Any) -> Any:
+        return (known if isinstance(function, Tree) and function.by_value else find)(function, *more)
+
+    return cast(_F, found)
+
+
+@_kept
+def _second(function: Function, q: float, part: _Part | None) -> float:
+    """E f(sqrt(q) z)^2, of a part of a function; 1 where that is no number above 0, or not known."""
     try:
-        found = moments(function, q=q).second
+        found = moments(function if part is None else part(function), q=q).second
     except ArgumentError:
         return 1.0
     return found if 0 < found < math.inf else 1.0
 
 
-def _operating(psi: Function, depth: int) -> Operating | None:
-    """The operating point; None where there is none, or the function is not known."""
+@_kept
+def _operating(function: Function, depth: int, offset: float | None) -> Operating | None:
+    """The operating point, as `Points.of`; None where there is none, or the function is not known."""
     try:
+        psi = centred(function) if offset is None else odd_part(function, offset)
         return operating_point(psi, max(depth, 1))
     except ArgumentError:
         return None
@@ -173,13 +192,12 @@ class Points:
         """Operating point of the odd part (mirrored with an offset), or of phi - phi(0) where `offset` is None."""
         key = self._print(function), depth, offset
         if key not in self._points:
-            psi = centred(function) if offset is None else odd_part(function, offset)
-            self._points[key] = _operating(psi, depth)
+            self._points[key] = _operating(function, depth, offset)
         return self._points[key]
 
     def second(self, function: Function, q: float = 1.0) -> float:
         """E f(sqrt(q) z)^2, as `_second` has it."""
         key = self._print(function), q
         if key not in self._seconds:
-            self._seconds[key] = _second(function, q)
+            self._seconds[key] = _second(function, q, None)
         return self._seconds[key]
