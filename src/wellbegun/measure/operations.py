@@ -177,6 +177,7 @@ def _operation(
         scoring=index in facts.scoring,
         norms=facts.norms[index],
         stopped=index in facts.stopped,
+        derivative=operation.derivative,
         gated=facts.gated.get(index),
         **(shares._asdict() if shares else {}),
     )
