@@ -125,6 +125,7 @@ class InputStats:
     low: float | None = None  # least and largest RMS of a column, of those that are not zero, if it has two axes
     high: float | None = None
     constant: int = 0  # columns that are the same in every sample, and not zero
+    filled: float = 1.0  # share of entries that are not zero, where it has two axes
     raw: bool = False  # whether a weight reads it as it is, with no normalization directly behind
 
 
