@@ -31,7 +31,8 @@ from wellbegun.laws import (
     Uniform,
     ZeroRows,
 )
-from wellbegun.torch import device, targets
+from wellbegun.torch import device
+from wellbegun.torch.trace.tensors import seen
 
 LAWS = [
     Normal(0.1, 0.5),
@@ -112,7 +113,7 @@ def tensors_that_differ(where: str) -> list[str]:
         assert device.drawable(law, out.device, dtype)
         device.draw(law, out, Job(3, name, shape, region_of(None, shape), dtype, 1))
         host = torch.empty(shape, dtype=out.dtype)
-        write(law, targets.array_of(host), Job(3, name, shape, region_of(None, shape), dtype, 1))
+        write(law, seen(host), Job(3, name, shape, region_of(None, shape), dtype, 1))
         if not torch.equal(out.cpu(), host):
             wrong.append(name)
     return wrong

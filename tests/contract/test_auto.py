@@ -366,6 +366,9 @@ def test_units_that_read_the_input_bend_at_different_places(act: nn.Module) -> N
         (lambda x, w, v, b: ((x @ w + b).relu() @ v + b).relu() @ v, False),  # the second adds it to what is not first
         (lambda x, w, v, b: (x @ w + 9 * b).relu() @ v, False),
         (lambda x, w, v, b: (x @ w + b.exp()).relu() @ v, False),
+        (lambda x, w, v, b: functional.linear(x, w, b.expand(32)).relu() @ v, True),
+        (lambda x, w, v, b: functional.linear(x, w, 3 * b.expand(32)).relu() @ v, False),
+        (lambda x, w, v, b: (x @ w + b.view(1, -1)).relu() @ v, True),
     ],
 )
 def test_offsets_are_added_to_first_layers_and_to_nothing_else(forward: Callable, offsets: bool) -> None:
@@ -379,8 +382,10 @@ def test_offsets_are_added_to_first_layers_and_to_nothing_else(forward: Callable
             return forward(x, self.w, self.v, self.b)
 
     torch.manual_seed(0)
-    plan = wb.plan(Own(), torch.randn(64, 32), seed=0)
-    assert isinstance(plan["b"].law, wb.laws.Uniform) is offsets
+    model = Own()
+    assert isinstance(wb.plan(model, torch.randn(64, 32), seed=0)["b"].law, wb.laws.Uniform) is offsets
+    model.b = nn.Parameter(torch.zeros(1))  # one for all units moves no kink apart from others
+    assert not isinstance(wb.plan(model, torch.randn(64, 32), seed=0)["b"].law, wb.laws.Uniform)
 
 
 @pytest.mark.parametrize("size", [1.0, 0.01, 0.0001])

@@ -297,3 +297,34 @@ def test_shares_that_weigh_signals_may_be_sharper_than_those_that_carry_them(
     times: float, weighs: bool, found: bool
 ) -> None:
     assert ("W602" in wb.check(Shared(times, weighs=weighs), torch.randn(64, 32)).codes) == found
+
+
+class Field(nn.Module):
+    """What takes derivatives of a network itself, as for forces and residuals of equations."""
+
+    def __init__(self, order: int, size: float = 1.0) -> None:
+        super().__init__()
+        layers = [layer for _ in range(3) for layer in (nn.Linear(20, 20), nn.Tanh())]
+        self.net, self.order = nn.Sequential(nn.Linear(2, 20), nn.Tanh(), *layers, nn.Linear(20, 1)), order
+        with torch.no_grad():
+            for weight in self.net.parameters():
+                weight.mul_(size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.clone().requires_grad_()
+        y = start = self.net(x)
+        for _ in range(self.order):
+            y = torch.autograd.grad(y.sum(), x, create_graph=True)[0][:, :1]
+        return y + start
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_steps_of_derivatives_that_a_model_takes_carry_no_signal(order: int) -> None:
+    torch.manual_seed(0)
+    batch = torch.randn(64, 2)
+    assert wb.check(Field(order), batch).codes == ()
+    assert {"W101", "W103"} & {*wb.check(Field(order, 0.05), batch).codes}  # the control: the network itself fades
+    taken = [o.derivative for o in wb.check(Field(order), batch).statistics.operations]
+    assert taken[:5] == [False] * 5
+    assert all(taken[5:])
+    assert len(taken) > 5 * order

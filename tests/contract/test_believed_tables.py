@@ -149,3 +149,18 @@ def test_a_table_beside_what_tells_samples_apart_is_healthy(name: str) -> None:
 
 def test_a_table_that_nothing_reads_but_the_loss_may_be_zero() -> None:
     assert wb.check(table(0.0), ids(8, 6)).healthy
+
+
+@pytest.mark.parametrize(("columns", "ones"), [(100_000, 1), (100_000, 8), (1_000, 8)])
+def test_a_product_that_picks_a_few_rows_is_no_growth_of_the_signal(columns: int, ones: int) -> None:
+    torch.manual_seed(0)
+    batch = torch.zeros(32, columns)
+    for row in batch:
+        row[torch.randperm(columns)[:ones]] = 1.0
+    model = nn.Sequential(nn.Linear(columns, 32), nn.ReLU(), nn.Linear(32, 10))
+    for std, codes in ((1.0, set()), (0.02, set()), (300.0, {"W102"})):
+        nn.init.normal_(model[0].weight, std=std)
+        assert {*wb.check(model, batch).codes} & {"W101", "W102"} == codes
+    dense = nn.Sequential(nn.Linear(1000, 32), nn.ReLU(), nn.Linear(32, 10))
+    nn.init.normal_(dense[0].weight, std=10.0)
+    assert "W102" in wb.check(dense, torch.randn(32, 1000)).codes  # the control: nothing is picked here

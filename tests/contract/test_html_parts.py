@@ -355,3 +355,20 @@ def test_names_that_no_page_can_show_are_written_out(name: str) -> None:
     assert name not in text
     assert repr(name)[1:-1] in text
     text.encode()
+
+
+def test_a_report_names_no_model_but_its_own() -> None:
+    def made(width: int, last: str = "c") -> torch.nn.Sequential:
+        layers = {"a": torch.nn.Linear(4, width), "b": torch.nn.ReLU(), last: torch.nn.Linear(width, 2)}
+        torch.nn.utils.parametrizations.weight_norm(layers["a"])
+        return torch.nn.Sequential(OrderedDict(layers))
+
+    model = made(8)
+    done = wb.initialize(model, torch.randn(16, 4), seed=0)
+    for found in (done, done.plan, done.health):
+        assert "Sequential" in str(wb.report(found, model=model))
+        assert "Sequential" in str(wb.report(found, model=made(8)))  # of another seed: it may have been trained
+        with pytest.raises(wb.errors.ArgumentError, match="model must be the one that .* got .*one without 'c.weight'"):
+            wb.report(found, model=made(8, "d"))
+    with pytest.raises(wb.errors.ArgumentError, match=r"is \("):
+        wb.report(done, model=made(6))

@@ -5,6 +5,7 @@ import sys
 import threading
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch_models import Of, drawn
 
 import wellbegun as wb
 from wellbegun._collection import uncollected
+from wellbegun.torch.trace.tensors import seen
 
 
 def test_the_memory_of_what_is_needed_no_more_is_free_while_a_model_is_watched() -> None:
@@ -137,3 +139,32 @@ def test_collection_comes_back_with_the_last_of_several_threads() -> None:
     leave.set()
     thread.join()
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("look", [wb.initialize, wb.check, wb.plan, lambda m, b: wb.reset(m, b, seed=0)])
+def test_memory_that_was_looked_at_or_filled_can_be_resized(look, dtype: torch.dtype) -> None:
+    model = nn.Linear(4, 4).to(dtype)
+    batch = torch.randn(8, 4).to(dtype)
+    look(model, batch)
+    for tensor in (model.weight.detach(), model.bias.detach(), batch):
+        tensor.untyped_storage().resize_(0)  # as sharding does between uses
+        tensor.untyped_storage().resize_(tensor.numel() * tensor.itemsize)
+    model.weight.detach().view(torch.uint8).numpy()  # the control
+    with pytest.raises(RuntimeError, match="not resizable"):
+        model.weight.detach().untyped_storage().resize_(0)
+
+
+def test_a_view_that_numpy_has_of_memory_is_of_the_same() -> None:
+    whole = torch.arange(24.0).reshape(4, 6)
+    for part in (whole, whole.t(), whole[1::2, 3:], whole[0, 0], whole[:0], whole.bfloat16()):
+        found = seen(part)
+        assert found.shape == tuple(part.shape)
+        assert (found.view(np.int16) if part.dtype == torch.bfloat16 else found).tolist() == (
+            part.view(torch.int16) if part.dtype == torch.bfloat16 else part
+        ).tolist()
+    seen(whole.t())[5, 2] = -1.0
+    assert whole[2, 5] == -1.0
+    kept = seen(torch.full((100, 100), 7.0))  # the tensor is gone
+    torch.zeros(100, 100)
+    assert (kept == 7).all()

@@ -1,5 +1,6 @@
 """PyTorch: parametrizations, shared memory, lazy layers, compiled models, precisions; what looking leaves behind."""
 
+import copy
 import functools
 import gc
 import random
@@ -138,6 +139,19 @@ def test_parametrizations_of_ones_own() -> None:
     assert (
         planned(layer, rules=[("*.original", "he_normal")])[2]["0.parametrizations.weight.original"].outcome == "filled"
     )
+
+
+@pytest.mark.parametrize("index", [0, 2, 4])
+def test_biases_that_are_computed_hold_what_plain_ones_do(index: int) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
+    model, batch = copy.deepcopy(plain), torch.randn(64, 8)
+    parametrize.register_parametrization(model[index], "bias", Doubled())
+    for each in (plain, model):
+        wb.initialize(each, batch, seed=0)
+    assert torch.allclose(model(batch), plain(batch), atol=1e-6)
+    assert bool(plain[index].bias.any()) is (index != 2)
+    assert torch.allclose(model[index].parametrizations.bias.original, plain[index].bias / 2, atol=1e-6)
 
 
 def test_rules_and_exclusions_speak_of_the_computed_tensor() -> None:

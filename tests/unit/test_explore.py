@@ -351,3 +351,18 @@ def test_choices_find_their_rows() -> None:
                 if choice.kind != "constant"
                 else law.mean
             )
+
+
+def test_an_interrupt_is_answered_before_all_is_measured() -> None:
+    seen: list[int] = []
+
+    def interrupted(done: int, total: int, what: str) -> None:
+        seen.append(done)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        playground.measure_all(interrupted, widths=(16,))
+    assert len(seen) < 20 < len(playground.groups((16,))) // 2
+    playground.measure_all(lambda done, *_: seen.append(done), widths=(16,))  # the control
+    assert max(seen) == len(playground.groups((16,)))

@@ -10,8 +10,9 @@ from typing import Any, get_args
 from wellbegun._arguments import message
 from wellbegun.api.models import Applied, Result
 from wellbegun.backend import find
-from wellbegun.errors import ArgumentTypeError
+from wellbegun.errors import ArgumentError, ArgumentTypeError
 from wellbegun.health import Health
+from wellbegun.planning import Plan
 from wellbegun.reports.shown import Shown, print_tables
 
 
@@ -56,8 +57,8 @@ def report(
     Returns:
         The path of the file, or its text if no path was given.
     Raises:
-        ArgumentTypeError: something that cannot be shown. ArgumentError: two of a kind, nothing, or a model without its
-        plan or health. FileError: the file cannot be written.
+        ArgumentTypeError: something that cannot be shown. ArgumentError: two of a kind, nothing, a model without its
+        plan or health, or one that has other parameters. FileError: the file cannot be written.
     Cost: 0.6 MB of text, some 100 bytes for each parameter, and a second at most.
 
     >>> import wellbegun as wb
@@ -73,11 +74,24 @@ def report(
 
     items = [part for item in found for part in _parts(item)]
     contents = contents_of(items, before.health if isinstance(before, Result) else before, with_model=model is not None)
+    if model is not None:
+        _its_own(model, contents.plan, contents.health)
     if model is not None and contents.plan is not None:
         samples = partial(find(model).parameter_samples, model)
         contents = replace(contents, histograms=histograms(contents.plan, samples))
     text = document(contents, title or "How this model begins", origin(contents, model, date))
     return text if path is None else write_text(path, text)
+
+
+def _its_own(model: Any, plan: Plan | None, health: Health | None) -> None:
+    """An error where a model lacks a parameter that was planned or measured, or has it in another shape."""
+    shapes = {name: parameter.shape for name, parameter in find(model).describe(model).items()}
+    told = {} if health is None else {p.name: shapes.get(p.name) for p in health.statistics.parameters}
+    told |= {} if plan is None else {entry.name: entry.shape for entry in plan.entries}
+    wrong = next((name for name, shape in told.items() if name not in shapes or shapes[name] != shape), None)
+    if wrong is not None:
+        has = f"one whose {wrong!r} is {shapes[wrong]}" if wrong in shapes else f"one without {wrong!r}"
+        raise ArgumentError(message("report", "model", "the one that the plan or health is of", has))
 
 
 def _parts(found: Any) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from wellbegun.explore.playground import (
     kinds_of,
     measure_all,
     range_of,
+    stopping,
     theory_of,
 )
 from wellbegun.health.catalogue import COLLAPSE
@@ -50,10 +50,10 @@ def content(
         "play" (what can be picked, and where it lies), "packed" (the measurements) and one entry for each chapter.
     Cost: about 20 s on two processors, and 3 s more for each kind of law that the page does not have by itself.
     """
-    with ThreadPoolExecutor(1) as pool:
-        courses = pool.submit(lambda: {key: training.course(scheme) for key, scheme in training.STARTS.items()})
+    with stopping(1) as (pool, _):
+        courses = {key: pool.submit(training.course, scheme) for key, scheme in training.STARTS.items()}
         measured = measure_all(progress, widths=widths, choices=(*CHOICES, *more.choices))
-        trained = courses.result()
+        trained = {key: course.result() for key, course in courses.items()}
     return {
         "play": play(widths, more),
         "packed": packed(measured, widths, more),

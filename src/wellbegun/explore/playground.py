@@ -7,9 +7,11 @@ once, and all its gains (std * sqrt(width)) go through the network side by side.
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 
@@ -296,6 +298,18 @@ def groups(widths: Sequence[int] = WIDTHS, choices: Iterable[Choice] = CHOICES) 
     return [(kind, activation, width) for kind, activation, width in every if (kind, width) in pairs]
 
 
+@contextmanager
+def stopping(threads: int) -> Iterator[tuple[ThreadPoolExecutor, Event]]:
+    """Threads that begin nothing more once what waits for them fails or is interrupted, and what tells them so."""
+    stopped = Event()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            yield pool, stopped
+        finally:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
 def measure_all(
     progress: Progress | None = None, *, widths: Sequence[int] = WIDTHS, choices: Sequence[Choice] = CHOICES
 ) -> list[Measured]:
@@ -310,12 +324,14 @@ def measure_all(
     def draw_and_measure(kind: str, width: int) -> None:
         weights, gains = layers(kinds[kind], max(DEPTHS), width), gains_of(kind, width, choices)
         for activation in SLOPES:
+            if stopped.is_set():
+                return
             group = kind, activation, width
             measured[group] = measure(*group, gains, weights=weights)
             if progress is not None:
                 progress(len(measured), total, f"{kind} weights, {activation}, width {width}")
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+    with stopping(min(os.cpu_count() or 1, 4)) as (pool, stopped):
         # the widest first: they take longest
         pairs = sorted({(kind, width) for kind, _, width in every}, key=lambda pair: -pair[1])
         jobs = [pool.submit(draw_and_measure, *pair) for pair in pairs]

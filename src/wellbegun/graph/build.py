@@ -86,6 +86,7 @@ class Builder:
         self.operations: list[Operation] = []
         self.sections: dict[str, int] = {}  # weights that hold several matrices, told by a layer
         self.scope = ""  # path of the module that is running
+        self.derivative = False  # whether what is running takes one
         self._last = channels_last
         self._axes: dict[int, int | None] = {}  # value -> axis of its units
         self._held = Held()
@@ -250,6 +251,7 @@ class Builder:
         operation = Operation(
             index, found.kind, name, self.scope, read, values, found.uses, found.root, found.function,
             axis=outputs[0][1] if outputs else None, overwrites=overwrites, cuts=cuts,
+            derivative=self.derivative,
             **fields_of(fact, found.kind, operands, outputs),
             **(over_units(fact, operands, placed) if len(read) == 2 else regrouped(fact, operands, outputs, placed)),
         )  # fmt: skip

@@ -150,6 +150,7 @@ class Operation:
     over: Over = ""  # norm
     centred: bool = False  # norm: whether it takes the mean away
     logarithm: bool = False  # softmax: whether it gives logarithms
+    derivative: bool = False  # whether it is a step of a derivative that the model takes itself
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

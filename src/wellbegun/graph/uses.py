@@ -55,7 +55,7 @@ def _convolution(fact: Convolution, operands: list[Operand]) -> Weighted | None:
 
 
 def _added(bias: Derived | None) -> tuple[Use, ...]:
-    return () if bias is None else tuple(Use(name, "bias") for name in sorted(bias.names))
+    return () if bias is None else tuple(Use(name, "bias", exact=bias.exact) for name in sorted(bias.names))
 
 
 def _weight(weight: Derived, array: Array, roles: str, sections: Sections, **options: Any) -> tuple[Use, ...]:

@@ -45,36 +45,39 @@ class Point:
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
-    """Weighted operations whose output must carry signal: not the readout, no branch that starts silent, and none that
-    nothing comes into, as where a decoder starts from zeros."""
+    """Weighted operations whose output must carry signal: not the readout, no branch that starts silent, none that
+    nothing comes into, as where a decoder starts from zeros, and no steps of derivatives that the model takes."""
     return [
         operation
         for operation in statistics.operations
         if operation.role != "readout"
         and operation.input_rms > 0
         and not (operation.ends_branch and operation.rms == 0)
-        and not operation.scoring
+        and not (operation.scoring or operation.derivative)
     ]
 
 
 def readouts(statistics: Statistics) -> list[OperationStats]:
     """Weights behind which there are no others."""
-    return [operation for operation in statistics.operations if operation.role == "readout"]
+    return [
+        operation for operation in statistics.operations if operation.role == "readout" and not operation.derivative
+    ]
 
 
 def points_of(statistics: Statistics) -> list[Point]:
     """What is judged, in order of execution."""
     hidden = [o for o in hidden_operations(statistics) if o.branch is None]
     start = hidden[0].input_rms if hidden else 0.0
-    found = _in_all_places([_of_operation(o, start) for o in hidden])
+    derivatives = [_of_operation(o, start) for o in statistics.operations if o.derivative]
+    found = _in_all_places([_of_operation(o, start) for o in hidden], derivatives)
     found += [_of_stream(stream, statistics) for stream in statistics.streams if stream.rms > 0]
     return sorted(found, key=lambda point: point.index)
 
 
-def _in_all_places(points: Sequence[Point]) -> list[Point]:
+def _in_all_places(points: Sequence[Point], beside: Sequence[Point]) -> list[Point]:
     """A weight that is used in several places, as in steps of time, learns from all of them."""
     most: dict[str, float] = {}
-    for point in points:
+    for point in (*points, *beside):
         most[point.parameter] = max(most.get(point.parameter, 0.0), point.gradient or 0.0)
     return [p if p.gradient is None else replace(p, gradient=most[p.parameter]) for p in points]
 
@@ -82,6 +85,7 @@ def _in_all_places(points: Sequence[Point]) -> list[Point]:
 def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
+    gradient = gradient and max(gradient, o.gated or 0.0)  # a gate beside a stream may be shut: the stream is judged
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
     return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o), origin, _depth(o), o.aside, o.norms)
 

@@ -48,6 +48,8 @@ class OperationStats:
     scoring: bool = False  # whether it reaches the output through logits of attentions only
     norms: int = 0  # normalizations over samples on the way to it that has the fewest
     stopped: bool = False  # whether nothing but zeros come in, of signals that functions before it lose
+    derivative: bool = False  # whether it is a step of a derivative, whose size is not that of a signal
+    gated: float | None = None  # gradient times scale at the sum that it goes into behind a gate, with a way around
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class InputStats:
     low: float | None = None  # least and largest RMS of a column, of those that are not zero, if it has two axes
     high: float | None = None
     constant: int = 0  # columns that are the same in every sample, and not zero
+    filled: float = 1.0  # share of entries that are not zero, where it has two axes
     raw: bool = False  # whether a weight reads it as it is, with no normalization directly behind
 
 

@@ -106,13 +106,12 @@ class Correction:
 
     @inferred("which weights can be corrected in one pass", lambda *_: False)
     def _reachable(self, session: Session) -> bool:
-        """Whether every weight with a target is read from its own memory wherever it is used, and used as a weight."""
-        scalable = session.scalable
-        return all(
-            name in scalable
-            and all(use.slot == "weight" and use.exact and not use.copied for _, use in self.graph.uses_of(name))
-            for name in self.targets
-        )
+        """Whether every weight with a target is read from its own memory wherever it is used, and used as a weight; and
+        so is a bias beside it, which may be shifted."""
+        scalable, read = session.scalable, [each for name in self.targets for each in self.graph.uses_of(name)]
+        plain = all(use.slot == "weight" and use.exact and not use.copied for _, use in read)
+        beside = {use.parameter for operation, _ in read for use in operation.uses if use.slot == "bias"}
+        return plain and beside.union(self.targets).issubset(scalable)
 
     # ------------------------------------------------------------------ the pass
     def __call__(self, operation: Operation, inputs: Sequence[Handle], outputs: Sequence[Handle]) -> Iterator[Effect]:

@@ -18,6 +18,7 @@ _SAMPLED = WEIGHTED | {"norm", "add", "shift", "scale"}  # whose outputs nonline
 _PLACES = 1 << 16  # of a codebook that are looked at
 _COMPARED = 1 << 20  # most integers of a batch whose samples are compared
 HALF_RANGE = 65504.0  # largest float16
+_SPARSE = 0.1  # share of entries that are not zero, below which a product picks rows
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,10 @@ class ForwardStatistics:
     def _weighted(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
         length, entries = output.norm(), max(size_of(output), 1)
         size = output.largest() if not length < HALF_RANGE else None
-        came_in = rough_rms(inputs[0]) if inputs else 0.0
-        seen = came_in, length / entries**0.5, is_finite(output, length), size
+        came_in, given = rough_rms(inputs[0]) if inputs else 0.0, length / entries**0.5
+        if (x := self.inputs.get(operation.inputs[0]) if operation.inputs else None) is not None and x.filled < _SPARSE:
+            came_in = min(max(given, came_in), came_in / max(x.filled, 1 / x.entries) ** 0.5)  # rows that are added
+        seen = came_in, given, is_finite(output, length), size
         self.weighted[operation.index] = Weighted(*seen, output.shape, output.kind == "complex", entries)
         if self.first_input is None and inputs and inputs[0].kind == "real" and len(inputs[0].shape) > 1:
             window = operation.kind in ("conv", "conv_transpose")  # units stand in the same place on both sides

@@ -27,7 +27,8 @@ def came(handle: Handle) -> InputStats:
     live = sizes[sizes > 0]
     constant = int(np.count_nonzero(same & (sizes > 0)))
     low, high = (float(live.min()), float(live.max())) if live.size else (None, None)
-    return replace(whole, constant=constant, low=low, high=high)
+    filled = np.count_nonzero(rows) / max(rows.size, 1)
+    return replace(whole, constant=constant, low=low, high=high, filled=filled)
 
 
 def input_stats(graph: ModelGraph, found: dict[int, InputStats], cast: dict[int, InputStats]) -> tuple[InputStats, ...]:

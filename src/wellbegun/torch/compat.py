@@ -49,6 +49,7 @@ try:
     _is_transformed = torch._C._functorch.is_functorch_wrapped_tensor
     beneath_functions = torch._C.DisableTorchFunction
     _set_version = torch._C._autograd._unsafe_set_version_counter
+    _backward = torch._C._current_graph_task_id
 except (ImportError, AttributeError) as error:
     raise MissingDependencyError(
         f"wellbegun: torch {torch.__version__} lacks a name that wellbegun needs ({error}). {REMEDY}"
@@ -59,7 +60,7 @@ __all__ = [
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep",
     "beneath_functions", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "drawing", "every", "fake_mode", "fake_twin", "forget_twins",
-    "has_hooks", "held_by", "in_kernel_invocation_manager", "is_computed", "is_plain", "is_transformed",
+    "has_hooks", "held_by", "in_backward", "in_kernel_invocation_manager", "is_computed", "is_plain", "is_transformed",
     "made_fake_mode",
     "memory_of", "metadata_of", "module_tables", "modules", "no_dispatch", "parametrize_cache", "schema_of",
     "set_version",
@@ -120,6 +121,11 @@ def bump_version(tensor: torch.Tensor) -> None:
     """Autograd notices that values have changed which NumPy has written; inference tensors are none of its business."""
     if not tensor.is_inference():
         set_version(tensor, version_of(tensor) + 1)
+
+
+def in_backward() -> bool:
+    """Whether autograd is on its way back."""
+    return bool(_backward() != -1)
 
 
 def fake_mode() -> Any:

@@ -8,6 +8,7 @@ import torch
 
 from wellbegun._typing import Array
 from wellbegun.backend import Handle, hosted
+from wellbegun.torch.trace.tensors import seen
 
 _PIECE = 1 << 18  # entries whose squares are summed at once, in single precision
 _HALF = (torch.bfloat16, torch.float16)
@@ -78,8 +79,7 @@ def numpy(tensor: torch.Tensor) -> Array:
     """A tensor as NumPy sees it, without a copy where that is possible; half precision as single."""
     plain = tensor.detach().resolve_conj().resolve_neg().cpu()
     narrow = plain.dtype in _HALF or (plain.dtype.itemsize == 1 and plain.is_floating_point())
-    found: Array = (plain.float() if narrow else plain).numpy()
-    return found
+    return seen(plain.float() if narrow else plain)
 
 
 def along(vector: Array, tensor: torch.Tensor, axis: int) -> torch.Tensor:

@@ -199,7 +199,7 @@ class TorchSession:
                 each = along(factor, value, effect.axis) if isinstance(factor, np.ndarray) else factor
                 value.mul_(each)
                 if effect.bias is not None:
-                    bias = self.named[effect.bias].detach()
+                    bias = self._tensor_of(effect.bias).detach()
                     shaped = bias.reshape(-1, *[1] * (value.ndim - 1 - effect.axis % value.ndim))
                     value.add_(shaped * (1 - each)) if each is not factor else value.add_(
                         shaped, alpha=float(1 - factor)

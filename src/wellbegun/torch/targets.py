@@ -16,6 +16,7 @@ from wellbegun.torch.device import DeviceMemory
 from wellbegun.torch.names import parameters
 from wellbegun.torch.parametrize import Computed, assign, computed_of
 from wellbegun.torch.shards import local_part
+from wellbegun.torch.trace.tensors import seen
 
 
 def targets(model: torch.nn.Module) -> dict[str, Target]:
@@ -56,17 +57,12 @@ def target_of(tensor: torch.Tensor, name: str) -> Target:
         return Target(shape, dtype, None, problem=TraceError(f"{text} Give it memory (.clone()) or exclude it."))
     if dtype not in DTYPES:
         return Target(shape, dtype, None)
-    memory: Array | Sink = array_of(local) if local.device.type == "cpu" else DeviceMemory(local)
+    memory: Array | Sink = seen(local) if local.device.type == "cpu" else DeviceMemory(local)
     return Target(shape, dtype, memory, region, close=partial(_changed, local))
 
 
 def _dtype(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def array_of(values: torch.Tensor) -> Array:
-    """The tensor's memory as NumPy sees it; bfloat16 as uint16."""
-    return values.view(torch.uint16).numpy() if values.dtype == torch.bfloat16 else values.numpy()
 
 
 def _changed(local: torch.Tensor, _: int) -> str:

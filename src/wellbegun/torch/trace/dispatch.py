@@ -17,7 +17,7 @@ from wellbegun.graph.build import Builder, Record
 from wellbegun.graph.facts import Attention, Fact, Opaque
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
-from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, memory_of, no_dispatch
+from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, in_backward, memory_of, no_dispatch
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, fake
 from wellbegun.torch.trace.tensors import array_of, exists, number_of, tensors_in, values_of
@@ -151,6 +151,7 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
             operands = [Operand(self._constant(*pair), pair[1].array) for pair in zip(tensors, operands, strict=True)]
             over = 0 if not aten.is_view(func) and _shared(tensors, outputs) else None
             reader = Call(func, args, kwargs, outputs)
+        self.builder.derivative = in_backward()
         fact = _fact(self.builder, func, args, kwargs, tensors)
         if isinstance(fact, Attention) and self.attend is not None:
             self.attend(aten.attended(func, args, kwargs))

@@ -50,8 +50,27 @@ def exists(tensor: torch.Tensor) -> bool:
     return not (tensor.is_meta or isinstance(tensor, FakeTensor) or tensor.layout is not torch.strided)
 
 
+class _Memory:
+    """Memory as NumPy asks for it."""
+
+    def __init__(self, tensor: torch.Tensor, **interface: Any) -> None:
+        self.tensor, self.__array_interface__ = tensor, interface  # which lives as long as the array
+
+
+def seen(tensor: torch.Tensor) -> Values:
+    """The memory of a tensor on the host as NumPy sees it; bfloat16 as uint16. torch can still resize it, unlike what
+    `Tensor.numpy` has seen."""
+    stored = tensor.detach().view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor.detach()
+    shape, kind = tuple(stored.shape), np.dtype(str(stored.dtype).removeprefix("torch."))
+    if not stored.numel():
+        return np.empty(shape, kind)
+    strides, memory = tuple(step * kind.itemsize for step in stored.stride()), (stored.data_ptr(), False)
+    return np.asarray(_Memory(stored, version=3, shape=shape, typestr=kind.str, strides=strides, data=memory))
+
+
 def values_of(tensor: torch.Tensor) -> Values | None:
     """The values of a tensor, without a copy where NumPy has its type; None for types that it has not."""
     with beneath_modes():
         held = tensor.detach().cpu()
-        return np.asarray(held.float() if held.dtype == torch.bfloat16 else held)
+        plain = (held.float() if held.dtype == torch.bfloat16 else held).resolve_conj().resolve_neg()
+        return seen(plain)

@@ -164,16 +164,18 @@ def _first_layers(
             bound = math.sqrt(FIRST)
         if bound:
             points.first[operation.index] = bound
-        if bound and name in biases and _only_beside(graph, biases[name], name):
+        if bound and name in biases and _only_beside(graph, biases[name], role):
             reason = f"reads the input: offsets within {bound:.2g} of 0, so that units bend at different places"
             choices[biases[name]] = Choice(uniform(-bound, bound), reason, _OFFSETS)
 
 
-def _only_beside(graph: Analysis, bias: str, weight: str) -> bool:
-    """Whether a bias is added as it is, and to nothing but what a weight gives."""
-    made = {operation.index for operation, _ in graph.uses_of(weight)}
+def _only_beside(graph: Analysis, bias: str, role: Role) -> bool:
+    """Whether a bias has a number for each unit, and is added as it is to nothing but what the units' weight gives."""
+    made = {operation.index for operation, _ in graph.uses_of(role.parameter.name)}
     added = [(graph.source(by) if by.kind == "shift" else by, use) for by, use in graph.uses_of(bias)]
-    return all(to is not None and to.index in made and use.exact for to, use in added)
+    units = None if role.layout is None else role.layout.canonical_shape(role.parameter.shape)[0]
+    own = math.prod(graph.parameters[bias].shape) == units
+    return own and all(to is not None and to.index in made and use.exact for to, use in added)
 
 
 @inferred("whether a layer only hands its state on", lambda *_: False)
