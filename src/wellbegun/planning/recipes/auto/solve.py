@@ -183,9 +183,8 @@ def _hands_on(graph: Analysis, index: int) -> bool:
     """Whether nothing of a recurrent layer is read but its last state, from which another one starts."""
     outputs = graph.operations[index].outputs if index >= 0 else ()
     readers = forward(graph, outputs[1:], lambda made: made.kind in TRANSPARENT - {"norm"})
-    return not any(graph.consumers.get(value) for value in outputs[:1]) and any(
-        reader.kind == "recurrent" for reader in readers
-    )
+    alone = not any(graph.consumers.get(value) for value in outputs[:1])
+    return alone and any(reader.kind == "recurrent" for reader in readers)
 
 
 @inferred("how large streams are", lambda *_: {})
