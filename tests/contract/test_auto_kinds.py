@@ -71,8 +71,10 @@ def test_a_readout_of_each_place_needs_smaller_queries_and_positions(
     wb.initialize(model, batch, seed=0)
     assert model.place.std().item() == pytest.approx(0.25 if smaller else 0.5, rel=0.2)
     found = sizes(model, batch)
-    for name in ("stem", "v"):  # logits that would be too small are made larger by queries and keys
-        assert found[name] == pytest.approx(0.6 if smaller else 1.0, rel=0.15), name
+    assert found["stem"] == pytest.approx(0.6 if smaller else 1.0, rel=0.15)
+    for layer in (model.q, model.k, model.v):
+        gain = layer.weight.square().mean().sqrt().item() * 32**0.5
+        assert gain == pytest.approx(0.6 if smaller else 1.0, rel=0.15)
     assert found["up"] == pytest.approx(1.0, rel=0.15)
 
 

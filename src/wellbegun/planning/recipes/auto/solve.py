@@ -37,6 +37,7 @@ from wellbegun.planning.recipes.auto.plain import (
     streams_of,
 )
 from wellbegun.planning.recipes.auto.roles import CHOICES, readout_rms
+from wellbegun.planning.recipes.common import ATTENTION
 from wellbegun.schemes import Scheme, constant, mirrored, normal, orthogonal, uniform, variance_scaling
 from wellbegun.schemes.dependent import row_sums
 
@@ -131,7 +132,8 @@ def _weight(
         target, reason = share * target, f"{reason}, times {share:g}: the readout has weights for each place"
     stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
     gain = target * stream / math.sqrt(second)
-    kept = _uncorrected(graph, role)
+    mixed = share < 1 and role.role in ATTENTION
+    kept = "; not corrected, or they would make up for a small stream" if mixed else _uncorrected(graph, role)
     corrected = None if edge or kept else target
     paired = (feeder is not None and feeder.mirrored) or name in streams.readers
     inputs = (_inputs(role),) if paired else ()
