@@ -1,9 +1,14 @@
-"""Pausing Python's search for garbage."""
+"""Pausing Python's search for garbage, and keeping nothing from it."""
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+_T = TypeVar("_T")
 
 
 class _Inside:
@@ -40,3 +45,17 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         _inside.leave()
+
+
+def by_class(find: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """As `functools.cache`, of what is asked of classes: those that nobody else holds go."""
+    known = WeakKeyDictionary[type, Any]()
+
+    @wraps(find)
+    def found(kind: type) -> _T:
+        if kind not in known:
+            known[kind] = find(kind)
+        answer: _T = known[kind]
+        return answer
+
+    return found

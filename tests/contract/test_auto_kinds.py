@@ -112,6 +112,27 @@ def test_an_lstm_that_only_hands_its_state_on_reads_half_as_much(
         assert weight[:24].square().mean().sqrt().item() == pytest.approx(asked / 24**0.5, rel=1e-3), name
 
 
+class Goes(nn.Module):
+    """One recurrent layer that goes on from its own state, or that another one reads as its input."""
+
+    def __init__(self, again: bool) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.LSTM(8, 24, batch_first=True), nn.LSTM(24, 24, batch_first=True)
+        self.head, self.again = nn.Linear(24, 4), again
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, state = self.encoder(x[:, :3])
+        y = self.encoder(x[:, 3:], state)[0] if self.again else state[0][-1][:, None].expand(-1, 4, -1)
+        return self.head(self.decoder(y)[0])
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_state_that_starts_no_other_layer_is_not_handed_on(again: bool) -> None:
+    model = Goes(again)
+    wb.initialize(model, torch.randn(4, 5, 8), seed=0)
+    assert model.encoder.weight_ih_l0[:24].square().mean().sqrt().item() == pytest.approx(24**-0.5, rel=1e-3)
+
+
 # ---------------------------------------------------------------------- heads that talk
 class Talking(nn.Module):
     """Attention whose heads are mixed before and behind the softmax."""
@@ -144,3 +165,29 @@ def test_a_network_on_products_of_pairs_is_no_attention() -> None:
     batch = torch.randn(4, 6, 32)
     roles = roles_of(trace(model, batch))
     assert [roles[f"{name}.weight"].role for name in "qk"] == ["hidden", "hidden"]
+
+
+class Pairs(nn.Module):
+    """Two towers whose similarities a square weight calibrates, and what a softmax of them picks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.calibrated, self.head = (
+            nn.Linear(32, 16),
+            nn.Linear(32, 16),
+            nn.Linear(6, 6),
+            nn.Linear(32, 3),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.calibrated(self.a(x) @ self.b(x).mT).softmax(-1) @ x)
+
+
+def test_a_square_weight_on_similarities_mixes_no_heads() -> None:
+    model, batch = Pairs(), torch.randn(4, 6, 32)
+    roles = roles_of(trace(model, batch))
+    assert [roles[f"{name}.weight"].role for name in "ab"] == ["hidden", "hidden"]
+    with torch.no_grad():
+        model.a.weight.mul_(1e-4)
+        model.a.bias.zero_()
+    assert "W101" in wb.check(model, batch).codes

@@ -83,8 +83,15 @@ def on_class(model: Any) -> torch.Tensor:
     return type(model).table
 
 
+def deep_in_class(model: Any) -> torch.Tensor:
+    if type(model).deep is None:
+        type(model).deep = {1: {2: {3: {4: {5: {6: make()}}}}}}
+    return type(model).deep[1][2][3][4][5][6]
+
+
 class Model(nn.Module):
     table: Any = None
+    deep: Any = None
 
     def __init__(self, find: Callable[[Any], torch.Tensor]) -> None:
         super().__init__()
@@ -109,6 +116,7 @@ PLACES: dict[str, Callable[[Any], torch.Tensor]] = {
     "closure": closed(),
     "object": on_helper,
     "class": on_class,
+    "deep in a class": deep_in_class,
 }
 
 
@@ -141,7 +149,7 @@ def others() -> Iterator[int]:
 def clean() -> Iterator[None]:
     global TABLE  # of the file
     yield
-    TABLE, Model.table = None, None
+    TABLE, Model.table, Model.deep = None, None, None
     KEPT.clear()
     vars(on_function).pop("table", None)
     for found in (cached, nested, Model.method):

@@ -13,6 +13,7 @@ from torch_models import Of, drawn
 
 import wellbegun as wb
 from wellbegun._collection import uncollected
+from wellbegun.errors import TraceError
 from wellbegun.torch.trace.tensors import seen
 
 
@@ -168,3 +169,23 @@ def test_a_view_that_numpy_has_of_memory_is_of_the_same() -> None:
     kept = seen(torch.full((100, 100), 7.0))  # the tensor is gone
     torch.zeros(100, 100)
     assert (kept == 7).all()
+
+
+def test_a_parameter_whose_memory_was_given_back_is_an_error_and_not_the_end_of_the_process() -> None:
+    model = nn.Sequential(nn.Linear(300, 300), nn.Linear(300, 2))
+    model[1].weight.data.untyped_storage().resize_(0)
+    before = model[0].weight.detach().clone()
+    with pytest.raises(TraceError, match="its storage was freed"):
+        wb.initialize(model, seed=0)
+    assert torch.equal(model[0].weight, before)
+
+
+def test_classes_of_models_are_not_kept() -> None:
+    class Own(nn.Linear):
+        pass
+
+    wb.initialize(Own(4, 4), torch.randn(3, 4), seed=0)
+    found = weakref.ref(Own)
+    del Own
+    gc.collect()
+    assert found() is None

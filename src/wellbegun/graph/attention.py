@@ -122,7 +122,8 @@ def _found(graph: Analysis) -> Iterator[Attention]:
             how = operation.width, operation.index, operation.index, operation.scale
             yield Attention(query, key, rest[1] if len(rest) > 1 else key, operation.outputs[0], *how)
         if compares(operation):
-            scores, mixing = _product_before(graph, operation), _product_after(graph, operation)
+            scores = _product_before(graph, operation)
+            mixing = None if scores is None else _product_after(graph, operation, scores)
             if scores is not None and mixing is not None:
                 query, key = scores.inputs[0], scores.inputs[-1]
                 weights = _product_input(graph, mixing, operation)
@@ -161,19 +162,23 @@ def compares(operation: Operation) -> bool:
 
 
 def _between(graph: ModelGraph) -> Callable[[Operation], bool]:
-    """Whether masks, sums, scales and mixtures of heads may stand between a product and its softmax."""
+    """Whether masks, sums and scales may stand between a product and its softmax."""
 
     def passes(made: Operation) -> bool:
-        plain = made.kind in TRANSPARENT or made.kind == "pointwise" or made.logarithm
-        return plain or _masks(graph, made) or _mixes_heads(graph, made)
+        return made.kind in TRANSPARENT or made.kind == "pointwise" or made.logarithm or _masks(graph, made)
 
     return passes
 
 
-def _mixes_heads(graph: ModelGraph, operation: Operation) -> bool:
-    """Whether a weight has as many outputs as inputs: beside a softmax of products it mixes heads that talk."""
-    sizes = [{graph.size_of(u, axis) for axis in "io"} for u in operation.uses if u.slot == "weight" and u.layout]
-    return operation.kind == "linear" and any(len(size) == 1 for size in sizes)
+def _mixes_heads(graph: Analysis, operation: Operation, scores: Operation) -> bool:
+    """Whether a weight mixes heads: as many outputs as inputs, each of the width of which there are so many in what a
+    query or key comes from."""
+    if operation.kind != "linear":
+        return False
+    sizes = [tuple(graph.size_of(u, axis) for axis in "io") for u in operation.uses if u.slot == "weight" and u.layout]
+    before = (made for value in scores.inputs for made in weights_before(graph, value, functions=True))
+    units = {graph.size_of(u, "o") for made in before for u in made.uses if u.slot == "weight" and u.layout}
+    return any(inputs == outputs and inputs * scores.width in units for inputs, outputs in sizes)
 
 
 def _masks(graph: ModelGraph, operation: Operation) -> bool:
@@ -186,9 +191,17 @@ def _given(graph: ModelGraph, value: int) -> bool:
     return not any(made.uses or made.kind == "matmul" for made in backward(graph, [value]))
 
 
-def _product_before(graph: ModelGraph, softmax: Operation) -> Operation | None:
-    """The product of two signals whose entries the softmax compares."""
-    return next((made for made in backward(graph, softmax.inputs, _between(graph)) if made.kind == "matmul"), None)
+def _product_before(graph: Analysis, softmax: Operation) -> Operation | None:
+    """The product of two signals whose entries the softmax compares, as they are or with heads mixed."""
+    between, mixers = _between(graph), list[Operation]()
+
+    def passes(made: Operation) -> bool:
+        if made.kind == "linear":
+            mixers.append(made)
+        return between(made) or made.kind == "linear"
+
+    found = next((made for made in backward(graph, softmax.inputs, passes) if made.kind == "matmul"), None)
+    return found if found is None or all(_mixes_heads(graph, made, found) for made in mixers) else None
 
 
 def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) -> float | None:
@@ -227,9 +240,9 @@ def _keeps_differences(graph: ModelGraph, step: Operation) -> bool:
     return step.logarithm or (step.kind == "norm" and step.arithmetic == "difference") or _masks(graph, step)
 
 
-def _product_after(graph: Analysis, softmax: Operation) -> Operation | None:
+def _product_after(graph: Analysis, softmax: Operation, scores: Operation) -> Operation | None:
     for reader in _readers(graph, softmax.outputs[0]):
-        for product in (reader,) if not _mixes_heads(graph, reader) else _readers(graph, reader.outputs[0]):
+        for product in _readers(graph, reader.outputs[0]) if _mixes_heads(graph, reader, scores) else (reader,):
             if product.kind == "matmul":
                 return product
     return None

@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import torch
 from torch.distributions import Distribution
 from torch.nn.utils import parametrizations, parametrize
 
+from wellbegun._collection import by_class
 from wellbegun._installed import triton_aborts
 from wellbegun.errors import MissingDependencyError
 
@@ -238,18 +239,17 @@ _HOLD = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_mod
 _WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel)
 
 
+@by_class
+def _wraps(kind: Any) -> bool:
+    return issubclass(kind, _WRAPPERS)  # which takes long: some are abstract
+
+
 def held_by(module: torch.nn.Module) -> str:
     """The name under which a wrapper holds the module that it wraps; "" for all others."""
-    kind: Any = type(module)
-    if _wraps(kind):
+    if _wraps(type(module)):
         return "module"
     held = module._modules
     return next((name for name in held if name in _HOLD), "") if len(held) == 1 else ""
-
-
-@lru_cache(1024)
-def _wraps(kind: Any) -> bool:
-    return issubclass(kind, _WRAPPERS)  # which takes long: some are abstract
 
 
 def compiled(model: torch.nn.Module) -> bool:

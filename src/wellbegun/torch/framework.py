@@ -31,6 +31,7 @@ from wellbegun.torch.sandbox import preserved, undone
 from wellbegun.torch.session import session
 from wellbegun.torch.targets import targets
 from wellbegun.torch.trace.recording import check_model, trace
+from wellbegun.torch.trace.tensors import is_freed
 from wellbegun.torch.training import TorchTrainer
 
 T = TypeVar("T")
@@ -112,8 +113,8 @@ class TorchBackend:
             if tensor is None or tensor.is_meta or not tensor.is_floating_point():
                 continue
             local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-            if local.layout == torch.strided and overlaps(local.shape, local.stride()):
-                continue  # one number in many places is no evidence of anything
+            if is_freed(local) or (local.layout == torch.strided and overlaps(local.shape, local.stride())):
+                continue  # no numbers, or one number in many places, are no evidence of anything
             matrix = local.flatten(0, -2) if local.ndim > 1 else local.flatten()
             samples[name] = looked_at(TensorHandle(matrix), most), tensor.numel()
         return samples

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
+from wellbegun._collection import by_class
 from wellbegun.backend import View, holders
 from wellbegun.errors import TraceError
 from wellbegun.graph import ModelGraph, Parameter, Use, axes
@@ -17,7 +17,7 @@ from wellbegun.layout import Layout
 from wellbegun.torch.compat import memory_of, modules
 from wellbegun.torch.names import canonical, parameters
 from wellbegun.torch.parametrize import Computed, computed_of
-from wellbegun.torch.trace.tensors import array_of
+from wellbegun.torch.trace.tensors import array_of, is_freed
 
 Known = tuple[dict[str, Parameter], dict[int, axes.Derived]]
 _Owners = dict[str, Any]  # modules by path
@@ -75,7 +75,7 @@ def _visible(computed: Computed, owners: _Owners) -> Parameter:
     return replace(found, trainable=trainable, bound=computed.bound())
 
 
-@lru_cache(1024)
+@by_class
 def _kind(kind: Any) -> tuple[tuple[str, ...], str, Callable[[Any, str], Use | None] | None]:
     """Of a class of modules: its name and those of the classes it inherits from, up to torch.nn.Module; the framework's
     own that it is, "" for a user's; and how that uses a parameter, whether a pass shows it or not."""
@@ -90,6 +90,8 @@ def is_bare(tensor: torch.Tensor) -> bool:
     """Whether a tensor holds nothing: none of its memory is there, or some of what a sample of it shows is nan."""
     if tensor.is_meta or not tensor.numel():
         return tensor.is_meta
+    if is_freed(tensor.data):
+        return True
     plain = type(tensor.data) is torch.Tensor and tensor.layout == torch.strided and tensor.is_floating_point()
     if not plain:
         return False

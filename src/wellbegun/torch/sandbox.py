@@ -31,6 +31,7 @@ from wellbegun.torch.compat import (
     tensors,
     version_of,
 )
+from wellbegun.torch.trace.tensors import is_freed
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict, defaultdict, Counter, deque, np.ndarray})
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, NoneType, type, FunctionType, MethodType, Parameter})
@@ -204,7 +205,8 @@ def undone(model: torch.nn.Module) -> Iterator[None]:
     """As in `wellbegun.backend.Backend`: costs one copy of what a fill may write to, until it is done."""
     with _turn:
         both = tensors(model, "parameters", "buffers")
-        held = {memory_of(tensor): tensor for tensor in both if not (is_lazy(tensor) or tensor.is_meta)}
+        there = (tensor for tensor in both if not (is_lazy(tensor) or tensor.is_meta or is_freed(_here(tensor))))
+        held = {memory_of(tensor): tensor for tensor in there}
         kept: list[_Kept | _Lazy] = [_Kept(_here(tensor)) for tensor in held.values()]
         kept += [_Lazy(module) for module in all_waiting(model, both)]
         try:

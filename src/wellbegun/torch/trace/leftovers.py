@@ -101,7 +101,7 @@ def _caches(value: Any) -> list[Any]:
 def _holds(value: Any, mode: FakeTensorMode) -> bool:
     """Whether a fake tensor is in there, in whatever containers and objects."""
     level, seen = [value], set[int]()
-    for _ in range(_DEEP):
+    for _ in range(_DEEP + 1):
         if any(_is_left(part, mode) for part in level):
             return True
         level = [part for part in level if id(part) not in seen and not isinstance(part, _NO_PARTS)]

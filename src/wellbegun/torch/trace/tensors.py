@@ -57,6 +57,11 @@ class _Memory:
         self.tensor, self.__array_interface__ = tensor, interface  # which lives as long as the array
 
 
+def is_freed(tensor: torch.Tensor) -> bool:
+    """Whether the storage was given back, as sharded trainings do between uses: whoever touches it ends the process."""
+    return tensor.layout == torch.strided and tensor.numel() > 0 and not tensor.untyped_storage().nbytes()
+
+
 def seen(tensor: torch.Tensor) -> Values:
     """The memory of a tensor on the host as NumPy sees it; bfloat16 as uint16. torch can still resize it, unlike what
     `Tensor.numpy` has seen."""

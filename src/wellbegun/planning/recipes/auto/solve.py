@@ -81,7 +81,7 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
         if role.role == "positional" and role.operation in by_place and not (role.on_table or role.multiplied):
             reason = "positions that the readout tells apart too: half of a dense signal's"
             choices[name] = Choice(normal(std=0.25), reason, _MEASURED)
-        if role.role == "recurrent_input" and role.mode == "lstm" and _hands_on(graph, role.operation):
+        if role.role == "recurrent_input" and role.mode == "lstm" and _hands_on(graph, name):
             reason = f"input weights of an lstm layer of which another one reads the last state alone: gain {_HANDED}"
             choices[name] = Choice(orthogonal(gain=_HANDED), reason, _MEASURED)
     for name, found in series.items():
@@ -181,12 +181,23 @@ def _only_beside(graph: Analysis, bias: str, role: Role) -> bool:
 
 
 @inferred("whether a layer only hands its state on", lambda *_: False)
-def _hands_on(graph: Analysis, index: int) -> bool:
-    """Whether nothing of a recurrent layer is read but its last state, from which another one starts."""
-    outputs = graph.operations[index].outputs if index >= 0 else ()
-    readers = forward(graph, outputs[1:], lambda made: made.kind in TRANSPARENT - {"norm"})
-    alone = not any(graph.consumers.get(value) for value in outputs[:1])
-    return alone and any(reader.kind == "recurrent" for reader in readers)
+def _hands_on(graph: Analysis, name: str) -> bool:
+    """Whether nothing of a recurrent layer is read but its last state, and that only as the start of another one."""
+    own = {operation.index: operation for operation, _ in graph.uses_of(name)}
+    return bool(own) and all(_starts_others(graph, operation, own) for operation in own.values())
+
+
+def _starts_others(graph: Analysis, operation: Operation, own: Mapping[int, Operation]) -> bool:
+    moves = TRANSPARENT - {"norm"}
+    read = forward(graph, operation.outputs[1:], lambda made: made.kind in moves)
+    readers = [reader for reader in read if reader.kind not in moves]
+    began = (
+        reader.kind == "recurrent"
+        and reader.index not in own
+        and not any(made.index in own for made in backward(graph, reader.inputs[:1], lambda o: o.kind in moves))
+        for reader in readers
+    )
+    return bool(readers) and all(began) and not any(graph.consumers.get(value) for value in operation.outputs[:1])
 
 
 @inferred("how large streams are", lambda *_: {})
