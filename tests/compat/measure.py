@@ -13,7 +13,7 @@ RANGE = 1e-3, 1e3
 """Of the RMS behind every layer, and of a weight's gradient over the median of all weights."""
 STEPS = 40
 SHUT = 0.05  # of factors
-SMALL = 0.02  # RMS of a weight, over the usual one
+SMALL = 1e-4, 0.02  # RMS of a weight, over the usual one
 CANCELLED = 1e-5  # of the median gradient: what epsilon, which is so large, leaves of a factor in front of a norm
 
 
@@ -199,7 +199,7 @@ def gates(first: Values, now: Values) -> list[str]:
         if alike(one):
             factor = bool(one.any()) or (one.ndim == 1 and name.endswith("weight"))
             return factor and float(one.abs().max()) < SHUT and not name.endswith("bias")
-        return matrix(one) and size(one) < SMALL * usual
+        return matrix(one) and SMALL[0] * usual < size(one) < SMALL[1] * usual
 
     return [name for name, one in first.items() if shut(name, one)]
 

@@ -77,7 +77,7 @@ def dks(activation: str | Callable[..., Any], depth: Network, *, zeta: SupportsF
 
     >>> f = dks("tanh", 50).of("tanh")
     >>> found = sample(f)
-    >>> [round(float(found.weight @ part), 6) for part in (found.value, found.value**2, found.slope**2)]
+    >>> [round(float(found.weight @ part), 6) + 0.0 for part in (found.value, found.value**2, found.slope**2)]
     [0.0, 1.0, 1.008142]
     """
     phi, _ = phi_of(activation, 1)

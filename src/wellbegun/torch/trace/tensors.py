@@ -69,6 +69,8 @@ def seen(tensor: torch.Tensor) -> Values:
     shape, kind = tuple(stored.shape), np.dtype(str(stored.dtype).removeprefix("torch."))
     if not stored.numel():
         return np.empty(shape, kind)
+    if not stored.data_ptr():
+        return stored.numpy()  # an error that says what it is instead
     strides, memory = tuple(step * kind.itemsize for step in stored.stride()), (stored.data_ptr(), False)
     return np.asarray(_Memory(stored, version=3, shape=shape, typestr=kind.str, strides=strides, data=memory))
 

@@ -132,8 +132,7 @@ def _weight(
         target, reason = share * target, f"{reason}, times {share:g}: the readout has weights for each place"
     stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
     gain = target * stream / math.sqrt(second)
-    mixed = share < 1 and role.role in ATTENTION
-    kept = "; not corrected, or they would make up for a small stream" if mixed else _uncorrected(graph, role)
+    kept = _uncorrected(graph, role, share)
     corrected = None if edge or kept else target
     paired = (feeder is not None and feeder.mirrored) or name in streams.readers
     inputs = (_inputs(role),) if paired else ()
@@ -233,8 +232,10 @@ def alone(role: Role) -> Choice:
     return Choice(_scheme(role, 1.0, False, ()), _plain_reason(role), _SAXE)
 
 
-def _uncorrected(graph: Analysis, role: Role) -> str:
+def _uncorrected(graph: Analysis, role: Role, share: float) -> str:
     """Why the size of what a weight gives is no measure of the weight; "" if it is."""
+    if share < 1 and role.role in ATTENTION:
+        return "; not corrected, or they would make up for a small stream"
     if any(use.slot != "weight" for _, use in graph.uses_of(role.parameter.name)):  # like the frequencies in SAM
         return "; it is read in other ways too, which are its size as well: not corrected by measurement"
     if role.role == "attention_out" and role.branch is not None and role.branch.norm == "post":
