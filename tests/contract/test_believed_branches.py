@@ -222,33 +222,3 @@ def test_scales_of_zero_let_what_lies_beside_them_sleep() -> None:
 
     model = nn.Sequential(nn.Linear(12, WIDTH), Biased(), Biased(), nn.Linear(WIDTH, 10))
     assert wb.check(model, torch.randn(8, 16, 12)).healthy
-
-
-class Gated(nn.Module):
-    """A stream that is scaled, or bent, in each block beside a branch behind a gate: no plain residual stream."""
-
-    def __init__(self, keep: float, gate: float, bend: Callable[[torch.Tensor], torch.Tensor], *, carry: bool) -> None:
-        super().__init__()
-        self.read, self.head, self.norm = nn.Linear(16, WIDTH), nn.Linear(WIDTH, 10), nn.LayerNorm(WIDTH)
-        self.first, self.second = (nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(8)) for _ in range(2))
-        self.gates = nn.ParameterList(nn.Parameter(torch.full((WIDTH,), gate)) for _ in range(8))
-        self.keep, self.bend, self.carry = keep, bend, carry
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.read(x)
-        for first, second, gate in zip(self.first, self.second, self.gates, strict=True):
-            x = self.bend((1 - gate if self.carry else self.keep) * x + gate * second(first(x).relu()))
-        return self.head(self.norm(x))
-
-
-@pytest.mark.parametrize("bend", [torch.relu, torch.tanh, lambda x: x])
-@pytest.mark.parametrize(("keep", "gate", "carry"), [(0.9, 1e-4, False), (1.0, 1e-3, True), (0.8, 1e-5, False)])
-def test_branches_behind_gates_that_are_nearly_shut_stand_beside_their_stream(bend, keep, gate, carry) -> None:
-    assert wb.check(Gated(keep, gate, bend, carry=carry), torch.randn(32, 16)).codes == ()
-
-
-def test_gradients_that_explode_along_a_gated_stream_are_found() -> None:
-    model = Gated(0.9, 8.0, torch.relu, carry=False)
-    for layer in (*model.first, *model.second):
-        nn.init.normal_(layer.weight, std=0.2)
-    assert {"W102", "W202"} & {*wb.check(model, torch.randn(32, 16)).codes}

@@ -85,7 +85,6 @@ def _in_all_places(points: Sequence[Point], beside: Sequence[Point]) -> list[Poi
 def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
-    gradient = gradient and max(gradient, o.gated or 0.0)  # a gate beside a stream may be shut: the stream is judged
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
     return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o), origin, _depth(o), o.aside, o.norms)
 

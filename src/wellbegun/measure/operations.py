@@ -56,7 +56,6 @@ class Facts(NamedTuple):
     restored: Mapping[int, float]  # value -> largest RMS behind the next normalizations
     joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
     stopped: frozenset[int]  # weighted operations that nothing but zeros come into, and that nothing leads around
-    gated: Mapping[int, float]  # weighted operation -> gradient at the sum behind its gate, in units of its scale
 
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
@@ -96,21 +95,7 @@ def _facts(graph: Analysis, seen: Seen) -> Facts:
         _restored(graph, seen.forward),
         _joined(graph, seen),
         _stopped(graph, seen),
-        _gated(graph, seen),
     )
-
-
-def _gated(graph: Analysis, seen: Seen) -> dict[int, float]:
-    """Of those that another way leads around, to a sum behind a gate or factor that may be next to nothing."""
-    starts, renormed, found = _starts(graph, seen.forward), leading_to(graph, {"norm"}), dict[int, float]()
-    for index in seen.forward.weighted:
-        near = forward(graph, graph.operations[index].outputs, lambda o: o.kind != "add")
-        join = min((o for o in near if o.index in seen.forward.sums), key=lambda o: o.index, default=None)
-        gradient = None if join is None else seen.gradient(join.index)
-        if join is not None and gradient and around(graph, {index}, join.outputs):
-            size = seen.forward.sums[join.index].rms if join.index in renormed else starts.get(join.outputs[0])
-            found[index] = gradient * (size or 1.0)
-    return found
 
 
 def _stopped(graph: Analysis, seen: Seen) -> frozenset[int]:
@@ -178,7 +163,6 @@ def _operation(
         norms=facts.norms[index],
         stopped=index in facts.stopped,
         derivative=operation.derivative,
-        gated=facts.gated.get(index),
         **(shares._asdict() if shares else {}),
     )
 
