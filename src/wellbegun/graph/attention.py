@@ -194,14 +194,17 @@ def _given(graph: ModelGraph, value: int) -> bool:
 def _product_before(graph: Analysis, softmax: Operation) -> Operation | None:
     """The product of two signals whose entries the softmax compares, as they are or with heads mixed."""
     between, mixers = _between(graph), list[Operation]()
+    plain = next((made for made in backward(graph, softmax.inputs, between) if made.kind == "matmul"), None)
 
     def passes(made: Operation) -> bool:
         if made.kind == "linear":
             mixers.append(made)
         return between(made) or made.kind == "linear"
 
+    if plain is not None:
+        return plain
     found = next((made for made in backward(graph, softmax.inputs, passes) if made.kind == "matmul"), None)
-    return found if found is None or all(_mixes_heads(graph, made, found) for made in mixers) else None
+    return found if found is not None and all(_mixes_heads(graph, made, found) for made in mixers) else None
 
 
 def _scale_between(graph: ModelGraph, product: Operation, softmax: Operation) -> float | None:

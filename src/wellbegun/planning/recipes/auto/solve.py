@@ -112,7 +112,7 @@ def _weight(
         second = difference(streams.readers[name])
     else:
         second = feeder.point.second if feeder else incoming(graph, operation, points)
-    target, relative, reason, source = _aim(graph, role, own, points.first.get(operation.index, 0.0))
+    target, relative, reason, source = _aim(graph, role, own, points.first.get(operation.index, 0.0), share)
     made = makes_weight(graph, operation) if role.role in ("hidden", "readout") and own is None else None
     if made is not None:
         product, other = made
@@ -128,8 +128,6 @@ def _weight(
     elif role.role == "hidden" and beside_basis(graph, operation):
         grid = _GRID if role.depth else _GRID / 2
         target, reason = grid * target, reason.replace("unit RMS", f"RMS {grid:.2g}, which the grids of splines hold")
-    elif share < 1:
-        target, reason = share * target, f"{reason}, times {share:g}: the readout has weights for each place"
     stream = sizes.get(role.branch.stream, 1.0) if relative and role.branch is not None else 1.0
     gain = target * stream / math.sqrt(second)
     kept = _uncorrected(graph, role, share)
@@ -243,8 +241,9 @@ def _uncorrected(graph: Analysis, role: Role, share: float) -> str:
     return ""
 
 
-def _aim(graph: Analysis, role: Role, own: Series | None, first: float) -> tuple[float, bool, str, str]:
-    """(RMS of the output, whether in units of the stream, reason, source); `first`: of a layer that reads the input."""
+def _aim(graph: Analysis, role: Role, own: Series | None, first: float, share: float) -> tuple[float, bool, str, str]:
+    """(RMS of the output, whether in units of the stream, reason, source); `first`: of a layer that reads the input;
+    `share`: of unit size, else."""
     if own is not None:
         return math.sqrt(own.point.q), False, own.reason, _LL if own.mirrored else _DEPTH
     if role.role == "readout":
@@ -255,7 +254,8 @@ def _aim(graph: Analysis, role: Role, own: Series | None, first: float) -> tuple
         return 0.1, False, "router: nearly equal scores, so that every expert starts in use", _SAXE
     if role.ends_branch and role.branch is not None:
         return _branch_end(role)
-    return first or 1.0, False, _plain_reason(role) + (f"; {AT_FIRST}" if first else ""), _SAXE
+    less = f", times {share:g}: the readout has weights for each place" if share < 1 else ""
+    return first or share, False, _plain_reason(role) + (f"; {AT_FIRST}" if first else less), _SAXE
 
 
 def _branch_end(role: Role) -> tuple[float, bool, str, str]:
