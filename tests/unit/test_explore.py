@@ -363,6 +363,6 @@ def test_an_interrupt_is_answered_before_all_is_measured() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         playground.measure_all(interrupted, widths=(16,))
-    assert len(seen) < 20 < len(playground.groups((16,))) // 2
+    assert len(seen) < len(playground.groups((16,)))  # those that had begun go on
     playground.measure_all(lambda done, *_: seen.append(done), widths=(16,))  # the control
     assert max(seen) == len(playground.groups((16,)))
