@@ -10,7 +10,7 @@ from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.function import Call
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
-from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Use
 from wellbegun.graph.walk import TRANSPARENT, backward, forward, held_parts, weights_before
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
@@ -171,14 +171,20 @@ def _between(graph: ModelGraph) -> Callable[[Operation], bool]:
 
 
 def _mixes_heads(graph: Analysis, operation: Operation, scores: Operation) -> bool:
-    """Whether a weight mixes heads: as many outputs as inputs, each of the width of which there are so many in what a
-    query or key comes from."""
-    if operation.kind != "linear":
-        return False
-    sizes = [tuple(graph.size_of(u, axis) for axis in "io") for u in operation.uses if u.slot == "weight" and u.layout]
+    """Whether a square weight mixes heads: what a query or key comes from has as many units as all of them together."""
     before = (made for value in scores.inputs for made in weights_before(graph, value, functions=True))
-    units = {graph.size_of(u, "o") for made in before for u in made.uses if u.slot == "weight" and u.layout}
-    return any(inputs == outputs and inputs * scores.width in units for inputs, outputs in sizes)
+    units = {graph.size_of(use, "o") for made in before for use in _matrices(made)}
+    return any(heads * scores.width in units for heads in _squares(graph, operation))
+
+
+def _squares(graph: ModelGraph, operation: Operation) -> list[int]:
+    """Sizes of the square weights of a dense layer."""
+    sizes = ((graph.size_of(use, "i"), graph.size_of(use, "o")) for use in _matrices(operation))
+    return [inputs for inputs, outputs in sizes if inputs == outputs and operation.kind == "linear"]
+
+
+def _matrices(operation: Operation) -> list[Use]:
+    return [use for use in operation.uses if use.slot == "weight" and use.layout is not None]
 
 
 def _masks(graph: ModelGraph, operation: Operation) -> bool:
@@ -197,9 +203,9 @@ def _product_before(graph: Analysis, softmax: Operation) -> Operation | None:
     plain = next((made for made in backward(graph, softmax.inputs, between) if made.kind == "matmul"), None)
 
     def passes(made: Operation) -> bool:
-        if made.kind == "linear":
+        if square := bool(_squares(graph, made)):
             mixers.append(made)
-        return between(made) or made.kind == "linear"
+        return square or between(made)
 
     if plain is not None:
         return plain
