@@ -78,6 +78,32 @@ def test_a_readout_of_each_place_needs_smaller_queries_and_positions(
     assert found["up"] == pytest.approx(1.0, rel=0.15)
 
 
+class Begun(nn.Module):
+    """A post-norm encoder of torch's own, and a readout of all places, for what a stream may begin as."""
+
+    def __init__(self, stem: nn.Module, places: int, token: bool) -> None:
+        super().__init__()
+        self.stem, self.head = stem, nn.Linear(32 * places, 5)
+        self.token = nn.Parameter(torch.zeros(1, 1, 32)) if token else None
+        self.body = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x)
+        if self.token is not None:
+            y = torch.cat([self.token.expand(len(y), 1, 32), y], 1)
+        return self.head(self.body(y).flatten(1))
+
+
+@pytest.mark.parametrize("token", [True, False])
+@pytest.mark.parametrize("table", [True, False])
+def test_all_that_a_stream_begins_as_is_made_smaller_or_nothing(table: bool, token: bool) -> None:
+    batch = torch.randint(20, (16, 6)) if table else torch.randn(16, 6, 8)
+    model = Begun(nn.Embedding(20, 32) if table else nn.Linear(8, 32), 6 + token, token)
+    entries = {entry.name: entry.reason for entry in wb.initialize(model, batch, seed=0).plan.entries}
+    for name in ("stem.weight", "body.self_attn.in_proj_weight"):
+        assert ("each place" in entries[name]) is not table, name
+
+
 # ---------------------------------------------------------------------- a state that is handed on
 class Pair(nn.Module):
     """A recurrent layer that reads, and one that writes from its state."""

@@ -14,15 +14,16 @@ SHARE = 0.6  # of queries, keys, values and of what begins the stream: measured,
 def read_by_place(graph: Analysis, roles: Mapping[str, Role]) -> frozenset[int]:
     """Operations that begin a stream normalized on its sums, and those that give queries, keys and values from it,
     where what reads the stream has weights for each of its places: less has to be told apart, and mixed, before."""
-    branches = [branch for branch in net_of(roles).branches if branch.norm == "post"]
     asks = ATTENTION - {"attention_out"}
     asked = [(r.operation, r.branch.stream) for r in roles.values() if r.role in asks and r.branch is not None]
+    branches = [branch for branch in net_of(roles).branches if branch.norm == "post"]
     flat = {branch.stream for branch in branches if branch.index == branch.count - 1 and _flat(graph, branch)}
-    found = {operation for operation, stream in asked if stream in flat}
-    mixed = flat & {stream for _, stream in asked}
+    found: set[int] = set()
     for branch in branches:
-        if branch.stream in mixed and branch.index == 0:
-            found.update(made.index for made in _begun(graph, branch))
+        mixing = {operation for operation, stream in asked if stream == branch.stream}
+        begun = list(_begun(graph, branch)) if mixing and branch.stream in flat and not branch.index else []
+        if begun and all(made.kind != "lookup" for made in begun):  # of tables nothing was measured
+            found |= mixing.union(made.index for made in begun)
     return frozenset(found)
 
 
@@ -36,7 +37,7 @@ def _flat(graph: Analysis, last: Branch) -> bool:
 def _begun(graph: Analysis, first: Branch) -> Iterator[Operation]:
     """What a stream begins as: weights, and what is added to them."""
     values = [value for value in graph.operations[first.add].inputs if value != first.value]
-    return backward(graph, values, _passes)
+    return backward(graph, values, lambda made: made.kind == "concat" or _passes(made))
 
 
 def _passes(made: Operation) -> bool:
