@@ -68,10 +68,10 @@ def is_multiplied(graph: Analysis, branch: Branch) -> bool:
         return made.index in branch.interior - ends and (made.kind in TRANSPARENT or made.kind == "pointwise")
 
     made = [step for step in backward(graph, [branch.value], passes) if passes(step)]
-    return any(step.kind == "scale" or (step.kind == "pointwise" and _slope(graph, step) != 1) for step in made)
+    return any(step.kind == "scale" or (step.kind == "pointwise" and slope_of(graph, step) != 1) for step in made)
 
 
-def _slope(graph: Analysis, step: Operation) -> float:
+def slope_of(graph: Analysis, step: Operation) -> float:
     """What a pointwise step multiplies its value with; 1 for any other function."""
     assert step.function is not None
     if not graph.is_linear(step):
@@ -94,7 +94,7 @@ def _constants(graph: Analysis, value: int) -> tuple[float, int]:
         if step.kind == "move" and step.inputs == (value,):
             before = found
         elif step.kind == "pointwise" and _multiple(graph, step):
-            found = before * abs(_slope(graph, step))
+            found = before * abs(slope_of(graph, step))
         else:
             break
         value = step.outputs[0]
@@ -109,7 +109,7 @@ def constant_around(graph: Analysis, name: str) -> float:
     found, made = 1.0 if graph.consumers.get(last) else found, graph.producers.get(operation.inputs[0])
     while made is not None and made.inputs:
         if made.kind == "pointwise" and made.root is not None and _multiple(graph, made):
-            found, value = found * abs(_slope(graph, made)), made.root
+            found, value = found * abs(slope_of(graph, made)), made.root
         elif made.kind == "move":
             value = made.inputs[0]
         else:
@@ -139,7 +139,7 @@ def _times(graph: Analysis, step: Operation, before: list[float], held: Mapping[
     if step.kind == "add" and step.arithmetic == "sum":
         return sum(before)
     if step.kind == "pointwise":
-        return before[0] * abs(_slope(graph, step)) if graph.is_linear(step) else 0.0
+        return before[0] * abs(slope_of(graph, step)) if graph.is_linear(step) else 0.0
     if step.reduction in ("sum", "mean") and joined is not None and joined.kind == "concat":
         total = sum(held.get(value, 0.0) for value in joined.inputs)
         return total / (step.width if step.reduction == "mean" else 1) if step.width == len(joined.inputs) else 1.0
@@ -185,32 +185,6 @@ def goes_on(graph: Analysis, step: Operation) -> bool:
     """Whether what an operation gives meets a function or another product before it is put out."""
     behind = forward(graph, step.outputs)
     return any(o.over_units or (o.kind == "pointwise" and not graph.is_linear(o)) for o in behind)
-
-
-@inferred("which rows of tables are multiplied with each other", lambda *_: 0)
-def scored(graph: Analysis, lookup: Operation) -> int:
-    """Number of terms where rows of a table are multiplied with rows of tables and summed; 0 where they are not."""
-    if (product := _only_reader(graph, lookup)) is None or not all(_looked_up(graph, v) for v in product.inputs):
-        return 0
-    if product.kind == "matmul":
-        whole = product.width == graph.parameters[lookup.uses[0].parameter].shape[-1]
-        return product.width if whole and any(product.over_units) else 0  # an axis of 1 may count as units
-    total = _only_reader(graph, product) if (product.kind, product.arithmetic) == ("gate", "product") else None
-    return total.width if total is not None and total.reduction == "sum" else 0
-
-
-def _only_reader(graph: Analysis, step: Operation) -> Operation | None:
-    """What reads the result, if it is one operation, past moves."""
-    while len(readers := graph.consumers.get(step.outputs[0], ())) == 1 and readers[0].outputs:
-        step = readers[0]
-        if step.kind != "move":
-            return step
-    return None
-
-
-def _looked_up(graph: Analysis, value: int) -> bool:
-    made = list(backward(graph, [value], lambda operation: operation.kind == "move"))
-    return bool(made) and made[-1].kind == "lookup"
 
 
 def _leads(graph: ModelGraph, value: int, starts: frozenset[int]) -> bool:

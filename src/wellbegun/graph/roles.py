@@ -15,9 +15,10 @@ from wellbegun.graph.function import Function
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import Meeting, meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
-from wellbegun.graph.proportional import Bag, bag_of, constant_around, constant_behind, scored
+from wellbegun.graph.proportional import Bag, bag_of, constant_around, constant_behind
 from wellbegun.graph.reparametrized import Reparametrization
 from wellbegun.graph.residual import Branch, branches_of, layers_in_series
+from wellbegun.graph.tables import offset, scored
 from wellbegun.graph.walk import leading_to, weights_before
 from wellbegun.layout import Layout
 
@@ -89,7 +90,8 @@ class Role:
     on_table: bool = False  # positions: whether what they are added to comes from a lookup table
     multiplied: bool = False  # positions: whether they meet a signal in a product of two values, as queries do
     bag: Bag = field(default_factory=Bag)  # a table: how many of its rows become one value
-    scored: int = 0  # a table: terms of the product of its rows with those of another, where the model ends in it
+    scored: float = 0  # a table: terms of the product of its rows with those of tables, where the model ends in it
+    offset: float = 0  # a table of one number a row: how many of them an output adds up, if nothing else reads them
     alone: bool = False  # a token: whether it is a signal by itself, as queries of an attention are
     timed: bool = False  # whether it is inside a branch with time steps, as in a state-space layer
     net: Net = field(default_factory=Net, compare=False, repr=False)
@@ -171,7 +173,9 @@ class _Facts:
         if role.role == "embedding":
             said["unit"] = 1 / constant_behind(self.graph, self.graph.operations[index].outputs[0])
             said["bag"] = bag_of(self.graph, self.graph.operations[index])
-            said["scored"] = 0 if index in self.leading else scored(self.graph, self.graph.operations[index])
+            lookup, leads = self.graph.operations[index], index in self.leading
+            said["scored"] = scored(self.graph, lookup, leads=leads)
+            said["offset"] = 0 if leads else offset(self.graph, lookup)
             said["readout_scale"] = constant_around(self.graph, name) if role.shared_readout else 1.0
         if role.role == "token":
             said["alone"] = self.graph.operations[index].kind == "move" and not self.graph.operations[index].inputs

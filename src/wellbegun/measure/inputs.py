@@ -10,18 +10,20 @@ from wellbegun.graph.walk import forward as read_by
 from wellbegun.health import InputStats
 from wellbegun.measure.samples import is_finite, size_of
 
+_ENTRIES = 2**19  # of a table that are looked at
 _CLOSE = frozenset({"move", "shift", "split"})  # what may lie between an input and the weight, or it and a norm
 
 
 def came(handle: Handle) -> InputStats:
-    """One input in numbers; columns are of at most 1,024 rows."""
+    """One input in numbers; columns are of at most 1,024 rows, and of fewer where there are many columns."""
     length, entries = handle.norm(), size_of(handle)
     if not is_finite(handle, length):
         return InputStats("", length, int(np.count_nonzero(~np.isfinite(handle.array()))), entries)
     whole = InputStats("", length / max(entries, 1) ** 0.5, 0, entries)
     if len(handle.shape) != 2 or handle.shape[0] < 4 or handle.kind != "real":
         return whole
-    rows = handle.part(slice(None, None, -(-handle.shape[0] // 1024))).array()
+    most = min(1024, max(256, _ENTRIES // max(handle.shape[1], 1)))
+    rows = handle.part(slice(None, None, -(-handle.shape[0] // most))).array()
     same = (rows == rows[:1]).all(axis=0)
     sizes = np.sqrt(np.einsum("ij,ij->j", rows, rows, dtype=np.float64, casting="same_kind") / len(rows))
     live = sizes[sizes > 0]
