@@ -105,6 +105,8 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         kwargs, name, places = kwargs or {}, aten.name_of(func), aten.writes_to(func)
         if written := aten.written(func, args, kwargs) if places else []:
             about_to_write(written)
+            if self.tape is not None:
+                self.tape.about_to_write(written)
         quiet = self.paused or name in aten.IGNORED
         tensors = [] if quiet else tensors_in((args, list(kwargs.values())) if kwargs else args)
         operands = [Operand(self.of(tensor), array_of(tensor)) for tensor in tensors]

@@ -9,7 +9,7 @@ the classes and files of the model that hold it, or a cache, or a dict, they let
 import gc
 import sys
 import traceback
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,12 +19,13 @@ from typing import Any
 import torch
 
 from wellbegun.torch.compat import FakeTensor, FakeTensorMode, become, every, forget_twins, made_fake_mode
-from wellbegun.torch.trace.tape import Tape
+from wellbegun.torch.trace.tape import Tape, told
 
 _CACHE = type(lru_cache(len))
 _WRAPPERS = (FunctionType, CellType, MethodType, staticmethod, classmethod, property)
 _NO_PARTS = (type, ModuleType, FunctionType, MethodType, FrameType, torch.nn.Module, torch.Tensor)
 _DICTS = (dict, OrderedDict, defaultdict)  # others may refuse
+_CONTAINERS = (*_DICTS, tuple, list, set, deque)
 _DEEP = 6  # containers inside each other
 _Names = list[tuple[Any, dict[str, Any]]]  # classes and modules, and what was in them
 
@@ -50,13 +51,14 @@ def none_left(model: torch.nn.Module) -> Iterator[tuple[FakeTensorMode, Tape]]:
         raise
     finally:
         forget_twins(mode)
+        tape.undo()
         try:
             for look in looks:
                 if sys.getrefcount(mode) > references:
                     look()
         finally:
             if sys.getrefcount(mode) > references:
-                _without_values(mode)
+                _without_values(mode, tape)
 
 
 @contextmanager
@@ -90,8 +92,8 @@ def _names(model: torch.nn.Module) -> _Names:
 
 def _near(before: _Names, tape: Tape) -> None:
     """What the trace has bound in classes and files of the model goes, and so do the results that their caches hold."""
-    kept = {id(fake) for fake in tape.kept(fixed=False).values()}
-    for place, held in before:
+    kept = set(map(id, tape.kept().values()))
+    for place, held in before if kept else ():
         for name, value in list(vars(place).items()):
             if value is held.get(name):
                 for cache in _caches(value):
@@ -132,12 +134,15 @@ def _let_go(tape: Tape) -> None:
     Looked for upwards, a level at a time: each costs one pass over the process, whatever there is to search.
     """
     with _all_objects():
-        level: list[Any] = [*tape.kept(fixed=False).values()]
+        level: list[Any] = [*tape.kept().values()]
         seen = set(map(id, level))
+        plain = seen.copy()  # nothing but containers around tensors
         for _ in range(_DEEP if level else 0):
             holders = [found for found in gc.get_referrers(*level) if found is not level and id(found) not in seen]
-            level = [found for found in holders if not (isinstance(found, _NO_PARTS) or _emptied(found, seen))]
+            level = [found for found in holders if not (isinstance(found, _NO_PARTS) or _emptied(found, plain))]
             del holders
+            around = (found for found in level if type(found) in _CONTAINERS)
+            plain.update([id(found) for found in around if not plain.isdisjoint(map(id, gc.get_referents(found)))])
             seen.update(map(id, level))
             if not level:
                 break
@@ -147,21 +152,19 @@ def _emptied(holder: Any, gone: set[int]) -> bool:
     """Whether this is a place that can do without what it holds, which it now does."""
     if type(holder) is _CACHE:
         holder.cache_clear()
-    elif type(holder) in _DICTS and not any(_is_of(owner, holder) for owner in gc.get_referrers(holder)):
-        for key in [key for key, value in holder.items() if id(value) in gone or id(key) in gone]:
-            del holder[key]
-    else:
+        return True
+    if type(holder) not in _DICTS or any(getattr(owner, "__dict__", 0) is holder for owner in gc.get_referrers(holder)):
         return False
-    return True
+    lost = [key for key, value in holder.items() if id(value) in gone or id(key) in gone]
+    for key in lost:
+        del holder[key]
+    return bool(lost)
 
 
-def _is_of(owner: Any, attributes: dict[Any, Any]) -> bool:
-    return getattr(owner, "__dict__", None) is attributes
-
-
-def _without_values(mode: FakeTensorMode) -> None:
+def _without_values(mode: FakeTensorMode, tape: Tape) -> None:
     """What could not be computed becomes a tensor of the meta device, which says so to whoever uses it."""
     with _all_objects():
         for found in gc.get_objects():
             if type(found) is FakeTensor and found.fake_mode is mode:
+                tape.lost.append(told(found))
                 become(found, torch.empty(found.shape, dtype=found.dtype, device="meta"))

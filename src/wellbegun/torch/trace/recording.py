@@ -123,7 +123,7 @@ def _fake(
                 unknown.__cause__ = unknown.__context__ = None
         if unknown is not None:
             raise unknown
-        return replace(graph, notes=(*graph.notes, *tape.notes())) if tape.stale else graph
+        return replace(graph, notes=(*graph.notes, *notes)) if (notes := tape.notes()) else graph
     finally:
         log.disabled = before
 

@@ -6,7 +6,7 @@ steps that lead to it are taken again with real numbers, and the object that is 
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
@@ -26,7 +26,9 @@ from wellbegun.torch.compat import (
 from wellbegun.torch.sandbox import Kept, draws_again, same_draws
 from wellbegun.torch.trace import aten
 
-_HELD = frozenset({torch.Tensor, torch.nn.Parameter, int, float, bool, type(None), torch.dtype, torch.device, str})
+_HELD = frozenset(
+    {torch.Tensor, torch.nn.Parameter, int, float, bool, type(None), torch.dtype, torch.device, str, torch.layout}
+)
 
 
 class _Place(int):
@@ -51,7 +53,9 @@ class Tape:
         self._places: dict[int, tuple[Any, _Place]] = {}  # id of a tensor -> a weak reference, and its number
         self._sources = tensors(model)  # what other values depend on: parameters and the batch
         self._own = frozenset(map(id, tensors(model, "parameters", "buffers")))
-        self.stale = list[str]()  # looks of what was made real as of the present weights and this batch
+        self._written = dict[int, Kept]()  # real tensors of others
+        self.stale = list[str]()  # what was made real as of the present weights and this batch
+        self.lost = list[str]()  # what could not be made real
 
     # ------------------------------------------------------------------ during the pass
     def batch(self, tensor: torch.Tensor) -> Any:
@@ -66,6 +70,17 @@ class Tape:
         like = _looks(func)
         named = {name: self._numbered(value, like) for name, value in kwargs.items()} if kwargs else kwargs
         self._calls.append((func, self._numbered(args, like), named, self._numbered(result, False)))
+
+    def about_to_write(self, written: list[torch.Tensor]) -> None:
+        """Called before an operation writes in place: what has no fake tensor beside it, torch writes into for real."""
+        for tensor in written:
+            if (
+                type(tensor) is torch.Tensor
+                and not tensor.is_meta
+                and id(tensor) not in self._own | self._written.keys()
+            ):
+                with beneath_modes(), torch.no_grad():
+                    self._written[id(tensor)] = Kept(tensor)
 
     def _numbered(self, node: Any, like: bool) -> Any:
         kind = type(node)
@@ -82,40 +97,46 @@ class Tape:
         return found[1]
 
     # ------------------------------------------------------------------ after it
-    def kept(self, *, fixed: bool) -> dict[_Place, Any]:
-        """The fake tensors that are still held. `fixed`: those that depend on neither parameters nor the batch, nor
-        lie on the meta device, which a model may leave; else the others."""
-        alive = {place: found for ref, place in [*self._places.values()] if type(found := ref()) is FakeTensor}
-        if not alive:
-            return {}
-        memory = self._memory()
-        depends = {memory(source) for source in self._sources}
-        for func, args, kwargs, result in self._needed(alive, memory):
-            if any(memory(tensor) in depends for tensor in _inside((args, kwargs))):
-                depends.update(map(memory, _made(func, args, kwargs, result)))
-        return {
-            place: fake
-            for place, fake in alive.items()
-            if fixed != (memory(place) in depends or fake.fake_device.type == "meta")
-        }
+    def undo(self) -> None:
+        """What was written into for real holds what it did."""
+        with torch.no_grad():
+            for each in reversed(self._written.values()):
+                each.restore()
+
+    def kept(self) -> dict[_Place, Any]:
+        """The fake tensors that are still held."""
+        return {place: found for ref, place in [*self._places.values()] if type(found := ref()) is FakeTensor}
 
     def make_real(self, *, fixed: bool) -> None:
-        """Those become what the model alone would have computed; what cannot be computed stays as it is."""
-        alive = self.kept(fixed=fixed)
-        values = self._values(alive) if alive else {}
+        """They become what the model alone would have computed; what cannot be computed stays as it is. `fixed`: only
+        those that depend on neither parameters nor the batch, nor lie on the meta device, which a model may leave."""
+        alive = self.kept()
+        alive = {place: alive[place] for place in self._fixed(alive)} if fixed else alive
+        values = self._values(alive)
         for place, fake in alive.items():
             value = values.get(place)
-            if value is not None and _looks_of(value, value.device) == _looks_of(fake, fake.fake_device):
-                self.stale += [] if fixed else [f"{tuple(fake.shape)} {str(fake.dtype).removeprefix('torch.')}"]
+            if value is not None and _look(value, value.device) == _look(fake, fake.fake_device):
+                self.stale += [] if fixed else [told(fake)]
                 become(fake, value.detach())  # the value itself may be anybody's
 
     def notes(self) -> tuple[str, ...]:
         """What a plan has to say of it."""
-        looks = ", ".join(dict.fromkeys(self.stale))
-        return (
-            f"The model has kept tensors outside of its own attributes that it computed of its weights or the batch "
-            f"({looks}): they are those of the weights before a fill. Let go of them after it, where that matters.",
+        where = "The model keeps outside of its own attributes what it has computed"
+        notes = (
+            (self.stale, f"{where} of its weights or the batch, and keeps that of the weights before a fill:"),
+            (self.lost, f"{where} of what is not known outside of a trace, and holds no values there any more:"),
         )
+        remedy = "Let go of it after the fill."
+        return tuple(f"{note} {', '.join(dict.fromkeys(looks))}. {remedy}" for looks, note in notes if looks)
+
+    def _fixed(self, places: Mapping[_Place, Any]) -> list[_Place]:
+        memory = self._memory()
+        depends = {memory(source) for source in self._sources}
+        for func, args, kwargs, result in self._needed(places, memory):
+            if any(memory(tensor) in depends for tensor in _inside((args, kwargs))):
+                depends.update(map(memory, _made(func, args, kwargs, result)))
+        meta = {place for place, fake in places.items() if fake.fake_device.type == "meta"}
+        return [place for place in places if place not in meta and memory(place) not in depends]
 
     def _memory(self) -> _Memory:
         """What shares memory, by what operations say of themselves."""
@@ -239,6 +260,11 @@ def _take(result: Any, value: Any, values: dict[_Place, torch.Tensor]) -> None:
             _take(inside, each, values)
 
 
-def _looks_of(tensor: torch.Tensor, device: torch.device) -> tuple[Any, ...]:
+def _look(tensor: torch.Tensor, device: torch.device) -> tuple[Any, ...]:
     strides = tensor.stride() if tensor.layout is torch.strided else tensor.layout
     return tensor.shape, strides, tensor.dtype, device
+
+
+def told(tensor: torch.Tensor) -> str:
+    """What a tensor looks like, for a message."""
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
