@@ -176,10 +176,14 @@ def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
     return call.failure(torch.Tensor, told(error), f" in {scope}{where}{after},")
 
 
+@torch.no_grad()
 def blamed(model: torch.nn.Module, error: TraceError) -> TraceError:
-    """The error of a pass that has been undone: parameters of nan or inf are named before the batch is, and buffers of
-    nan, as masks hold inf."""
+    """The error of a pass that has been undone: parameters that no graph can hold, or of nan or inf, are named before
+    the batch is, and buffers of nan, as masks hold inf."""
     plain, text = canonical(model), str(error)
+    if bound := [plain(name) for name, each in model.named_parameters() if each.is_inference()]:
+        made = f"Parameter {bound[0]!r} was made under torch.inference_mode(), and so cannot be trained or measured."
+        return TraceError(text.replace(REMEDY, f"{made} Make the model outside of it, or under torch.no_grad()."))
     kinds = (("parameter", model.named_parameters(), torch.isfinite), ("buffer", model.named_buffers(), _is_number))
     held = [(f"{kind} {plain(name)!r}", each, sound) for kind, found, sound in kinds for name, each in found]
     wide = ((name, each.float() if each.itemsize == 1 else each, sound) for name, each, sound in held if exists(each))
