@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from wellbegun.torch.compat import FakeTensor, FakeTensorMode, become, every, forget_twins, made_fake_mode
-from wellbegun.torch.trace.tape import Tape, told
+from wellbegun.torch.trace.tape import Tape, looks_of
 
 _CACHE = type(lru_cache(len))
 _WRAPPERS = (FunctionType, CellType, MethodType, staticmethod, classmethod, property)
@@ -166,5 +166,5 @@ def _without_values(mode: FakeTensorMode, tape: Tape) -> None:
     with _all_objects():
         for found in gc.get_objects():
             if type(found) is FakeTensor and found.fake_mode is mode:
-                tape.lost.append(told(found))
+                tape.lost.append(looks_of(found))
                 become(found, torch.empty(found.shape, dtype=found.dtype, device="meta"))

@@ -74,11 +74,8 @@ class Tape:
     def about_to_write(self, written: list[torch.Tensor]) -> None:
         """Called before an operation writes in place: what has no fake tensor beside it, torch writes into for real."""
         for tensor in written:
-            if (
-                type(tensor) is torch.Tensor
-                and not tensor.is_meta
-                and id(tensor) not in self._own | self._written.keys()
-            ):
+            known = id(tensor) in self._own or id(tensor) in self._written
+            if type(tensor) is torch.Tensor and not (known or tensor.is_meta):
                 with beneath_modes(), torch.no_grad():
                     self._written[id(tensor)] = Kept(tensor)
 
@@ -115,8 +112,9 @@ class Tape:
         values = self._values(alive)
         for place, fake in alive.items():
             value = values.get(place)
-            if value is not None and _look(value, value.device) == _look(fake, fake.fake_device):
-                self.stale += [] if fixed else [told(fake)]
+            look = fake.shape, fake.dtype, fake.fake_device
+            if value is not None and (value.shape, value.dtype, value.device) == look:
+                self.stale += [] if fixed else [looks_of(fake)]
                 become(fake, value.detach())  # the value itself may be anybody's
 
     def notes(self) -> tuple[str, ...]:
@@ -193,8 +191,9 @@ def _alone(model: torch.nn.Module, calls: list[_Call]) -> Iterator[Callable[[lis
     with ExitStack() as stack:
         for context in (beneath_modes(), beneath_functions(), same_draws(model), torch.no_grad()):
             stack.enter_context(context)
-        for device in {"cpu", *(tensor.device.type for tensor in others)} - {"meta"}:  # casts are steps of the tape
-            stack.enter_context(torch.autocast(device, enabled=False))
+        for device in ("cpu", "cuda", "mps", "xpu"):
+            if torch.is_autocast_enabled(device):  # its casts are steps of the tape
+                stack.enter_context(torch.autocast(device, enabled=False))
         try:
             yield lambda written: kept.extend(Kept(tensor) for tensor in written if memory_of(tensor) in memory)
         finally:
@@ -260,11 +259,6 @@ def _take(result: Any, value: Any, values: dict[_Place, torch.Tensor]) -> None:
             _take(inside, each, values)
 
 
-def _look(tensor: torch.Tensor, device: torch.device) -> tuple[Any, ...]:
-    strides = tensor.stride() if tensor.layout is torch.strided else tensor.layout
-    return tensor.shape, strides, tensor.dtype, device
-
-
-def told(tensor: torch.Tensor) -> str:
-    """What a tensor looks like, for a message."""
+def looks_of(tensor: torch.Tensor) -> str:
+    """Shape and type of a tensor, for a message."""
     return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
