@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keepers
+import numpy as np
 import pytest
 import torch
 from test_torch_left import fakes
@@ -259,6 +260,40 @@ def test_casts_and_types_are_those_of_the_trace() -> None:
         found = keepers.LAST[-1]
         assert found.dtype is torch.float64
         assert torch.equal(found, (make() @ torch.ones(4, 4)).to(torch.float64))
+
+
+def doubled() -> torch.Tensor:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        return torch.ones(4) / 3
+    finally:
+        torch.set_default_dtype(before)
+
+
+MADE: dict[str, Callable[[], torch.Tensor]] = {
+    "under another default type": doubled,
+    "by a deep copy": lambda: copy.deepcopy(make()),
+    "by a transform": lambda: torch.vmap(lambda x: x * 2)(make()),
+    "as a gradient": lambda: torch.func.grad(lambda x: (x**2).sum())(make()),
+    "into another": lambda: torch.add(make(), make(), out=torch.empty(4)),
+    "by parts": lambda: torch.arange(8).float().split(4)[1],
+    "of numpy": lambda: torch.from_numpy(np.arange(4.0)).float(),
+    "sparse": lambda: make().to_sparse(),
+    "conjugate": lambda: torch.polar(make(), make()).conj(),
+    "in inference mode": lambda: torch.inference_mode()(make)() + 1,
+    "of a number that is read": lambda: torch.full((4,), torch.tensor(3.0).item()),
+}
+
+
+@pytest.mark.parametrize("how", MADE)
+def test_however_it_was_made(how: str) -> None:
+    model = Model(lambda model, _: keepers.in_deque(model, MADE[how]).to_dense().real.float())
+    wb.plan(model, X, seed=0)
+    assert not left()
+    found, expected = keepers.LAST[-1], MADE[how]()
+    assert (found.dtype, found.layout, found.is_conj()) == (expected.dtype, expected.layout, expected.is_conj())
+    assert torch.equal(found.to_dense(), expected.to_dense())
 
 
 def test_what_cannot_be_computed_again_holds_no_values_and_the_plan_says_so() -> None:

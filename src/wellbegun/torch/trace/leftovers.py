@@ -54,8 +54,9 @@ def none_left(model: torch.nn.Module) -> Iterator[tuple[FakeTensorMode, Tape]]:
         tape.undo()
         try:
             for look in looks:
-                if sys.getrefcount(mode) > references:
-                    look()
+                if sys.getrefcount(mode) <= references and not tape.kept():  # of deep copies, with modes of their own
+                    break
+                look()
         finally:
             if sys.getrefcount(mode) > references:
                 _without_values(mode, tape)

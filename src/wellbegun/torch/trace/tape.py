@@ -69,6 +69,8 @@ class Tape:
         """A step that has been taken."""
         like = _looks(func)
         named = {name: self._numbered(value, like) for name, value in kwargs.items()} if kwargs else kwargs
+        if "device" in named and "dtype" not in named and type(result) is FakeTensor and _typed(func):
+            named["dtype"] = result.dtype  # the default may be another one later
         self._calls.append((func, self._numbered(args, like), named, self._numbered(result, False)))
 
     def about_to_write(self, written: list[torch.Tensor]) -> None:
@@ -209,6 +211,11 @@ def _looks(func: Any) -> bool:
     """Whether an operation takes nothing but the looks of its first operand."""
     name = str(func.overloadpacket.__name__)
     return name.endswith("_like") or name.startswith("new_")
+
+
+@cache
+def _typed(func: Any) -> bool:
+    return any(name == "dtype" for _, name in _names(func))
 
 
 @cache
