@@ -196,16 +196,27 @@ class Positions(nn.Module):
         return x + self.closed(x) + self.static(4)["table"][0] + in_global(self) + on_class(self) + cached(4)
 
 
-def test_near_the_model_it_is_found_without_a_search_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks, every = list[int](), gc.get_objects
+def of_weights(model: Any) -> torch.Tensor:
+    if "weights" not in KEPT:
+        KEPT["weights"] = model.a.weight.detach().sum(0)
+    return KEPT["weights"]
+
+
+def test_the_process_is_searched_only_for_what_depends_on_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = list[int]()
     model = nn.Sequential(Positions(), nn.Linear(4, 2))
     with monkeypatch.context() as patch:
-        patch.setattr(gc, "get_objects", lambda: looks.append(0) or every())  # type: ignore[func-returns-value]
+        for name in ("get_objects", "get_referrers"):
+            every = getattr(gc, name)
+            patch.setattr(gc, name, lambda *given, every=every: looks.append(0) or every(*given))
         wb.plan(model, X, seed=0)
-        assert not looks
         wb.plan(Model(in_dict), X, seed=0)
-        assert looks  # what it is for
+        assert not looks
+        wb.plan(Model(of_weights), X, seed=0)
+        assert looks
     assert not fakes()
+    assert "table" in KEPT
+    assert "weights" not in KEPT
     assert type(model(X)) is torch.Tensor
 
 

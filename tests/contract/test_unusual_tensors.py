@@ -201,3 +201,48 @@ def test_weights_of_a_function_that_computes_elsewhere_are_named() -> None:
     assert not told[0]
     assert len(told[1]) == 1
     assert "at weight, which no operation" in told[1][0]
+
+
+class Wrapped(torch.Tensor):
+    """Keeps its values in another tensor, as quantized weights do."""
+
+    held: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, held: torch.Tensor) -> "Wrapped":
+        made = torch.Tensor._make_wrapper_subclass(cls, held.shape, dtype=held.dtype, device=held.device)
+        made.held = held
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        bare = [arg.held if isinstance(arg, Wrapped) else arg for arg in args]
+        found = func(*bare, **(kwargs or {}))
+        return cls(found) if func is torch.ops.aten.detach.default else found
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_parameter_that_keeps_its_values_in_others_is_told(trained: bool) -> None:
+    model, plan = net(), wb.plan(net(), X, seed=0)
+    model[0].weight = nn.Parameter(Wrapped(model[0].weight.detach()), requires_grad=trained)
+    assert type(model[0].weight) is Wrapped
+    before = model[2].weight.detach().clone()
+    for call in (wb.plan, wb.check, wb.initialize, lambda model, _: wb.apply(model, plan)):
+        with pytest.raises(wb.errors.TraceError, match=r"parameter '0.weight' is a Wrapped, which keeps .* wrapped"):
+            call(model, X)
+    assert torch.equal(model[2].weight, before)
+
+
+def test_a_model_that_was_made_in_inference_mode_is_told() -> None:
+    with torch.inference_mode():
+        model = net()
+    plan = wb.plan(model, X, seed=0)
+    before = model[0].weight.detach().clone()
+    for call in (wb.check, wb.initialize):
+        with pytest.raises(wb.errors.TraceError, match=r"'0.weight' was made under torch.inference_mode\(\)"):
+            call(model, X)
+        with torch.inference_mode(), pytest.raises(wb.errors.TraceError, match="Make the model outside of it"):
+            call(model, X)
+    assert torch.equal(model[0].weight, before)
+    wb.apply(model, plan)  # filling needs no graph
+    assert not torch.equal(model[0].weight, before)

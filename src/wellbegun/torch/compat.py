@@ -51,6 +51,8 @@ try:
     beneath_functions = torch._C.DisableTorchFunction
     _set_version = torch._C._autograd._unsafe_set_version_counter
     _backward = torch._C._current_graph_task_id
+    # A tensor object that others hold becomes another one: `swap_tensors` refuses what has weak references.
+    _exchange = torch._C._swap_tensor_impl
 except (ImportError, AttributeError) as error:
     raise MissingDependencyError(
         f"wellbegun: torch {torch.__version__} lacks a name that wellbegun needs ({error}). {REMEDY}"
@@ -59,7 +61,7 @@ except (ImportError, AttributeError) as error:
 __all__ = [
     "FAKE_LOGGER", "HOUSEHOLDER", "DataDependentOutputException", "DispatchMode", "DynamicOutputShapeException",
     "FakeTensor", "FakeTensorMode", "OrthogonalStep", "SpectralNormStep", "WeightNormStep",
-    "beneath_functions", "beneath_modes",
+    "become", "beneath_functions", "beneath_modes",
     "bump_version", "compiled", "compiler_loaded", "drawing", "every", "fake_mode", "fake_twin", "forget_twins",
     "has_hooks", "held_by", "in_backward", "in_kernel_invocation_manager", "is_computed", "is_plain", "is_transformed",
     "made_fake_mode",
@@ -142,6 +144,20 @@ def fake_twin(mode: Any, tensor: torch.Tensor) -> Any:
 def forget_twins(mode: Any) -> None:
     """The fake tensors that stand for real ones, and refer to the mode that keeps them."""
     mode.fake_tensor_converter = FakeTensorConverter()
+
+
+def become(fake: Any, real: torch.Tensor) -> None:
+    """Whoever holds a fake tensor holds the real one from now on, as a parameter if it was made one, with attributes
+    that others have given it. Nothing else may hold the real one."""
+    with no_dispatch():
+        own = vars(FakeTensor(fake.fake_mode, torch.empty(0, device="meta"), fake.fake_device))
+    given = {name: value for name, value in vars(fake).items() if name not in own}
+    kind = torch.nn.Parameter if given.pop("_is_param", False) else torch.Tensor
+    trained = fake.requires_grad and fake.is_leaf
+    _exchange(fake, real)
+    fake.__class__, real.__class__ = kind, FakeTensor
+    fake.__dict__, real.__dict__ = given, vars(fake)
+    fake.requires_grad_(trained)
 
 
 def schema_of(operation: Any) -> Any:

@@ -17,7 +17,7 @@ from wellbegun.layout import Layout
 from wellbegun.torch.compat import memory_of, modules
 from wellbegun.torch.names import canonical, parameters
 from wellbegun.torch.parametrize import Computed, computed_of
-from wellbegun.torch.trace.tensors import array_of, is_freed
+from wellbegun.torch.trace.tensors import array_of, is_freed, wrapped
 
 Known = tuple[dict[str, Parameter], dict[int, axes.Derived]]
 _Owners = dict[str, Any]  # modules by path
@@ -31,6 +31,8 @@ def parameters_of(model: torch.nn.Module, graph: ModelGraph | None = None) -> Kn
         if isinstance(tensor, torch.nn.parameter.UninitializedParameter):
             remedy = "Call initialize, which runs the batch first, or run the model once on a batch yourself."
             raise TraceError(f"model: parameter {name!r} is lazy and has no shape yet. {remedy}")
+        if told := wrapped(tensor, name):
+            raise TraceError(f"model: {told}")
     tensors = dict(named)
     holder = holders({name: _view(tensor) for name, tensor in named})
     known: dict[int, axes.Derived] = {}

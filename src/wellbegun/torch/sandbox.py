@@ -47,7 +47,7 @@ def preserved(model: torch.nn.Module) -> Iterator[None]:
     Attributes come back by identity, and dicts, lists and sets among them with what they held. Compiled code runs
     uncompiled meanwhile.
     """
-    with _turn, _same_draws(model), _uncompiled(), _put_back_after(model):
+    with _turn, same_draws(model), _uncompiled(), _put_back_after(model):
         yield
 
 
@@ -61,8 +61,8 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     attributes = [(own := vars(module), own.copy()) for module in every(model)]
     containers, others = _reached(value for _, saved in attributes for value in saved.values())
     held = [(table, table.copy()) for table in containers if type(table) is not tuple]
-    draws = [put_back for value in others if (put_back := _draws_again(value)) is not None]
-    values = [_Kept(tensor) for tensor in _written_into(others)]
+    draws = [put_back for value in others if (put_back := draws_again(value)) is not None]
+    values = [Kept(tensor) for tensor in _written_into(others)]
     backups, cache = _Backups(model), dict(parametrize_cache)
     _thread.passes.append(backups)
     parametrize_cache.clear()
@@ -83,7 +83,7 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _same_draws(model: torch.nn.Module) -> Iterator[None]:
+def same_draws(model: torch.nn.Module) -> Iterator[None]:
     """The same random numbers in each pass: what is measured depends on the model, the batch and the seed alone.
 
     Beside other threads that may draw from the generators of the process, those are left alone: torch's operations get
@@ -150,7 +150,7 @@ def _reached(values: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     return [*found.values()], others
 
 
-def _draws_again(value: Any) -> Callable[[], object] | None:
+def draws_again(value: Any) -> Callable[[], object] | None:
     """What puts a generator of random numbers back to where it is now; None for anything else, and for those that have
     no state (of the operating system's, of hardware)."""
     try:
@@ -179,7 +179,7 @@ def _flat(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.new_empty(0).set_(tensor.untyped_storage())
 
 
-class _Kept:
+class Kept:
     """A tensor that is put back: its values, the memory it lies in, and its version, by which autograd tells whether
     what a graph has kept of it was written into since."""
 
@@ -191,6 +191,7 @@ class _Kept:
         self.version = None if tensor.is_inference() else version_of(tensor)
 
     def restore(self) -> None:
+        """Put it back."""
         tensor, alias = self.tensor, self.alias
         if tensor.layout == torch.strided and (memory_of(tensor), tensor.shape) != (memory_of(alias), alias.shape):
             tensor.data = alias
@@ -207,7 +208,7 @@ def undone(model: torch.nn.Module) -> Iterator[None]:
         both = tensors(model, "parameters", "buffers")
         there = (tensor for tensor in both if not (is_lazy(tensor) or tensor.is_meta or is_freed(_here(tensor))))
         held = {memory_of(tensor): tensor for tensor in there}
-        kept: list[_Kept | _Lazy] = [_Kept(_here(tensor)) for tensor in held.values()]
+        kept: list[Kept | _Lazy] = [Kept(_here(tensor)) for tensor in held.values()]
         kept += [_Lazy(module) for module in all_waiting(model, both)]
         try:
             yield

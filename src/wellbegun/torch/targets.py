@@ -16,7 +16,7 @@ from wellbegun.torch.device import DeviceMemory
 from wellbegun.torch.names import parameters
 from wellbegun.torch.parametrize import Computed, assign, computed_of
 from wellbegun.torch.shards import local_part
-from wellbegun.torch.trace.tensors import is_freed, seen
+from wellbegun.torch.trace.tensors import is_freed, seen, wrapped
 
 
 def targets(model: torch.nn.Module) -> dict[str, Target]:
@@ -49,6 +49,8 @@ def target_of(tensor: torch.Tensor, name: str) -> Target:
     if local.layout != torch.strided:
         text = f"fill: parameter {name!r} has layout {local.layout}; only strided ones can be filled."
         return Target(shape, dtype, None, problem=TraceError(text))
+    if told := wrapped(local, name):
+        return Target(shape, dtype, None, problem=TraceError(f"fill: {told}"))
     if is_freed(local):
         text = f"fill: {name!r} has no memory: its storage was freed. Fill it before that, or when it has some again."
         return Target(shape, dtype, None, problem=TraceError(text))

@@ -20,6 +20,7 @@ from wellbegun.graph.provenance import Fixed, Known, Operand, Signal
 from wellbegun.torch.compat import DataDependentOutputException, DispatchMode, in_backward, memory_of, no_dispatch
 from wellbegun.torch.sandbox import about_to_write
 from wellbegun.torch.trace import aten, fake
+from wellbegun.torch.trace.tape import Tape
 from wellbegun.torch.trace.tensors import array_of, exists, number_of, tensors_in, values_of
 from wellbegun.torch.trace.translate import Call, created, fact_of, recurrent
 
@@ -56,9 +57,10 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         parameters: dict[str, Parameter],
         observer: Observer | None = None,
         attend: Attend | None = None,
+        tape: Tape | None = None,
     ) -> None:
         super().__init__()
-        self.parameters, self.observer, self.attend = parameters, observer, attend
+        self.parameters, self.observer, self.attend, self.tape = parameters, observer, attend, tape
         self.builder = Builder(parameters)
         self.scopes: list[str] = [""]
         self.failed_in = ""  # innermost module whose forward raised
@@ -103,6 +105,8 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
         kwargs, name, places = kwargs or {}, aten.name_of(func), aten.writes_to(func)
         if written := aten.written(func, args, kwargs) if places else []:
             about_to_write(written)
+            if self.tape is not None:
+                self.tape.about_to_write(written)
         quiet = self.paused or name in aten.IGNORED
         tensors = [] if quiet else tensors_in((args, list(kwargs.values())) if kwargs else args)
         operands = [Operand(self.of(tensor), array_of(tensor)) for tensor in tensors]
@@ -113,6 +117,8 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
             if result is None:
                 self.failed_at = self.failed_at or name
                 raise
+        if self.tape is not None and name not in aten.IGNORED:
+            self.tape.add(func, args, kwargs, result)
         if quiet:
             return result
         outputs = tensors_in(result)
@@ -185,7 +191,7 @@ class Recorder(DispatchMode):  # type: ignore[no-untyped-call]
     def close(self) -> None:
         """Let go of the tensors, and of who has seen them."""
         self._known.close()
-        self.observer = self.attend = None
+        self.observer = self.attend = self.tape = None
 
     def graph(self, outputs: Iterable[torch.Tensor]) -> ModelGraph:
         """What has been recorded, given the tensors the model returned."""

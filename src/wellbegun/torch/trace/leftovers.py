@@ -1,47 +1,65 @@
-"""Nothing fake outlives a trace: what functions, classes and modules have kept of it for later calls is taken away.
+"""Nothing fake outlives a trace: what functions, classes and objects have kept of it for later calls becomes real.
 
-Models keep what they compute once, in caches of `functools`, in dicts of modules and classes, in closures. After a
-trace such a cache would give a tensor without values to every later call. Each fake tensor refers to its mode, so one
-look at how often that is referred to tells whether any is left; only then are they searched for, first in the files and
-classes of the model, then in the whole process, which takes a thousand times as long.
+Models keep what they compute once, in caches of `functools`, in dicts, in closures, wherever Python can. Each fake
+tensor refers to its mode, so one look at how often that is referred to tells whether any is left. Those then become
+what the model alone would have computed. What depends on weights or the batch had better be computed anew: where it is
+the classes and files of the model that hold it, or a cache, or a dict, they let go of it.
 """
 
 import gc
 import sys
 import traceback
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import CellType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
 
-from wellbegun.torch.compat import FakeTensor, FakeTensorMode, every, forget_twins, made_fake_mode
+from wellbegun.torch.compat import FakeTensor, FakeTensorMode, become, every, forget_twins, made_fake_mode
+from wellbegun.torch.trace.tape import Tape, looks_of
 
 _CACHE = type(lru_cache(len))
 _WRAPPERS = (FunctionType, CellType, MethodType, staticmethod, classmethod, property)
 _NO_PARTS = (type, ModuleType, FunctionType, MethodType, FrameType, torch.nn.Module, torch.Tensor)
+_DICTS = (dict, OrderedDict, defaultdict)  # others may refuse
+_CONTAINERS = (*_DICTS, tuple, list, set, deque)
 _DEEP = 6  # containers inside each other
 _Names = list[tuple[Any, dict[str, Any]]]  # classes and modules, and what was in them
 
 
 @contextmanager
-def none_left(model: torch.nn.Module) -> Iterator[FakeTensorMode]:
-    """A mode, which the caller holds once; afterwards no fake tensor of it is reachable, even if the trace fails."""
-    before, mode, plain = _names(model), made_fake_mode(), object()
+def none_left(model: torch.nn.Module) -> Iterator[tuple[FakeTensorMode, Tape]]:
+    """A mode, which the caller holds once, and the tape that its pass is to be put on; afterwards no fake tensor of it
+    is reachable, even if the trace fails."""
+    before, mode, plain, tape = _names(model), made_fake_mode(), object(), Tape(model)
     references = sys.getrefcount(plain) + 1  # the caller's
+    looks = (
+        lambda: gc.collect(0),  # what refers to itself: mostly of the trace
+        lambda: tape.make_real(fixed=True),
+        lambda: _near(before, tape),
+        gc.collect,
+        lambda: _let_go(tape),
+        lambda: tape.make_real(fixed=False),
+    )
     try:
-        yield mode
+        yield mode, tape
     except BaseException as error:  # of any kind: raised again, without the tensors it holds
         _forget(error)
         raise
     finally:
         forget_twins(mode)
-        young = lambda _: gc.collect(0)  # noqa: E731 - what refers to itself: mostly of the trace
-        for look in (young, partial(_near, before), lambda _: gc.collect(), _clear, _search):
+        tape.undo()
+        try:
+            for look in looks:
+                if sys.getrefcount(mode) <= references and not tape.kept():  # of deep copies, with modes of their own
+                    break
+                look()
+        finally:
             if sys.getrefcount(mode) > references:
-                look(mode)
+                _without_values(mode, tape)
 
 
 @contextmanager
@@ -73,15 +91,16 @@ def _names(model: torch.nn.Module) -> _Names:
     return [(place, dict(vars(place))) for place in (*own, *files)]
 
 
-def _near(before: _Names, mode: FakeTensorMode) -> None:
+def _near(before: _Names, tape: Tape) -> None:
     """What the trace has bound in classes and files of the model goes, and so do the results that their caches hold."""
-    for place, held in before:
+    kept = set(map(id, tape.kept().values()))
+    for place, held in before if kept else ():
         for name, value in list(vars(place).items()):
             if value is held.get(name):
                 for cache in _caches(value):
-                    if _holds(cache, mode):
+                    if _holds(cache, kept):
                         cache.cache_clear()
-            elif _holds(value, mode):
+            elif _holds(value, kept):
                 setattr(place, name, held[name]) if name in held else delattr(place, name)
 
 
@@ -98,11 +117,11 @@ def _caches(value: Any) -> list[Any]:
     return found
 
 
-def _holds(value: Any, mode: FakeTensorMode) -> bool:
-    """Whether a fake tensor is in there, in whatever containers and objects."""
+def _holds(value: Any, kept: set[int]) -> bool:
+    """Whether one of these tensors is in there, in whatever containers and objects."""
     level, seen = [value], set[int]()
     for _ in range(_DEEP + 1):
-        if any(_is_left(part, mode) for part in level):
+        if not kept.isdisjoint(map(id, level)):
             return True
         level = [part for part in level if id(part) not in seen and not isinstance(part, _NO_PARTS)]
         seen.update(map(id, level))
@@ -110,65 +129,43 @@ def _holds(value: Any, mode: FakeTensorMode) -> bool:
     return False
 
 
-def _clear(mode: FakeTensorMode) -> None:
-    """Caches of the whole process that hold any."""
-    with _all_objects():
-        for found in _above(_left(mode)).values():
-            if type(found) is _CACHE:
-                found.cache_clear()
-
-
-def _search(mode: FakeTensorMode) -> None:
-    """Whatever holds any is made to let go of it."""
-    with _all_objects():
-        _take_away(_left(mode), _DEEP)
-
-
-def _left(mode: FakeTensorMode) -> list[Any]:
-    return [found for found in gc.get_objects() if _is_left(found, mode)]
-
-
-def _is_left(value: Any, mode: FakeTensorMode) -> bool:
-    return type(value) is FakeTensor and value.fake_mode is mode
-
-
-def _above(left: list[Any]) -> dict[int, Any]:
-    """The fake tensors and all that holds them: containers, objects with attributes, caches. By identity.
+def _let_go(tape: Tape) -> None:
+    """Caches and dicts of the whole process that hold any lose it, to find it missing the next time.
 
     Looked for upwards, a level at a time: each costs one pass over the process, whatever there is to search.
     """
-    above, level = {id(found): found for found in left}, left
-    for _ in range(_DEEP if left else 0):  # else what refers to the mode is no tensor
-        holders = [found for found in gc.get_referrers(*level) if found is not level and id(found) not in above]
-        level = [found for found in holders if found is not above and not isinstance(found, _NO_PARTS)]
-        del holders
-        if not level:
-            break
-        above |= {id(found): found for found in level}
-    return above
+    with _all_objects():
+        level: list[Any] = [*tape.kept().values()]
+        seen = set(map(id, level))
+        plain = seen.copy()  # nothing but containers around tensors
+        for _ in range(_DEEP if level else 0):
+            holders = [found for found in gc.get_referrers(*level) if found is not level and id(found) not in seen]
+            level = [found for found in holders if not (isinstance(found, _NO_PARTS) or _emptied(found, plain))]
+            del holders
+            around = (found for found in level if type(found) in _CONTAINERS)
+            plain.update([id(found) for found in around if not plain.isdisjoint(map(id, gc.get_referents(found)))])
+            seen.update(map(id, level))
+            if not level:
+                break
 
 
-def _take_away(left: list[Any], depth: int) -> None:
-    """Out of whatever was given them to keep."""
-    gone, tuples = {id(found) for found in left}, []
-    for holder in gc.get_referrers(*left) if left else ():
-        if holder is left:
-            continue
-        if isinstance(holder, (dict, list, set)):
-            _without(holder, gone)
-        elif isinstance(holder, CellType):
-            holder.cell_contents = None
-        elif isinstance(holder, tuple):
-            tuples.append(holder)
-    if tuples and depth:
-        _take_away(tuples, depth - 1)
+def _emptied(holder: Any, gone: set[int]) -> bool:
+    """Whether this is a place that can do without what it holds, which it now does."""
+    if type(holder) is _CACHE:
+        holder.cache_clear()
+        return True
+    if type(holder) not in _DICTS or any(getattr(owner, "__dict__", 0) is holder for owner in gc.get_referrers(holder)):
+        return False
+    lost = [key for key, value in holder.items() if id(value) in gone or id(key) in gone]
+    for key in lost:
+        del holder[key]
+    return bool(lost)
 
 
-def _without(holder: Any, gone: set[int]) -> None:
-    if isinstance(holder, dict):
-        for key in [key for key, value in holder.items() if id(value) in gone]:
-            del holder[key]
-    elif isinstance(holder, list):
-        holder[:] = [item for item in holder if id(item) not in gone]
-    else:
-        holder.difference_update([item for item in holder if id(item) in gone])
+def _without_values(mode: FakeTensorMode, tape: Tape) -> None:
+    """What could not be computed becomes a tensor of the meta device, which says so to whoever uses it."""
+    with _all_objects():
+        for found in gc.get_objects():
+            if type(found) is FakeTensor and found.fake_mode is mode:
+                tape.lost.append(looks_of(found))
+                become(found, torch.empty(found.shape, dtype=found.dtype, device="meta"))

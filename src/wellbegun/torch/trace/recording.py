@@ -29,6 +29,7 @@ from wellbegun.torch.shards import pretended, sharded
 from wellbegun.torch.trace.dispatch import Attend, Observer, Recorder
 from wellbegun.torch.trace.layers import Layers, scopes
 from wellbegun.torch.trace.leftovers import none_left
+from wellbegun.torch.trace.tape import Tape
 from wellbegun.torch.trace.tensors import exists
 
 _VALUES = (DataDependentOutputException, DynamicOutputShapeException)
@@ -107,19 +108,22 @@ def _fake(
     progress: Progress | None,
 ) -> ModelGraph:
     log = logging.getLogger(FAKE_LOGGER)
+    unknown: Exception | None = None
     before, log.disabled = log.disabled, True  # it prints a traceback for every error, and ours says more
     try:
         # what the model holds comes back before what is left is looked for
-        with none_left(model) as mode:
+        with none_left(model) as (mode, tape):
             try:
                 with preserved(model), mode, pretended(model, known) as seen:
-                    return record(model, call.map(torch.Tensor, mode.from_tensor), parameters, seen, progress=progress)[
-                        0
-                    ]
+                    graph = record(
+                        model, call.map(torch.Tensor, tape.batch), parameters, seen, progress=progress, tape=tape
+                    )[0]  # the fake batch and what comes out of it are not held here
             except _VALUES as error:
                 unknown = error.with_traceback(None)  # whose frames hold tensors of the trace
                 unknown.__cause__ = unknown.__context__ = None
-        raise unknown
+        if unknown is not None:
+            raise unknown
+        return replace(graph, notes=(*graph.notes, *notes)) if (notes := tape.notes()) else graph
     finally:
         log.disabled = before
 
@@ -134,10 +138,11 @@ def record(
     attend: Attend | None = None,
     *,
     progress: Progress | None = None,
+    tape: Tape | None = None,
 ) -> tuple[ModelGraph, Any, list[bool]]:
     """Run the model once under observation: its graph, what it returned, and which tensors in that are values of the
     graph. The caller keeps it `preserved`."""
-    recorder, progress = Recorder(known, parameters, observer, attend), passing(progress)
+    recorder, progress = Recorder(known, parameters, observer, attend, tape), passing(progress)
     for tensor in call.arrays(torch.Tensor):
         recorder.signal(tensor)
     try:
@@ -171,10 +176,14 @@ def _failure(recorder: Recorder, call: Call, error: BaseException) -> str:
     return call.failure(torch.Tensor, told(error), f" in {scope}{where}{after},")
 
 
+@torch.no_grad()
 def blamed(model: torch.nn.Module, error: TraceError) -> TraceError:
-    """The error of a pass that has been undone: parameters of nan or inf are named before the batch is, and buffers of
-    nan, as masks hold inf."""
+    """The error of a pass that has been undone: parameters that no graph can hold, or of nan or inf, are named before
+    the batch is, and buffers of nan, as masks hold inf."""
     plain, text = canonical(model), str(error)
+    if bound := [plain(name) for name, each in model.named_parameters() if each.is_inference()]:
+        made = f"Parameter {bound[0]!r} was made under torch.inference_mode(), and so cannot be trained or measured."
+        return TraceError(text.replace(REMEDY, f"{made} Make the model outside of it, or under torch.no_grad()."))
     kinds = (("parameter", model.named_parameters(), torch.isfinite), ("buffer", model.named_buffers(), _is_number))
     held = [(f"{kind} {plain(name)!r}", each, sound) for kind, found, sound in kinds for name, each in found]
     wide = ((name, each.float() if each.itemsize == 1 else each, sound) for name, each, sound in held if exists(each))

@@ -62,6 +62,20 @@ def is_freed(tensor: torch.Tensor) -> bool:
     return tensor.layout == torch.strided and tensor.numel() > 0 and not tensor.untyped_storage().nbytes()
 
 
+def wrapped(tensor: torch.Tensor, name: str) -> str:
+    """What is wrong with a parameter of a class of its own that keeps its values in others, as quantized weights do;
+    "" for all else, shards too."""
+    own = not (type(tensor) in (torch.Tensor, torch.nn.Parameter) or isinstance(tensor, FakeTensor))
+    if not own or hasattr(tensor, "placements") or tensor.is_meta or not tensor.numel() or is_freed(tensor):
+        return ""
+    try:
+        held = tensor.layout != torch.strided or bool(tensor.data_ptr())
+    except RuntimeError:  # as some say it
+        held = False
+    where = "keeps its values in other tensors, where they are not filled. Initialize the model before it is wrapped."
+    return "" if held else f"parameter {name!r} is a {type(tensor).__name__}, which {where}"
+
+
 def seen(tensor: torch.Tensor) -> Values:
     """The memory of a tensor on the host as NumPy sees it; bfloat16 as uint16. torch can still resize it, unlike what
     `Tensor.numpy` has seen."""
