@@ -42,6 +42,12 @@ class Point:
     depth: int  # weighted operations in series before it
     aside: bool = False  # whether it reaches the output through branches only
     norms: int = 0  # normalizations over samples before it
+    beside: float | None = None  # gradient at the sum behind it, where another way leads there, in units of its scale
+
+    @property
+    def widest(self) -> float:
+        """The gradient where signals pass it: a gate behind it may be next to shut, and what it is added to is not."""
+        return max(self.gradient or 0.0, self.beside or 0.0)
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
@@ -86,7 +92,8 @@ def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
-    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o), origin, _depth(o), o.aside, o.norms)
+    least, beside = _least(o), o.beside if gradient else None
+    return Point(o.index, o.place, o.parameter, ratio, gradient, least, origin, _depth(o), o.aside, o.norms, beside)
 
 
 def _least(found: OperationStats | StreamStats) -> float:
@@ -237,10 +244,16 @@ def gradient(statistics: Statistics) -> list[Finding]:
     found = []
     if sizes[0] / reference < 1 / GRADIENT_RANGE and not _behind_branches(points[0], all_points, reference, statistics):
         found.append(_lost(points, sizes, reference))
-    own = [size / _of_norms(live[-1].norms - point.norms) for point, size in zip(points, sizes, strict=True)]
-    if max(own) / reference > GRADIENT_RANGE:
-        found.append(_swollen(points, own, reference))
-    return found
+    return [*found, *_grown(all_points)]
+
+
+def _grown(points: Sequence[Point]) -> list[Finding]:
+    """Whether the gradient grows on its way back, where it passes widest."""
+    points = _front([replace(point, gradient=point.widest) for point in points if point.gradient])
+    last = points[-1]
+    sizes = [(point.gradient or 0.0) / _of_norms(last.norms - point.norms) for point in points]
+    reference = last.gradient or 1.0
+    return [_swollen(points, sizes, reference)] if max(sizes) / reference > GRADIENT_RANGE else []
 
 
 def _behind_branches(first: Point, points: Sequence[Point], reference: float, statistics: Statistics) -> bool:

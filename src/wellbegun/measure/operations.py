@@ -17,6 +17,7 @@ from wellbegun.health import AttentionStats, OperationStats, StreamStats
 from wellbegun.health.catalogue import CHOOSING, ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
 from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.joins import joins
 from wellbegun.measure.samples import correlation
 
 
@@ -56,6 +57,7 @@ class Facts(NamedTuple):
     restored: Mapping[int, float]  # value -> largest RMS behind the next normalizations
     joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
     stopped: frozenset[int]  # weighted operations that nothing but zeros come into, and that nothing leads around
+    beside: Mapping[int, float]  # weighted operation -> gradient at the sum that it is added at, in units of its scale
 
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
@@ -83,18 +85,27 @@ def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> t
 
 
 def _facts(graph: Analysis, seen: Seen) -> Facts:
+    starts, renormed = _starts(graph, seen.forward), leading_to(graph, {"norm"})
+    varying = {operation.index for operation in forward(graph, of_the_batch(graph))}
+    scores = scoring(graph, seen.wanted or graph.outputs)
+    joined, beside = _joined(graph, seen), dict[int, float]()
+    for index, join in joins(graph, seen.forward, varying, scores).items():
+        size = seen.forward.sums[join].rms if join in renormed else starts.get(graph.operations[join].outputs[0])
+        beside[index] = (seen.gradient(join) or 0.0) * (size or 1.0)
+        joined[index] = max(joined.get(index, 0.0), seen.forward.sums[join].rms)
     return Facts(
-        _starts(graph, seen.forward),
-        leading_to(graph, {"norm"}),
+        starts,
+        renormed,
         depths(graph),
         batch_norms(graph),
-        {operation.index for operation in forward(graph, of_the_batch(graph))},
+        varying,
         _silent(graph, seen),
         aside(graph, seen.wanted or graph.outputs),
-        scoring(graph, seen.wanted or graph.outputs),
+        scores,
         _restored(graph, seen.forward),
-        _joined(graph, seen),
+        joined,
         _stopped(graph, seen),
+        beside,
     )
 
 
@@ -163,6 +174,7 @@ def _operation(
         norms=facts.norms[index],
         stopped=index in facts.stopped,
         derivative=operation.derivative,
+        beside=facts.beside.get(index),
         **(shares._asdict() if shares else {}),
     )
 
