@@ -20,6 +20,7 @@ from wellbegun.health.catalogue import (
     SHUT,
     SIGNAL_RANGE,
     SILENT,
+    STARVED,
 )
 from wellbegun.health.findings import Finding, finding
 from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
@@ -130,8 +131,20 @@ def signal(statistics: Statistics) -> list[Finding]:
             found.append(_first(scaled, low[0], "W101", low[0].least))
         if high[1] > SIGNAL_RANGE:
             found.append(_first(scaled, high[0], "W102", SIGNAL_RANGE))
-    found += [] if found else _stopped(statistics)
+    found += [] if found else _starved(statistics) or _stopped(statistics)
     return [*found, *_collapse(statistics), *_faint(statistics), *_sensitivity(statistics)]
+
+
+def _starved(statistics: Statistics) -> list[Finding]:
+    """The first weights, where all that they read is next to nothing, and no normalization behind enlarges it."""
+    first = [o for o in statistics.operations if o.first and o.input_rms]
+    fed = (o.input_rms >= STARVED or (o.restored or 0.0) >= RESTORED for o in first)
+    if not first or any(fed) or any(not o.first and o.depth == 0 for o in statistics.operations):
+        return []
+    most = max(first, key=lambda o: o.input_rms)
+    detail = f"what comes in here has RMS {most.input_rms:.3g}, and nothing before it is trained"
+    words = f"# scale what {most.place} reads to about unit size: no weight does"
+    return [finding("W101", most.place, most.input_rms, STARVED, most.parameter, detail=detail, remedy=words)]
 
 
 def _stopped(statistics: Statistics) -> list[Finding]:

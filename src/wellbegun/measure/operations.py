@@ -57,6 +57,7 @@ class Facts(NamedTuple):
     restored: Mapping[int, float]  # value -> largest RMS behind the next normalizations
     joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
     stopped: frozenset[int]  # weighted operations that nothing but zeros come into, and that nothing leads around
+    first: frozenset[int]  # weighted operations that nothing trained stands before
     beside: Mapping[int, float]  # weighted operation -> gradient at the sum that it is added at, in units of its scale
 
 
@@ -105,6 +106,7 @@ def _facts(graph: Analysis, seen: Seen) -> Facts:
         _restored(graph, seen.forward),
         joined,
         _stopped(graph, seen),
+        _first(graph, seen.forward),
         beside,
     )
 
@@ -124,6 +126,16 @@ def _stopped(graph: Analysis, seen: Seen) -> frozenset[int]:
         if live and not around(graph, own, seen.wanted or graph.outputs):
             found |= own
     return frozenset(found)
+
+
+def _first(graph: ModelGraph, seen: ForwardStatistics) -> frozenset[int]:
+    """Weights that read the batch, or constants and tables that nothing trains, through what nothing trains."""
+    behind: set[int] = set()  # values that something trained stands before
+    for operation in graph.operations:
+        learns = any(graph.parameters[use.parameter].trainable for use in operation.uses)
+        if learns or not behind.isdisjoint(operation.inputs):
+            behind.update(operation.outputs)
+    return frozenset(index for index in seen.weighted if behind.isdisjoint(graph.operations[index].inputs))
 
 
 def _signals_before(graph: Analysis, index: int) -> Iterator[Operation]:
@@ -174,6 +186,7 @@ def _operation(
         norms=facts.norms[index],
         stopped=index in facts.stopped,
         derivative=operation.derivative,
+        first=index in facts.first,
         beside=facts.beside.get(index),
         **(shares._asdict() if shares else {}),
     )
