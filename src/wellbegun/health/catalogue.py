@@ -7,6 +7,7 @@ EPSILON_RANGE = 300.0  # largest shrinkage before a normalization: then its epsi
 RESTORED_RANGE = 1e4  # the same where what is behind the normalization was measured, and is a
 RESTORED = 0.1  # least RMS behind it: its epsilon has not taken over
 STARVED = 1e-5  # least RMS of what comes into the first weights, where nothing that is trained enlarges it
+FACTOR = 0.05  # a learned factor whose entries are all smaller is next to nothing by design
 SHUT = 1e-4  # least share of the signal that comes to a readout, in a stretch without normalization
 GRADIENT_RANGE = 100.0  # the same for the gradient between the last hidden layer and the first
 BATCH_NORM = 1.211  # growth of gradients through a batch norm and a ReLU, whatever the weights: (1 - 1/pi)^-1/2

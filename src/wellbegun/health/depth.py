@@ -211,7 +211,7 @@ def _collapse(statistics: Statistics) -> list[Finding]:
     before = 1 - came if came is not None else apart[0]
     behind = [o for o in readouts(statistics) if o.index > told[-1].index and o.correlation is not None]
     read = max((1 - (o.correlation or 0.0) for o in behind), default=0.0)  # past what runs last and lies beside
-    if before < _APART or apart[-1] >= COLLAPSE * before or read >= _APART * before:
+    if before < _APART or apart[-1] >= COLLAPSE * before or max(read, statistics.opening) >= _APART * before:
         return []
     steps = [now / max(last, 1e-12) for now, last in zip(apart, [before, *apart], strict=False)]
     worst = told[min(range(len(steps)), key=steps.__getitem__)]
