@@ -43,12 +43,13 @@ class Point:
     depth: int  # weighted operations in series before it
     aside: bool = False  # whether it reaches the output through branches only
     norms: int = 0  # normalizations over samples before it
-    beside: float | None = None  # gradient at the sum behind it, where another way leads there, in units of its scale
+    beside: float = 0.0  # gradient at the sum behind it, where another way leads there, in units of its scale
+    kept: float = 0.0  # RMS of that sum, in units of what came into the stretch
 
     @property
     def widest(self) -> float:
         """The gradient where signals pass it: a gate behind it may be next to shut, and what it is added to is not."""
-        return max(self.gradient or 0.0, self.beside or 0.0)
+        return max(self.gradient or 0.0, self.beside)
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
@@ -93,8 +94,11 @@ def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
-    least, beside = _least(o), o.beside if gradient else None
-    return Point(o.index, o.place, o.parameter, ratio, gradient, least, origin, _depth(o), o.aside, o.norms, beside)
+    size, arrived = o.beside or (0.0, 0.0)
+    beside, kept = arrived if gradient else 0.0, size / origin if origin else 0.0
+    return Point(
+        o.index, o.place, o.parameter, ratio, gradient, _least(o), origin, _depth(o), o.aside, o.norms, beside, kept
+    )
 
 
 def _least(found: OperationStats | StreamStats) -> float:
@@ -125,10 +129,11 @@ def signal(statistics: Statistics) -> list[Finding]:
     scaled = [(point, point.ratio) for point in points_of(statistics) if point.ratio is not None]
     found = []
     if scaled:
-        low = min(scaled, key=lambda pair: pair[1] / pair[0].least)
+        kept = [(point, max(ratio, point.kept)) for point, ratio in scaled]
+        low = min(kept, key=lambda pair: pair[1] / pair[0].least)
         high = max(scaled, key=lambda pair: pair[1])
         if low[1] < low[0].least:
-            found.append(_first(scaled, low[0], "W101", low[0].least))
+            found.append(_first(kept, low[0], "W101", low[0].least))
         if high[1] > SIGNAL_RANGE:
             found.append(_first(scaled, high[0], "W102", SIGNAL_RANGE))
     found += [] if found else _starved(statistics) or _stopped(statistics)
@@ -261,12 +266,12 @@ def gradient(statistics: Statistics) -> list[Finding]:
 
 
 def _grown(points: Sequence[Point]) -> list[Finding]:
-    """Whether the gradient grows on its way back, where it passes widest."""
-    points = _front([replace(point, gradient=point.widest) for point in points if point.gradient])
-    last = points[-1]
-    sizes = [(point.gradient or 0.0) / _of_norms(last.norms - point.norms) for point in points]
-    reference = last.gradient or 1.0
-    return [_swollen(points, sizes, reference)] if max(sizes) / reference > GRADIENT_RANGE else []
+    """Whether the gradient grows on its way back, against the last points where it passes widest."""
+    live = _front([point for point in points if point.gradient])
+    last = live[-1]
+    sizes = [(point.gradient or 0.0) / _of_norms(last.norms - point.norms) for point in live]
+    reference = max(point.widest for point in points if point.gradient and point.depth == last.depth)
+    return [_swollen(live, sizes, reference)] if max(sizes) / reference > GRADIENT_RANGE else []
 
 
 def _behind_branches(first: Point, points: Sequence[Point], reference: float, statistics: Statistics) -> bool:

@@ -50,7 +50,7 @@ class OperationStats:
     stopped: bool = False  # whether nothing but zeros come in, of signals that functions before it lose
     derivative: bool = False  # whether it is a step of a derivative, whose size is not that of a signal
     first: bool = False  # whether nothing that is trained stands before it
-    beside: float | None = None  # gradient times scale at the sum that it is added at, where another way leads there
+    beside: tuple[float, float] | None = None  # of the sum that it is added at, where another way leads: RMS, gradient
 
 
 @dataclass(frozen=True)

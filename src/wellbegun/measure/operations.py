@@ -58,7 +58,7 @@ class Facts(NamedTuple):
     joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
     stopped: frozenset[int]  # weighted operations that nothing but zeros come into, and that nothing leads around
     first: frozenset[int]  # weighted operations that nothing trained stands before
-    beside: Mapping[int, float]  # weighted operation -> gradient at the sum that it is added at, in units of its scale
+    beside: Mapping[int, tuple[float, float]]  # weighted operation -> RMS of the sum that it is added at, and gradient
 
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
@@ -89,11 +89,10 @@ def _facts(graph: Analysis, seen: Seen) -> Facts:
     starts, renormed = _starts(graph, seen.forward), leading_to(graph, {"norm"})
     varying = {operation.index for operation in forward(graph, of_the_batch(graph))}
     scores = scoring(graph, seen.wanted or graph.outputs)
-    joined, beside = _joined(graph, seen), dict[int, float]()
+    beside: dict[int, tuple[float, float]] = {}
     for index, join in joins(graph, seen.forward, varying, scores).items():
         size = seen.forward.sums[join].rms if join in renormed else starts.get(graph.operations[join].outputs[0])
-        beside[index] = (seen.gradient(join) or 0.0) * (size or 1.0)
-        joined[index] = max(joined.get(index, 0.0), seen.forward.sums[join].rms)
+        beside[index] = seen.forward.sums[join].rms, (seen.gradient(join) or 0.0) * (size or 1.0)
     return Facts(
         starts,
         renormed,
@@ -104,7 +103,7 @@ def _facts(graph: Analysis, seen: Seen) -> Facts:
         aside(graph, seen.wanted or graph.outputs),
         scores,
         _restored(graph, seen.forward),
-        joined,
+        _joined(graph, seen),
         _stopped(graph, seen),
         _first(graph, seen.forward),
         beside,
