@@ -1,11 +1,13 @@
 """Branches may be small, also where encoders, experts or patches lie behind them; what fades inside is still found."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import wellbegun as wb
 
@@ -222,3 +224,58 @@ def test_scales_of_zero_let_what_lies_beside_them_sleep() -> None:
 
     model = nn.Sequential(nn.Linear(12, WIDTH), Biased(), Biased(), nn.Linear(WIDTH, 10))
     assert wb.check(model, torch.randn(8, 16, 12)).healthy
+
+
+class Gated(nn.Module):
+    """A stream that is scaled, or bent, in each block beside a branch behind a gate: no plain residual stream."""
+
+    def __init__(self, keep: float, gate: float, bend: Callable[[torch.Tensor], torch.Tensor], *, carry: bool) -> None:
+        super().__init__()
+        self.read, self.head, self.norm = nn.Linear(16, WIDTH), nn.Linear(WIDTH, 10), nn.LayerNorm(WIDTH)
+        self.first, self.second, self.opens = (
+            nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(8)) for _ in range(3)
+        )
+        for layer in self.opens:
+            nn.init.normal_(layer.weight, std=0.01), nn.init.constant_(layer.bias, math.log(gate / (1 - gate)))
+        self.keep, self.bend, self.carry = keep, bend, carry
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.read(x)
+        for first, second, opens in zip(self.first, self.second, self.opens, strict=True):
+            gate = opens(x).sigmoid()
+            x = self.bend((1 - gate if self.carry else self.keep) * x + gate * second(first(x).relu()))
+        return self.head(self.norm(x))
+
+
+@pytest.mark.parametrize("bend", [torch.relu, torch.tanh, lambda x: x])
+@pytest.mark.parametrize(("keep", "gate", "carry"), [(0.9, 1e-4, False), (1.0, 1e-3, True), (0.8, 1e-5, False)])
+def test_branches_behind_gates_that_are_nearly_shut_stand_beside_their_stream(bend, keep, gate, carry) -> None:
+    assert wb.check(Gated(keep, gate, bend, carry=carry), torch.randn(32, 16)).codes == ()
+
+
+def test_gradients_that_explode_along_a_gated_stream_are_found() -> None:
+    model = Gated(0.9, 0.999, torch.relu, carry=False)
+    for layer in (*model.first, *model.second):
+        nn.init.normal_(layer.weight, std=0.5)
+    assert {"W102", "W202"} & {*wb.check(model, torch.randn(32, 16)).codes}
+
+
+def test_signals_that_fade_beside_gates_are_found() -> None:
+    assert {"W101", "W201"} & {*wb.check(Gated(0.05, 1e-4, torch.tanh, carry=False), torch.randn(32, 16)).codes}
+
+
+@pytest.mark.parametrize("hidden", [-1e4, -1e38])
+def test_masks_that_are_learned_and_added_to_scores_are_no_stream(hidden: float) -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.key, self.value, self.out = (nn.Linear(16, 16) for _ in range(4))
+            self.decide, self.head = nn.Linear(16, 1), nn.Linear(16, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scores = self.query(x) @ self.key(x).mT / 4
+            each = functional.softplus(self.decide(x)).mT.expand_as(scores)
+            mask = torch.where(torch.ones_like(scores).tril() > 0, 0.0, hidden)
+            return self.head(x + self.out(((scores + each * torch.sigmoid(each)) + mask).softmax(-1) @ self.value(x)))
+
+    assert wb.check(Masked(), torch.randn(8, 9, 16)).codes == ()

@@ -164,3 +164,52 @@ def test_a_product_that_picks_a_few_rows_is_no_growth_of_the_signal(columns: int
     dense = nn.Sequential(nn.Linear(1000, 32), nn.ReLU(), nn.Linear(32, 10))
     nn.init.normal_(dense[0].weight, std=10.0)
     assert "W102" in wb.check(dense, torch.randn(32, 1000)).codes  # the control: nothing is picked here
+
+
+# ---------------------------------------------------------------------- rows that Python's own numbers pick
+BY_HAND: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "lists": lambda w, t: torch.stack([torch.stack([w[k] for k in row]) for row in t.tolist()]),
+    "a list of places": lambda w, t: torch.stack([w[row] for row in t.tolist()]),
+    "a tensor of lists": lambda w, t: w[torch.tensor(t.tolist())],
+    "a dictionary": lambda w, t: torch.stack([torch.stack([dict(enumerate(w))[k] for k in row]) for row in t.tolist()]),
+}
+
+
+@pytest.mark.parametrize("places", [False, True])
+@pytest.mark.parametrize("way", BY_HAND)
+def test_rows_that_numbers_of_python_pick(way: str, places: bool) -> None:
+    class ByHand(nn.Module):
+        def __init__(self, rows: torch.Tensor) -> None:
+            super().__init__()
+            self.rows, self.places = nn.Buffer(rows), nn.Parameter(torch.randn(6, 16))
+            self.net = nn.Sequential(nn.Flatten(), nn.Linear(96, 32), nn.ReLU(), nn.Linear(32, 5))
+
+        def forward(self, t: torch.Tensor) -> torch.Tensor:
+            read = BY_HAND[way](self.rows, t)
+            return self.net(read + self.places if places else read)
+
+    assert wb.check(ByHand(torch.randn(40, 16)), ids(8, 6)).codes == ()
+    assert "W103" in wb.check(ByHand(torch.zeros(40, 16) + 0.5), ids(8, 6)).codes
+
+
+# ---------------------------------------------------------------------- rows that are next to nothing
+class Held(nn.Module):
+    """A table that nothing trains, beside or instead of one that is trained."""
+
+    def __init__(self, size: float, *between: nn.Module, beside: bool = False) -> None:
+        super().__init__()
+        self.rows, self.other, self.beside = nn.Buffer(size * torch.randn(40, 16)), nn.Embedding(40, 16), beside
+        self.net = nn.Sequential(*between, nn.Linear(16, 32, bias=False), nn.ReLU(), nn.Linear(32, 5, bias=False))
+
+    def forward(self, t: torch.Tensor) -> torch.Tensor:
+        return self.net(self.rows[t] + self.other(t) if self.beside else self.rows[t])
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-6])
+def test_a_table_that_nothing_trains_must_not_be_next_to_nothing(size: float) -> None:
+    torch.manual_seed(0)
+    assert "W101" in wb.check(Held(size), ids(32)).codes
+    assert "W101" in wb.check(nn.Linear(16, 5, bias=False), size * torch.randn(32, 16)).codes
+    assert wb.check(Held(size, beside=True), ids(32)).codes == ()
+    assert wb.check(Held(size, nn.RMSNorm(16, eps=0.0)), ids(32)).codes == ()
+    assert wb.check(Held(0.01), ids(32)).codes == ()

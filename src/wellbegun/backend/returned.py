@@ -86,9 +86,12 @@ class Results:
 
     @cached_property
     def main(self) -> int:
-        """The place of what losses are taken of: the first, or what that is a loss of, if it is returned too."""
+        """The place of what losses are taken of: the first, or what that is a loss of, if that is returned. A constant,
+        as the mean of a Gaussian process before it has seen data, gives way to what is made of the batch."""
         made_of = (i for i, one in enumerate(self.found) if not self.called and self._made_of(self.first, one))
-        return next(made_of, self.first)
+        of_the_batch = (i for i, one in enumerate(self.found) if one.learns and one.value is not None and one.shape)
+        constant = self.found[self.first].value is None and not self.called
+        return next(made_of, next(of_the_batch, self.first) if constant else self.first)
 
     @property
     def own_loss(self) -> OwnLoss | None:

@@ -20,6 +20,7 @@ from wellbegun.health.catalogue import (
     SHUT,
     SIGNAL_RANGE,
     SILENT,
+    STARVED,
 )
 from wellbegun.health.findings import Finding, finding
 from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
@@ -42,6 +43,13 @@ class Point:
     depth: int  # weighted operations in series before it
     aside: bool = False  # whether it reaches the output through branches only
     norms: int = 0  # normalizations over samples before it
+    beside: float = 0.0  # gradient at the sum behind it, where another way leads there, in units of its scale
+    kept: float = 0.0  # RMS of that sum, in units of what came into the stretch
+
+    @property
+    def widest(self) -> float:
+        """The gradient where signals pass it: a gate behind it may be next to shut, and what it is added to is not."""
+        return max(self.gradient or 0.0, self.beside)
 
 
 def hidden_operations(statistics: Statistics) -> list[OperationStats]:
@@ -86,7 +94,11 @@ def _of_operation(o: OperationStats, start: float) -> Point:
     origin = o.start_rms if o.start_rms is not None else start
     gradient = None if o.gradient is None else o.gradient * (o.rms if o.renormed else origin or 1.0)
     ratio = max(o.rms, o.joined or 0.0) / origin if origin else None
-    return Point(o.index, o.place, o.parameter, ratio, gradient, _least(o), origin, _depth(o), o.aside, o.norms)
+    size, arrived = o.beside or (0.0, 0.0)
+    beside, kept = arrived if gradient else 0.0, size / origin if origin else 0.0
+    return Point(
+        o.index, o.place, o.parameter, ratio, gradient, _least(o), origin, _depth(o), o.aside, o.norms, beside, kept
+    )
 
 
 def _least(found: OperationStats | StreamStats) -> float:
@@ -117,14 +129,27 @@ def signal(statistics: Statistics) -> list[Finding]:
     scaled = [(point, point.ratio) for point in points_of(statistics) if point.ratio is not None]
     found = []
     if scaled:
-        low = min(scaled, key=lambda pair: pair[1] / pair[0].least)
+        kept = [(point, max(ratio, point.kept)) for point, ratio in scaled]
+        low = min(kept, key=lambda pair: pair[1] / pair[0].least)
         high = max(scaled, key=lambda pair: pair[1])
         if low[1] < low[0].least:
-            found.append(_first(scaled, low[0], "W101", low[0].least))
+            found.append(_first(kept, low[0], "W101", low[0].least))
         if high[1] > SIGNAL_RANGE:
             found.append(_first(scaled, high[0], "W102", SIGNAL_RANGE))
-    found += [] if found else _stopped(statistics)
+    found += [] if found else _starved(statistics) or _stopped(statistics)
     return [*found, *_collapse(statistics), *_faint(statistics), *_sensitivity(statistics)]
+
+
+def _starved(statistics: Statistics) -> list[Finding]:
+    """The first weights, where all that they read is next to nothing, and no normalization behind enlarges it."""
+    first = [o for o in statistics.operations if o.first and o.input_rms]
+    fed = (o.input_rms >= STARVED or (o.restored or 0.0) >= RESTORED for o in first)
+    if not first or any(fed) or any(not o.first and o.depth == 0 for o in statistics.operations):
+        return []
+    most = max(first, key=lambda o: o.input_rms)
+    detail = f"what comes in here has RMS {most.input_rms:.3g}, and nothing before it is trained"
+    words = f"# scale what {most.place} reads to about unit size: no weight does"
+    return [finding("W101", most.place, most.input_rms, STARVED, most.parameter, detail=detail, remedy=words)]
 
 
 def _stopped(statistics: Statistics) -> list[Finding]:
@@ -191,7 +216,7 @@ def _collapse(statistics: Statistics) -> list[Finding]:
     before = 1 - came if came is not None else apart[0]
     behind = [o for o in readouts(statistics) if o.index > told[-1].index and o.correlation is not None]
     read = max((1 - (o.correlation or 0.0) for o in behind), default=0.0)  # past what runs last and lies beside
-    if before < _APART or apart[-1] >= COLLAPSE * before or read >= _APART * before:
+    if before < _APART or apart[-1] >= COLLAPSE * before or max(read, statistics.opening) >= _APART * before:
         return []
     steps = [now / max(last, 1e-12) for now, last in zip(apart, [before, *apart], strict=False)]
     worst = told[min(range(len(steps)), key=steps.__getitem__)]
@@ -237,10 +262,16 @@ def gradient(statistics: Statistics) -> list[Finding]:
     found = []
     if sizes[0] / reference < 1 / GRADIENT_RANGE and not _behind_branches(points[0], all_points, reference, statistics):
         found.append(_lost(points, sizes, reference))
-    own = [size / _of_norms(live[-1].norms - point.norms) for point, size in zip(points, sizes, strict=True)]
-    if max(own) / reference > GRADIENT_RANGE:
-        found.append(_swollen(points, own, reference))
-    return found
+    return [*found, *_grown(all_points)]
+
+
+def _grown(points: Sequence[Point]) -> list[Finding]:
+    """Whether the gradient grows on its way back, against the last points where it passes widest."""
+    live = _front([point for point in points if point.gradient])
+    last = live[-1]
+    sizes = [(point.gradient or 0.0) / _of_norms(last.norms - point.norms) for point in live]
+    reference = max(point.widest for point in points if point.gradient and point.depth == last.depth)
+    return [_swollen(live, sizes, reference)] if max(sizes) / reference > GRADIENT_RANGE else []
 
 
 def _behind_branches(first: Point, points: Sequence[Point], reference: float, statistics: Statistics) -> bool:

@@ -49,6 +49,8 @@ class OperationStats:
     norms: int = 0  # normalizations over samples on the way to it that has the fewest
     stopped: bool = False  # whether nothing but zeros come in, of signals that functions before it lose
     derivative: bool = False  # whether it is a step of a derivative, whose size is not that of a signal
+    first: bool = False  # whether nothing that is trained stands before it
+    beside: tuple[float, float] | None = None  # of the sum that it is added at, where another way leads: RMS, gradient
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,9 @@ class Statistics:
     origin: Origin | None = None  # where values stop being finite
     trained: str = ""  # what shows that the values were trained; "" if nothing does
     blank: tuple[tuple[str, str], ...] = ()  # lookups and tables whose rows are all the same, if nothing else tells
+    opening: float = (
+        0.0  # by how much samples differ, in cosine, before learned factors next to nothing that let them in
+    )
 
     @property
     def by_made_up(self) -> bool:

@@ -17,6 +17,7 @@ from wellbegun.health import AttentionStats, OperationStats, StreamStats
 from wellbegun.health.catalogue import CHOOSING, ENTROPY, LOGIT_STD
 from wellbegun.measure.activations import Shares, shares_of
 from wellbegun.measure.forward import ForwardStatistics
+from wellbegun.measure.joins import joins
 from wellbegun.measure.samples import correlation
 
 
@@ -56,6 +57,8 @@ class Facts(NamedTuple):
     restored: Mapping[int, float]  # value -> largest RMS behind the next normalizations
     joined: Mapping[int, float]  # weighted operation -> RMS of the sum that it goes into
     stopped: frozenset[int]  # weighted operations that nothing but zeros come into, and that nothing leads around
+    first: frozenset[int]  # weighted operations that nothing trained stands before
+    beside: Mapping[int, tuple[float, float]]  # weighted operation -> RMS of the sum that it is added at, and gradient
 
 
 _RESETS = frozenset({"norm", "softmax", "statistic"})  # behind which the scale of what came in is forgotten
@@ -83,18 +86,27 @@ def operation_stats(graph: Analysis, roles: Mapping[str, Role], seen: Seen) -> t
 
 
 def _facts(graph: Analysis, seen: Seen) -> Facts:
+    starts, renormed = _starts(graph, seen.forward), leading_to(graph, {"norm"})
+    varying = {operation.index for operation in forward(graph, of_the_batch(graph))}
+    scores = scoring(graph, seen.wanted or graph.outputs)
+    beside: dict[int, tuple[float, float]] = {}
+    for index, join in joins(graph, seen.forward, varying, scores).items():
+        size = seen.forward.sums[join].rms if join in renormed else starts.get(graph.operations[join].outputs[0])
+        beside[index] = seen.forward.sums[join].rms, (seen.gradient(join) or 0.0) * (size or 1.0)
     return Facts(
-        _starts(graph, seen.forward),
-        leading_to(graph, {"norm"}),
+        starts,
+        renormed,
         depths(graph),
         batch_norms(graph),
-        {operation.index for operation in forward(graph, of_the_batch(graph))},
+        varying,
         _silent(graph, seen),
         aside(graph, seen.wanted or graph.outputs),
-        scoring(graph, seen.wanted or graph.outputs),
+        scores,
         _restored(graph, seen.forward),
         _joined(graph, seen),
         _stopped(graph, seen),
+        _first(graph, seen.forward),
+        beside,
     )
 
 
@@ -113,6 +125,16 @@ def _stopped(graph: Analysis, seen: Seen) -> frozenset[int]:
         if live and not around(graph, own, seen.wanted or graph.outputs):
             found |= own
     return frozenset(found)
+
+
+def _first(graph: ModelGraph, seen: ForwardStatistics) -> frozenset[int]:
+    """Weights that read the batch, or constants and tables that nothing trains, through what nothing trains."""
+    behind: set[int] = set()  # values that something trained stands before
+    for operation in graph.operations:
+        learns = any(graph.parameters[use.parameter].trainable for use in operation.uses)
+        if learns or not behind.isdisjoint(operation.inputs):
+            behind.update(operation.outputs)
+    return frozenset(index for index in seen.weighted if behind.isdisjoint(graph.operations[index].inputs))
 
 
 def _signals_before(graph: Analysis, index: int) -> Iterator[Operation]:
@@ -163,6 +185,8 @@ def _operation(
         norms=facts.norms[index],
         stopped=index in facts.stopped,
         derivative=operation.derivative,
+        first=index in facts.first,
+        beside=facts.beside.get(index),
         **(shares._asdict() if shares else {}),
     )
 

@@ -11,8 +11,10 @@ from wellbegun.graph.inference import doubt_notes, inferred
 from wellbegun.graph.notes import some_of
 from wellbegun.graph.walk import around, cut_off_by
 from wellbegun.health import LossStats, Origin, Statistics
+from wellbegun.health.catalogue import FACTOR
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.inputs import input_stats
+from wellbegun.measure.joins import before_opening, behind, opening
 from wellbegun.measure.losses import MadeUp, agreeing, axis_of_classes, judged, made_up_of, misfit
 from wellbegun.measure.operations import Seen, attention_stats, operation_stats, stream_stats, weights
 from wellbegun.measure.origin import buffer_stats, origin_of
@@ -21,6 +23,7 @@ from wellbegun.measure.samples import correlation, rms
 from wellbegun.measure.signals import Way, aimless, length_of, random_signal, read_out
 from wellbegun.measure.tables import blank_tables, codebook_stats
 
+_FACTORS = frozenset({"scale", "norm_scale"})
 _SIGNED = 0.1  # a loss with readouts of zero that is smaller may be a sum of both signs
 
 
@@ -103,7 +106,9 @@ def statistics(
     lost, gain = back.both_ways(loss, chance)
     injected = back.silent and back.nothing_came(graph) and back.inject(graph)
     wanted = _wanted(session, loss, back.taken)
-    seen = Seen(forward, back.gradients, session.places, wanted, _asleep(graph, back.parameters, wanted))
+    opens = _opening(graph, back.parameters)
+    asleep = _asleep(graph, back.parameters, wanted, opens)
+    seen = Seen(forward, back.gradients, session.places, wanted, asleep)
     came_in, trained = forward.first_input, _trained(forward, back.parameters)
     doubts = doubt_notes(forward.doubts)
     found = Statistics(
@@ -125,6 +130,7 @@ def statistics(
         None,
         trained,
         blank_tables(graph, forward, wanted),
+        before_opening(graph, forward, opens),
     )
     found = replace(found, notes=(*found.notes, *_elsewhere(found)))
     if not found.finite:
@@ -160,13 +166,23 @@ def _trained(_: ForwardStatistics, parameters: ParameterStatistics) -> str:
 
 
 @inferred("what lies behind zeros that are meant", lambda *_: ())
-def _asleep(graph: Analysis, parameters: ParameterStatistics, wanted: Collection[int] | None) -> Collection[int]:
+def _asleep(
+    graph: Analysis, parameters: ParameterStatistics, wanted: Collection[int] | None, opens: Collection[int]
+) -> Collection[int]:
     outputs = wanted or graph.outputs
     zeros = {operation.index for name in parameters.by_design(graph) for operation, _ in graph.uses_of(name)}
-    scales = [(o, use.parameter) for o, use in graph.uses() if use.slot in ("scale", "norm_scale") and use.exact]
+    scales = [(o, use.parameter) for o, use in graph.uses() if use.slot in _FACTORS and use.exact]
     shut = {o.index for o, name in scales if name in parameters.handles and not parameters.handles[name].largest()}
     zeros |= {index for index in shut if around(graph, {index}, outputs)}
-    return cut_off_by(graph, zeros, outputs) if zeros else ()
+    asleep = cut_off_by(graph, zeros, outputs) if zeros else frozenset()
+    return asleep | behind(graph, opens, outputs) if opens else asleep
+
+
+def _opening(graph: Analysis, parameters: ParameterStatistics) -> frozenset[int]:
+    """Learned factors next to nothing that alone bring the batch to a stream."""
+    factors = [(o.index, use.parameter) for o, use in graph.uses() if use.slot in _FACTORS and use.exact]
+    sizes = {name: parameters.handles[name].largest() for _, name in factors if name in parameters.trained}
+    return opening(graph, {index for index, name in factors if sizes.get(name, 1.0) < FACTOR})
 
 
 def _wanted(session: Session, loss: Loss | None, own: OwnLoss | None) -> frozenset[int] | None:

@@ -43,10 +43,12 @@ def _table(graph: Analysis, read: Operation) -> str:
 
 
 def _read_by_hand(graph: Analysis, seen: ForwardStatistics) -> set[int]:
-    """Rows that were picked by numbers, not by values of the pass, so that nothing of the batch reaches an output."""
+    """Rows that were picked by numbers, not by values of the pass, so that nothing of the batch reaches an output; none
+    of it is in the graph where Python's own numbers were made of it first."""
     held = {o.index: seen.reads.held[v] for o in graph.operations for v in o.outputs if v in seen.reads.held}
-    ids = of_the_batch(graph) - seen.alike - {*seen.inputs}
-    if not ids or around(graph, (), graph.outputs) or not all(held.values()):
+    batch = of_the_batch(graph)
+    ids = batch - seen.alike - {*seen.inputs}
+    if (batch and not ids) or around(graph, (), graph.outputs) or not all(held.values()):
         return set()
     return {*held}
 
