@@ -142,3 +142,69 @@ def test_numbers_that_were_set_to_zero_stay() -> None:
                wide=nn.Embedding(140, 1), table=nn.Embedding(140, 8), deep=nn.Linear(8, 1))  # fmt: skip
     nn.init.zeros_(model.wide.weight)
     assert wb.plan(model, rows(64), seed=0)["wide.weight"].action == "keep"
+
+
+PAIR = (ids(256), ids(256, below=39))
+
+
+def rating(end: Forward) -> Of:
+    def forward(m: Any, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        return end((m.users(user) * m.items(item)).sum(-1) + m.biases(item)[:, 0])
+
+    return Of(forward, users=nn.Embedding(40, 16), items=nn.Embedding(40, 16), biases=nn.Embedding(40, 1))
+
+
+@pytest.mark.parametrize(
+    "end", [lambda y: 2 * y + 3, lambda y: 5 * y.sigmoid(), lambda y: 1 + 4 * y.sigmoid(), lambda y: y.tanh() * 5]
+)
+def test_what_bends_a_score_to_its_range_changes_nothing(end: Forward) -> None:
+    plan = wb.plan(rating(end), PAIR, seed=0)
+    assert max(plan[f"{name}.weight"].law.std for name in ("users", "items", "biases")) < 0.11  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("samples", [16, 4096])
+def test_a_loss_that_is_returned_makes_tables_no_larger_for_a_large_batch(samples: int) -> None:
+    def forward(m: Any, user: torch.Tensor, item: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        score = lambda each: (m.users(user) * m.items(each)).sum(-1) + m.biases(each)[:, 0]  # noqa: E731
+        return -nn.functional.logsigmoid(score(item) - score(other)).mean()
+
+    model = Of(forward, users=nn.Embedding(40, 16), items=nn.Embedding(40, 16), biases=nn.Embedding(40, 1))
+    plan = wb.plan(model, (ids(samples), ids(samples, below=39), ids(samples, below=38)), seed=0)
+    assert plan["biases.weight"].law.std == pytest.approx(0.1 / 2**0.5)  # type: ignore[union-attr]
+    assert plan["users.weight"].law.std < 0.06  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("price", [1.0, 1e-2, 1e-6])
+def test_a_penalty_on_rows_beside_the_output_is_no_score(price: float) -> None:
+    def forward(m: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        e = m.table(x)
+        return m.head(torch.relu(m.hidden(e))), price * e.pow(2).mean()
+
+    model = Of(forward, table=nn.Embedding(140, 16), hidden=nn.Linear(16, 32), head=nn.Linear(32, 4))
+    assert wb.plan(model, rows(64), seed=0)["table.weight"].law.std == 1.0  # type: ignore[union-attr]
+
+
+def test_no_table_is_larger_than_unit_where_its_rows_are_divided() -> None:
+    model = Of(lambda m, i, j: (m.skill(i) - m.skill(j))[:, 0] / 400, skill=nn.Embedding(40, 1))
+    assert wb.plan(model, PAIR, seed=0)["skill.weight"].law.std <= 1  # type: ignore[union-attr]
+
+
+def test_a_codebook_of_numbers_is_none_of_offsets() -> None:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
+        return m.codes((x[:, None] - m.codes.weight[:, 0]).abs().argmin(1))
+
+    model = Of(forward, codes=nn.Embedding(16, 1))
+    plan = wb.plan(model, torch.randn(64, generator=torch.Generator().manual_seed(0)), seed=0)
+    assert plan["codes.weight"].law.std == 1.0  # type: ignore[union-attr]
+
+
+def test_a_table_that_this_batch_does_not_use_is_none_of_them() -> None:
+    model = Of(
+        lambda m, x: m.head(m.table(x).mean(1)).log_softmax(-1),
+        table=nn.Embedding(140, 8),
+        types=nn.Embedding(2, 8),
+        head=nn.Linear(8, 4),
+    )
+    plan = wb.plan(model, rows(64), seed=0)
+    assert plan["types.weight"].law.std == 1.0  # type: ignore[union-attr]
+    assert not any("fault" in note for note in plan.notes)

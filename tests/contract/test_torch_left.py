@@ -202,8 +202,8 @@ def of_weights(model: Any) -> torch.Tensor:
     return KEPT["weights"]
 
 
-def test_the_process_is_searched_only_for_what_depends_on_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = list[int]()
+def test_the_process_is_searched_only_for_what_depends_on_weights_out_of_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, kept = list[int](), list[torch.Tensor]()
     model = nn.Sequential(Positions(), nn.Linear(4, 2))
     with monkeypatch.context() as patch:
         for name in ("get_objects", "get_referrers"):
@@ -211,8 +211,9 @@ def test_the_process_is_searched_only_for_what_depends_on_weights(monkeypatch: p
             patch.setattr(gc, name, lambda *given, every=every: looks.append(0) or every(*given))
         wb.plan(model, X, seed=0)
         wb.plan(Model(in_dict), X, seed=0)
-        assert not looks
         wb.plan(Model(of_weights), X, seed=0)
+        assert not looks
+        wb.plan(Model(lambda model: kept.append(model.a.weight.sum(0)) or kept[-1]), X, seed=0)
         assert looks
     assert not fakes()
     assert "table" in KEPT

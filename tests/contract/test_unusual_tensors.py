@@ -1,5 +1,7 @@
 """Parameters and buffers of unusual kinds: integers, sparse layouts, shared entries, sizes found in the first pass."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -246,3 +248,14 @@ def test_a_model_that_was_made_in_inference_mode_is_told() -> None:
     assert torch.equal(model[0].weight, before)
     wb.apply(model, plan)  # filling needs no graph
     assert not torch.equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_the_first_use_may_be_where_gradients_are_off(mode: str) -> None:
+    text = (
+        "import torch, wellbegun as wb\n"
+        "model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))\n"
+        f"with torch.{mode}():\n"
+        "    assert wb.check(model, (8, 4)).healthy and wb.initialize(model, (8, 4), seed=0).health.healthy\n"
+    )
+    subprocess.run([sys.executable, "-c", text], check=True)

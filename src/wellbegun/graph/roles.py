@@ -170,7 +170,7 @@ class _Facts:
         said["timed"] = branch in self.timed and index not in self.ends
         if role.role == "positional":
             said["on_table"], said["multiplied"] = self._on_table(index), self._multiplied(index)
-        if role.role == "embedding":
+        if role.role == "embedding" and index >= 0:
             said["unit"] = 1 / constant_behind(self.graph, self.graph.operations[index].outputs[0])
             said["bag"] = bag_of(self.graph, self.graph.operations[index])
             lookup, leads = self.graph.operations[index], index in self.leading

@@ -28,27 +28,33 @@ _Sum = dict[int, Part]  # by degree
 def scored(graph: Analysis, lookup: Operation, *, leads: bool) -> float:
     """Number of terms where rows of a table are multiplied with rows of tables and summed; 0 where they are not.
     `leads`: whether a weight reads them too, in some way."""
-    part = graph.once(_put_out).get(lookup.index, {}).get(2)
+    part = graph.once(_in_first if leads else _in_any).get(lookup.index, {}).get(2)
     return part.terms if part is not None else 0 if leads else _multiplied(graph, lookup)
 
 
 @inferred("which tables hold numbers that are added to an output", lambda *_: 0)
 def offset(graph: Analysis, lookup: Operation) -> float:
     """Where a table has one number a row, and these are added to an output and nothing else: how many are added up."""
-    parts = graph.once(_put_out).get(lookup.index, {})
+    parts = graph.once(_in_any).get(lookup.index, {})
     single = graph.parameters[lookup.uses[0].parameter].shape[-1:] == (1,)
     return parts[1].terms if single and set(parts) == {1} else 0
 
 
+def _in_any(graph: Analysis) -> Mapping[int, _Sum]:
+    return _put_out(graph, graph.outputs)
+
+
+def _in_first(graph: Analysis) -> Mapping[int, _Sum]:
+    """Of a table that weights read, what further outputs have are penalties, and the like."""
+    return _put_out(graph, graph.outputs[:1])
+
+
 @inferred("what tables put into an output by themselves", lambda *_: {})
-def _put_out(graph: Analysis) -> Mapping[int, _Sum]:
+def _put_out(graph: Analysis, outputs: Iterable[int]) -> Mapping[int, _Sum]:
     """Lookup -> what reaches an output of its rows through sums and products of rows alone, by degree."""
-    held: dict[int, _Sum] = {}
-    for step in graph.operations:
-        found = _made(graph, step, [held.get(value, {}) for value in step.inputs])
-        held.update(dict.fromkeys(step.outputs, found) if found else {})
+    held = graph.once(_held)
     result: dict[int, _Sum] = {}
-    for value in graph.outputs:
+    for value in outputs:
         for degree, part in held.get(value, {}).items():
             for table in part.tables:
                 known = result.setdefault(table, {})
@@ -56,8 +62,20 @@ def _put_out(graph: Analysis) -> Mapping[int, _Sum]:
     return result
 
 
-def _looked_up(step: Operation) -> _Sum:
-    if not any(use.slot == "table" for use in step.uses):
+@inferred("what values hold of tables", lambda *_: {})
+def _held(graph: Analysis) -> Mapping[int, _Sum]:
+    held: dict[int, _Sum] = {}
+    for step in graph.operations:
+        values = step.inputs if step.root is None else (step.root,)  # functions in a row are one of the first value
+        found = _made(graph, step, [held.get(value, {}) for value in values])
+        held.update(dict.fromkeys(step.outputs, found) if found else {})
+    return held
+
+
+def _looked_up(graph: Analysis, step: Operation) -> _Sum:
+    """Rows that the batch picks; which of a codebook are, its own entries say."""
+    chosen = any(made.uses for made in backward(graph, step.inputs))
+    if chosen or not any(use.slot == "table" for use in step.uses):
         return {}
     return _times({1: Part(1.0, frozenset({step.index}))}, _added(step))
 
@@ -65,7 +83,7 @@ def _looked_up(step: Operation) -> _Sum:
 def _made(graph: Analysis, step: Operation, given: list[_Sum]) -> _Sum:
     """What an operation makes of its inputs; nothing where anything else of the model has a say in it."""
     if step.kind == "lookup":
-        return _looked_up(step)
+        return _looked_up(graph, step)
     if not any(given):
         return {}
     if step.kind in _PASSED:
@@ -76,7 +94,7 @@ def _made(graph: Analysis, step: Operation, given: list[_Sum]) -> _Sum:
         return _joined(given, sum)
     if step.kind == "concat":
         return _joined(given, max)
-    if step.kind == "pointwise" and step.inputs[:1] == (step.root,):
+    if step.kind == "pointwise":
         return _bent(graph, step, given[0])
     product = step.kind == "matmul" or (step.kind == "gate" and step.arithmetic == "product")
     if product and len(given) == 2 and all(given):
@@ -85,9 +103,9 @@ def _made(graph: Analysis, step: Operation, given: list[_Sum]) -> _Sum:
 
 
 def _added(step: Operation) -> float:
-    """What a sum or mean of so many entries makes of their variance."""
-    width = max(step.width, 1)
-    return {"sum": width, "mean": 1 / width}.get(step.reduction, 1.0)
+    """What a sum of so many entries makes of their variance. A mean may be one over samples, as of a loss, and a row is
+    not to be larger where there are more of these."""
+    return max(step.width, 1) if step.reduction == "sum" else 1.0
 
 
 def _bent(graph: Analysis, step: Operation, given: _Sum) -> _Sum:

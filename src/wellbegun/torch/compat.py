@@ -323,8 +323,10 @@ def shard_of(tensor: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 # ---------------------------------------------------------------------- the probe
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def _probe() -> None:
-    """Use each private attribute once."""
+    """Use each private attribute once, whatever mode the first import is in."""
     tensor, module = torch.ones(1, requires_grad=True), torch.nn.Identity()
     attributes: dict[str, Callable[[], Any]] = {
         "Storage._cdata": lambda: memory_of(tensor),

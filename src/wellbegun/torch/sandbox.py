@@ -61,7 +61,7 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     attributes = [(own := vars(module), own.copy()) for module in every(model)]
     containers, others = _reached(value for _, saved in attributes for value in saved.values())
     held = [(table, table.copy()) for table in containers if type(table) is not tuple]
-    draws = [put_back for value in others if (put_back := draws_again(value)) is not None]
+    draws = [again for value in others if (again := draws_again(value)) is not None]
     values = [Kept(tensor) for tensor in _written_into(others)]
     backups, cache = _Backups(model), dict(parametrize_cache)
     _thread.passes.append(backups)
@@ -69,17 +69,17 @@ def _put_back_after(model: torch.nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        _put_back(parametrize_cache, cache)
+        put_back(parametrize_cache, cache)
         for table, kept in [*attributes, *held]:
             if type(table) is np.ndarray or table or kept:  # most tables of hooks are empty
-                _put_back(table, kept)
+                put_back(table, kept)
         _thread.passes.remove(backups)
         with torch.no_grad():
             backups.restore()
             for kept_value in values:
                 kept_value.restore()
-        for put_back in draws:
-            put_back()
+        for again in draws:
+            again()
 
 
 @contextmanager
@@ -241,7 +241,7 @@ class _Lazy:
     def restore(self) -> None:
         self.module.__class__ = self.kind
         for table, kept in [(vars(self.module), self.attributes), *self.held]:
-            _put_back(table, kept)
+            put_back(table, kept)
         for tensor, kind, device, dtype in self.tensors:
             if type(tensor) is not kind:
                 tensor.data = torch.empty(0, device=device, dtype=dtype)
@@ -325,7 +325,7 @@ def _here(tensor: Any) -> Any:
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
-def _put_back(table: Any, kept: Any) -> None:
+def put_back(table: Any, kept: Any) -> None:
     """Only what differs is touched: another thread may be reading."""
     if isinstance(table, np.ndarray):
         if table.tobytes() != kept.tobytes():

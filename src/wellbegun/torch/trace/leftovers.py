@@ -2,31 +2,34 @@
 
 Models keep what they compute once, in caches of `functools`, in dicts, in closures, wherever Python can. Each fake
 tensor refers to its mode, so one look at how often that is referred to tells whether any is left. Those then become
-what the model alone would have computed. What depends on weights or the batch had better be computed anew: where it is
-the classes and files of the model that hold it, or a cache, or a dict, they let go of it.
+what the model alone would have computed. What depends on weights or the batch had better be computed anew: classes and
+files of the model, and containers in them, hold again what they did, and caches let go of it.
 """
 
 import gc
 import sys
 import traceback
-from collections import OrderedDict, defaultdict, deque
+from collections import ChainMap, OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import CellType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 
 from wellbegun.torch.compat import FakeTensor, FakeTensorMode, become, every, forget_twins, made_fake_mode
+from wellbegun.torch.sandbox import put_back
 from wellbegun.torch.trace.tape import Tape, looks_of
 
 _CACHE = type(lru_cache(len))
 _WRAPPERS = (FunctionType, CellType, MethodType, staticmethod, classmethod, property)
 _NO_PARTS = (type, ModuleType, FunctionType, MethodType, FrameType, torch.nn.Module, torch.Tensor)
-_DICTS = (dict, OrderedDict, defaultdict)  # others may refuse
-_CONTAINERS = (*_DICTS, tuple, list, set, deque)
+_LIKE = (UserDict, ChainMap, WeakKeyDictionary, WeakValueDictionary)  # what they hold is in a container of theirs
+_MUTABLE = (dict, OrderedDict, defaultdict, list, set, deque)
 _DEEP = 6  # containers inside each other
+_NESTED, _LARGE = 4, 10_000  # of those that are remembered: how deep, and how many entries at most
 _Names = list[tuple[Any, dict[str, Any]]]  # classes and modules, and what was in them
 
 
@@ -35,11 +38,12 @@ def none_left(model: torch.nn.Module) -> Iterator[tuple[FakeTensorMode, Tape]]:
     """A mode, which the caller holds once, and the tape that its pass is to be put on; afterwards no fake tensor of it
     is reachable, even if the trace fails."""
     before, mode, plain, tape = _names(model), made_fake_mode(), object(), Tape(model)
+    contents = _contents(before)
     references = sys.getrefcount(plain) + 1  # the caller's
     looks = (
         lambda: gc.collect(0),  # what refers to itself: mostly of the trace
         lambda: tape.make_real(fixed=True),
-        lambda: _near(before, tape),
+        lambda: _near(before, contents, tape),
         gc.collect,
         lambda: _let_go(tape),
         lambda: tape.make_real(fixed=False),
@@ -84,22 +88,57 @@ def _forget(error: BaseException | None) -> None:
 
 
 def _names(model: torch.nn.Module) -> _Names:
-    """What the classes of a model and the files that define them hold; torch itself keeps nothing."""
+    """What the classes of a model hold, the files that define them, and those that these import; torch itself keeps
+    nothing."""
     kinds = {kind for module in every(model) for kind in type(module).__mro__}
-    own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in ("torch", "builtins")]
+    own = [kind for kind in kinds if _of_users(kind.__module__)]
     files = [sys.modules[name] for name in {kind.__module__ for kind in own} if name in sys.modules]
-    return [(place, dict(vars(place))) for place in (*own, *files)]
+    imported = [value for file in files for value in list(vars(file).values()) if type(value) is ModuleType]
+    files += [file for file in imported if _of_users(file.__name__) and hasattr(file, "__file__")]
+    return [(place, dict(vars(place))) for place in {id(place): place for place in (*own, *files)}.values()]
 
 
-def _near(before: _Names, tape: Tape) -> None:
-    """What the trace has bound in classes and files of the model goes, and so do the results that their caches hold."""
+@cache
+def _of_users(name: str) -> bool:
+    package = name.partition(".")[0]
+    return package not in ("torch", "numpy", "wellbegun") and package not in sys.stdlib_module_names - {"__main__"}
+
+
+def _contents(names: _Names) -> list[tuple[Any, Any]]:
+    """Containers that are bound there, and those in them, with what they hold; large ones are left out."""
+    found, seen = list[tuple[Any, Any]](), set[int]()
+    files = {place.__name__ for place, _ in names if isinstance(place, ModuleType)}
+    level: list[Any] = [value for _, held in names for name, value in held.items() if not name.startswith("__")]
+    for _ in range(_NESTED):
+        inside: list[Any] = []
+        for value in level:
+            if type(value) is FunctionType:
+                inside += value.__defaults__ or ()
+                continue
+            own = type(value) in _LIKE or type(value).__module__ in files
+            plain = own and not isinstance(value, (type, torch.nn.Module, torch.Tensor))
+            table: Any = getattr(value, "__dict__", None) if plain else value
+            if type(table) in _MUTABLE and id(table) not in seen and len(table) <= _LARGE:
+                seen.add(id(table))
+                found.append((table, table.copy()))
+                inside += table.values() if isinstance(table, dict) else table
+        level = inside if len(inside) <= _LARGE else []
+    return found
+
+
+def _near(before: _Names, contents: list[tuple[Any, Any]], tape: Tape) -> None:
+    """What the trace has bound in classes and files of the model, and put into containers there, is again what it was;
+    the results that their caches hold go."""
     kept = set(map(id, tape.kept().values()))
+    for table, held in contents if kept else ():
+        if _holds(table, kept):
+            put_back(table, held)
     for place, held in before if kept else ():
         for name, value in list(vars(place).items()):
             if value is held.get(name):
-                for cache in _caches(value):
-                    if _holds(cache, kept):
-                        cache.cache_clear()
+                for found in _caches(value):
+                    if _holds(found, kept):
+                        found.cache_clear()
             elif _holds(value, kept):
                 setattr(place, name, held[name]) if name in held else delattr(place, name)
 
@@ -130,36 +169,20 @@ def _holds(value: Any, kept: set[int]) -> bool:
 
 
 def _let_go(tape: Tape) -> None:
-    """Caches and dicts of the whole process that hold any lose it, to find it missing the next time.
+    """Caches of the whole process that hold any forget it, to find it missing the next time.
 
     Looked for upwards, a level at a time: each costs one pass over the process, whatever there is to search.
     """
     with _all_objects():
         level: list[Any] = [*tape.kept().values()]
         seen = set(map(id, level))
-        plain = seen.copy()  # nothing but containers around tensors
         for _ in range(_DEEP if level else 0):
-            holders = [found for found in gc.get_referrers(*level) if found is not level and id(found) not in seen]
-            level = [found for found in holders if not (isinstance(found, _NO_PARTS) or _emptied(found, plain))]
-            del holders
-            around = (found for found in level if type(found) in _CONTAINERS)
-            plain.update([id(found) for found in around if not plain.isdisjoint(map(id, gc.get_referents(found)))])
+            level = [found for found in gc.get_referrers(*level) if found is not level and id(found) not in seen]
+            level = [found for found in level if not isinstance(found, _NO_PARTS)]
             seen.update(map(id, level))
-            if not level:
-                break
-
-
-def _emptied(holder: Any, gone: set[int]) -> bool:
-    """Whether this is a place that can do without what it holds, which it now does."""
-    if type(holder) is _CACHE:
-        holder.cache_clear()
-        return True
-    if type(holder) not in _DICTS or any(getattr(owner, "__dict__", 0) is holder for owner in gc.get_referrers(holder)):
-        return False
-    lost = [key for key, value in holder.items() if id(value) in gone or id(key) in gone]
-    for key in lost:
-        del holder[key]
-    return bool(lost)
+            for found in level:
+                if type(found) is _CACHE:
+                    found.cache_clear()
 
 
 def _without_values(mode: FakeTensorMode, tape: Tape) -> None:

@@ -47,11 +47,14 @@ def _embedding(role: Role) -> Choice:
             return Choice(normal(std=std), f"{reason}, times {1 / around:.4g} for the constants around it", _GPT2)
         return Choice(normal(std=size * width**-0.5), reason, _GPT2)
     if role.scored:
-        size, reason = _SCORE**0.5 * role.scored**-0.25, f"rows of two tables are multiplied: scores of RMS {_SCORE}"
+        size, reason = (
+            min(_SCORE**0.5 * role.scored**-0.25, 1.0),
+            f"rows of two tables are multiplied: scores of RMS {_SCORE}",
+        )
         return Choice(normal(std=float(f"{size:.8g}")), f"{reason}, from which they learn what others share", _MEASURED)
     if role.offset:
         reason = f"one number a row, added to the output: outputs of RMS {_OFFSET:g} say little of rows seldom seen"
-        return Choice(normal(std=float(f"{_OFFSET * role.offset**-0.5:.8g}")), reason, _MEASURED)
+        return Choice(normal(std=float(f"{min(_OFFSET * role.offset**-0.5, 1.0):.8g}")), reason, _MEASURED)
     if role.bag.rows > 1:
         what, rows = "averaged" if role.bag.averaged else "added", role.bag.rows
         reason = f"rows are {what}, {rows} at a time: entries of 1/sqrt({rows}) learn faster than unit ones"
