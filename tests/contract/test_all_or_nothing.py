@@ -288,18 +288,18 @@ def test_long_arguments_are_cut():
 
 def test_what_a_pass_leaves_alone_is_not_written_to():
     """Another thread may be reading it: a container that is emptied and filled again breaks its loop."""
-    from wellbegun.torch.sandbox import _put_back
+    from wellbegun.torch.sandbox import put_back
 
     class Watched(deque):
         def clear(self) -> None:
             raise AssertionError("touched")
 
-    _put_back(Watched([1, 2]), [1, 2])
+    put_back(Watched([1, 2]), [1, 2])
     with pytest.raises(AssertionError, match="touched"):  # the control
-        _put_back(Watched([1, 2]), [1])
+        put_back(Watched([1, 2]), [1])
     numbers = np.array([1.0, np.nan])
     numbers.flags.writeable = False
-    _put_back(numbers, numbers.copy())
+    put_back(numbers, numbers.copy())
 
 
 def test_a_model_that_transforms_its_own_functions_is_looked_at():
