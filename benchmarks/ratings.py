@@ -23,7 +23,7 @@ from torch.nn import functional
 import wellbegun as wb
 
 USERS, ITEMS, WIDTH, KNOWN = 400, 300, 8, 5000
-RATES = 3e-3, 1e-2, 3e-2
+RATES = 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1
 
 
 class Model(nn.Module):

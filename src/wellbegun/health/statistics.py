@@ -204,9 +204,7 @@ class Statistics:
     origin: Origin | None = None  # where values stop being finite
     trained: str = ""  # what shows that the values were trained; "" if nothing does
     blank: tuple[tuple[str, str], ...] = ()  # lookups and tables whose rows are all the same, if nothing else tells
-    opening: float = (
-        0.0  # by how much samples differ, in cosine, before learned factors next to nothing that let them in
-    )
+    opening: float = 0.0  # how much samples differ, in cosine, before factors next to nothing that alone let them in
 
     @property
     def by_made_up(self) -> bool:

@@ -101,7 +101,7 @@ def _names(model: torch.nn.Module) -> _Names:
 @cache
 def _of_users(name: str) -> bool:
     package = name.partition(".")[0]
-    return package not in ("torch", "numpy", "wellbegun") and package not in sys.stdlib_module_names - {"__main__"}
+    return package not in ("torch", "numpy", "wellbegun") and package not in sys.stdlib_module_names
 
 
 def _contents(names: _Names) -> list[tuple[Any, Any]]:
