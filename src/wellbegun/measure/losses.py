@@ -42,8 +42,8 @@ _VOID = 255  # the label of places that do not count, in masks of bytes, where n
 
 class MadeUp(NamedTuple):
     """A loss that is made up, what it is for a model that knows nothing, and the square of its gradient at the output
-    up to which that is random; 0 for never. If what the output adds pointed where the Jacobian is largest, the estimate
-    would be too large by a factor of 2."""
+    up to which that is random; 0 for never. Where the Jacobian has 64 directions or more, what the output adds makes
+    an estimate of its size at most √2 times too large."""
 
     loss: MadeUpLoss
     chance: float | None
@@ -141,8 +141,8 @@ def made_up(
 
 
 def _aimed(directions: int) -> float:
-    """Most that the output may add: what random targets make in four directions, and no more than an eighth of all."""
-    return min(4 / max(directions, 1), 1 / 8)
+    """Most that the output may add: what random targets make in 64 directions, and no more than an eighth of all."""
+    return min(64 / max(directions, 1), 1 / 8)
 
 
 def _target(law: Law, shape: tuple[int, ...]) -> Array:
