@@ -16,6 +16,7 @@ from wellbegun.health.statistics import (
     ParameterStats,
     Statistics,
     StreamStats,
+    UniformOutput,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Remedy",
     "Statistics",
     "StreamStats",
+    "UniformOutput",
     "examine",
     "hidden_operations",
     "known_codes",

@@ -21,6 +21,7 @@ BLOWN_UP = 1e6  # growth in one operation that is taken for the origin of inf or
 LOSS_RATIO = 1.5  # largest first loss, in units of chance
 SQUARED_RATIO = 10.0  # the same of a squared error: an output of unit size beside targets a third as large still learns
 TRAINED_RATIO = 15.0  # the same of a trained model that is judged by labels it was not trained on
+FIXED_RATIO = 100.0  # the same of cosines at a temperature, which train, but end surer than they are right
 LOUDER = 3.0  # growth in one layer, in units of that in the readout, from which on the layer is named instead
 LOGIT_STD = 6.0  # largest standard deviation of attention logits over keys
 ENTROPY = 0.2  # least entropy of attention weights, in units of log(keys)

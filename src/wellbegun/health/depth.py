@@ -224,6 +224,16 @@ def _collapse(statistics: Statistics) -> list[Finding]:
     return [finding("W103", worst.place, apart[-1] / before, COLLAPSE, worst.parameter, detail=detail, whole=True)]
 
 
+def uniform(statistics: Statistics) -> list[Finding]:
+    """An output that is the same for all samples."""
+    if (found := statistics.uniform) is None:
+        return []
+    told = f"the output is the same for all {found.samples} samples, which the batch tells apart"
+    detail = f"{told}; they differ here, and not behind it" if found.behind else told
+    words = f"# look at what follows {found.place}: it gives all samples the same" if found.behind else ""
+    return [finding("W103", found.place, 0.0, COLLAPSE, found.parameter, detail=detail, whole=True, remedy=words)]
+
+
 def _faint(statistics: Statistics) -> list[Finding]:
     faint = [stream for stream in statistics.streams if 0 < stream.share < SILENT]
     if not faint:

@@ -24,7 +24,7 @@ from wellbegun.health.catalogue import (
     UPDATE_RANGE,
     Severity,
 )
-from wellbegun.health.depth import gradient, signal
+from wellbegun.health.depth import gradient, signal, uniform
 from wellbegun.health.findings import Finding, Health, finding
 from wellbegun.health.loss import AT_TARGETS, first_loss, unmoved
 from wellbegun.health.remedies import Remedy
@@ -51,6 +51,8 @@ def examine(statistics: Statistics, remedies: Mapping[str, str] = MappingProxyTy
                 findings += [*_cancelled(statistics), *_stuck(statistics)]
             if any(found.severity == "unhealthy" for found in findings):
                 findings += _garbage(statistics)
+            else:
+                findings += uniform(statistics)
         findings += apart
     own = (
         replace(found, remedy=remedies[found.code].format(parameter=found.parameter))

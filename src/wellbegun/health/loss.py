@@ -3,7 +3,7 @@
 import glob
 import math
 
-from wellbegun.health.catalogue import LOSS_RATIO, LOUDER, SQUARED_RATIO, TRAINED_RATIO
+from wellbegun.health.catalogue import FIXED_RATIO, LOSS_RATIO, LOUDER, SQUARED_RATIO, TRAINED_RATIO
 from wellbegun.health.depth import hidden_operations, readouts
 from wellbegun.health.findings import Finding, finding
 from wellbegun.health.remedies import Remedy
@@ -26,10 +26,14 @@ def first_loss(statistics: Statistics) -> list[Finding]:
         words = "# subtract their mean from the targets, or let the bias of the readout start at it"
         return [finding("W501", AT_TARGETS, loss.value / loss.chance, bound, detail=detail, remedy=words)]
     last = [*readouts(statistics), *statistics.operations[-1:]]
-    if last and last[0].fixed_scale:
-        return []  # a temperature decides it, and no first value of a weight
     unless = "it was trained" if statistics.by_made_up else ""  # labels that were made up do not tell
     ratio, detail = loss.value / loss.chance, f"the output has RMS {statistics.output_rms:.3g}"
+    if last and last[0].fixed_scale:  # a temperature decides it, and no first value of a weight
+        if ratio <= FIXED_RATIO:
+            return []
+        words = "# lower what the output is multiplied with, as a temperature: the scale of no weight reaches it"
+        told = last[0].place, ratio, FIXED_RATIO, last[0].parameter
+        return [finding("W501", *told, detail=detail, remedy=words, unless=unless)]
     if not last:
         return [finding("W501", "loss", ratio, bound, detail=detail, unless=unless)]
     loudest = _loudest(statistics, last[0])

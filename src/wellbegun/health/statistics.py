@@ -142,6 +142,16 @@ class CodebookStats:
 
 
 @dataclass(frozen=True)
+class UniformOutput:
+    """An output that is the same for all samples, though samples of the batch differ."""
+
+    place: str  # the last operation that tells samples apart; the first that does not, if none does
+    parameter: str
+    samples: int
+    behind: bool  # whether `place` tells them apart, so that it is lost behind it
+
+
+@dataclass(frozen=True)
 class BufferStats:
     """A buffer that holds what memory held before anything was written to it."""
 
@@ -205,6 +215,7 @@ class Statistics:
     trained: str = ""  # what shows that the values were trained; "" if nothing does
     blank: tuple[tuple[str, str], ...] = ()  # lookups and tables whose rows are all the same, if nothing else tells
     opening: float = 0.0  # how much samples differ, in cosine, before factors next to nothing that alone let them in
+    uniform: UniformOutput | None = None  # an output that is the same for all samples, if no zeros make it so
 
     @property
     def by_made_up(self) -> bool:

@@ -93,6 +93,10 @@ class ForwardStatistics:
             self.samples[operation.outputs[0]] = sample(output, unit_axis(operation.axis, output))
         return ()
 
+    def told_apart(self) -> dict[int, int]:
+        """Values of the batch whose samples differ, and how many there are."""
+        return {**self.reads.drawn, **{v: n for v, n in self.reads.samples.items() if v not in self.alike}}
+
     def _came_in(self, operation: Operation, inputs: Sequence[Handle], output: Handle) -> None:
         """Of values that are new, and so of the batch."""
         for value, handle in zip(operation.inputs, inputs, strict=False):

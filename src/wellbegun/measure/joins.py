@@ -93,7 +93,8 @@ def before_opening(graph: Analysis, seen: ForwardStatistics, factors: Collection
     """By how much samples differ, in cosine, in front of such factors."""
     found = [0.0]
     for operation in (graph.operations[index] for index in factors):
-        samples = (seen.samples.get(value) for value in (*operation.outputs, *operation.inputs))
+        values = (*operation.outputs, *operation.inputs, *map(graph.plain, operation.inputs))
+        samples = (seen.samples.get(value) for value in values)
         near = (correlation(some) for some in samples if some is not None and some.any())
         found += [1 - one for one in near if one is not None][:1]
     return max(found)

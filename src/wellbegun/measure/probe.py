@@ -22,6 +22,7 @@ from wellbegun.measure.parameters import ParameterStatistics
 from wellbegun.measure.samples import correlation, rms
 from wellbegun.measure.signals import Way, aimless, length_of, random_signal, read_out
 from wellbegun.measure.tables import blank_tables, codebook_stats
+from wellbegun.measure.uniform import uniform_output
 
 _FACTORS = frozenset({"scale", "norm_scale"})
 _SIGNED = 0.1  # a loss with readouts of zero that is smaller may be a sum of both signs
@@ -131,6 +132,7 @@ def statistics(
         trained,
         blank_tables(graph, forward, wanted),
         before_opening(graph, forward, opens),
+        None if injected or opens else uniform_output(graph, session, forward, back.parameters.handles),
     )
     found = replace(found, notes=(*found.notes, *_elsewhere(found)))
     if not found.finite:

@@ -15,7 +15,7 @@ _ADDS = frozenset({"shift", "concat", "add"})
 _IDS = 1 << 16  # most that are compared
 _COLUMNS = 64  # by which samples are told apart
 _FEW = 16  # samples that are looked at first
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 class Reads:
@@ -38,7 +38,7 @@ class Reads:
             self.samples.update({value: handle.shape[0]} if handle.shape else {})
         elif len(handle.shape) > 1 and size_of(handle):
             self.held[value] = _one_row(handle, len(handle.shape) - 1)
-            self.drawn.update({value: handle.shape[0]} if _apart(handle) else {})
+            self.drawn.update({value: handle.shape[0]} if apart(handle) else {})
 
     def __call__(self, operation: Operation, inputs: Sequence[Handle], output: Handle, rows: int | None) -> None:
         """One operation. `rows`: of a lookup, how many different ones it picks, but for those that pad."""
@@ -54,7 +54,7 @@ class Reads:
         if many and _one_row(output, axis, pads=pads):
             self.shut.add(operation.index)
             self.blank.update(() if alike else (operation.index,))
-            self._alike.update(dict.fromkeys(operation.outputs, not (pads and _apart(output))))
+            self._alike.update(dict.fromkeys(operation.outputs, not (pads and apart(output))))
             return
         if ids and operation.kind not in _READS:
             self._ids.update(operation.outputs)
@@ -65,7 +65,7 @@ class Reads:
     def _behind(self, operation: Operation, before: bool, came: Handle, output: Handle) -> None:
         """Noise that is added to what is the same for all tells samples apart, and so do sums over different numbers of
         rows that pad; what drops entries at random does not."""
-        now = not _apart(output)
+        now = not apart(output)
         if before and not now:
             self.told.update((operation.index,) if operation.kind in _ADDS else ())
             return
@@ -81,11 +81,11 @@ def _differ(ids: Handle) -> bool:
     return bool((some != some[:1]).any())
 
 
-def _apart(handle: Handle) -> bool:
+def apart(handle: Handle, rounding: float = ROUNDING) -> bool:
     """Whether samples differ, which are along the first axis: a few of them may show it already."""
     if len(handle.shape) < 2:
         return False
-    return any(not _same(Rows(some, 1).some(_COLUMNS)) for some in (handle.part(slice(_FEW)), handle))
+    return any(not same(Rows(some, 1).some(_COLUMNS), rounding) for some in (handle.part(slice(_FEW)), handle))
 
 
 def _one_row(handle: Handle, axis: int, *, pads: bool = False) -> bool:
@@ -95,16 +95,16 @@ def _one_row(handle: Handle, axis: int, *, pads: bool = False) -> bool:
         return False
     some = sample(handle, axis) if len(handle.shape) > 1 else handle.entries(_IDS)[:, None]
     rows = some.reshape(-1, some.shape[-1])
-    if not _same(rows[rows.any(axis=1)] if pads else rows):
+    if not same(rows[rows.any(axis=1)] if pads else rows):
         return False
     if pads:
         rows = np.moveaxis(handle.array(), axis, -1).reshape(-1, units)
-        return _same(rows[rows.any(axis=1)])
+        return same(rows[rows.any(axis=1)])
     order = [axis, *(other for other in range(len(handle.shape)) if other != axis)]
     first = handle.transposed(order).part(slice(None), *[slice(1)] * (len(order) - 1)).array().ravel()
-    return handle.norm(first, axis) <= _ROUNDING * handle.norm()
+    return handle.norm(first, axis) <= ROUNDING * handle.norm()
 
 
-def _same(rows: Array) -> bool:
+def same(rows: Array, rounding: float = ROUNDING) -> bool:
     """To what rounding leaves: a mean of equal numbers may differ from them in the last bit."""
-    return bool((np.abs(rows - rows[:1]) <= _ROUNDING * np.abs(rows[:1]).max(initial=0.0)).all())
+    return bool((np.abs(rows - rows[:1]) <= rounding * np.abs(rows[:1]).max(initial=0.0)).all())
