@@ -47,22 +47,16 @@ def keeping(name: str, what: Callable[[Any, torch.Tensor], torch.Tensor]) -> Mod
     return Model(lambda model, x: keepers.PLACES[name](model, lambda: what(model, x)))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def before() -> None:
-    BEFORE[:] = [fakes()]
-
-
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     keepers.clear()
+    BEFORE[:] = [fakes()]
     yield
     keepers.clear()
 
 
 def left() -> int:
-    """Fake tensors that were not there when it was last asked: to search the whole process takes a second."""
-    last, BEFORE[0] = BEFORE[0], fakes()
-    return max(BEFORE[0] - last, 0)  # what torch.compile keeps may go meanwhile
+    return fakes() - BEFORE[0]
 
 
 @pytest.mark.parametrize("name", keepers.PLACES)
