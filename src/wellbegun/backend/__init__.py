@@ -24,6 +24,7 @@ from wellbegun.backend.losses import (
     called,
     classes_of,
     main_of,
+    same_entries,
 )
 from wellbegun.backend.memory import View, holders
 from wellbegun.backend.program import (
@@ -153,6 +154,7 @@ __all__ = [
     "others_may_draw",
     "read",
     "recorded",
+    "same_entries",
     "samples_at",
     "score",
     "trained",

@@ -15,7 +15,7 @@ import numpy as np
 from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.backend.hosted import HostedHandle, along
-from wellbegun.backend.losses import MadeUpLoss
+from wellbegun.backend.losses import MadeUpLoss, same_entries
 from wellbegun.backend.program import Shown, Traced, Value, values_in
 from wellbegun.backend.returned import OwnLoss, Results, Returned
 from wellbegun.backend.session import Judged, Loss, Receive, Signal, Start, check_write
@@ -52,7 +52,12 @@ class FunctionalSession:
     @property
     def beside(self) -> Mapping[str, Array]:
         given = {name: self._host(array) for name, array in self.traced.beside.items() if hasattr(array, "shape")}
-        return {**{name: values for name, values in self._labels.items() if values.ndim == 1}, **given}
+        labels = {name: values for name, values in self._labels.items() if values.ndim == 1}
+        signals = self.program.leading([self.end]) if labels else frozenset[int]()
+        for name, values in [*labels.items()]:  # what the output is made of is an input, but for labels of its classes
+            if self.traced.targets[name].number in signals and same_entries(self.end.shape, values.shape):
+                del labels[name]
+        return {**labels, **given}
 
     @property
     def taken(self) -> Mapping[str, Array]:

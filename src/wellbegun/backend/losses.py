@@ -13,6 +13,11 @@ LEAST_SHARE = 1e-7  # probabilities below count as this, as Keras has it
 WHOLE = 1e-3  # how near to 1 the sums of outputs are that are probabilities
 
 
+def same_entries(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two shapes are of the same entries, but for axes of length 1."""
+    return [n for n in one if n != 1] == [n for n in other if n != 1]
+
+
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
     """Mean cross-entropy of logits, whose classes are along `axis`, against labels, one for each row of classes, or

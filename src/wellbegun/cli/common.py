@@ -2,8 +2,9 @@
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,9 +87,11 @@ Formats = Annotated[Format, typer.Option("--format", "-f", help="table or json."
 
 @contextmanager
 def messages() -> Iterator[None]:
-    """Our errors, and paths that the system refuses, become one message and exit status 2."""
+    """Our errors, and paths that the system refuses, become one message and exit status 2. What the user's code prints
+    goes to the error stream: the other holds what was asked for, which a program may read."""
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except BrokenPipeError:
         raise
     except (WellbegunError, OSError) as error:

@@ -20,6 +20,7 @@ from wellbegun.backend import (
     Session,
     SquaredError,
     classes_of,
+    same_entries,
 )
 from wellbegun.errors import TraceError, WellbegunError
 from wellbegun.graph import ModelGraph
@@ -207,8 +208,7 @@ def _against_rows(values: Array, shape: tuple[int, ...], *, usual: int, odds: bo
 
 def _against_entries(values: Array, shape: tuple[int, ...], *, odds: bool, counts: bool) -> MadeUp | None:
     """A target for each entry. `counts`: whether whole numbers may be meant as numbers."""
-    alike = [n for n in values.shape if n != 1] == [n for n in shape if n != 1]
-    if not alike or values.dtype.kind not in "iufb":
+    if not same_entries(values.shape, shape) or values.dtype.kind not in "iufb":
         return None
     void = _uncounted(values, 2) if values.dtype.kind in "iu" else np.zeros((), bool)
     coins = np.where(void, np.nan, values).astype(np.float32) if void.any() else values

@@ -298,7 +298,8 @@ class _Evidence:
             return "a signal that is zero has no direction"
         if held.what == "random" and held.size < _ROUNDED:
             return "they are lost in rounding"
-        if role.role == "bias" and held.what in ("constant", "off centre") and self._flat(role, held.mean):
+        itself = all(use.exact for _, use in self.graph.uses_of(role.parameter.name))  # and not the scale of a noise
+        if role.role == "bias" and itself and held.what in ("constant", "off centre") and self._flat(role, held.mean):
             return "what follows does not respond there"
         if role.role == "norm_scale" and held.what == "zero" and not role.silent and self._only(role):
             return _NOTHING_LEFT

@@ -75,6 +75,10 @@ class _Selector:
             return "only", f"not in only ({', '.join(map(repr, only))})"
         if self.keep_frozen and not self.parameters[name].trainable:
             return "frozen", "frozen: it is not trained"
+        parts = (other for other in self.names[name] if self.parameters[other].set_by is not None)
+        still = next((part for part in parts if not self.parameters[part].trainable), None)
+        if self.keep_frozen and still is not None:
+            return "frozen", f"frozen: {still}, which it is computed from, is not trained"
         return None
 
     def _any(self, glob: str, name: str) -> bool:

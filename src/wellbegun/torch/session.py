@@ -14,6 +14,7 @@ from wellbegun._arguments import told
 from wellbegun._typing import Array, Progress
 from wellbegun.errors import ArgumentError, TraceError, WellbegunError
 from wellbegun.graph import WEIGHTED, ModelGraph, Operation
+from wellbegun.graph.walk import ancestors
 from wellbegun.inputs import Call, targets_for
 from wellbegun.torch import compat
 from wellbegun.torch.batch import Batch, call_of, outputs_of, real_outputs
@@ -69,12 +70,17 @@ class TorchSession:
         self.given: Mapping[str, str] = {}
         self._beside: list[tuple[int, Any]] = []  # of others: the last states of recurrent layers
         self._pending: list[tuple[int, torch.Tensor]] = []
+        self._read: dict[int, int] = {}  # values of the graph that what is called targets are, by id
         self.attended: backend.Attended | None = None  # while an attention is shown
         self._judged: tuple[torch.Tensor, torch.Tensor | None] | None = None
 
     @property
     def beside(self) -> Mapping[str, Array]:
         labels = {key: value for key, value in self._labels.items() if value.ndim == 1}
+        made_of = ancestors(self.graph, [self.main]) if labels and self.main is not None else ()
+        for key, value in [*labels.items()]:  # what the output is made of is an input, but for labels of its classes
+            if self._read.get(id(value)) in made_of and backend.same_entries(self._main.shape, value.shape):
+                del labels[key]
         given = {**labels, **self.call.beside}
         return {key: TensorHandle(value).array() for key, value in given.items() if isinstance(value, torch.Tensor)}
 
@@ -86,6 +92,10 @@ class TorchSession:
     def _labels(self) -> dict[str, torch.Tensor]:
         return self.call.targets(torch.Tensor, inner(self.model).forward)
 
+    @cached_property
+    def _named_targets(self) -> frozenset[int]:
+        return frozenset(map(id, self._labels.values()))
+
     @property
     def own_loss(self) -> backend.OwnLoss | None:
         return self._results.own_loss
@@ -95,8 +105,8 @@ class TorchSession:
         """What the last pass returned."""
         known, shapes = self._values, [tuple(one.shape) for one in self.call.arrays(torch.Tensor)]
         found = {one: backend.Returned(tuple(one.shape), one.requires_grad, known.get(id(one))) for one in self._real}
-        labels = set(map(id, self._labels.values()))
-        targets = [place for place, one in enumerate(self.call.arrays(torch.Tensor), 1) if id(one) in labels]
+        given = enumerate(self.call.arrays(torch.Tensor), 1)
+        targets = [place for place, one in given if id(one) in self._named_targets]
         host = lambda place: TensorHandle(self._real[place]).array()  # noqa: E731
         return backend.Results.of(self.graph, self._result, found, outputs_of, targets, shapes, host)
 
@@ -163,6 +173,8 @@ class TorchSession:
     def _show(self, operation: Operation, inputs: Tensors, outputs: Tensors, observer: backend.Observer) -> None:
         """Let an observer see an operation, and do what it says."""
         self._settle()
+        named = (pair for pair in zip(inputs, operation.inputs, strict=False) if id(pair[0]) in self._named_targets)
+        self._read.update((id(tensor), value) for tensor, value in named)
         output = outputs[0]
         if (self._everywhere or operation.kind in _PLACES) and (output.is_floating_point() or output.is_complex()):
             whole = outputs if operation.kind == "recurrent" else outputs[:1]
@@ -317,7 +329,8 @@ class TorchSession:
         except RuntimeError as error:
             if isinstance(error, WellbegunError):
                 raise
-            hint = "Where another thread trains the model meanwhile, check a copy of it."
+            aside = "Where another thread trains it meanwhile, check a copy."
+            hint = "Give checkpoints use_reentrant=False." if "use_reentrant" in str(error) else aside
             raise TraceError(f"check: the backward pass failed: {told(error)} {hint}") from error
 
     def _start(self, start: backend.Start, signal: backend.Signal | None) -> tuple[Any, torch.Tensor | None]:
