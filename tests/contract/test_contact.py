@@ -249,3 +249,15 @@ def test_the_error_of_a_checkpoint_that_runs_again_names_its_remedy() -> None:
         wb.check(Again(True), X)
     with contextlib.redirect_stdout(io.StringIO()):
         assert math.isfinite(wb.check(Again(False), X).statistics.loss.value)
+
+
+def test_nested_tensors_of_unequal_lengths_are_planned_or_refused_in_our_words() -> None:
+    rows = [torch.randn(3, 16), torch.randn(5, 16)]
+    model = nn.Sequential(nn.Linear(16, 4))
+    assert {entry.name for entry in wb.plan(model, torch.nested.nested_tensor(rows, layout=torch.jagged)).entries} == {
+        "0.weight",
+        "0.bias",
+    }
+    for layout in (torch.jagged, torch.strided):
+        with pytest.raises(wb.errors.WellbegunError):
+            wb.check(model, torch.nested.nested_tensor(rows, layout=layout))

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from wellbegun._arguments import told
+from wellbegun.errors import TraceError
 from wellbegun.torch.compat import (
     FakeTensor,
     become,
@@ -60,7 +62,10 @@ class Tape:
     # ------------------------------------------------------------------ during the pass
     def batch(self, tensor: torch.Tensor) -> Any:
         """The fake tensor that stands for one of the batch."""
-        twin = fake_mode().from_tensor(tensor)
+        try:
+            twin = fake_mode().from_tensor(tensor)
+        except Exception as error:  # of any kind: torch has none for nested tensors of unequal lengths
+            raise TraceError(f"trace: no fake tensor stands for a {type(tensor).__name__}: {told(error)}") from error
         self._sources.append(tensor)
         self.add(torch.ops.aten.detach.default, (tensor,), {}, twin)
         return twin
