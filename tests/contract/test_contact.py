@@ -251,6 +251,7 @@ def test_the_error_of_a_checkpoint_that_runs_again_names_its_remedy() -> None:
         assert math.isfinite(wb.check(Again(False), X).statistics.loss.value)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_nested_tensors_of_unequal_lengths_are_planned_or_refused_in_our_words() -> None:
     rows = [torch.randn(3, 16), torch.randn(5, 16)]
     model = nn.Sequential(nn.Linear(16, 4))
