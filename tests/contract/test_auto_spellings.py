@@ -112,3 +112,76 @@ def test_the_size_of_a_stream_says_nothing_against_its_last_branch() -> None:
     model = Of(forward, first=nn.Linear(32, 64), mid=nn.Linear(64, 32), read=nn.Linear(64, 32))
     roles = {entry.name: entry.role for entry in wb.plan(model, batch(), seed=0).entries}
     assert roles["mid.weight"] == roles["read.weight"] == "residual_out"
+
+
+# ---------------------------------------------------------------------- log-scales of couplings
+MASK = (torch.arange(32) % 2).float()
+REST = 1 - MASK
+FACTORS: dict[str, Forward] = {  # of a signal x, by what a head gives
+    "plain": lambda m, x, k: x * k.exp(),
+    "bounded": lambda m, x, k: x * torch.tanh(k).exp(),
+    "times the exponent of a parameter": lambda m, x, k: x * (torch.tanh(k) * m.zeros.exp()).exp(),
+    "masked": lambda m, x, k: x * (torch.tanh(k) * m.zeros.exp() * REST).exp(),
+    "times a parameter": lambda m, x, k: x * (m.ones * torch.tanh(k)).exp(),
+    "and a shift": lambda m, x, k: x * (m.ones * torch.tanh(k) + m.zeros).exp(),
+    "cut": lambda m, x, k: x * (k.clamp(-2, 2) * REST).exp(),
+    "soft": lambda m, x, k: x * (1.2 * torch.atan(k / 1.2) * REST).exp(),
+    "masked behind": lambda m, x, k: x * (MASK + REST * k.exp()),
+    "undone": lambda m, x, k: (x - m.zeros) * (-torch.tanh(k) * m.ones).exp(),
+    "divided": lambda m, x, k: x / (m.ones * k).exp(),
+    "one plus": lambda m, x, k: x * (1 + m.ones * torch.tanh(k)),
+    "beside zeros": lambda m, x, k: x * torch.cat([0 * k[:, :16], k[:, 16:] * m.ones[16:]], 1).exp(),
+}
+OTHERS: dict[str, Forward] = {  # what is no factor that is 1 where the head gives 0
+    "gate": lambda m, x, k: x * (torch.sigmoid(k) * m.ones),
+    "odd": lambda m, x, k: x * (torch.tanh(k) * m.ones),
+    "decay": lambda m, x, k: x * (-F.softplus(k) * m.ones).exp(),
+    "hidden": lambda m, x, k: torch.tanh(k) * m.ones,
+    "positive": lambda m, x, k: F.softplus(k * m.ones) * x,
+    "shares": lambda m, x, k: (e := (k * m.ones).exp()) / e.sum(1, keepdim=True) * x,
+}
+
+
+def coupling(factor: Forward) -> nn.Module:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        inside = torch.tanh(m.first(x[:, :32]))
+        done: Tensor = m.read(factor(m, x[:, 32:], m.head(inside)))
+        return done
+
+    torch.manual_seed(0)
+    sizes = {"first": (32, 64), "head": (64, 32), "read": (32, 4), "move": (32, 32)}
+    layers = {name: nn.Linear(*size) for name, size in sizes.items()}
+    return Of(forward, **layers, zeros=nn.Parameter(torch.zeros(32)), ones=nn.Parameter(torch.ones(32)))
+
+
+def head_of(model: nn.Module) -> float:
+    wb.initialize(model, batch(1, 64), seed=0)
+    made: list[float] = []
+    model.head.register_forward_hook(lambda _, __, out: made.append(rms(out)))
+    model(batch(1, 64))
+    return made[0]
+
+
+@pytest.mark.parametrize("spelling", FACTORS)
+def test_a_factor_that_begins_at_1_leaves_the_signal_as_it_is(spelling: str) -> None:
+    assert head_of(coupling(FACTORS[spelling])) == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize("spelling", OTHERS)
+def test_what_is_no_such_factor_has_unit_size(spelling: str) -> None:
+    assert head_of(coupling(OTHERS[spelling])) == pytest.approx(1.0, rel=0.15)
+
+
+@pytest.mark.parametrize("factor", ["times a parameter", "one plus"])
+def test_a_factor_that_begins_at_1_is_no_gate_of_what_it_multiplies(factor: str) -> None:
+    def forward(m: Any, x: Tensor, k: Tensor) -> Tensor:
+        made: Tensor = FACTORS[factor](m, m.move(x), k)
+        return made
+
+    model = coupling(forward)
+    assert head_of(model) == pytest.approx(0.1, rel=0.1)
+    roles = {entry.name: entry.role for entry in wb.plan(model, batch(1, 64), seed=0).entries}
+    assert {roles["head.weight"], roles["move.weight"]} == {"hidden"}
+    gated = coupling(lambda m, x, k: m.move(x) * F.silu(k * m.ones))
+    roles = {entry.name: entry.role for entry in wb.plan(gated, batch(1, 64), seed=0).entries}
+    assert (roles["head.weight"], roles["move.weight"]) == ("gate", "up")

@@ -11,6 +11,7 @@ from wellbegun.graph.function import Call
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Use
+from wellbegun.graph.modulation import modulates
 from wellbegun.graph.walk import TRANSPARENT, backward, forward, held_parts, weights_before
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
@@ -292,6 +293,8 @@ def _gate(graph: Analysis, operation: Operation, feeds: dict[int, set[str]]) -> 
         pairs = [("up", linear), ("gate", gated)] if len(gated) == 1 and _direct(graph, other) else []
     else:  # no nonlinearity on either side: the first factor is called the gate
         pairs = list(zip(("gate", "up"), (found for found, _ in plain), strict=False)) if len(plain) == 2 else []
+    if any(modulates(graph, weight) for _, found in pairs for weight in found):
+        return {}  # a factor that begins at 1 lets the other through
     down = {weight.index: "down" for weight in _next_weights(graph, operation.outputs[0])}
     for name, (weight,) in pairs:
         if down:
