@@ -157,7 +157,7 @@ def coupling(factor: Forward) -> nn.Module:
 def head_of(model: nn.Module) -> float:
     wb.initialize(model, batch(1, 64), seed=0)
     made: list[float] = []
-    model.head.register_forward_hook(lambda _, __, out: made.append(rms(out)))
+    model.get_submodule("head").register_forward_hook(lambda _, __, out: made.append(rms(out)))
     model(batch(1, 64))
     return made[0]
 
@@ -185,3 +185,41 @@ def test_a_factor_that_begins_at_1_is_no_gate_of_what_it_multiplies(factor: str)
     gated = coupling(lambda m, x, k: m.move(x) * F.silu(k * m.ones))
     roles = {entry.name: entry.role for entry in wb.plan(gated, batch(1, 64), seed=0).entries}
     assert (roles["head.weight"], roles["move.weight"]) == ("gate", "up")
+
+
+# ---------------------------------------------------------------------- deviations of noise
+def drawn(mean: Tensor, deviation: Tensor) -> Tensor:
+    return torch.distributions.Normal(mean, deviation).rsample()
+
+
+def bounded(k: Tensor) -> Tensor:
+    return (-5 + 3.5 * (torch.tanh(k) + 1)).exp()
+
+
+DEVIATIONS: dict[str, Forward] = {  # what is drawn, by what one layer gives for its middle and another for its width
+    "like": lambda mean, k: mean + torch.randn_like(mean) * (0.5 * k).exp(),
+    "of a shape": lambda mean, k: mean + torch.randn(mean.shape) * (0.5 * k).exp(),
+    "distribution": lambda mean, k: drawn(mean, k.exp()),
+    "smaller": lambda mean, k: drawn(mean, (k - 2).exp()),
+    "cut": lambda mean, k: drawn(mean, k.clamp(-20, 2).exp()),
+    "bounded": lambda mean, k: drawn(mean, bounded(k)),
+    "squashed": lambda mean, k: torch.tanh(drawn(mean, bounded(k))),
+    "likelihood": lambda mean, k: mean**2 / (2 * (k - 1).exp()) + k,
+}
+WIDTHS: dict[str, Forward] = {  # no exponentials of a log-scale
+    "softplus": lambda mean, k: mean + torch.randn_like(mean) * F.softplus(k),
+    "decay": lambda mean, k: mean * (-k.exp()).exp(),
+    "gate": lambda mean, k: mean * torch.sigmoid(k + 2),
+    "bump": lambda mean, k: mean * (-(k**2)).exp(),
+    "masked": lambda mean, k: mean + MASK * torch.tanh(k),
+}
+
+
+@pytest.mark.parametrize("spelling", DEVIATIONS)
+def test_a_deviation_of_noise_begins_as_it_is_without_a_signal(spelling: str) -> None:
+    assert head_of(coupling(lambda m, x, k: DEVIATIONS[spelling](m.move(x), k))) == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize("spelling", WIDTHS)
+def test_other_positive_factors_have_unit_size(spelling: str) -> None:
+    assert head_of(coupling(lambda m, x, k: WIDTHS[spelling](m.move(x), k))) == pytest.approx(1.0, rel=0.15)
