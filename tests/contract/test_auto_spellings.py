@@ -223,3 +223,102 @@ def test_a_deviation_of_noise_begins_as_it_is_without_a_signal(spelling: str) ->
 @pytest.mark.parametrize("spelling", WIDTHS)
 def test_other_positive_factors_have_unit_size(spelling: str) -> None:
     assert head_of(coupling(lambda m, x, k: WIDTHS[spelling](m.move(x), k))) == pytest.approx(1.0, rel=0.15)
+
+
+# ---------------------------------------------------------------------- choices, and signals that are chosen from
+def neighbours(near: Forward) -> Forward:
+    """A convolution over edges to the points whose features are nearest, which are read as well."""
+
+    def forward(m: Any, h: Tensor) -> Tensor:
+        x = F.leaky_relu(m.features(h))
+        places, (samples, _, width) = near(x), x.shape
+        rows = (places + torch.arange(samples)[:, None, None] * x.shape[1]).reshape(-1)
+        beside = x.reshape(-1, width)[rows].view(*places.shape, width)
+        edges = torch.cat([beside - x[:, :, None], x[:, :, None].expand_as(beside)], -1)
+        read: Tensor = m.read(F.relu(m.edge(edges)).max(2)[0].mean(1))
+        return read
+
+    return forward
+
+
+def nearness(x: Tensor) -> Tensor:
+    sizes = x.square().sum(-1)
+    return 2 * x @ x.mT - sizes[:, :, None] - sizes[:, None]
+
+
+def some(m: Any, h: Tensor) -> Tensor:
+    values, places = m.features(h).topk(4, -1)
+    read: Tensor = m.wide(torch.zeros(*h.shape[:2], 16).scatter(-1, places, values))
+    return read
+
+
+SIGNALS: dict[str, Forward] = {
+    "neighbours": neighbours(lambda x: nearness(x).topk(4, -1)[1]),
+    "neighbours by distance": neighbours(lambda x: torch.cdist(x, x).topk(4, -1, largest=False)[1]),
+    "neighbours in order": neighbours(lambda x: nearness(x).argsort(-1)[..., :4]),
+    "places in order": lambda m, h: m.flat(
+        (x := m.features(h)).gather(1, x[..., -1].argsort(1)[:, :4, None].expand(-1, -1, 16)).flatten(1)
+    ),
+    "largest": lambda m, h: m.flat(m.features(h).topk(4, 1)[0].flatten(1)),
+    "some units": some,
+    "units above": lambda m, h: m.wide((z := m.features(h)) * (z >= z.topk(4, -1)[0][..., -1:]).float()),
+    "median": lambda m, h: m.wide(m.features(h).sort(1)[0][:, 4]),
+}
+
+
+def experts(shares: Forward) -> Forward:
+    def forward(m: Any, h: Tensor) -> Tensor:
+        share = shares(m, h)
+        read: Tensor = m.read(sum(share[..., i : i + 1] * F.relu(expert(h)) for i, expert in enumerate(m.experts)))
+        return read
+
+    return forward
+
+
+def spread(values: Tensor, places: Tensor) -> Tensor:
+    return torch.zeros(*values.shape[:-1], 4).scatter(-1, places, values)
+
+
+def above(m: Any, h: Tensor) -> Tensor:
+    share = m.scores(h).softmax(-1)
+    kept: Tensor = share * (share >= share.topk(2, -1)[0][..., -1:]).float()
+    return kept / kept.sum(-1, keepdim=True)
+
+
+def switched(m: Any, h: Tensor) -> Tensor:
+    share = m.scores(h).softmax(-1)
+    place = share.argmax(-1, keepdim=True)
+    return spread(share.gather(-1, place), place)
+
+
+CHOICES: dict[str, Forward] = {
+    "largest shares": experts(lambda m, h: spread(*m.scores(h).softmax(-1).topk(2, -1))),
+    "shares of the largest": experts(lambda m, h: spread((t := m.scores(h).topk(2, -1))[0].softmax(-1), t[1])),
+    "one": experts(switched),
+    "above": experts(above),
+    "with a balance": lambda m, h: (experts(switched)(m, h), m.scores(h).softmax(-1).mean((0, 1)).square().sum()),
+}
+
+
+def chosen_from(forward: Forward) -> nn.Module:
+    torch.manual_seed(0)
+    sizes = {"first": (16, 32), "features": (32, 16), "edge": (32, 32), "read": (32, 5), "flat": (64, 5)}
+    layers: dict[str, nn.Module] = {name: nn.Linear(*size) for name, size in sizes.items()}
+    layers |= {"wide": nn.Linear(16, 5), "scores": nn.Linear(32, 4)}
+    layers["experts"] = nn.ModuleList(nn.Linear(32, 32) for _ in range(4))
+    return Of(lambda m, x: forward(m, F.relu(m.first(x))), **layers)
+
+
+def role_in(forward: Forward, name: str) -> str:
+    points = torch.randn(16, 12, 16, generator=torch.Generator().manual_seed(0))
+    return wb.plan(chosen_from(forward), points, seed=0)[name].role
+
+
+@pytest.mark.parametrize("spelling", SIGNALS)
+def test_what_is_read_as_well_as_chosen_from_is_no_router(spelling: str) -> None:
+    assert role_in(SIGNALS[spelling], "features.weight") == "hidden"
+
+
+@pytest.mark.parametrize("spelling", CHOICES)
+def test_what_only_chooses_and_weighs_is_a_router(spelling: str) -> None:
+    assert role_in(CHOICES[spelling], "scores.weight") == "router"
