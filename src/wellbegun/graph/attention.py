@@ -11,6 +11,8 @@ from wellbegun.graph.function import Call
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.meetings import meetings
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Use
+from wellbegun.graph.modulation import modulates
+from wellbegun.graph.routers import routers_of
 from wellbegun.graph.walk import TRANSPARENT, backward, forward, held_parts, weights_before
 
 _NAMES = {  # what one weight feeds -> its role; a fused projection feeds several
@@ -64,8 +66,7 @@ def parts_of(graph: Analysis) -> Mapping[int, str]:
     for operation in graph.operations:
         if operation.kind == "gate" and len(operation.inputs) == 2:
             found.update(_gate(graph, operation, feeds))
-        if operation.selects in ("ranked", "index"):
-            found.update((r.index, "router") for value in operation.inputs for r in _scores_before(graph, value))
+    found.update((made.index, "router") for made in routers_of(graph))
     named = {index: _NAMES[frozenset(parts)] for index, parts in feeds.items() if frozenset(parts) in _NAMES}
     return {**found, **named}
 
@@ -280,7 +281,7 @@ def _next_weights(graph: Analysis, value: int) -> Iterator[Operation]:
     return (reader for reader in _readers(graph, value) if reader.kind in WEIGHTED)
 
 
-# ---------------------------------------------------------------------- gates and routers
+# ---------------------------------------------------------------------- gates
 def _gate(graph: Analysis, operation: Operation, feeds: dict[int, set[str]]) -> dict[int, str]:
     """A product of f(a) and b, both straight from weights: gate and up; the next weight is down."""
     sides = [(list(weights_before(graph, value)), value) for value in operation.inputs]
@@ -292,6 +293,8 @@ def _gate(graph: Analysis, operation: Operation, feeds: dict[int, set[str]]) -> 
         pairs = [("up", linear), ("gate", gated)] if len(gated) == 1 and _direct(graph, other) else []
     else:  # no nonlinearity on either side: the first factor is called the gate
         pairs = list(zip(("gate", "up"), (found for found, _ in plain), strict=False)) if len(plain) == 2 else []
+    if any(modulates(graph, weight) for _, found in pairs for weight in found):
+        return {}  # a factor that begins at 1 lets the other through
     down = {weight.index: "down" for weight in _next_weights(graph, operation.outputs[0])}
     for name, (weight,) in pairs:
         if down:
@@ -314,12 +317,3 @@ def _direct(graph: ModelGraph, value: int) -> bool:
             return False
         producer = graph.producers.get(producer.root or producer.inputs[0])
     return producer is not None
-
-
-def _scores_before(graph: ModelGraph, value: int) -> Iterator[Operation]:
-    """The weight whose output a choice among experts is made from."""
-
-    def passes(made: Operation) -> bool:
-        return made.kind in TRANSPARENT or made.kind in ("pointwise", "softmax")
-
-    return (made for made in backward(graph, [value], passes) if made.kind in WEIGHTED)

@@ -1,35 +1,81 @@
 """Weights whose output becomes a factor of another signal: coupling layers, FiLM, a learned deviation of noise."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
+from wellbegun._typing import Array
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.distances import maker
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import Operation
 from wellbegun.graph.walk import ancestors, forward
 
-_PASSED = frozenset({"move", "split", "pointwise"})
+_PASSED = frozenset({"move", "split", "concat", "pointwise", "scale", "shift"})
+_AROUND = np.array([-0.5, -0.01, 0.0, 0.01, 0.5])  # what a layer gives: factors are judged by what becomes of it
+_UNKNOWN = np.full(len(_AROUND), np.nan)
 
 
 @inferred("whether a weight makes a factor", lambda *_: False)
 def modulates(graph: Analysis, layer: Operation) -> bool:
-    """Whether the output of a layer becomes a factor, 1 where it is 0, of a signal that does not come from it."""
+    """Whether the output of a layer becomes a factor, as usual where it is 0, of noise or of another signal."""
     if not layer.outputs:
         return False
-    ways = forward(graph, [layer.outputs[0]], lambda step: step.kind in _PASSED)
-    return any(step.kind == "gate" and _as_factor(graph, layer.outputs[0], step) for step in ways)
+    output = layer.outputs[0]
+    return any(
+        _as_factor(graph, output, step, held) if step.kind == "gate" else _as_noise(graph, step, held)
+        for step, held in _joins(output, graph)
+    )
 
 
-def _as_factor(graph: Analysis, output: int, gate: Operation) -> bool:
+def _joins(output: int, graph: Analysis) -> Iterator[tuple[Operation, Mapping[int, Array]]]:
+    """Products and sums behind what a layer gives, with what values on the way are where it is about 0."""
+    held = {output: _AROUND}
+    for step in forward(graph, [output], lambda step: step.kind in _PASSED):
+        if step.kind in ("gate", "add"):
+            yield step, held
+        elif step.kind in _PASSED:
+            held.update(dict.fromkeys(step.outputs, _given(step, held)))
+
+
+def _given(step: Operation, held: Mapping[int, Array]) -> Array:
+    """What a step gives. Numbers that are not known leave 0 as it is if they multiply it, as masks leave what they do
+    not hide; a parameter that is added begins at 0, and a constant stands where a mask hides."""
+    if step.kind == "pointwise":
+        given = held.get(-1 if step.root is None else step.root)
+        with np.errstate(all="ignore"):
+            return _UNKNOWN if given is None or step.function is None else np.asarray(step.function(given), np.float64)
+    given = next(held[value] for value in step.inputs if value in held)
+    if step.kind not in ("scale", "shift"):
+        return given
+    zero = given[2] == 0 and (step.kind == "scale" or bool(step.uses))
+    return given if zero or (_is_factor(given) and (step.kind == "scale" or not step.uses)) else _UNKNOWN
+
+
+def _as_factor(graph: Analysis, output: int, gate: Operation, held: Mapping[int, Array]) -> bool:
     factors = [value for value in gate.inputs if output in ancestors(graph, [value])]
-    if len(factors) != 1 or len(gate.inputs) < 2 or not _one_at_zero(maker(graph, factors[0])):
+    if len(factors) != 1 or len(gate.inputs) < 2 or not _is_factor(held.get(factors[0], _UNKNOWN)):
         return False
     return any(reader.kind != "mean" for reader in graph.consumers.get(gate.outputs[0], ()))  # no inner product
 
 
-def _one_at_zero(step: Operation | None) -> bool:
-    """Whether a value is a function that is 1 at 0, and grows or falls there: 1 + s, exp(s), 2 sigmoid(s)."""
-    if step is None or step.kind != "pointwise" or step.function is None:
+def _as_noise(graph: Analysis, total: Operation, held: Mapping[int, Array]) -> bool:
+    """Whether a factor is that of numbers which are drawn, or constant, and added to a signal."""
+    for value in total.inputs:
+        step = maker(graph, value)
+        if step is not None and step.kind == "scale" and not step.uses and _is_factor(held.get(value, _UNKNOWN)):
+            return True
+    return False
+
+
+def _is_factor(factor: Array) -> bool:
+    """Whether a value is 1 at 0, and grows or falls there, as 1 + s and 2 sigmoid(s); or a constant times the
+    exponential of what is odd, as exp(s - 1) and exp(tanh(s)), which leaves ratios as they are."""
+    if not (np.isfinite(factor).all() and abs(factor[3] - factor[1]) > 1e-3 * abs(factor[2])):
         return False
-    low, middle, high = np.asarray(step.function(np.array([-0.01, 0.0, 0.01])), np.float64)
-    return bool(abs(middle - 1) < 1e-6 and abs(high - low) > 1e-3)
+    if abs(factor[2] - 1) < 1e-6:
+        return True
+    if not (factor > 0).all():
+        return False
+    logarithm = np.log(factor)
+    return bool(np.allclose(logarithm + logarithm[::-1], 2 * logarithm[2], atol=1e-6))

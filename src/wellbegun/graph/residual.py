@@ -6,6 +6,7 @@ from heapq import heapify, heappop, heappush
 
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.cells import cells_of
+from wellbegun.graph.comparisons import is_comparison
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation
 from wellbegun.graph.walk import TRANSPARENT, backward, descendants, forward, in_series, of_the_batch, weights_before
@@ -42,12 +43,14 @@ def branches_of(graph: Analysis) -> tuple[Branch, ...]:
             ends = tuple(sorted({end.index for end in last if end.index in interior}))
             if ends and gated >= {*ends}:
                 continue  # a state and what a cell makes of it
+            before = _sum_before(graph, stream, {other.add for other in found})
+            if (before is None or operation.arithmetic == "difference") and is_comparison(graph, operation):
+                continue  # an error, as of a reconstruction; a sum whose stream was added to before goes on with it
             gammas, scales = _multipliers(graph, branch, interior)
             norm = _norm(graph, operation, stream, branch, interior)
             layers = in_series(graph, interior)
             inside = frozenset(interior)
             found.append(Branch(operation.index, branch, 0, 0, 1, layers, ends, norm, gammas, scales, inside))
-            before = _sum_before(graph, stream, {other.add for other in found})
             if before is not None:
                 previous[operation.index] = before
     return _numbered(found, previous)
