@@ -322,3 +322,57 @@ def test_what_is_read_as_well_as_chosen_from_is_no_router(spelling: str) -> None
 @pytest.mark.parametrize("spelling", CHOICES)
 def test_what_only_chooses_and_weighs_is_a_router(spelling: str) -> None:
     assert role_in(CHOICES[spelling], "scores.weight") == "router"
+
+
+# ---------------------------------------------------------------------- rows that are averaged by shares
+MIXTURES: dict[str, Forward] = {  # of the rows of a memory, by what a layer gives
+    "layer": lambda m, k: m.layer(k.softmax(-1)),
+    "product": lambda m, k: torch.einsum("bnk,kd->bnd", k.softmax(-1), m.rows),
+    "warm": lambda m, k: (k / 0.5).softmax(-1) @ m.rows,
+    "soft codes": lambda m, k: F.gumbel_softmax(k, dim=-1) @ m.rows,
+    "hard codes": lambda m, k: F.gumbel_softmax(k, dim=-1, hard=True) @ m.rows,
+    "some left out": lambda m, k: F.dropout(k.softmax(-1), 0.1) @ m.rows,
+    "made one again": lambda m, k: (p := k.softmax(-1)) / (1e-9 + p.sum(-1, keepdim=True)) @ m.rows,
+    "twice": lambda m, k: ((k.softmax(-1) @ m.rows) @ m.rows.T).softmax(-1) @ m.rows,
+}
+NO_MIXTURES: dict[str, Forward] = {
+    "over samples": lambda m, k: k.softmax(1) @ m.rows,
+    "logarithms": lambda m, k: k.log_softmax(-1) @ m.rows,
+    "gates": lambda m, k: k.sigmoid() @ m.rows,
+    "shares times a signal": lambda m, k: (k.softmax(-1) * k) @ m.rows,
+    "attention": lambda m, k: (k @ k.mT).softmax(-1) @ k @ m.rows,
+}
+
+
+def memory(mixture: Forward) -> float:
+    """RMS of its entries."""
+    torch.manual_seed(0)
+    sizes = {"first": (16, 32), "shares": (32, 24), "layer": (24, 32), "read": (32, 5)}
+    layers = {name: nn.Linear(*size) for name, size in sizes.items()}
+    rows = nn.Parameter(torch.randn(24, 32) / 24**0.5)
+    model = Of(lambda m, x: m.read(F.relu(mixture(m, m.shares(F.relu(m.first(x)))))), rows=rows, **layers)
+    wb.initialize(model, torch.randn(32, 6, 16, generator=torch.Generator().manual_seed(0)), seed=0)
+    return max(rms(rows), rms(layers["layer"].weight))  # one of them is not used, and kept as it is
+
+
+@pytest.mark.parametrize("spelling", MIXTURES)
+def test_rows_that_are_averaged_by_shares_have_unit_entries(spelling: str) -> None:
+    assert memory(MIXTURES[spelling]) == pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize("spelling", NO_MIXTURES)
+def test_other_weights_behind_a_softmax_keep_the_length_of_what_comes_in(spelling: str) -> None:
+    assert memory(NO_MIXTURES[spelling]) < 0.5
+
+
+def test_kernels_that_are_averaged_by_shares_are_no_rows() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        made = torch.einsum("bne,eio->bnio", m.shares(x).softmax(-1), m.kernels)
+        read: Tensor = m.read(F.relu(torch.einsum("bni,bnio->bno", x, made)))
+        return read
+
+    torch.manual_seed(0)
+    kernels = nn.Parameter(torch.randn(24, 16, 8) / 4)
+    model = Of(forward, shares=nn.Linear(16, 24), kernels=kernels, read=nn.Linear(8, 5))
+    points = torch.randn(32, 6, 16, generator=torch.Generator().manual_seed(0))
+    assert "shares" not in wb.plan(model, points, seed=0)["kernels"].reason

@@ -7,6 +7,7 @@ from wellbegun.graph.edges import beside_basis, over_basis
 from wellbegun.graph.flattened import groups_of
 from wellbegun.graph.meetings import Meeting, bends_input, meetings
 from wellbegun.graph.mirroring import Layer, bundles_of, can_mirror, layers_of, sources_and_readers
+from wellbegun.graph.mixtures import rows_are_shared
 from wellbegun.graph.model import WEIGHTED, ModelGraph, Operation, Parameter, Use
 from wellbegun.graph.modulation import modulates
 from wellbegun.graph.proportional import Bag, added_up, bag_of, goes_on, idle, is_multiplied, makes_weight, way
@@ -54,6 +55,7 @@ __all__ = [
     "net_of",
     "over_basis",
     "roles_of",
+    "rows_are_shared",
     "sources_and_readers",
     "way",
 ]

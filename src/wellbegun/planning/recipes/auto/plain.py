@@ -18,6 +18,7 @@ from wellbegun.graph import (
     can_mirror,
     layers_of,
     net_of,
+    rows_are_shared,
     sources_and_readers,
 )
 from wellbegun.graph.function import Function as Tree
@@ -57,7 +58,7 @@ def series_of(
         role = roles.get(name)
         if role is None or role.role not in ("hidden", "up") or _in_normed_branch(role):
             continue
-        if taken.intersection((name, *layer.readers)):
+        if taken.intersection((name, *layer.readers)) or rows_are_shared(graph, name):
             continue
         series = _series(graph, layer, role, points)
         if series is not None:

@@ -19,6 +19,7 @@ from wellbegun.graph import (
     modulates,
     net_of,
     over_basis,
+    rows_are_shared,
 )
 from wellbegun.graph.cells import state_of
 from wellbegun.graph.inference import inferred
@@ -47,6 +48,7 @@ _GRID = 0.6  # of signals that splines read, half in a first layer: measured, 1 
 STRUCTURED_FROM = 512  # smaller side from which the structured method pays, with entries as good as Haar's
 _HANDED = 0.5  # of an LSTM that only hands its state on, which other inputs must not push out; others learn with 1
 _STATES = {"lstm": 0.01, "gru": 0.09, "rnn_tanh": 0.25, "rnn_relu": 0.5}  # E h^2 of states at the start
+_MIXED = frozenset({"hidden", "residual_out"})  # what may be a memory or a codebook, read by shares of its rows
 _LL = "Balduzzi et al. 2017, arXiv:1702.08591; Saxe et al. 2014, arXiv:1312.6120"
 _DEPTH = "Schoenholz et al. 2017, arXiv:1611.01232; Saxe et al. 2014, arXiv:1312.6120"
 _RESIDUAL = "Radford et al. 2019; De, Smith 2020, arXiv:2002.10444"
@@ -77,6 +79,8 @@ def solve(graph: Analysis, roles: Mapping[str, Role], taken: frozenset[str]) -> 
     for name, operation in weights.items():
         own, share = series.get(name), SHARE if operation.index in by_place else 1.0
         choices[name] = _weight(graph, operation, roles[name], own, feeders, streams, points, sizes, share)
+        if own is None and name not in streams.sources and roles[name].role in _MIXED and rows_are_shared(graph, name):
+            choices[name] = Choice(normal(std=1.0), "its rows are averaged by shares: unit entries", _MEASURED)
     for name, role in roles.items():
         if role.role == "positional" and role.operation in by_place and not (role.on_table or role.multiplied):
             reason = "positions that the readout tells apart too: half of a dense signal's"
