@@ -17,7 +17,7 @@ from torch import nn
 import wellbegun as wb
 
 X = torch.randn(8, 4, generator=torch.Generator().manual_seed(3))
-BEFORE: list[int] = []
+Left = Callable[[], int]
 
 
 def make() -> torch.Tensor:
@@ -50,26 +50,34 @@ def keeping(name: str, what: Callable[[Any, torch.Tensor], torch.Tensor]) -> Mod
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     keepers.clear()
-    BEFORE[:] = [fakes()]
     yield
     keepers.clear()
 
 
-def left() -> int:
-    return fakes() - BEFORE[0]
+@pytest.fixture
+def left(clean: None) -> Left:
+    """Counts fake tensors that were not there before: to search the whole process takes a second."""
+    before = fakes()
+    return lambda: fakes() - before
 
 
 @pytest.mark.parametrize("name", keepers.PLACES)
 def test_the_model_computes_what_it_does_alone(name: str) -> None:
     model = Model(lambda model, _: keepers.PLACES[name](model, make))
     wb.initialize(model, X, seed=0)
-    assert not left()
     twin = untraced(model)
     for _ in range(2):
         assert torch.equal(model(X), twin(X))
     model(X).sum().backward()
     twin(X).sum().backward()
     assert torch.equal(model.a.weight.grad, twin.a.weight.grad)
+
+
+def test_nothing_fake_is_left_of_any_of_them(left: Left) -> None:
+    """All are kept while the process is searched, once."""
+    for name in keepers.PLACES:
+        wb.plan(Model(lambda model, _, name=name: keepers.PLACES[name](model, make)), X, seed=0)
+    assert not left()
 
 
 @pytest.mark.parametrize("name", ["name of a file", "dict", "object", "buffer aside"])
@@ -145,7 +153,7 @@ def test_where_it_is_looked_up_it_is_computed_anew_with_the_new_weights() -> Non
 
 
 @pytest.mark.parametrize("name", ["closure", "slot"])
-def test_elsewhere_it_is_of_the_weights_before_the_fill_and_the_plan_says_so(name: str) -> None:
+def test_elsewhere_it_is_of_the_weights_before_the_fill_and_the_plan_says_so(name: str, left: Left) -> None:
     model = keeping(name, of_weights)
     expected = of_weights(model, X)
     plan = wb.plan(model, X, seed=0)
@@ -171,7 +179,7 @@ def test_tensors_like_the_batch_do_not_depend_on_it() -> None:
     assert not any("keeps outside" in note for note in plan.notes)
 
 
-def test_what_the_user_keeps_in_containers_comes_back() -> None:
+def test_what_the_user_keeps_in_containers_comes_back(left: Left) -> None:
     """Records, moving averages: whatever a pass adds or replaces, what was there is not lost."""
 
     class Holder:
@@ -200,7 +208,7 @@ def test_what_the_user_keeps_in_containers_comes_back() -> None:
     assert not left()
 
 
-def test_what_is_kept_in_a_container_out_of_sight_is_not_lost_either() -> None:
+def test_what_is_kept_in_a_container_out_of_sight_is_not_lost_either(left: Left) -> None:
     def hidden() -> dict[str, torch.Tensor]:
         return {"mean": torch.ones(8)}
 
@@ -257,7 +265,7 @@ def test_a_literal_of_the_user_stays_what_it_is() -> None:
 
 @pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
 @pytest.mark.parametrize("name", ["name of a file", "closure", "deque", "generator"])
-def test_after_a_trace_that_fails_too(name: str, error: type[BaseException]) -> None:
+def test_after_a_trace_that_fails_too(name: str, error: type[BaseException], left: Left) -> None:
     broken = [True]
 
     def find(model: Any, _: torch.Tensor) -> torch.Tensor:
@@ -275,7 +283,7 @@ def test_after_a_trace_that_fails_too(name: str, error: type[BaseException]) -> 
     del caught
 
 
-def test_on_the_meta_device_it_is_looked_up_again_on_the_next() -> None:
+def test_on_the_meta_device_it_is_looked_up_again_on_the_next(left: Left) -> None:
     def what(model: Any, _: torch.Tensor) -> torch.Tensor:
         return torch.arange(4, device=model.a.weight.device).float() / 4 + 0.25
 
@@ -322,7 +330,7 @@ MADE: dict[str, Callable[[], torch.Tensor]] = {
 
 
 @pytest.mark.parametrize("how", MADE)
-def test_however_it_was_made(how: str) -> None:
+def test_however_it_was_made(how: str, left: Left) -> None:
     model = Model(lambda model, _: keepers.in_deque(model, MADE[how]).to_dense().real.float())
     wb.plan(model, X, seed=0)
     assert not left()
@@ -331,7 +339,7 @@ def test_however_it_was_made(how: str) -> None:
     assert torch.equal(found.to_dense(), expected.to_dense())
 
 
-def test_what_cannot_be_computed_again_holds_no_values_and_the_plan_says_so() -> None:
+def test_what_cannot_be_computed_again_holds_no_values_and_the_plan_says_so(left: Left) -> None:
     calls = list[int]()
 
     @torch.library.custom_op("kept::once", mutates_args=())

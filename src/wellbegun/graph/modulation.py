@@ -1,6 +1,6 @@
 """Weights whose output becomes a factor of another signal: coupling layers, FiLM, a learned deviation of noise."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,47 +23,78 @@ def modulates(graph: Analysis, layer: Operation) -> bool:
         return False
     output = layer.outputs[0]
     return any(
-        _as_factor(graph, output, step, held) if step.kind == "gate" else _as_noise(graph, step, held)
-        for step, held in _joins(output, graph)
+        _as_factor(graph, output, step, around) if step.kind == "gate" else _as_noise(graph, step, around)
+        for step, around in _joins(output, graph)
     )
 
 
-def _joins(output: int, graph: Analysis) -> Iterator[tuple[Operation, Mapping[int, Array]]]:
+class _Around:
+    """What values behind a layer are where it gives about 0, each computed when it is asked for: functions in a row are
+    one function of the value that they begin with."""
+
+    def __init__(self, output: int) -> None:
+        self._known = {output: _AROUND}
+        self._made: dict[int, Operation] = {}
+
+    def passes(self, step: Operation) -> None:
+        """One more step on the way."""
+        self._made.update(dict.fromkeys(step.outputs, step))
+
+    def of(self, value: int) -> Array:
+        """What a value is; nan where that is not known."""
+        way = list[tuple[int, Operation]]()
+        while value not in self._known:
+            step = self._made.get(value)
+            source = None if step is None else self._source(step)
+            if step is None or source is None:
+                return _UNKNOWN
+            way.append((value, step))
+            value = source
+        given = self._known[value]
+        for made, step in reversed(way):
+            given = self._known[made] = _given(step, given)
+        return given
+
+    def _source(self, step: Operation) -> int | None:
+        if step.kind == "pointwise":
+            return step.root
+        return next((value for value in step.inputs if value in self._made or value in self._known), None)
+
+
+def _joins(output: int, graph: Analysis) -> Iterator[tuple[Operation, _Around]]:
     """Products and sums behind what a layer gives, with what values on the way are where it is about 0."""
-    held = {output: _AROUND}
+    around = _Around(output)
     for step in forward(graph, [output], lambda step: step.kind in _PASSED):
         if step.kind in ("gate", "add"):
-            yield step, held
+            yield step, around
         elif step.kind in _PASSED:
-            held.update(dict.fromkeys(step.outputs, _given(step, held)))
+            around.passes(step)
 
 
-def _given(step: Operation, held: Mapping[int, Array]) -> Array:
+def _given(step: Operation, given: Array) -> Array:
     """What a step gives. Numbers that are not known leave 0 as it is if they multiply it, as masks leave what they do
     not hide; a parameter that is added begins at 0, and a constant stands where a mask hides."""
     if step.kind == "pointwise":
-        given = held.get(-1 if step.root is None else step.root)
         with np.errstate(all="ignore"):
-            return _UNKNOWN if given is None or step.function is None else np.asarray(step.function(given), np.float64)
-    given = next(held[value] for value in step.inputs if value in held)
+            return _UNKNOWN if step.function is None else np.asarray(step.function(given), np.float64)
     if step.kind not in ("scale", "shift"):
         return given
     zero = given[2] == 0 and (step.kind == "scale" or bool(step.uses))
     return given if zero or (_is_factor(given) and (step.kind == "scale" or not step.uses)) else _UNKNOWN
 
 
-def _as_factor(graph: Analysis, output: int, gate: Operation, held: Mapping[int, Array]) -> bool:
+def _as_factor(graph: Analysis, output: int, gate: Operation, around: _Around) -> bool:
     factors = [value for value in gate.inputs if output in ancestors(graph, [value])]
-    if len(factors) != 1 or len(gate.inputs) < 2 or not _is_factor(held.get(factors[0], _UNKNOWN)):
+    if len(factors) != 1 or len(gate.inputs) < 2 or not _is_factor(around.of(factors[0])):
         return False
     return any(reader.kind != "mean" for reader in graph.consumers.get(gate.outputs[0], ()))  # no inner product
 
 
-def _as_noise(graph: Analysis, total: Operation, held: Mapping[int, Array]) -> bool:
+def _as_noise(graph: Analysis, total: Operation, around: _Around) -> bool:
     """Whether a factor is that of numbers which are drawn, or constant, and added to a signal."""
     for value in total.inputs:
         step = maker(graph, value)
-        if step is not None and step.kind == "scale" and not step.uses and _is_factor(held.get(value, _UNKNOWN)):
+        if step is not None and step.kind == "scale" and not step.uses and _is_factor(around.of(value)):
             return True
     return False
 
