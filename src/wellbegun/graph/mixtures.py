@@ -1,5 +1,7 @@
 """Weights whose rows are averaged by shares, as memories, codebooks and stored patterns are read."""
 
+import numpy as np
+
 from wellbegun.graph.analysis import Analysis
 from wellbegun.graph.inference import inferred
 from wellbegun.graph.model import Operation
@@ -17,7 +19,7 @@ def rows_are_shared(graph: Analysis, name: str) -> bool:
 
 def _are_shares(graph: Analysis, product: Operation) -> bool:
     def passes(made: Operation) -> bool:
-        return _keeps(made) or (made.kind == "pointwise" and graph.is_linear(made))
+        return _keeps(made) or _leaves(made)
 
     met = [made for made in backward(graph, product.inputs[:1], passes) if not passes(made)]
     shares = [made for made in met if made.kind == "softmax" and not made.logarithm]
@@ -27,9 +29,20 @@ def _are_shares(graph: Analysis, product: Operation) -> bool:
 
 
 def _keeps(made: Operation) -> bool:
-    """Moves, sums of hard and soft shares, masks and dropout, and what makes their sum 1 again."""
-    kept = made.kind == "move" and bool(made.inputs) and not made.selects
-    return kept or made.kind in ("add", "norm", "statistic") or (made.kind == "scale" and not made.uses)
+    """Moves, sums of hard and soft shares, masks and dropout, and divisions by a sum. Behind other norms, and factors,
+    rows are added, not averaged."""
+    if made.kind == "move":
+        return bool(made.inputs) and not made.selects
+    if made.kind == "statistic":
+        return made.reduction in ("sum", "extremum")
+    plain = made.kind == "norm" and bool(made.arithmetic)
+    return plain or made.kind == "add" or (made.kind == "scale" and not made.uses)
+
+
+def _leaves(made: Operation) -> bool:
+    """Whether a function leaves what it is given."""
+    given = np.array([0.0, 0.25, 1.0])
+    return made.kind == "pointwise" and made.function is not None and np.allclose(made.function(given), given)
 
 
 def _over_units(graph: Analysis, softmax: Operation) -> bool:

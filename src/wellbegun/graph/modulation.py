@@ -91,22 +91,28 @@ def _as_factor(graph: Analysis, output: int, gate: Operation, around: _Around) -
 
 
 def _as_noise(graph: Analysis, total: Operation, around: _Around) -> bool:
-    """Whether a factor is that of numbers which are drawn, or constant, and added to a signal."""
+    """Whether an exponential, as a deviation is, multiplies numbers that are drawn, or constant, and is added to a
+    signal. Behind other functions that are 1 at 0 there may be dropout, or a buffer."""
     for value in total.inputs:
         step = maker(graph, value)
-        if step is not None and step.kind == "scale" and not step.uses and _is_factor(around.of(value)):
+        if step is not None and step.kind == "scale" and not step.uses and _is_exponential(around.of(value)):
             return True
     return False
 
 
 def _is_factor(factor: Array) -> bool:
-    """Whether a value is 1 at 0, and grows or falls there, as 1 + s and 2 sigmoid(s); or a constant times the
-    exponential of what is odd, as exp(s - 1) and exp(tanh(s)), which leaves ratios as they are."""
-    if not (np.isfinite(factor).all() and abs(factor[3] - factor[1]) > 1e-3 * abs(factor[2])):
-        return False
-    if abs(factor[2] - 1) < 1e-6:
-        return True
-    if not (factor > 0).all():
+    """Whether a value is 1 at 0, and grows or falls there, as 1 + s and 2 sigmoid(s); or an exponential."""
+    return _varies(factor) and (bool(abs(factor[2] - 1) < 1e-6) or _is_exponential(factor))
+
+
+def _varies(factor: Array) -> bool:
+    return bool(np.isfinite(factor).all() and abs(factor[3] - factor[1]) > 1e-3 * abs(factor[2]))
+
+
+def _is_exponential(factor: Array) -> bool:
+    """Whether a value is a constant times the exponential of what is odd, as exp(s - 1) and exp(tanh(s)), which leaves
+    ratios as they are."""
+    if not (_varies(factor) and (factor > 0).all()):
         return False
     logarithm = np.log(factor)
     return bool(np.allclose(logarithm + logarithm[::-1], 2 * logarithm[2], atol=1e-6))

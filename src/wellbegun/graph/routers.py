@@ -14,7 +14,10 @@ def routers_of(graph: Analysis) -> Iterator[Operation]:
     which neighbours or its largest entries are picked."""
     choices = [operation for operation in graph.operations if operation.selects in ("ranked", "index")]
     asked = {made.index: made for choice in choices for value in choice.inputs for made in _before(graph, value)}
-    return (made for made in asked.values() if not _is_read(graph, made))
+    signals, left = set[int](), {index: _readers(graph, made) for index, made in asked.items()}
+    while new := {index for index, readers in left.items() if readers - (left.keys() - signals)} - signals:
+        signals |= new  # a weight that gives scores alone, made of other scores, makes no signal of these
+    return (made for index, made in asked.items() if index not in signals)
 
 
 def _before(graph: ModelGraph, value: int) -> Iterator[Operation]:
@@ -22,14 +25,14 @@ def _before(graph: ModelGraph, value: int) -> Iterator[Operation]:
     return (made for made in backward(graph, [value], lambda o: o.kind in _PASSED) if made.kind in WEIGHTED)
 
 
-def _is_read(graph: ModelGraph, layer: Operation) -> bool:
-    """Whether a weight reads what a layer gives, not as a factor or as places, but as it is or in parts."""
-    held = {*layer.outputs[:1]}
+def _readers(graph: ModelGraph, layer: Operation) -> set[int]:
+    """The weights that read what a layer gives, not as a factor or as places, but as it is or in parts."""
+    held, found = {*layer.outputs[:1]}, set[int]()
     for step in sorted(forward(graph, layer.outputs[:1]), key=lambda made: made.index):
         if step.kind in WEIGHTED and held.intersection(step.inputs):
-            return True
+            found.add(step.index)
         held.update(_given(step, held))
-    return False
+    return found
 
 
 def _given(step: Operation, held: set[int]) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from wellbegun.health.catalogue import (
     SIGNAL_RANGE,
     SILENT,
     STARVED,
+    Severity,
 )
 from wellbegun.health.findings import Finding, finding
 from wellbegun.health.statistics import OperationStats, Statistics, StreamStats
@@ -228,10 +229,12 @@ def uniform(statistics: Statistics) -> list[Finding]:
     """An output that is the same for all samples."""
     if (found := statistics.uniform) is None:
         return []
-    told = f"the output is the same for all {found.samples} samples, which the batch tells apart"
-    detail = f"{told}; they differ here, and not behind it" if found.behind else told
+    same = f"the output is the same for all {found.samples} samples, which the batch tells apart"
+    detail = f"{same}; they differ here, and not behind it" if found.behind else same
     words = f"# look at what follows {found.place}: it gives all samples the same" if found.behind else ""
-    return [finding("W103", found.place, 0.0, COLLAPSE, found.parameter, detail=detail, whole=True, remedy=words)]
+    severity: Severity = "remark" if found.behind else "unhealthy"  # what sums up a set may be told to all of it
+    told = "W103", found.place, 0.0, COLLAPSE, found.parameter
+    return [finding(*told, detail=detail, whole=True, remedy=words, severity=severity)]
 
 
 def _faint(statistics: Statistics) -> list[Finding]:

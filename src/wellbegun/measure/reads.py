@@ -27,6 +27,7 @@ class Reads:
         self.told: set[int] = set()  # operations behind those at which samples come to differ
         self.held: dict[int, bool] = {}  # value that was not seen to be made -> whether it is one row
         self.drawn: dict[int, int] = {}  # of these, those that differ along their first axis -> how long that is
+        self.lengths: dict[int, int] = {}  # real values of the batch, and constants -> length of their first axis
         self.samples: dict[int, int] = {}  # integers -> how many samples they have
         self._alike: dict[int, bool] = {}  # value behind a blank read -> whether all samples have the same
         self._ids: set[int] = set()
@@ -37,6 +38,7 @@ class Reads:
             self._ids.add(value)
             self.samples.update({value: handle.shape[0]} if handle.shape else {})
         elif len(handle.shape) > 1 and size_of(handle):
+            self.lengths[value] = handle.shape[0]
             self.held[value] = _one_row(handle, len(handle.shape) - 1)
             self.drawn.update({value: handle.shape[0]} if apart(handle) else {})
 

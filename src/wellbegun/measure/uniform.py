@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from wellbegun.backend import Handle, Session
-from wellbegun.graph import Analysis
+from wellbegun.graph import WEIGHTED, Analysis, Operation
 from wellbegun.graph.inference import inferred
-from wellbegun.graph.walk import backward, descendants
+from wellbegun.graph.walk import backward, descendants, of_the_batch
 from wellbegun.health import UniformOutput
 from wellbegun.measure.forward import ForwardStatistics
 from wellbegun.measure.reads import ROUNDING, apart, same
@@ -32,16 +32,34 @@ def uniform_output(
         return None
     way = [o for o in backward(graph, [main]) if not varying.isdisjoint(o.outputs)]
     # a normalization over single values enlarges what rounding leaves of them less their mean
-    rounding = _ENLARGED if any(seen.norms.get(o.index, 1.0) < _FAINT for o in way) else ROUNDING
+    faint = any(seen.norms.get(o.index, 1.0) < _FAINT for o in way)
+    rounding = _ENLARGED if faint else ROUNDING
     if apart(output, rounding):
         return None
+    if any(_given_alike(seen, value, output.shape[0]) for value in of_the_batch(graph)):
+        return None  # other inputs may say no more than which samples belong together
     weights = {use.parameter for o in way for use in o.uses if use.slot not in _ADDED} & handles.keys()
     if any(not handles[name].largest() for name in weights):
         return None
     known = {o.index: seen.samples[o.outputs[0]] for o in way if o.outputs and o.outputs[0] in seen.samples}
     differ = [i for i in known if len(known[i]) == 1 or not same(known[i].reshape(len(known[i]), -1))]
     alike = [i for i in known if i not in differ]
+    if differ and not faint and not any(o.index > max(differ) and _mixes(o) for o in way):
+        return None  # what each sample is made of differs: it was rounded away beside a large offset
     # the last one that still tells samples apart, or the first that does not, where all before it is of one sample
-    place, behind = (max(differ), True) if differ else (min(alike, default=way[0].index), False)
+    place, behind = (max(differ), not faint) if differ else (min(alike, default=way[0].index), False)
     operation = graph.operations[place]
     return UniformOutput(operation.place, next((use.parameter for use in operation.uses), ""), output.shape[0], behind)
+
+
+def _given_alike(seen: ForwardStatistics, value: int, samples: int) -> bool:
+    """Whether a value of the batch has a row for each sample, and the same for all."""
+    rows = seen.reads.samples.get(value) == samples and value in seen.alike
+    return rows or (value not in seen.reads.drawn and seen.reads.lengths.get(value) == samples)
+
+
+def _mixes(operation: Operation) -> bool:
+    """Whether one sample's values may come of others', or of none."""
+    own = operation.kind in WEIGHTED or (operation.kind == "norm" and operation.over != "samples")
+    own = own or operation.kind in ("pointwise", "scale", "shift", "add", "split", "concat")
+    return not (own or (operation.kind == "move" and operation.entries in ("same", "reordered")))
