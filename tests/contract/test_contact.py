@@ -183,6 +183,25 @@ def test_what_the_output_is_made_of_is_no_target() -> None:
         assert health.codes == ()
 
 
+def test_what_the_output_is_made_of_is_no_target_in_jax() -> None:
+    jax, nnx = pytest.importorskip("jax"), pytest.importorskip("flax.nnx")
+
+    class Reads(nnx.Module):
+        def __init__(self, apart: bool) -> None:
+            rngs = nnx.Rngs(0)
+            self.classes, self.first = nnx.Embed(50, 32, rngs=rngs), nnx.Linear(16, 32, rngs=rngs)
+            self.out, self.apart = nnx.Linear(32, 1, rngs=rngs), apart
+
+        def __call__(self, x, y):
+            added = 0.0 if self.apart else self.classes(y)
+            return self.out(jax.nn.relu(self.first(x) + added))
+
+    batch = {"x": X.numpy(), "y": (torch.arange(64) % 50).int().numpy()}
+    for apart in (False, True):
+        loss = wb.check(Reads(apart), batch).statistics.loss
+        assert ("random standard normal" in loss.description) == (not apart)
+
+
 def test_labels_of_classes_and_targets_that_are_left_alone_are() -> None:
     torch.manual_seed(0)
     health = wb.check(Margin(), {"x": X, "labels": torch.randint(0, 10, (64,))})

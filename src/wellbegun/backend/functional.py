@@ -53,7 +53,7 @@ class FunctionalSession:
     def beside(self) -> Mapping[str, Array]:
         given = {name: self._host(array) for name, array in self.traced.beside.items() if hasattr(array, "shape")}
         labels = {name: values for name, values in self._labels.items() if values.ndim == 1}
-        signals = self.program.leading([self.end]) if labels else frozenset[int]()
+        signals = self.program.leading([self.end], stopped=False) if labels else frozenset[int]()
         for name, values in [*labels.items()]:  # what the output is made of is an input, but for labels of its classes
             if self.traced.targets[name].number in signals and same_entries(self.end.shape, values.shape):
                 del labels[name]

@@ -94,12 +94,13 @@ class Program:
             read[equation.index in self.held].update(value.number for value in values_in(equation.inputs))
         return frozenset(read[True] - read[False])
 
-    def leading(self, wanted: Sequence[Operand]) -> frozenset[int]:
-        """Numbers of the values that gradients of some come back to, these included."""
+    def leading(self, wanted: Sequence[Operand], *, stopped: bool = True) -> frozenset[int]:
+        """Numbers of the values that gradients of some come back to, these included; of all that they are made of, if
+        these are not `stopped` where gradients are."""
         found = {value.number for value in values_in(wanted)}
         for equation in reversed(self.equations):
             here = any(value.number in found for value in values_in(equation.outputs))
-            if here and equation.index not in self.stops:
+            if here and not (stopped and equation.index in self.stops):
                 found.update(value.number for value in values_in(equation.inputs))
         return frozenset(found)
 

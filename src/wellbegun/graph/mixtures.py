@@ -21,11 +21,13 @@ def _are_shares(graph: Analysis, product: Operation) -> bool:
     def passes(made: Operation) -> bool:
         return _keeps(made) or _leaves(made)
 
-    met = [made for made in backward(graph, product.inputs[:1], passes) if not passes(made)]
-    shares = [made for made in met if made.kind == "softmax" and not made.logarithm]
-    if makes_weight(graph, product) is not None:
-        return False
-    return bool(shares) and all(_over_units(graph, made) if made in shares else bool(made.selects) for made in met)
+    shared = False
+    for made in backward(graph, product.inputs[:1], passes):
+        softmax = made.kind == "softmax" and not made.logarithm
+        if not passes(made) and not (_over_units(graph, made) if softmax else made.selects):
+            return False  # the nearest weight, mostly, so that no stream is walked to its beginning
+        shared |= softmax
+    return shared and makes_weight(graph, product) is None
 
 
 def _keeps(made: Operation) -> bool:

@@ -27,6 +27,8 @@ def uniform_output(
     output, main = session.output, session.main
     if main is None or output.kind != "real" or len(output.shape) < 2 or output.shape[0] < _SAMPLES:
         return None
+    if apart(output, _ENLARGED):  # nearly always, and told by a few entries, before the graph is walked
+        return None
     read = {value for value, samples in seen.told_apart().items() if samples == output.shape[0]}
     if main not in (varying := descendants(graph, read)) or set(output.entries(_LOOKED).tolist()) <= {*_STEPS}:
         return None
@@ -55,7 +57,10 @@ def uniform_output(
 def _given_alike(seen: ForwardStatistics, value: int, samples: int) -> bool:
     """Whether a value of the batch has a row for each sample, and the same for all."""
     rows = seen.reads.samples.get(value) == samples and value in seen.alike
-    return rows or (value not in seen.reads.drawn and seen.reads.lengths.get(value) == samples)
+    first = (
+        value in seen.inputs and not seen.inputs[value].rms
+    )  # zeros, as first states are, are no input of the user's
+    return rows or (value not in seen.reads.drawn and seen.reads.lengths.get(value) == samples and not first)
 
 
 def _mixes(operation: Operation) -> bool:

@@ -173,8 +173,9 @@ class TorchSession:
     def _show(self, operation: Operation, inputs: Tensors, outputs: Tensors, observer: backend.Observer) -> None:
         """Let an observer see an operation, and do what it says."""
         self._settle()
-        named = (pair for pair in zip(inputs, operation.inputs, strict=False) if id(pair[0]) in self._named_targets)
-        self._read.update((id(tensor), value) for tensor, value in named)
+        if self._named_targets:
+            named = (pair for pair in zip(inputs, operation.inputs, strict=False) if id(pair[0]) in self._named_targets)
+            self._read.update((id(tensor), value) for tensor, value in named)
         output = outputs[0]
         if (self._everywhere or operation.kind in _PLACES) and (output.is_floating_point() or output.is_complex()):
             whole = outputs if operation.kind == "recurrent" else outputs[:1]
